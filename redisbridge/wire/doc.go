@@ -1,0 +1,58 @@
+// Package wire defines what the filter and the bridge say to each other: the
+// frames that travel as HTTP bodies, the names of groups and of entries in
+// Redis, and the readable head of a stored entry.
+//
+// It is compiled into the filter, so it is pure: no net/http, no
+// encoding/json, no reflection.
+//
+// # Calls
+//
+// Every call is an HTTP POST to one of the Path constants with a frame as its
+// body and [ContentType] as its content-type, and carries the filter's token
+// as "authorization: Bearer …". A 200 answer carries the answering frame of
+// the table; any other status means that nothing may be concluded, and its
+// body is text for people.
+//
+//	path          request           answer
+//	PathLookup    LookupRequest     LookupAnswer
+//	PathStore     StoreRequest      Ack
+//	PathSuspend   SuspendRequest    Ack
+//	PathClose     CloseRequest      Ack
+//	PathFeed      FeedRequest       FeedAnswer
+//
+// # Frames
+//
+// A frame is the version byte, a kind byte and the fields of its struct in
+// their order: integers as unsigned varints, byte strings and lists prefixed
+// with their length as an unsigned varint, booleans as one byte. Decoding
+// checks every length against the limits of this package before it allocates
+// and refuses trailing bytes.
+package wire
+
+// Paths of the calls, version included: a bridge answers 404 to a version
+// that it doesn't speak, which a filter treats as an unreachable bridge.
+const (
+	PathLookup  = "/v1/lookup"
+	PathStore   = "/v1/store"
+	PathSuspend = "/v1/suspend"
+	PathClose   = "/v1/close"
+	PathFeed    = "/v1/feed"
+)
+
+// ContentType is the content-type of every frame.
+const ContentType = "application/vnd.chatcache.frame"
+
+// Limits that both sides enforce. A frame beyond them is refused whole.
+const (
+	MaxPolicyName = 64              // bytes
+	MaxKey        = 512             // bytes of an entry's Redis key
+	MaxGroup      = 256             // bytes of one group's name
+	MaxGroups     = 64              // groups in one frame or entry
+	MaxID         = 64              // bytes of a suspension's or a VM's id
+	MaxEvents     = 1024            // events in one feed answer
+	MaxEntry      = 8 << 20         // bytes of an entry, head included
+	MaxFrame      = 9 << 20         // bytes of any frame
+	MaxTTL        = 30 * 86_400_000 // milliseconds: 30 days
+	MaxDeadline   = 60_000          // milliseconds a suspension may last without renewal
+	MaxHold       = 30_000          // milliseconds a poll may be held
+)

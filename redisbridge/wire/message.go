@@ -1,0 +1,293 @@
+package wire
+
+// Ticket is the epoch and the sequence as a read of the primary saw them. Two
+// tickets are comparable only within one epoch.
+type Ticket struct {
+	Epoch    uint64 // random bits; zero is no epoch at all
+	Sequence uint64
+}
+
+// Scope is what every request says of its policy. The bridge needs no copy of
+// the policy: what it has to know travels with each call.
+type Scope struct {
+	Policy string
+	// Horizon is the policy's longest TTL in milliseconds: generations are
+	// kept at least that long after they were last needed.
+	Horizon int64
+	// Quarantine is the policy's longest write deadline in milliseconds: a new
+	// epoch begins suspended for everything for that long.
+	Quarantine int64
+}
+
+// LookupRequest asks for the entry under Key and for a ticket. Groups are those
+// that the response is known to belong to before it is seen.
+type LookupRequest struct {
+	Scope
+	Key    string
+	Groups []string
+}
+
+// LookupState says what a lookup found.
+type LookupState byte
+
+const (
+	// LookupMiss: no valid entry. The answer's ticket may be stored with
+	// what the origin answers next.
+	LookupMiss LookupState = iota
+	// LookupHit: the answer holds a valid entry.
+	LookupHit
+	// LookupSuspended: a write on one of the groups is in flight. Forward the
+	// request and store nothing.
+	LookupSuspended
+)
+
+// LookupAnswer is the answer to a LookupRequest.
+type LookupAnswer struct {
+	State     LookupState
+	Ticket    Ticket // as the lookup saw it, whatever the state
+	Age       int64  // milliseconds since the entry was stored; hits only
+	Remaining int64  // milliseconds until it expires; hits only
+	Entry     []byte // as DecodeEntry reads it; hits only; aliases the frame
+}
+
+// StoreRequest puts an entry under Key for TTL milliseconds. Whether it is
+// valid is decided when it is looked up, by the ticket in its head.
+type StoreRequest struct {
+	Scope
+	Key   string
+	TTL   int64
+	Entry []byte // aliases the frame
+}
+
+// SuspendRequest opens the suspension ID on Groups for Deadline milliseconds,
+// or renews it: the deadline then counts anew from the bridge's receipt. When a
+// deadline passes, its groups are raised. It does nothing once ID was closed.
+type SuspendRequest struct {
+	Scope
+	ID       string
+	Groups   []string
+	Deadline int64
+}
+
+// CloseRequest ends the suspension ID and no other. With Raise the groups take
+// the next number as their generation, whether ID was open or not.
+type CloseRequest struct {
+	Scope
+	ID     string
+	Groups []string
+	Raise  bool
+}
+
+// Ack acknowledges a store, a suspension or a close; Ticket is the policy's
+// position after it (zero after a store).
+type Ack struct{ Ticket Ticket }
+
+// FeedRequest asks for what happened after Cursor, and waits up to Hold
+// milliseconds for something to happen. VM registers the caller with a lease
+// of Lease milliseconds.
+type FeedRequest struct {
+	Scope
+	VM     string
+	Cursor Ticket
+	Hold   int64
+	Lease  int64
+}
+
+// EventKind says what an event of the feed is.
+type EventKind byte
+
+const (
+	// EventRaise: the groups' responses with a smaller ticket are invalid.
+	EventRaise EventKind = iota + 1
+	// EventSuspend: a write on the groups has begun.
+	EventSuspend
+)
+
+// Event is one number of the feed.
+type Event struct {
+	Sequence uint64
+	Kind     EventKind
+	Groups   []string
+}
+
+// FeedAnswer says where the policy stands and what led there. It continues the
+// cursor only if [FeedAnswer.Continues] says so; otherwise the VM must forget
+// everything.
+type FeedAnswer struct {
+	Last   Ticket
+	Events []Event
+}
+
+// Continues tells whether the answer leads from cursor to Last without a gap.
+func (a FeedAnswer) Continues(cursor Ticket) bool {
+	if a.Last.Epoch != cursor.Epoch || cursor.Epoch == 0 {
+		return false
+	}
+	next := cursor.Sequence
+	for _, e := range a.Events {
+		next++
+		if e.Sequence != next {
+			return false
+		}
+	}
+	return next == a.Last.Sequence
+}
+
+// Encode gives the frame.
+func (m LookupRequest) Encode() []byte {
+	w := newWriter(kindLookup, 64+len(m.Key)+64*len(m.Groups))
+	w.scope(m.Scope)
+	w.string(m.Key)
+	w.strings(m.Groups)
+	return w.buf
+}
+
+// DecodeLookupRequest reads the frame.
+func DecodeLookupRequest(frame []byte) (LookupRequest, error) {
+	r := newReader(frame, kindLookup)
+	m := LookupRequest{Scope: r.scope(), Key: r.string(MaxKey), Groups: r.groups()}
+	return m, r.finish()
+}
+
+// Encode gives the frame.
+func (m LookupAnswer) Encode() []byte {
+	w := newWriter(kindLookupAnswer, 48+len(m.Entry))
+	w.byte(byte(m.State))
+	w.ticket(m.Ticket)
+	w.uint(uint64(m.Age))
+	w.uint(uint64(m.Remaining))
+	w.bytes(m.Entry)
+	return w.buf
+}
+
+// DecodeLookupAnswer reads the frame; Entry aliases it.
+func DecodeLookupAnswer(frame []byte) (LookupAnswer, error) {
+	r := newReader(frame, kindLookupAnswer)
+	state := LookupState(r.byte())
+	if state > LookupSuspended {
+		r.fail(ErrFrame)
+	}
+	m := LookupAnswer{
+		State: state, Ticket: r.ticket(),
+		Age: r.millis(MaxTTL), Remaining: r.millis(MaxTTL), Entry: r.bytes(MaxEntry),
+	}
+	return m, r.finish()
+}
+
+// Encode gives the frame.
+func (m StoreRequest) Encode() []byte {
+	w := newWriter(kindStore, 64+len(m.Key)+len(m.Entry))
+	w.scope(m.Scope)
+	w.string(m.Key)
+	w.uint(uint64(m.TTL))
+	w.bytes(m.Entry)
+	return w.buf
+}
+
+// DecodeStoreRequest reads the frame; Entry aliases it.
+func DecodeStoreRequest(frame []byte) (StoreRequest, error) {
+	r := newReader(frame, kindStore)
+	m := StoreRequest{
+		Scope: r.scope(), Key: r.string(MaxKey), TTL: r.millis(MaxTTL), Entry: r.bytes(MaxEntry),
+	}
+	return m, r.finish()
+}
+
+// Encode gives the frame.
+func (m SuspendRequest) Encode() []byte {
+	w := newWriter(kindSuspend, 96+64*len(m.Groups))
+	w.scope(m.Scope)
+	w.string(m.ID)
+	w.strings(m.Groups)
+	w.uint(uint64(m.Deadline))
+	return w.buf
+}
+
+// DecodeSuspendRequest reads the frame.
+func DecodeSuspendRequest(frame []byte) (SuspendRequest, error) {
+	r := newReader(frame, kindSuspend)
+	m := SuspendRequest{
+		Scope: r.scope(), ID: r.string(MaxID), Groups: r.groups(), Deadline: r.millis(MaxDeadline),
+	}
+	return m, r.finish()
+}
+
+// Encode gives the frame.
+func (m CloseRequest) Encode() []byte {
+	w := newWriter(kindClose, 96+64*len(m.Groups))
+	w.scope(m.Scope)
+	w.string(m.ID)
+	w.strings(m.Groups)
+	w.bool(m.Raise)
+	return w.buf
+}
+
+// DecodeCloseRequest reads the frame.
+func DecodeCloseRequest(frame []byte) (CloseRequest, error) {
+	r := newReader(frame, kindClose)
+	m := CloseRequest{Scope: r.scope(), ID: r.string(MaxID), Groups: r.groups(), Raise: r.bool()}
+	return m, r.finish()
+}
+
+// Encode gives the frame.
+func (m Ack) Encode() []byte {
+	w := newWriter(kindAck, 20)
+	w.ticket(m.Ticket)
+	return w.buf
+}
+
+// DecodeAck reads the frame.
+func DecodeAck(frame []byte) (Ack, error) {
+	r := newReader(frame, kindAck)
+	m := Ack{Ticket: r.ticket()}
+	return m, r.finish()
+}
+
+// Encode gives the frame.
+func (m FeedRequest) Encode() []byte {
+	w := newWriter(kindFeed, 96)
+	w.scope(m.Scope)
+	w.string(m.VM)
+	w.ticket(m.Cursor)
+	w.uint(uint64(m.Hold))
+	w.uint(uint64(m.Lease))
+	return w.buf
+}
+
+// DecodeFeedRequest reads the frame.
+func DecodeFeedRequest(frame []byte) (FeedRequest, error) {
+	r := newReader(frame, kindFeed)
+	m := FeedRequest{
+		Scope: r.scope(), VM: r.string(MaxID), Cursor: r.ticket(),
+		Hold: r.millis(MaxHold), Lease: r.millis(MaxTTL),
+	}
+	return m, r.finish()
+}
+
+// Encode gives the frame.
+func (m FeedAnswer) Encode() []byte {
+	w := newWriter(kindFeedAnswer, 32+64*len(m.Events))
+	w.ticket(m.Last)
+	w.uint(uint64(len(m.Events)))
+	for _, e := range m.Events {
+		w.uint(e.Sequence)
+		w.byte(byte(e.Kind))
+		w.strings(e.Groups)
+	}
+	return w.buf
+}
+
+// DecodeFeedAnswer reads the frame.
+func DecodeFeedAnswer(frame []byte) (FeedAnswer, error) {
+	r := newReader(frame, kindFeedAnswer)
+	m := FeedAnswer{Last: r.ticket()}
+	for range r.upTo(MaxEvents) {
+		m.Events = append(m.Events, Event{
+			Sequence: r.uint(), Kind: EventKind(r.byte()), Groups: r.groups(),
+		})
+		if r.err != nil {
+			break
+		}
+	}
+	return m, r.finish()
+}
