@@ -19,12 +19,16 @@ const maxHead = MaxGroups*(3*MaxGroup+1) + 512
 // Head is the part of an entry that the bridge reads, and that people see with
 // GET in redis-cli: one line of text.
 //
-//	chatcache1 epoch=5f0c… seq=41 def=9a1be22c stored=1790000000 groups=*,c:stats,p:stats:4f…
+//	chatcache1 epoch=5f0c… seq=41 def=9a1be22c stored=1790000000 ttl=600000 groups=*,c:stats,p:stats:4f…
 type Head struct {
 	Ticket     Ticket
 	Definition string // digest of the cache's definition; another one is a miss
 	Stored     int64  // seconds since 1970 by the proxy's clock; for people only
-	Groups     []string
+	// TTL is what the entry was stored for, in milliseconds. The bridge writes
+	// it from [StoreRequest.TTL], filters leave it zero: less the key's
+	// remaining life in Redis it gives the age, without comparing two clocks.
+	TTL    int64
+	Groups []string
 }
 
 // Entry is a stored response: the head, and a payload that only the filter
@@ -45,13 +49,10 @@ func (e Entry) Encode() []byte {
 	b = append(b, e.Definition...)
 	b = append(b, " stored="...)
 	b = strconv.AppendInt(b, e.Stored, 10)
+	b = append(b, " ttl="...)
+	b = strconv.AppendInt(b, e.TTL, 10)
 	b = append(b, " groups="...)
-	for i, g := range e.Groups {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendEscaped(b, g)
-	}
+	b = appendGroups(b, e.Groups)
 	b = append(b, '\n')
 	return append(b, e.Payload...)
 }
@@ -63,12 +64,12 @@ func DecodeEntry(b []byte) (Entry, error) {
 		return Entry{}, fmt.Errorf("%w: no head", ErrEntry)
 	}
 	fields := strings.Split(string(b[:end]), " ")
-	if len(fields) != 6 || fields[0] != entryMagic {
+	if len(fields) != 7 || fields[0] != entryMagic {
 		return Entry{}, fmt.Errorf("%w: unknown head", ErrEntry)
 	}
 	e := Entry{Payload: b[end+1:]}
 	var err error
-	for i, name := range []string{"epoch", "seq", "def", "stored", "groups"} {
+	for i, name := range []string{"epoch", "seq", "def", "stored", "ttl", "groups"} {
 		value, ok := strings.CutPrefix(fields[i+1], name+"=")
 		if !ok {
 			return Entry{}, fmt.Errorf("%w: no %s", ErrEntry, name)
@@ -82,67 +83,14 @@ func DecodeEntry(b []byte) (Entry, error) {
 			e.Definition = value
 		case "stored":
 			e.Stored, err = strconv.ParseInt(value, 10, 64)
+		case "ttl":
+			e.TTL, err = strconv.ParseInt(value, 10, 64)
 		case "groups":
-			e.Groups, err = parseGroups(value)
+			e.Groups, err = SplitGroups(value)
 		}
 		if err != nil {
 			return Entry{}, fmt.Errorf("%w: %s: %v", ErrEntry, name, err)
 		}
 	}
 	return e, nil
-}
-
-func parseGroups(list string) ([]string, error) {
-	parts := strings.Split(list, ",")
-	if len(parts) > MaxGroups {
-		return nil, ErrLimit
-	}
-	for i, p := range parts {
-		g, err := unescape(p)
-		if err != nil {
-			return nil, err
-		}
-		if g == "" || len(g) > MaxGroup {
-			return nil, ErrLimit
-		}
-		parts[i] = g
-	}
-	return parts, nil
-}
-
-const hexDigits = "0123456789abcdef"
-
-// appendEscaped writes s so that it holds no space, comma, percent or control byte.
-func appendEscaped(b []byte, s string) []byte {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c <= ' ' || c >= 0x7f || c == ',' || c == '%' {
-			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
-		} else {
-			b = append(b, c)
-		}
-	}
-	return b
-}
-
-func unescape(s string) (string, error) {
-	if !strings.Contains(s, "%") {
-		return s, nil
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] != '%' {
-			b.WriteByte(s[i])
-			continue
-		}
-		if i+2 >= len(s) {
-			return "", errors.New("escape cut short")
-		}
-		v, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
-		if err != nil {
-			return "", err
-		}
-		b.WriteByte(byte(v))
-		i += 2
-	}
-	return b.String(), nil
 }

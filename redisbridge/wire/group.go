@@ -1,6 +1,10 @@
 package wire
 
-import "strings"
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
 
 // GroupAll names the group that every stored response of a policy belongs to.
 const GroupAll = "*"
@@ -39,4 +43,78 @@ func CacheOfGroup(group string) string {
 		return cache
 	}
 	return ""
+}
+
+// JoinGroups writes groups as one word of text: separated by commas, with every
+// byte that isn't plain in a terminal, and comma and percent, as %xx. It is the
+// form of an entry's head and of everything that the bridge keeps in Redis.
+func JoinGroups(groups []string) string {
+	return string(appendGroups(nil, groups))
+}
+
+func appendGroups(b []byte, groups []string) []byte {
+	for i, g := range groups {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendEscaped(b, g)
+	}
+	return b
+}
+
+// SplitGroups reads what [JoinGroups] wrote. Empty groups, bad escapes and
+// anything beyond the limits are errors.
+func SplitGroups(list string) ([]string, error) {
+	parts := strings.Split(list, ",")
+	if len(parts) > MaxGroups {
+		return nil, ErrLimit
+	}
+	for i, p := range parts {
+		g, err := unescape(p)
+		if err != nil {
+			return nil, err
+		}
+		if g == "" || len(g) > MaxGroup {
+			return nil, ErrLimit
+		}
+		parts[i] = g
+	}
+	return parts, nil
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendEscaped writes s so that it holds no space, comma, percent or control byte.
+func appendEscaped(b []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == ',' || c == '%' {
+			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
+		} else {
+			b = append(b, c)
+		}
+	}
+	return b
+}
+
+func unescape(s string) (string, error) {
+	if !strings.Contains(s, "%") {
+		return s, nil
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '%' {
+			b.WriteByte(s[i])
+			continue
+		}
+		if i+2 >= len(s) {
+			return "", errors.New("escape cut short")
+		}
+		v, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
+		if err != nil {
+			return "", err
+		}
+		b.WriteByte(byte(v))
+		i += 2
+	}
+	return b.String(), nil
 }
