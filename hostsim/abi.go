@@ -1,0 +1,171 @@
+package hostsim
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+)
+
+// hostcall is one function that the module may import from "env".
+type hostcall struct {
+	name   string
+	params string // one letter a parameter: i for i32, I for i64
+	run    func(a *callArgs) status
+}
+
+// hostcalls is the ABI, filled in by init to break the cycle of a host call
+// that enters the module, which makes host calls.
+var (
+	hostcalls      []hostcall
+	hostcallByName map[string]*hostcall
+)
+
+func init() {
+	hostcalls = concat(generalCalls, streamCalls, headerCalls, bufferCalls, sharedCalls, metricCalls, callCalls, grpcCalls)
+	hostcallByName = make(map[string]*hostcall, len(hostcalls))
+	for i := range hostcalls {
+		hostcallByName[hostcalls[i].name] = &hostcalls[i]
+	}
+}
+
+func concat(lists ...[]hostcall) []hostcall {
+	var all []hostcall
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
+
+// exportABI adds every host call to the builder of module "env".
+func exportABI(b wazero.HostModuleBuilder) wazero.HostModuleBuilder {
+	for i := range hostcalls {
+		h := &hostcalls[i]
+		params := make([]api.ValueType, len(h.params))
+		for k, p := range h.params {
+			params[k] = api.ValueTypeI32
+			if p == 'I' {
+				params[k] = api.ValueTypeI64
+			}
+		}
+		b.NewFunctionBuilder().WithGoFunction(api.GoFunc(h.invoke), params, []api.ValueType{api.ValueTypeI32}).Export(h.name)
+	}
+	return b
+}
+
+// invoke runs the host call for the VM whose code is running.
+func (h *hostcall) invoke(ctx context.Context, stack []uint64) {
+	v := ctx.Value(vmKey{}).(*vm)
+	a := &callArgs{vm: v, ctx: v.active(), stack: stack}
+	if a.ctx == nil { // from a start function, before there is any context
+		stack[0] = uint64(statusInternalFailure)
+		if h.name == "proxy_log" {
+			a.ctx = v.root
+		} else {
+			return
+		}
+	}
+	result := h.run(a)
+	if a.bad {
+		result = statusInvalidMemory
+	}
+	v.traceCall(v.current, "    %s(%s) = %s%s", h.name, strings.Join(a.in, ", "), result, a.out)
+	stack[0] = uint64(result)
+}
+
+// callArgs gives a host call its parameters, and notes them for the trace.
+type callArgs struct {
+	vm    *vm
+	ctx   *vmContext // that the call concerns
+	stack []uint64
+	bad   bool // a pointer leads outside the module's memory
+	in    []string
+	out   string
+}
+
+// quoteMax is how much of a value the trace shows.
+const quoteMax = 80
+
+func quote(b []byte) string {
+	if len(b) > quoteMax {
+		return fmt.Sprintf("%q… (%d bytes)", b[:quoteMax], len(b))
+	}
+	return fmt.Sprintf("%q", b)
+}
+
+func (a *callArgs) num(i int) uint32 {
+	n := uint32(a.stack[i])
+	a.in = append(a.in, fmt.Sprint(int32(n)))
+	return n
+}
+
+func (a *callArgs) num64(i int) int64 {
+	a.in = append(a.in, fmt.Sprint(int64(a.stack[i])))
+	return int64(a.stack[i])
+}
+
+// ptr is a parameter that says where to write; the trace leaves it out.
+func (a *callArgs) ptr(i int) uint32 { return uint32(a.stack[i]) }
+
+// bytes are the bytes at pointer i and size i+1.
+func (a *callArgs) bytes(i int) []byte {
+	b, ok := a.vm.read(a.ptr(i), a.ptr(i+1))
+	if !ok {
+		a.bad = true
+		a.in = append(a.in, fmt.Sprintf("%#x+%d?", a.ptr(i), a.ptr(i+1)))
+		return nil
+	}
+	a.in = append(a.in, quote(b))
+	return b
+}
+
+func (a *callArgs) str(i int) string { return string(a.bytes(i)) }
+
+// pairs are the serialised header fields at pointer i and size i+1.
+func (a *callArgs) pairs(i int) Headers {
+	b, ok := a.vm.read(a.ptr(i), a.ptr(i+1))
+	if !ok {
+		a.bad = true
+		return nil
+	}
+	h := decodePairs(b)
+	parts := make([]string, len(h))
+	for k, f := range h {
+		parts[k] = f[0] + ": " + f[1]
+	}
+	a.in = append(a.in, "{"+strings.Join(parts, ", ")+"}")
+	return h
+}
+
+func (a *callArgs) mapType(i int) mapType {
+	m := mapType(a.ptr(i))
+	a.in = append(a.in, m.String())
+	return m
+}
+
+// give answers with bytes that the module then owns.
+func (a *callArgs) give(b []byte, ptrPtr, sizePtr int) status {
+	a.out = " " + quote(b)
+	if !a.vm.give(b, a.ptr(ptrPtr), a.ptr(sizePtr)) {
+		return statusInvalidMemory
+	}
+	return statusOK
+}
+
+func (a *callArgs) giveUint32(n uint32, ptr int) status {
+	a.out = fmt.Sprintf(" %d", n)
+	if !a.vm.putUint32(a.ptr(ptr), n) {
+		return statusInvalidMemory
+	}
+	return statusOK
+}
+
+func (a *callArgs) giveUint64(n uint64, ptr int) status {
+	a.out = fmt.Sprintf(" %d", n)
+	if !a.vm.putUint64(a.ptr(ptr), n) {
+		return statusInvalidMemory
+	}
+	return statusOK
+}

@@ -1,0 +1,173 @@
+package hostsim
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// callCalls: calls to clusters.
+var callCalls = []hostcall{
+	{"proxy_http_call", "iiiiiiiiii", callHTTP},
+}
+
+// call is one proxy_http_call that has not been answered.
+type call struct {
+	root     *vmContext
+	token    uint32
+	cluster  string
+	exchange *exchange // nil where nothing answers
+	timeout  *timer
+	answer   callResponse
+}
+
+// callResponse is what the module reads in proxy_on_http_call_response.
+type callResponse struct {
+	headers  Headers
+	body     []byte
+	trailers *Headers
+}
+
+func callHTTP(a *callArgs) status {
+	name, headers, body, trailers, timeout := a.str(0), a.pairs(2), a.bytes(4), a.pairs(6), int32(a.num(8))
+	if a.bad || !a.vm.putUint32(a.ptr(9), 0) {
+		return statusInvalidMemory
+	}
+	if timeout < 0 {
+		return statusBadArgument
+	}
+	token, s := a.ctx.rootContext().startCall(name, headers, body, trailers, time.Duration(timeout)*time.Millisecond)
+	if s != statusOK {
+		return s
+	}
+	return a.giveUint32(token, 9)
+}
+
+// startCall does what Envoy's Context::httpCall does: the call belongs to the
+// root context, and what is wrong at once is said at once.
+func (c *vmContext) startCall(name string, headers Headers, body []byte, trailers Headers, timeout time.Duration) (uint32, status) {
+	s := c.vm.worker.sim
+	cluster := s.clusters[name]
+	if cluster == nil || !headers.Has(":method") || !headers.Has(":path") || !headers.Has(":authority") {
+		return 0, statusBadArgument
+	}
+	if cluster.state == ClusterNoHosts {
+		return 0, statusInternalFailure
+	}
+	h := s.callHeaders(headers, len(body), timeout)
+	c.nextCall++
+	k := &call{root: c, token: c.nextCall, cluster: name}
+	c.calls[k.token] = k
+	if cluster.state == ClusterRefusing {
+		s.clock.post(c.vm.worker, func() { k.onReset(resetRefused) })
+		return k.token, statusOK
+	}
+	end := len(body) == 0 && len(trailers) == 0
+	k.exchange = startExchange(s.clock, c.vm.worker, fmt.Sprintf("call %d to %s %s", k.token, name, headers.Get(":path")), cluster.handler, h, end, k)
+	if !end {
+		k.exchange.send(body, true)
+	}
+	if timeout > 0 {
+		k.timeout = s.clock.after(timeout, func() { k.fail(504, "upstream request timeout") })
+	}
+	return k.token, statusOK
+}
+
+// callHeaders are the module's headers as the cluster sees them.
+func (s *Sim) callHeaders(headers Headers, bodySize int, timeout time.Duration) Headers {
+	var h Headers
+	for _, f := range headers {
+		h.Add(f[0], f[1])
+	}
+	if bodySize > 0 {
+		h.Set("content-length", strconv.Itoa(bodySize))
+	}
+	h.Set("x-envoy-internal", "true")
+	h.Set("x-forwarded-for", "127.0.0.1")
+	if timeout > 0 {
+		h.Set("x-envoy-expected-rq-timeout-ms", strconv.FormatInt(timeout.Milliseconds(), 10))
+	}
+	return h
+}
+
+func (k *call) onHeaders(h Headers, end bool) {
+	k.answer.headers = h
+	if end {
+		k.finish()
+	}
+}
+
+func (k *call) onData(b []byte, end bool) {
+	k.answer.body = append(k.answer.body, b...)
+	if end {
+		k.finish()
+	}
+}
+
+func (k *call) onTrailers(h Headers) {
+	k.answer.trailers = &h
+	k.finish()
+}
+
+// onReset: before headers Envoy's router answers 503 in the cluster's place; in
+// the body the call fails without any headers.
+func (k *call) onReset(cause string) {
+	if k.answer.headers == nil {
+		k.fail(503, resetBody(cause))
+		return
+	}
+	k.answer = callResponse{}
+	k.root.statusCode, k.root.statusText = 10, "reset"
+	k.finish()
+}
+
+func (k *call) onPanic(value any) { k.root.vm.worker.sim.failPanic(nil, k.cluster, value) }
+
+// fail answers in the cluster's place.
+func (k *call) fail(status int, body string) {
+	k.answer = callResponse{body: []byte(body), headers: Headers{
+		{":status", strconv.Itoa(status)}, {"content-length", strconv.Itoa(len(body))}, {"content-type", "text/plain"},
+	}}
+	k.finish()
+}
+
+// finish calls the module back. The answer is readable through the root
+// context during the callback, whatever the effective context is.
+func (k *call) finish() {
+	c := k.root
+	if c.calls[k.token] != k {
+		return
+	}
+	k.cancel()
+	if c.vm.failed {
+		return
+	}
+	c.response = &k.answer
+	trailers := 0
+	if k.answer.trailers != nil {
+		trailers = len(*k.answer.trailers)
+	}
+	c.vm.deferred = append(c.vm.deferred, func() { c.response = nil })
+	c.vm.callback(c, "proxy_on_http_call_response", nil, uint64(c.id), uint64(k.token),
+		uint64(len(k.answer.headers)), uint64(len(k.answer.body)), uint64(trailers))
+	c.response, c.statusText = nil, ""
+}
+
+// cancel forgets the call without an answer.
+func (k *call) cancel() {
+	delete(k.root.calls, k.token)
+	k.root.vm.worker.sim.clock.stop(k.timeout)
+	if k.exchange != nil {
+		k.exchange.close()
+	}
+}
+
+// resetBody is the body of the router's answer to a reset before headers.
+func resetBody(cause string) string {
+	switch cause {
+	case resetRefused:
+		return "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, transport failure reason: delayed connect error: Connection refused"
+	default:
+		return "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
+	}
+}

@@ -1,0 +1,198 @@
+package hostsim
+
+import (
+	"container/heap"
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// DefaultStart is the virtual time at which a Clock starts when nothing else is asked for.
+var DefaultStart = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Clock is virtual time together with the event loop that moves it. Several
+// Sims may share one. Now and Wait may be called from handlers' goroutines,
+// everything else only from the goroutine that drives the simulation.
+type Clock struct {
+	mu     sync.Mutex // guards now, timers, ready, jobs: handlers touch them too
+	now    time.Time
+	start  time.Time
+	seq    uint64
+	timers timerHeap
+	ready  []event
+	jobs   []*job
+
+	hooks    []func(time.Time)
+	rng      *rand.Rand // nil: first in, first out
+	watchdog time.Duration
+	onStuck  func(j *job)
+}
+
+// event is work for the loop. Events of one lane keep their order; a seeded
+// clock may interleave lanes in any order.
+type event struct {
+	lane any
+	run  func()
+}
+
+// NewClock gives a clock that stands at start (DefaultStart if zero).
+func NewClock(start time.Time) *Clock {
+	if start.IsZero() {
+		start = DefaultStart
+	}
+	return &Clock{now: start, start: start, watchdog: 30 * time.Second}
+}
+
+// Shuffle makes the loop choose at random, reproducibly by seed, among events
+// that could happen in any order in a real proxy (different streams, workers,
+// calls), instead of first in, first out.
+func (c *Clock) Shuffle(seed uint64) { c.rng = rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)) }
+
+// OnAdvance calls f whenever virtual time has moved, before what is due then
+// runs. A test moves a fake server's clock along with it.
+func (c *Clock) OnAdvance(f func(now time.Time)) { c.hooks = append(c.hooks, f) }
+
+// Now is the virtual time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Since is the virtual time that has passed since the clock's start, the
+// modules' monotonic clock.
+func (c *Clock) Since() time.Duration { return c.Now().Sub(c.start) }
+
+// Wait lets virtual time pass for a handler: it returns when wake is closed
+// (nothing is ever received from it by anyone else; it may be nil), when ctx
+// is done, or after d. The loop notices that the handler waits, and goes on.
+//
+// ctx must descend from the handler's request. A goroutine with another ctx
+// may wait too, but the loop doesn't know when it has finished what it does after.
+func (c *Clock) Wait(ctx context.Context, wake <-chan struct{}, d time.Duration) {
+	if d <= 0 || ctx.Err() != nil {
+		return
+	}
+	fired := make(chan struct{})
+	t := c.after(d, func() { close(fired) })
+	defer c.stop(t)
+	j, _ := ctx.Value(jobKey{}).(*job)
+	if j == nil {
+		select {
+		case <-wake:
+		case <-ctx.Done():
+		case <-fired:
+		}
+		return
+	}
+	j.park(func() bool { return isClosed(wake) || isClosed(fired) || ctx.Err() != nil })
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	if ch == nil {
+		return false
+	}
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// Settle runs everything that can happen without time passing.
+func (c *Clock) Settle() {
+	for c.step() {
+	}
+}
+
+// step runs one event or lets one handler go on; false when there is neither.
+func (c *Clock) step() bool {
+	if ev, ok := c.take(); ok {
+		ev.run()
+		return true
+	}
+	if j := c.wakeable(); j != nil {
+		c.runJob(j)
+		return true
+	}
+	return false
+}
+
+// Advance moves virtual time by d, stopping at every timer on the way to run
+// what is due.
+func (c *Clock) Advance(d time.Duration) {
+	target := c.Now().Add(d)
+	c.Settle()
+	for c.advanceToNext(target) {
+	}
+	c.moveTo(target)
+	c.Settle()
+}
+
+// advanceToNext moves to the next timer that is due at limit or before, runs
+// it and settles. It reports whether there was one.
+func (c *Clock) advanceToNext(limit time.Time) bool {
+	c.mu.Lock()
+	if len(c.timers) == 0 || c.timers[0].at.After(limit) {
+		c.mu.Unlock()
+		return false
+	}
+	t := heap.Pop(&c.timers).(*timer)
+	c.mu.Unlock()
+	c.moveTo(t.at)
+	t.run()
+	c.Settle()
+	return true
+}
+
+func (c *Clock) moveTo(at time.Time) {
+	c.mu.Lock()
+	moved := at.After(c.now)
+	if moved {
+		c.now = at
+	}
+	c.mu.Unlock()
+	if !moved {
+		return
+	}
+	for _, f := range c.hooks {
+		f(at)
+	}
+}
+
+// post adds work to the loop; any goroutine may.
+func (c *Clock) post(lane any, run func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ready = append(c.ready, event{lane, run})
+}
+
+func (c *Clock) take() (event, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.ready) == 0 {
+		return event{}, false
+	}
+	i := c.pick()
+	ev := c.ready[i]
+	c.ready = append(c.ready[:i], c.ready[i+1:]...)
+	return ev, true
+}
+
+// pick chooses the event to run: the first, or with a seed the first of a random lane.
+func (c *Clock) pick() int {
+	if c.rng == nil {
+		return 0
+	}
+	var firsts []int
+	seen := map[any]bool{}
+	for i, ev := range c.ready {
+		if !seen[ev.lane] {
+			seen[ev.lane] = true
+			firsts = append(firsts, i)
+		}
+	}
+	return firsts[c.rng.IntN(len(firsts))]
+}

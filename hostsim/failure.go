@@ -1,0 +1,81 @@
+package hostsim
+
+import (
+	"fmt"
+	"strings"
+)
+
+// FailureKind names a way in which the module under test would have hurt a real Envoy.
+type FailureKind string
+
+// Kinds of failures.
+const (
+	// ResumeWithoutPause: a stream was resumed in a direction that isn't
+	// paused. Before the module has paused response headers, Envoy segfaults.
+	ResumeWithoutPause FailureKind = "resume with nothing paused"
+	// SecondReply: a local reply on a stream that has a complete answer, or a second one.
+	SecondReply FailureKind = "local reply on a stream that was already answered"
+	// NeverResumed: the client would wait for ever.
+	NeverResumed FailureKind = "pause never resumed"
+	// VMDied: a panic, trap or exit inside the module; the failure policy applies from then on.
+	VMDied FailureKind = "VM died"
+	// MapOutOfPhase: a header map was read when Envoy no longer, or not yet, has it.
+	MapOutOfPhase FailureKind = "header map used outside its phase"
+	// HandlerStuck: a cluster's handler neither finished nor waited on the clock within the watchdog's real time.
+	HandlerStuck FailureKind = "handler stuck"
+	// HandlerPanicked: a cluster's handler panicked; its connection was cut.
+	HandlerPanicked FailureKind = "handler panicked"
+)
+
+// Failure is one thing that went wrong, with what led to it.
+type Failure struct {
+	Kind   FailureKind
+	Detail string
+	Stream uint64   // 0 when no stream was concerned
+	Trace  []string // the stream's, or else the VM's, last host calls and callbacks
+}
+
+func (f Failure) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "hostsim: %s", f.Kind)
+	if f.Stream != 0 {
+		fmt.Fprintf(&b, " (stream %d)", f.Stream)
+	}
+	if f.Detail != "" {
+		fmt.Fprintf(&b, ": %s", f.Detail)
+	}
+	if len(f.Trace) > 0 {
+		b.WriteString("\ncall trace:\n  " + strings.Join(f.Trace, "\n  "))
+	}
+	return b.String()
+}
+
+func (s *Sim) fail(kind FailureKind, st *Stream, trace []string, format string, args ...any) {
+	f := Failure{Kind: kind, Detail: fmt.Sprintf(format, args...), Trace: trace}
+	if st != nil {
+		f.Stream, f.Trace = st.ID, st.Trace()
+	}
+	s.failures = append(s.failures, f)
+}
+
+// Failures are those recorded so far that Expect has not taken.
+func (s *Sim) Failures() []Failure { return append([]Failure(nil), s.failures...) }
+
+// Expect takes every recorded failure of the kind, so that it doesn't fail the
+// test, and returns them. None at all is itself an error of the test.
+func (s *Sim) Expect(kind FailureKind) []Failure {
+	var taken, kept []Failure
+	for _, f := range s.failures {
+		if f.Kind == kind {
+			taken = append(taken, f)
+		} else {
+			kept = append(kept, f)
+		}
+	}
+	s.failures = kept
+	if len(taken) == 0 && s.t != nil {
+		s.t.Helper()
+		s.t.Errorf("hostsim: expected a failure %q, there was none", kind)
+	}
+	return taken
+}

@@ -1,0 +1,93 @@
+package hostsim
+
+// bufferCalls: bodies and configurations.
+var bufferCalls = []hostcall{
+	{"proxy_get_buffer_bytes", "iiiii", callGetBuffer},
+	{"proxy_set_buffer_bytes", "iiiii", callSetBuffer},
+	{"proxy_get_buffer_status", "iii", callBufferStatus},
+}
+
+// buffer is a buffer's content; ok is false when the ABI answers NotFound.
+// Bodies outside their callbacks are empty, not missing.
+func (c *vmContext) buffer(t bufferType) (content []byte, mutable *[]byte, ok bool) {
+	root := c.rootContext()
+	switch t {
+	case bufferRequestBody:
+		mutable = c.requestBody
+	case bufferResponseBody:
+		mutable = c.responseBody
+	case bufferVMConfiguration:
+		return c.vm.worker.sim.opts.VMConfig, nil, true
+	case bufferPluginConfiguration:
+		return c.vm.worker.sim.opts.PluginConfig, nil, root.configure
+	case bufferCallBody:
+		if root.response == nil {
+			return nil, nil, false
+		}
+		return root.response.body, nil, true
+	case bufferCallData:
+		return nil, nil, true
+	default:
+		return nil, nil, false
+	}
+	if mutable == nil {
+		return nil, nil, true
+	}
+	return *mutable, mutable, true
+}
+
+func callGetBuffer(a *callArgs) status {
+	t, start, length := bufferType(a.ptr(0)), a.ptr(1), a.ptr(2)
+	a.in = append(a.in, t.String())
+	if t > bufferMax {
+		return statusBadArgument
+	}
+	content, _, ok := a.ctx.buffer(t)
+	if !ok {
+		return statusNotFound
+	}
+	from := min(uint64(start), uint64(len(content)))
+	to := min(from+uint64(length), uint64(len(content)))
+	return a.give(content[from:to], 3, 4)
+}
+
+// callSetBuffer can prepend, append or replace all of a body, nothing else.
+func callSetBuffer(a *callArgs) status {
+	t, start, length := bufferType(a.ptr(0)), a.ptr(1), a.ptr(2)
+	a.in = append(a.in, t.String())
+	data := a.bytes(3)
+	if t > bufferMax {
+		return statusBadArgument
+	}
+	_, b, ok := a.ctx.buffer(t)
+	switch {
+	case !ok:
+		return statusNotFound
+	case b == nil:
+		return statusBadArgument
+	case start == 0 && length == 0:
+		*b = append(data, *b...)
+	case start == 0 && uint64(length) >= uint64(len(*b)):
+		*b = data
+	case start > 0 && uint64(start) >= uint64(len(*b)):
+		*b = append(*b, data...)
+	default:
+		return statusBadArgument
+	}
+	return statusOK
+}
+
+func callBufferStatus(a *callArgs) status {
+	t := bufferType(a.num(0))
+	if t > bufferMax {
+		return statusBadArgument
+	}
+	content, _, ok := a.ctx.buffer(t)
+	if !ok {
+		return statusNotFound
+	}
+	if s := a.giveUint32(uint32(len(content)), 1); s != statusOK {
+		return s
+	}
+	return a.giveUint32(0, 2)
+}

@@ -1,0 +1,152 @@
+package hostsim
+
+// headerCalls: header and trailer maps.
+var headerCalls = []hostcall{
+	{"proxy_get_header_map_pairs", "iii", callGetPairs},
+	{"proxy_set_header_map_pairs", "iii", callSetPairs},
+	{"proxy_get_header_map_value", "iiiii", callGetValue},
+	{"proxy_add_header_map_value", "iiiii", editMap((*Headers).Add)},
+	{"proxy_replace_header_map_value", "iiiii", editMap((*Headers).Set)},
+	{"proxy_remove_header_map_value", "iii", callRemoveValue},
+	{"proxy_get_header_map_size", "ii", callMapSize},
+}
+
+// mutableMap is the map as the module may change it now, or nil.
+func (c *vmContext) mutableMap(m mapType) *Headers {
+	switch m {
+	case mapRequestHeaders:
+		return c.requestHeaders
+	case mapRequestTrailers:
+		return c.requestTrailers
+	case mapResponseHeaders:
+		return c.responseHeaders
+	case mapResponseTrailers:
+		return c.responseTrailers
+	}
+	return nil
+}
+
+// readableMap is the map as the module may read it now, or nil. In
+// proxy_on_log the stream's maps can be read again.
+func (c *vmContext) readableMap(m mapType) *Headers {
+	if response := c.rootContext().response; m == mapCallHeaders || m == mapCallTrailers {
+		switch {
+		case response == nil:
+			return nil
+		case m == mapCallHeaders:
+			return &response.headers
+		}
+		return response.trailers
+	}
+	if st := c.stream; c.logging && st != nil {
+		switch m {
+		case mapRequestHeaders:
+			return &st.request.headers
+		case mapResponseHeaders:
+			return st.sentHeaders()
+		case mapResponseTrailers:
+			return st.response.trailers
+		}
+	}
+	return c.mutableMap(m)
+}
+
+// missing notes that a map was used that Envoy doesn't have now. Trailers and
+// the maps of calls may rightly be absent.
+func (c *vmContext) missing(m mapType) {
+	if m != mapRequestHeaders && m != mapResponseHeaders {
+		return
+	}
+	c.vm.worker.sim.fail(MapOutOfPhase, c.stream, c.vm.trace.lines(),
+		"%v: it exists from its headers callback until that returns Continue, and until the stream is resumed where it paused", m)
+}
+
+func callGetPairs(a *callArgs) status {
+	m := a.mapType(0)
+	if m > mapMax {
+		return statusBadArgument
+	}
+	h := a.ctx.readableMap(m)
+	if h == nil {
+		a.ctx.missing(m)
+		return a.give(nil, 1, 2)
+	}
+	if len(*h) == 0 {
+		return a.give(nil, 1, 2)
+	}
+	return a.give(encodePairs(*h), 1, 2)
+}
+
+func callSetPairs(a *callArgs) status {
+	m := a.mapType(0)
+	fields := a.pairs(1)
+	if a.bad || m > mapMax {
+		return statusBadArgument
+	}
+	h := a.ctx.mutableMap(m)
+	if h == nil {
+		a.ctx.missing(m)
+		return statusBadArgument
+	}
+	*h = nil
+	for _, f := range fields {
+		h.Add(f[0], f[1])
+	}
+	return statusOK
+}
+
+func callGetValue(a *callArgs) status {
+	m, name := a.mapType(0), a.str(1)
+	if a.bad || m > mapMax {
+		return statusBadArgument
+	}
+	h := a.ctx.readableMap(m)
+	if h == nil {
+		a.ctx.missing(m)
+		return statusBadArgument
+	}
+	value, ok := h.lookup(name)
+	if !ok {
+		return statusNotFound
+	}
+	return a.give([]byte(value), 3, 4)
+}
+
+func editMap(edit func(h *Headers, name, value string)) func(*callArgs) status {
+	return func(a *callArgs) status {
+		m, name, value := a.mapType(0), a.str(1), a.str(3)
+		if a.bad || m > mapMax {
+			return statusBadArgument
+		}
+		h := a.ctx.mutableMap(m)
+		if h == nil {
+			a.ctx.missing(m)
+			return statusBadArgument
+		}
+		edit(h, name, value)
+		return statusOK
+	}
+}
+
+func callRemoveValue(a *callArgs) status {
+	m, name := a.mapType(0), a.str(1)
+	if a.bad || m > mapMax {
+		return statusBadArgument
+	}
+	h := a.ctx.mutableMap(m)
+	if h == nil {
+		a.ctx.missing(m)
+		return statusBadArgument
+	}
+	h.Del(name)
+	return statusOK
+}
+
+func callMapSize(a *callArgs) status {
+	m := a.mapType(0)
+	h := a.ctx.mutableMap(m)
+	if m > mapMax || h == nil {
+		return statusBadArgument
+	}
+	return a.giveUint32(uint32(h.byteSize()), 1)
+}

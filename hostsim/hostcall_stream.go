@@ -1,0 +1,71 @@
+package hostsim
+
+import "strings"
+
+// streamCalls: continue, close, local reply.
+var streamCalls = []hostcall{
+	{"proxy_continue_stream", "i", func(a *callArgs) status { return continueStream(a, a.num(0)) }},
+	{"proxy_continue_request", "", func(a *callArgs) status { return continueStream(a, streamRequest) }},
+	{"proxy_continue_response", "", func(a *callArgs) status { return continueStream(a, streamResponse) }},
+	{"proxy_close_stream", "i", callCloseStream},
+	{"proxy_send_local_response", "iiiiiiii", callSendLocalResponse},
+	{"proxy_clear_route_cache", "", func(a *callArgs) status { return statusOK }},
+}
+
+// Stream types of the ABI.
+const (
+	streamRequest uint32 = iota
+	streamResponse
+	streamDownstream
+	streamUpstream
+)
+
+// continueStream defers the resume to the end of the running callback; the
+// request's maps are gone at once, for either direction (Context::continueStream).
+func continueStream(a *callArgs, kind uint32) status {
+	c := a.ctx
+	switch kind {
+	case streamRequest, streamResponse:
+		if st := c.stream; st != nil {
+			st.checkResume(kind)
+			a.vm.deferred = append(a.vm.deferred, func() { st.resume(kind) })
+		}
+	case streamDownstream:
+		return statusOK
+	case streamUpstream:
+		return statusUnimplemented
+	default:
+		return statusBadArgument
+	}
+	c.requestHeaders, c.requestBody, c.requestTrailers = nil, nil, nil
+	return statusOK
+}
+
+func callCloseStream(a *callArgs) status {
+	kind := a.num(0)
+	if kind > streamUpstream {
+		return statusBadArgument
+	}
+	if st := a.ctx.stream; st != nil && kind <= streamResponse {
+		a.vm.deferred = append(a.vm.deferred, func() { st.reset("wasm_close_stream") })
+	}
+	return statusOK
+}
+
+func callSendLocalResponse(a *callArgs) status {
+	r := localReply{status: int(a.num(0)), details: strings.ReplaceAll(a.str(1), " ", "_")}
+	r.body, r.headers = a.bytes(3), a.pairs(5)
+	grpc := int32(a.num(7))
+	if a.bad {
+		return statusInvalidMemory
+	}
+	if grpc >= 0 && grpc <= 16 {
+		r.grpcStatus = &grpc
+	}
+	if st := a.ctx.stream; st != nil {
+		st.checkReply()
+		a.vm.deferred = append(a.vm.deferred, func() { st.localReply(r) })
+	}
+	a.vm.stopIteration = true
+	return statusOK
+}

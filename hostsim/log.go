@@ -1,0 +1,80 @@
+package hostsim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// LogLevel is a level of proxy_log.
+type LogLevel int
+
+// Levels of proxy_log. In Options, 0 means LevelInfo and -1 LevelTrace.
+const (
+	LevelTrace LogLevel = iota
+	LevelDebug
+	LevelInfo
+	LevelWarn
+	LevelError
+	LevelCritical
+)
+
+var levelNames = [...]string{"trace", "debug", "info", "warn", "error", "critical"}
+
+func (l LogLevel) String() string {
+	if l >= 0 && int(l) < len(levelNames) {
+		return levelNames[l]
+	}
+	return fmt.Sprintf("level(%d)", int(l))
+}
+
+// LogLine is one line that the module logged.
+type LogLine struct {
+	Time    time.Time
+	Worker  int // 0 is the main thread
+	Level   LogLevel
+	Message string
+}
+
+func (l LogLine) String() string { return fmt.Sprintf("[%d][%s] %s", l.Worker, l.Level, l.Message) }
+
+// maxLogs bounds what is kept; older lines go first.
+const maxLogs = 10_000
+
+func (w *worker) log(level LogLevel, message string) {
+	s := w.sim
+	if level < s.opts.LogLevel {
+		return
+	}
+	if len(s.logs) >= maxLogs {
+		s.logs = s.logs[1:]
+	}
+	s.logs = append(s.logs, LogLine{s.clock.Now(), w.index, level, message})
+}
+
+// Logs are the lines logged at Options.LogLevel and above, in order.
+func (s *Sim) Logs() []LogLine { return append([]LogLine(nil), s.logs...) }
+
+// lastErrors are the last lines logged as errors, for an error message.
+func (s *Sim) lastErrors() string {
+	var b strings.Builder
+	for _, l := range s.logs[max(0, len(s.logs)-200):] {
+		if l.Level >= LevelWarn {
+			b.WriteString("\n  " + l.String())
+		}
+	}
+	return b.String()
+}
+
+// logWriter is the module's stdout or stderr; Envoy logs what comes there.
+type logWriter struct {
+	vm    *vm
+	level LogLevel
+}
+
+func (w logWriter) Write(p []byte) (int, error) {
+	if text := strings.TrimSuffix(string(p), "\n"); text != "" {
+		w.vm.worker.log(w.level, text)
+	}
+	return len(p), nil
+}

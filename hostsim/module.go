@@ -1,0 +1,184 @@
+package hostsim
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+)
+
+// ErrModule says that bytes can't be run as a proxy-wasm module.
+var ErrModule = errors.New("hostsim: not a usable proxy-wasm module")
+
+// pageSize is a wasm memory page in bytes.
+const pageSize = 64 << 10
+
+// compiled is a module made ready to be instantiated, kept for the life of
+// the process: a further VM of the same bytes starts in milliseconds.
+type compiled struct {
+	runtime wazero.Runtime
+	module  wazero.CompiledModule
+}
+
+type compiledKey struct {
+	sum   [sha256.Size]byte
+	pages uint32
+}
+
+var (
+	compiledMu sync.Mutex
+	compiledBy = map[compiledKey]*compiled{}
+)
+
+// compileModule compiles code with a limit on linear memory, once a process.
+func compileModule(code []byte, memoryLimit int64) (*compiled, error) {
+	key := compiledKey{sha256.Sum256(code), uint32(memoryLimit / pageSize)}
+	compiledMu.Lock()
+	defer compiledMu.Unlock()
+	if c := compiledBy[key]; c != nil {
+		return c, nil
+	}
+	c, err := newCompiled(code, key.pages)
+	if err != nil {
+		return nil, err
+	}
+	compiledBy[key] = c
+	return c, nil
+}
+
+func newCompiled(code []byte, pages uint32) (*compiled, error) {
+	ctx := context.Background()
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
+		WithMemoryLimitPages(pages).WithCloseOnContextDone(true))
+	m, err := r.CompileModule(ctx, code)
+	if err == nil {
+		err = checkModule(m)
+	} else {
+		err = fmt.Errorf("%w: it doesn't compile: %w", ErrModule, err)
+	}
+	if err == nil {
+		err = exportHost(ctx, r)
+	}
+	if err != nil {
+		r.Close(ctx)
+		return nil, err
+	}
+	return &compiled{r, m}, nil
+}
+
+// exportHost makes the modules that a proxy-wasm module imports from.
+func exportHost(ctx context.Context, r wazero.Runtime) error {
+	if _, err := exportABI(r.NewHostModuleBuilder("env")).Instantiate(ctx); err != nil {
+		return err
+	}
+	for _, name := range []string{wasi_snapshot_preview1.ModuleName, "wasi_unstable"} {
+		b := r.NewHostModuleBuilder(name)
+		wasi_snapshot_preview1.NewFunctionExporter().ExportFunctions(b)
+		if _, err := b.Instantiate(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkModule finds what Envoy refuses at load, before anything runs.
+func checkModule(m wazero.CompiledModule) error {
+	exports := m.ExportedFunctions()
+	if exports["proxy_abi_version_0_2_0"] == nil && exports["proxy_abi_version_0_2_1"] == nil {
+		return fmt.Errorf("%w: it exports no function proxy_abi_version_0_2_0 or proxy_abi_version_0_2_1; build it with a proxy-wasm SDK of ABI 0.2", ErrModule)
+	}
+	if len(m.ExportedMemories()) == 0 {
+		return fmt.Errorf("%w: it exports no memory", ErrModule)
+	}
+	if exports["malloc"] == nil && exports["proxy_on_memory_allocate"] == nil {
+		return fmt.Errorf("%w: it exports neither proxy_on_memory_allocate nor malloc, so the host can't hand anything to it", ErrModule)
+	}
+	for _, f := range m.ImportedFunctions() {
+		if err := checkImport(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkImport(f api.FunctionDefinition) error {
+	module, name, _ := f.Import()
+	switch module {
+	case wasi_snapshot_preview1.ModuleName, "wasi_unstable":
+		return nil
+	case "env":
+		if hostcallByName[name] == nil {
+			return fmt.Errorf("%w: it imports env.%s, which Envoy doesn't have", ErrModule, name)
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: it imports %s.%s; Envoy offers only env, wasi_snapshot_preview1 and wasi_unstable", ErrModule, module, name)
+}
+
+// newVM instantiates the module and runs its start function (_initialize,
+// or _start for a command module).
+func (w *worker) newVM(c *compiled) (*vm, error) {
+	v := &vm{worker: w, funcs: map[string]api.Function{}, contexts: map[uint32]*vmContext{}, metrics: map[uint32]*metric{}}
+	v.inner = context.WithValue(context.Background(), vmKey{}, v)
+	s := w.sim
+	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
+		WithWalltime(func() (int64, int32) { n := s.clock.Now(); return n.Unix(), int32(n.Nanosecond()) }, 1).
+		WithNanotime(func() int64 { return int64(s.clock.Since()) + 1 }, 1).
+		WithRandSource(s.random()).
+		WithStdout(logWriter{v, LevelInfo}).WithStderr(logWriter{v, LevelError})
+	for _, name := range sortedKeys(s.opts.Env) {
+		config = config.WithEnv(name, s.opts.Env[name])
+	}
+	mod, err := c.runtime.InstantiateModule(v.inner, c.module, config)
+	if err != nil {
+		return nil, fmt.Errorf("%w: it can't be instantiated: %w", ErrModule, err)
+	}
+	v.mod = mod
+	v.root = v.newContext(nil, nil)
+	v.root.calls = map[uint32]*call{}
+	for _, start := range []string{"_initialize", "_start"} {
+		if v.exports(start) {
+			if _, ok := v.enter(v.root, start, nil); !ok {
+				return nil, fmt.Errorf("%w: %s failed", ErrModule, start)
+			}
+			break
+		}
+	}
+	return v, nil
+}
+
+// configureVM creates the root context and runs proxy_on_vm_start and proxy_on_configure.
+func (v *vm) configureVM() error {
+	s := v.worker.sim
+	for _, step := range []struct {
+		name string
+		args []uint64
+	}{
+		{"proxy_on_context_create", []uint64{uint64(v.root.id), 0}},
+		{"proxy_on_vm_start", []uint64{uint64(v.root.id), uint64(len(s.opts.VMConfig))}},
+	} {
+		refused := false
+		v.callback(v.root, step.name, func(r uint32) { refused = step.name == "proxy_on_vm_start" && r == 0 }, step.args...)
+		if v.failed || refused {
+			return fmt.Errorf("%w: %s refused or failed%s", ErrConfig, step.name, s.lastErrors())
+		}
+	}
+	v.root.created = true
+	return v.configurePlugin(s.opts.PluginConfig)
+}
+
+func (v *vm) configurePlugin(config []byte) error {
+	v.root.configure = true
+	defer func() { v.root.configure = false }()
+	refused := false
+	v.callback(v.root, "proxy_on_configure", func(r uint32) { refused = r == 0 }, uint64(v.root.id), uint64(len(config)))
+	if v.failed || refused {
+		return fmt.Errorf("%w: proxy_on_configure refused or failed%s", ErrConfig, v.worker.sim.lastErrors())
+	}
+	return nil
+}

@@ -1,0 +1,124 @@
+package hostsim
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+)
+
+// ErrConfig says that the module refused its configuration, or that Options can't work.
+var ErrConfig = errors.New("hostsim: configuration refused")
+
+// FailurePolicy is what happens to streams once a VM has died.
+type FailurePolicy int
+
+const (
+	// FailClosed answers 503 from then on (Envoy's default).
+	FailClosed FailurePolicy = iota
+	// FailOpen bypasses the module.
+	FailOpen
+	// FailReload answers 503 until ReloadBackoff has passed, then starts a new VM with the next stream.
+	FailReload
+)
+
+// Options describe one simulated proxy. Only the module is required.
+type Options struct {
+	// Module is the wasm module's bytes; Path is where to read them from otherwise.
+	Module []byte
+	Path   string
+
+	PluginConfig []byte
+	VMConfig     []byte
+	Env          map[string]string // environment of the module
+	PluginName   string            // property plugin_name
+	RootID       string            // property plugin_root_id
+	VMID         string            // property plugin_vm_id, namespace of shared queues
+
+	// Workers is the number of worker threads, 1 if 0; each has a VM of its
+	// own, and so has the main thread, whose VM never sees a stream.
+	Workers int
+
+	// Clusters are what calls and routes reach, by name.
+	Clusters map[string]http.Handler
+	// Route names the cluster for a request's headers; "" is 404. RouteTo
+	// makes one; without it every request is answered 404.
+	Route func(request Headers) string
+	// RouteTimeout bounds the upstream's whole response; 15 s if 0, none if negative.
+	RouteTimeout time.Duration
+
+	Policy        FailurePolicy
+	ReloadBackoff time.Duration // 1 s if 0
+
+	// AllowOnHeadersStopIteration is the field of Envoy's plugin configuration:
+	// with it, a plain Pause in headers lets body callbacks through.
+	AllowOnHeadersStopIteration bool
+	// BufferLimit bounds buffered bodies in bytes; 1 MiB if 0.
+	BufferLimit int
+	// MemoryLimit bounds a VM's linear memory in bytes; 1 GiB if 0, as in Envoy.
+	MemoryLimit int64
+
+	// Clock is shared by proxies of one virtual time; a new one if nil.
+	Clock *Clock
+	// Seed makes random numbers (and the request ids) reproducible.
+	Seed uint64
+	// LogLevel drops what is below it; LevelInfo is the zero value's meaning (LevelTrace is -1).
+	LogLevel LogLevel
+
+	ForeignFunctions map[string]func(argument []byte) ([]byte, error)
+
+	// Patience is how much virtual time Do gives a stream; 60 s if 0.
+	Patience time.Duration
+	// CallbackTimeout is how much real time one callback may take; 20 s if 0.
+	CallbackTimeout time.Duration
+	// HandlerTimeout is how much real time a handler may take between two waits; 30 s if 0.
+	HandlerTimeout time.Duration
+}
+
+// RouteTo routes every request to one cluster.
+func RouteTo(cluster string) func(Headers) string {
+	return func(Headers) string { return cluster }
+}
+
+// complete fills what is left out.
+func (o Options) complete() (Options, error) {
+	if o.Module == nil {
+		if o.Path == "" {
+			return o, fmt.Errorf("%w: neither Module nor Path is set", ErrConfig)
+		}
+		code, err := os.ReadFile(o.Path)
+		if err != nil {
+			return o, fmt.Errorf("%w: %w", ErrModule, err)
+		}
+		o.Module = code
+	}
+	if o.Route == nil {
+		o.Route = RouteTo("")
+	}
+	if o.Clock == nil {
+		o.Clock = NewClock(time.Time{})
+	}
+	setDefault(&o.Workers, 1)
+	setDefault(&o.RouteTimeout, 15*time.Second)
+	setDefault(&o.ReloadBackoff, time.Second)
+	setDefault(&o.BufferLimit, 1<<20)
+	setDefault(&o.MemoryLimit, 1<<30)
+	setDefault(&o.Patience, time.Minute)
+	setDefault(&o.CallbackTimeout, 20*time.Second)
+	setDefault(&o.HandlerTimeout, 30*time.Second)
+	switch o.LogLevel {
+	case 0:
+		o.LogLevel = LevelInfo
+	case -1:
+		o.LogLevel = LevelTrace
+	}
+	return o, nil
+}
+
+func setDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}

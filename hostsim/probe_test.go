@@ -1,0 +1,102 @@
+package hostsim_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"chatcache/hostsim"
+)
+
+// buildModule builds one of the modules under internal/testdata, once a process.
+func buildModule(t testing.TB, name string) []byte {
+	t.Helper()
+	build, _ := modules.LoadOrStore(name, sync.OnceValues(func() ([]byte, error) {
+		dir, err := os.MkdirTemp("", "hostsim")
+		if err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(dir)
+		out := filepath.Join(dir, name+".wasm")
+		cmd := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out, "./internal/testdata/"+name)
+		cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+		if text, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("building %s: %v\n%s", name, err, text)
+		}
+		return os.ReadFile(out)
+	}))
+	code, err := build.(func() ([]byte, error))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+var modules sync.Map
+
+// probe starts a proxy with the probe module and a cluster "backend" that answers with what it got.
+func probe(t testing.TB, change func(*hostsim.Options)) *hostsim.Sim {
+	t.Helper()
+	o := hostsim.Options{
+		Module:   buildModule(t, "probe"),
+		Clusters: map[string]http.Handler{"backend": http.HandlerFunc(echo)},
+		Route:    hostsim.RouteTo("backend"),
+	}
+	if change != nil {
+		change(&o)
+	}
+	return hostsim.RunT(t, o)
+}
+
+func echo(w http.ResponseWriter, r *http.Request) {
+	var body bytes.Buffer
+	body.ReadFrom(r.Body)
+	fmt.Fprintf(w, "%s %s %s", r.Method, r.URL.Path, body.String())
+}
+
+// do is a GET whose headers are the script.
+func do(s *hostsim.Sim, script ...string) *hostsim.Response {
+	return s.Do(1, hostsim.Get("/x", script...))
+}
+
+// wantLogs compares what worker 1 logged since its start.
+func wantLogs(t *testing.T, s *hostsim.Sim, want ...string) {
+	t.Helper()
+	var got []string
+	for _, l := range s.Logs() {
+		if l.Worker == 1 && !strings.HasPrefix(l.Message, "start ") {
+			got = append(got, strings.TrimSpace(l.Message))
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("module's log:\n  %s\nwant:\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+// failing is a hostsim.T that notes errors instead of failing the test.
+type failing struct {
+	testing.TB
+	cleanups []func()
+	errors   []string
+}
+
+func (f *failing) Cleanup(c func()) { f.cleanups = append(f.cleanups, c) }
+func (f *failing) Errorf(format string, args ...any) {
+	f.errors = append(f.errors, fmt.Sprintf(format, args...))
+}
+func (f *failing) finish() {
+	for _, c := range slices.Backward(f.cleanups) {
+		c()
+	}
+}
+
+func clusters(backend http.HandlerFunc) map[string]http.Handler {
+	return map[string]http.Handler{"backend": backend}
+}

@@ -1,0 +1,74 @@
+package hostsim
+
+import "strings"
+
+// Request is what a client sends. The zero values of Method, Authority and
+// Scheme mean GET, example.com and http.
+type Request struct {
+	Method, Path, Authority, Scheme string
+	Headers                         Headers
+	Body                            []byte
+	Trailers                        Headers
+	// Open keeps the request unfinished after Headers and Body: Stream.SendBody goes on with it.
+	Open bool
+	// HTTP2 shapes the downstream side as HTTP/2: the end of stream comes with the last data.
+	HTTP2 bool
+	// Metadata is dynamic metadata as filters in front would leave it, by their
+	// names: {"envoy.filters.http.jwt_authn": {"payload": {"sub": "u1"}}}.
+	Metadata map[string]any
+	// Properties are set or overwritten for this stream, by dotted path
+	// ("source.address", "connection.uri_san_peer_certificate").
+	Properties map[string]any
+}
+
+// NewRequest makes a request with header fields given as name, value, ….
+func NewRequest(method, path string, fields ...string) *Request {
+	r := &Request{Method: method, Path: path}
+	for i := 0; i+1 < len(fields); i += 2 {
+		r.Headers.Add(fields[i], fields[i+1])
+	}
+	return r
+}
+
+// Get makes a GET request with header fields given as name, value, ….
+func Get(path string, fields ...string) *Request { return NewRequest("GET", path, fields...) }
+
+// Post makes a POST request with a body.
+func Post(path, body string, fields ...string) *Request {
+	r := NewRequest("POST", path, fields...)
+	r.Body = []byte(body)
+	return r
+}
+
+// Response is what the client got.
+type Response struct {
+	Status   int
+	Headers  Headers // without pseudo-headers
+	Body     []byte
+	Trailers Headers
+	// Complete is false when the stream was reset before its end.
+	Complete bool
+	// Details are Envoy's response code details.
+	Details string
+}
+
+// Get is the first value of a header field.
+func (r *Response) Get(name string) string { return r.Headers.Get(name) }
+
+func firstNonEmpty(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// hopByHop are request fields that Envoy's connection manager removes.
+func isHopByHop(name string) bool {
+	switch strings.ToLower(name) {
+	case "connection", "keep-alive", "proxy-connection", "upgrade", "te":
+		return true
+	}
+	return false
+}

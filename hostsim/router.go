@@ -1,0 +1,170 @@
+package hostsim
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// router is Envoy's router filter for one stream: it finds the cluster, sends
+// the request there and brings the response back.
+type router struct {
+	st       *Stream
+	exchange *exchange
+	cluster  string
+	attempts uint32
+	sentAt   time.Time // when the request was complete
+	timeout  *timer
+	closed   bool
+
+	upstreamStarted bool // response headers came
+}
+
+// ClusterState is how a cluster answers.
+type ClusterState int
+
+const (
+	// ClusterUp: the handler answers.
+	ClusterUp ClusterState = iota
+	// ClusterRefusing: connections are refused; calls get 503 in their callback.
+	ClusterRefusing
+	// ClusterNoHosts: no healthy host (or a full circuit breaker); calls fail at once with InternalFailure.
+	ClusterNoHosts
+)
+
+func (r *router) passHeaders(h *Headers, end bool) {
+	st := r.st
+	if r.closed {
+		return
+	}
+	r.cluster = st.sim.opts.Route(h.Clone())
+	cluster := st.sim.clusters[r.cluster]
+	switch {
+	case r.cluster == "":
+		r.reply(404, "", "route_not_found")
+	case cluster == nil:
+		r.reply(503, "", "cluster_not_found")
+	case cluster.state == ClusterNoHosts:
+		r.reply(503, "no healthy upstream", "no_healthy_upstream")
+	case cluster.state == ClusterRefusing:
+		r.attempts = 1
+		st.post(func() { r.onReset(resetRefused) })
+	default:
+		r.attempts = 1
+		r.exchange = startExchange(st.sim.clock, st, st.String(), cluster.handler, r.upstreamHeaders(*h), end, r)
+	}
+	if end {
+		r.requestComplete()
+	}
+}
+
+// upstreamHeaders are the request's fields as the cluster sees them.
+func (r *router) upstreamHeaders(h Headers) Headers {
+	up := h.Clone()
+	if t := r.st.sim.opts.RouteTimeout; t > 0 {
+		up.Set("x-envoy-expected-rq-timeout-ms", strconv.FormatInt(t.Milliseconds(), 10))
+	}
+	return up
+}
+
+// reply answers in the cluster's place; decoding is over by then.
+func (r *router) reply(status int, body, details string) {
+	st := r.st
+	st.post(func() { st.localReply(localReply{status: status, body: []byte(body), details: details}) })
+}
+
+func (r *router) passData(b []byte, end bool) {
+	if r.exchange != nil && !r.closed {
+		r.exchange.send(b, end)
+	}
+	if end {
+		r.requestComplete()
+	}
+}
+
+func (r *router) passTrailers(*Headers) {
+	if r.exchange != nil && !r.closed {
+		r.exchange.send(nil, true)
+	}
+	r.requestComplete()
+}
+
+// requestComplete starts the route's timeout.
+func (r *router) requestComplete() {
+	clock := r.st.sim.clock
+	r.sentAt = clock.Now()
+	if t := r.st.sim.opts.RouteTimeout; t > 0 && !r.closed {
+		r.timeout = clock.after(t, r.onTimeout)
+	}
+}
+
+func (r *router) onTimeout() {
+	st := r.st
+	switch {
+	case r.closed || st.finished:
+	case r.upstreamStarted:
+		r.cut("response_timeout")
+	default:
+		st.localReply(localReply{status: 504, body: []byte("upstream request timeout"), details: "response_timeout"})
+	}
+}
+
+func (r *router) onHeaders(h Headers, end bool) {
+	st := r.st
+	r.upstreamStarted = true
+	st.details = "via_upstream"
+	spent := time.Duration(0)
+	if !r.sentAt.IsZero() {
+		spent = st.sim.clock.Now().Sub(r.sentAt)
+	}
+	h.Set("x-envoy-upstream-service-time", strconv.FormatInt(spent.Milliseconds(), 10))
+	r.ended(end)
+	st.response.recvHeaders(h, end)
+}
+
+func (r *router) onData(b []byte, end bool) {
+	r.ended(end)
+	r.st.response.recvData(b, end)
+}
+
+func (r *router) onTrailers(h Headers) {
+	r.ended(true)
+	r.st.response.recvTrailers(h)
+}
+
+// ended stops the timeout: the upstream has answered completely.
+func (r *router) ended(end bool) {
+	if end {
+		r.st.sim.clock.stop(r.timeout)
+	}
+}
+
+func (r *router) onReset(cause string) {
+	if r.upstreamStarted {
+		r.cut(fmt.Sprintf("upstream_reset_after_response_started{%s}", cause))
+		return
+	}
+	details := fmt.Sprintf("upstream_reset_before_response_started{%s}", cause)
+	r.st.localReply(localReply{status: 503, body: []byte(resetBody(cause)), details: details})
+}
+
+// cut ends a response that had started: the client is cut off, or gets 502
+// where the module still holds the headers.
+func (r *router) cut(details string) {
+	st := r.st
+	if !st.headersSent {
+		st.localReply(localReply{status: 502, details: details})
+		return
+	}
+	st.reset(details)
+}
+
+func (r *router) onPanic(value any) { r.st.sim.failPanic(r.st, r.cluster, value) }
+
+func (r *router) close() {
+	r.closed = true
+	r.st.sim.clock.stop(r.timeout)
+	if r.exchange != nil {
+		r.exchange.close()
+	}
+}

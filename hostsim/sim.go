@@ -1,0 +1,266 @@
+package hostsim
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"runtime"
+	"sort"
+	"time"
+)
+
+// T is what RunT needs of *testing.T.
+type T interface {
+	Helper()
+	Cleanup(func())
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Logf(format string, args ...any)
+}
+
+// Sim is one simulated proxy: a main thread and workers, each with a VM. It
+// is used from one goroutine.
+type Sim struct {
+	t        T // nil outside tests
+	opts     Options
+	clock    *Clock
+	code     *compiled
+	main     *worker
+	workers  []*worker
+	clusters map[string]*clusterEntry
+	shared   *shared
+	metrics  map[metricKey]*metric
+	logs     []LogLine
+	failures []Failure
+	streams  map[*Stream]struct{}
+	rng      *rand.Rand
+	lastID   uint64
+}
+
+type clusterEntry struct {
+	handler http.Handler
+	state   ClusterState
+}
+
+// New starts a proxy. The error matches ErrModule (what Envoy would refuse to
+// load) or ErrConfig (the module refused its configuration).
+func New(o Options) (*Sim, error) {
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
+	}
+	code, err := compileModule(o.Module, o.MemoryLimit)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sim{
+		opts: o, clock: o.Clock, code: code, shared: newShared(),
+		clusters: map[string]*clusterEntry{}, metrics: map[metricKey]*metric{}, streams: map[*Stream]struct{}{},
+		rng: rand.New(rand.NewPCG(o.Seed, 0x5eed)),
+	}
+	s.clock.watchdog = o.HandlerTimeout
+	s.clock.onStuck = s.handlerStuck
+	for name, h := range o.Clusters {
+		s.clusters[name] = &clusterEntry{handler: h}
+	}
+	for i := range o.Workers + 1 {
+		w := &worker{sim: s, index: i}
+		if err := w.start(); err != nil {
+			s.Close()
+			return nil, err
+		}
+		if i == 0 {
+			s.main = w
+		} else {
+			s.workers = append(s.workers, w)
+		}
+	}
+	s.clock.Settle()
+	return s, nil
+}
+
+// RunT starts a proxy for a test; everything is taken down when the test ends.
+// Failures that Expect has not taken fail the test then.
+func RunT(t T, o Options) *Sim {
+	t.Helper()
+	s, err := New(o)
+	if err != nil {
+		t.Fatalf("%v", err)
+		return nil
+	}
+	s.t = t
+	t.Cleanup(func() {
+		s.checkStuck()
+		s.Close()
+		for _, f := range s.failures {
+			t.Errorf("%s", f.Error())
+		}
+		if len(s.failures) > 0 {
+			t.Logf("hostsim: Options.Seed was %d", s.opts.Seed)
+		}
+	})
+	return s
+}
+
+// Clock is the proxy's virtual time.
+func (s *Sim) Clock() *Clock { return s.clock }
+
+// Advance moves virtual time, event by event.
+func (s *Sim) Advance(d time.Duration) { s.clock.Advance(d) }
+
+// Settle runs what can happen without time passing.
+func (s *Sim) Settle() { s.clock.Settle() }
+
+// SetCluster changes how a cluster answers from now on.
+func (s *Sim) SetCluster(name string, state ClusterState) {
+	if c := s.clusters[name]; c != nil {
+		c.state = state
+	}
+}
+
+// Start sends a request to a worker (1 is the first) and doesn't wait:
+// Settle, Advance or Do let it go on.
+func (s *Sim) Start(worker int, req *Request) *Stream {
+	if worker < 1 || worker > len(s.workers) {
+		panic(fmt.Sprintf("hostsim: worker %d, there are 1 to %d", worker, len(s.workers)))
+	}
+	w := s.workers[worker-1]
+	s.lastID++
+	st := &Stream{ID: s.lastID, sim: s, worker: w, req: req, started: int64(s.clock.Since()), filterState: map[string][]byte{}}
+	st.router.st = st
+	st.request = chain{filter: requestSide{st}, next: &st.router, limit: s.opts.BufferLimit, overflow: func() {
+		st.localReply(localReply{status: 413, body: []byte("Payload Too Large"), details: "request_payload_too_large"})
+	}}
+	st.response = chain{filter: responseSide{st}, next: clientSide{st}, limit: s.opts.BufferLimit, overflow: func() {
+		st.localReply(localReply{status: 500, body: []byte("Internal Server Error"), details: "response_payload_too_large"})
+	}}
+	s.streams[st] = struct{}{}
+	st.post(st.begin)
+	return st
+}
+
+// Do sends a request and runs the loop, with as much virtual time as the
+// response takes, until the stream has ended. A stream that can't end any more,
+// or not within Options.Patience, is a NeverResumed failure; the response is
+// then what has come so far, never nil.
+func (s *Sim) Do(worker int, req *Request) *Response {
+	st := s.Start(worker, req)
+	s.Finish(st)
+	if r := st.Response(); r != nil {
+		return r
+	}
+	return &Response{}
+}
+
+// Finish runs the loop until the stream has ended, as Do does.
+func (s *Sim) Finish(st *Stream) {
+	s.clock.Settle()
+	limit := s.clock.Now().Add(s.opts.Patience)
+	for !st.finished && s.clock.advanceToNext(limit) {
+	}
+	if !st.finished {
+		s.neverResumed(st)
+	}
+}
+
+func (s *Sim) neverResumed(st *Stream) {
+	if st.reported {
+		return
+	}
+	st.reported = true
+	why := "the upstream's handler hasn't finished"
+	switch {
+	case st.request.paused():
+		why = "the request is paused"
+	case st.response.paused():
+		why = "the response is paused"
+	case st.req.Open && !st.request.end:
+		why = "the client hasn't ended its request"
+	}
+	s.fail(NeverResumed, st, nil, "%s; %s; waiting: %v", st, why, s.Pending())
+}
+
+// checkStuck reports streams that are paused at the end of a test and that
+// nothing will resume.
+func (s *Sim) checkStuck() {
+	s.clock.Settle()
+	for _, st := range s.Streams() {
+		if (st.request.paused() || st.response.paused()) && !st.worker.hasCalls() {
+			s.neverResumed(st)
+		}
+	}
+}
+
+// Streams are the streams that have not ended, oldest first.
+func (s *Sim) Streams() []*Stream {
+	var all []*Stream
+	for st := range s.streams {
+		all = append(all, st)
+	}
+	sort.Slice(all, func(i, k int) bool { return all[i].ID < all[k].ID })
+	return all
+}
+
+// Pending names the calls that the module waits for, and the handlers that haven't finished.
+func (s *Sim) Pending() []string {
+	var names []string
+	for _, w := range append([]*worker{s.main}, s.workers...) {
+		names = append(names, w.pendingCalls()...)
+	}
+	return append(names, s.clock.pendingJobs()...)
+}
+
+// SharedData is the value of a key of shared data, and whether it exists.
+func (s *Sim) SharedData(key string) ([]byte, bool) {
+	v, ok := s.shared.data[key]
+	return v.data, ok
+}
+
+// Close takes the proxy down: VMs are closed, handlers' contexts cancelled.
+func (s *Sim) Close() {
+	for st := range s.streams {
+		st.router.close()
+	}
+	for _, w := range append(s.workers, s.main) {
+		if w != nil {
+			w.close()
+		}
+	}
+	s.clock.Settle()
+}
+
+func (s *Sim) handlerStuck(j *job) {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	s.fail(HandlerStuck, nil, nil, "%s: neither finished nor waited on the clock within %v of real time\n%s", j.name, s.opts.HandlerTimeout, stacks)
+}
+
+func (s *Sim) failPanic(st *Stream, cluster string, value any) {
+	s.fail(HandlerPanicked, st, nil, "cluster %s: %v", cluster, value)
+}
+
+func (s *Sim) uuid() string {
+	a, b := s.rng.Uint64(), s.rng.Uint64()
+	return fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", uint32(a), uint16(a>>32), uint16(a>>48)&0xfff, uint16(b)&0x3fff|0x8000, b>>16)
+}
+
+// random is a source for one VM.
+func (s *Sim) random() io.Reader {
+	var seed [32]byte
+	for i := range seed {
+		seed[i] = byte(s.rng.Uint32())
+	}
+	return rand.NewChaCha8(seed)
+}
+
+func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}

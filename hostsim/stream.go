@@ -1,0 +1,235 @@
+package hostsim
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// Stream is one HTTP request and its response at one worker.
+type Stream struct {
+	ID      uint64
+	sim     *Sim
+	worker  *worker
+	req     *Request
+	ctx     *vmContext // nil where the module doesn't see the stream
+	started int64      // ns since the clock's start
+
+	request, response chain
+	router            router
+	client            Response
+
+	headersSent bool // response headers reached the client
+	finished    bool
+	decoding    int         // request callbacks of the module that are running
+	prepared    *localReply // to be sent when decoding is over
+	encoding    bool        // a response callback of the module is running
+	direct      Headers     // headers of a reply that bypassed the filter
+	replied     bool
+	asked       asked
+	failedOnce  bool // the failure policy's 503 was sent: callbacks are skipped
+	details     string
+
+	filterState map[string][]byte // set_property
+	trace       ring
+	reported    bool // as never resumed
+}
+
+// asked is what the module has asked for in the callback that is running and
+// what happens only when that returns.
+type asked struct{ reply, request, response bool }
+
+// Trace is the stream's call trace: callbacks as "==> name(args)" and
+// "<== name = result", host calls between them.
+func (st *Stream) Trace() []string { return st.trace.lines() }
+
+// Done reports whether the stream has ended, completely or by a reset.
+func (st *Stream) Done() bool { return st.finished }
+
+// Response is what the client has got so far; nil before the headers.
+func (st *Stream) Response() *Response {
+	if !st.headersSent && !st.finished {
+		return nil
+	}
+	r := st.client
+	r.Details = st.details
+	return &r
+}
+
+// begin sends the request's headers and body into the filter chain.
+func (st *Stream) begin() {
+	req := st.req
+	end := len(req.Body) == 0 && req.Trailers == nil && !req.Open
+	st.ctx = st.worker.streamContext(st)
+	st.request.recvHeaders(st.downstreamHeaders(end), end)
+	st.afterDecode()
+	if end {
+		return
+	}
+	last := !req.Open && req.Trailers == nil
+	if len(req.Body) > 0 || req.Open {
+		st.recvBody(req.Body, last)
+	}
+	if req.Trailers != nil {
+		st.post(func() { st.request.recvTrailers(req.Trailers.Clone()); st.afterDecode() })
+	}
+}
+
+// recvBody shapes a piece of body as the codec does: HTTP/1 tells the end by an
+// empty event of its own, HTTP/2 with the last bytes.
+func (st *Stream) recvBody(b []byte, last bool) {
+	for len(b) > 0 {
+		n := min(len(b), sliceSize)
+		part := append([]byte(nil), b[:n]...)
+		b = b[n:]
+		end := last && len(b) == 0 && st.req.HTTP2
+		st.post(func() { st.request.recvData(part, end); st.afterDecode() })
+		if end {
+			return
+		}
+	}
+	if last {
+		st.post(func() { st.request.recvData(nil, true); st.afterDecode() })
+	}
+}
+
+func (st *Stream) post(f func()) {
+	st.sim.clock.post(st, func() {
+		if !st.finished {
+			f()
+		}
+	})
+}
+
+// SendBody sends more of an open request's body.
+func (st *Stream) SendBody(b []byte) { st.recvBody(b, false) }
+
+// EndBody ends an open request.
+func (st *Stream) EndBody() { st.recvBody(nil, true) }
+
+// Disconnect lets the client leave.
+func (st *Stream) Disconnect() { st.post(func() { st.reset("downstream_remote_disconnect") }) }
+
+// downstreamHeaders are the request's fields as the first filter sees them.
+func (st *Stream) downstreamHeaders(end bool) Headers {
+	req := st.req
+	h := Headers{
+		{":authority", firstNonEmpty(req.Authority, "example.com")},
+		{":path", req.Path},
+		{":method", firstNonEmpty(req.Method, "GET")},
+		{":scheme", firstNonEmpty(req.Scheme, "http")},
+	}
+	for _, f := range req.Headers {
+		if !isHopByHop(f[0]) {
+			h.Add(f[0], f[1])
+		}
+	}
+	if !end && !h.Has("content-length") && !h.Has("transfer-encoding") && !req.HTTP2 {
+		if req.Open || req.Trailers != nil {
+			h.Add("transfer-encoding", "chunked")
+		} else {
+			h.Add("content-length", strconv.Itoa(len(req.Body)))
+		}
+	}
+	h.Set("x-forwarded-proto", h.Get(":scheme"))
+	if !h.Has("x-request-id") {
+		h.Add("x-request-id", st.sim.uuid())
+	}
+	return h
+}
+
+// checkResume notes a resume that Envoy would not survive or would do nothing with.
+func (st *Stream) checkResume(kind uint32) {
+	c, name, before := &st.request, "request", &st.asked.request
+	if kind == streamResponse {
+		c, name, before = &st.response, "response", &st.asked.response
+	}
+	if c.paused() && !c.aborted && st.prepared == nil && !st.asked.reply && !*before {
+		*before = true
+		return
+	}
+	st.sim.fail(ResumeWithoutPause, st, nil, "the %s was resumed, but %s", name, st.whyNotPaused(c))
+}
+
+func (st *Stream) whyNotPaused(c *chain) string {
+	switch {
+	case st.replied || st.prepared != nil || st.asked.reply:
+		return "the stream has been answered locally"
+	case st.asked.request || st.asked.response:
+		return "it has been resumed in the same callback"
+	case st.finished || c.aborted:
+		return "the stream has ended"
+	case !c.headersSeen:
+		return "its headers have not arrived (Envoy segfaults on this for a response)"
+	}
+	return "it isn't paused: the callback must have returned a pause before (it takes effect when the callback returns)"
+}
+
+func (st *Stream) resume(kind uint32) {
+	c := &st.request
+	if kind == streamResponse {
+		c = &st.response
+		st.asked.response = false
+	} else {
+		st.asked.request = false
+	}
+	if c.aborted || st.finished || !c.paused() {
+		return
+	}
+	c.proceed()
+	st.afterDecode()
+}
+
+// reset ends the stream before its end; the client sees it as cut off, or as
+// 502 when it has seen nothing (ActiveStreamDecoderFilter::resetStream).
+func (st *Stream) reset(details string) {
+	if st.finished {
+		return
+	}
+	if st.details == "" || st.details == "via_upstream" {
+		st.details = details
+	}
+	st.finish(false)
+}
+
+// finish ends the stream: the router stops, the module hears of log, done and delete.
+func (st *Stream) finish(complete bool) {
+	if st.finished {
+		return
+	}
+	st.finished = true
+	st.client.Complete = complete
+	st.request.aborted, st.response.aborted = true, true
+	st.router.close()
+	st.endContext()
+	delete(st.sim.streams, st)
+}
+
+// endContext runs proxy_on_log, proxy_on_done and proxy_on_delete, in Envoy's order.
+func (st *Stream) endContext() {
+	c := st.ctx
+	if c == nil {
+		return
+	}
+	v, id := c.vm, uint64(c.id)
+	c.logging = true
+	v.callback(c, "proxy_on_log", nil, id)
+	c.logging = false
+	v.callback(c, "proxy_on_done", nil, id)
+	v.callback(c, "proxy_on_delete", nil, id)
+	delete(v.contexts, c.id)
+}
+
+// sentHeaders are the response headers as the access log sees them, or nil.
+func (st *Stream) sentHeaders() *Headers {
+	switch {
+	case st.direct != nil:
+		return &st.direct
+	case st.response.headersSeen:
+		return &st.response.headers
+	}
+	return nil
+}
+
+func (st *Stream) String() string {
+	return fmt.Sprintf("stream %d: %s %s", st.ID, firstNonEmpty(st.req.Method, "GET"), st.req.Path)
+}

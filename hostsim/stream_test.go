@@ -1,0 +1,90 @@
+package hostsim_test
+
+import (
+	"testing"
+
+	"chatcache/hostsim"
+)
+
+func TestARequestPassesThrough(t *testing.T) {
+	s := probe(t, nil)
+	resp := do(s)
+	if resp.Status != 200 || string(resp.Body) != "GET /x " || !resp.Complete || resp.Details != "via_upstream" {
+		t.Fatalf("got %+v", resp)
+	}
+	wantLogs(t, s,
+		"request-headers end=true",
+		"response-headers end=false",
+		"response-body size=7 end=false",
+		"response-body size=0 end=true",
+		"done")
+}
+
+func TestAPausedRequestGoesOnWhenItsCallIsAnswered(t *testing.T) {
+	s := probe(t, nil)
+	resp := do(s, "x-on-request-headers", "call backend /other 100; pause", "x-on-call", "resume-request")
+	if resp.Status != 200 || string(resp.Body) != "GET /x " {
+		t.Fatalf("got %+v", resp)
+	}
+	wantLogs(t, s,
+		"request-headers end=true",
+		`call answered 200 "GET /other "`,
+		"response-headers end=false",
+		"response-body size=7 end=false",
+		"response-body size=0 end=true",
+		"done")
+}
+
+func TestALocalReplyEntersTheModuleAgain(t *testing.T) {
+	for name, script := range map[string][]string{
+		"in the headers callback": {"x-on-request-headers", "reply 203 hello; pause"},
+		"in a call's callback":    {"x-on-request-headers", "call backend /other 100; pause", "x-on-call", "reply 203 hello"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := probe(t, nil)
+			resp := do(s, append(script, "x-on-quiet", "1", "x-on-response-headers", "log reply-seen", "x-on-response-body", "body response")...)
+			if resp.Status != 203 || string(resp.Body) != "hello" || resp.Get("x-reply") != "yes" ||
+				resp.Get("content-length") != "5" || resp.Get("content-type") != "text/plain" || resp.Get("server") != "envoy" {
+				t.Fatalf("got %+v", resp)
+			}
+			logs := s.Logs()
+			if n := len(logs); logs[n-2].Message != "reply-seen" || logs[n-1].Message != `body "hello"` {
+				t.Fatalf("logs %v", logs)
+			}
+		})
+	}
+}
+
+func TestWhatEnvoyWouldNotSurviveIsAFailure(t *testing.T) {
+	for name, c := range map[string]struct {
+		script []string
+		want   hostsim.FailureKind
+	}{
+		"resume with nothing paused":   {[]string{"x-on-request-headers", "resume-request"}, hostsim.ResumeWithoutPause},
+		"resume of a response to come": {[]string{"x-on-request-headers", "resume-response"}, hostsim.ResumeWithoutPause},
+		"two replies":                  {[]string{"x-on-request-headers", "reply 200 a; reply 200 b; pause"}, hostsim.SecondReply},
+		"reply and resume":             {[]string{"x-on-request-headers", "call backend / 9; pause", "x-on-call", "reply 200 a; resume-request"}, hostsim.ResumeWithoutPause},
+		"reply after the end":          {[]string{"x-on-done", "reply 200 a"}, hostsim.SecondReply},
+		"never resumed":                {[]string{"x-on-request-headers", "pause"}, hostsim.NeverResumed},
+		"response never resumed":       {[]string{"x-on-response-headers", "pause"}, hostsim.NeverResumed},
+		"panic":                        {[]string{"x-on-request-headers", "panic"}, hostsim.VMDied},
+		"map out of its phase":         {[]string{"x-on-response-headers", "header request x-on-quiet"}, hostsim.MapOutOfPhase},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inner := &failing{TB: t}
+			s := hostsim.RunT(inner, hostsim.Options{
+				Module: buildModule(t, "probe"), Route: hostsim.RouteTo("backend"),
+				Clusters: clusters(echo),
+			})
+			do(s, c.script...)
+			found := s.Failures()
+			if len(found) == 0 || found[0].Kind != c.want || len(found[0].Trace) == 0 {
+				t.Fatalf("failures %v, want %q with a trace", found, c.want)
+			}
+			inner.finish()
+			if len(inner.errors) == 0 {
+				t.Error("the test that ran it didn't fail")
+			}
+		})
+	}
+}

@@ -1,0 +1,213 @@
+package hostsim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tetratelabs/wazero/api"
+)
+
+// vm is one instance of the module, on one worker or on the main thread.
+type vm struct {
+	worker *worker
+	mod    api.Module
+	funcs  map[string]api.Function
+	inner  context.Context // for calls into the module from inside a host call
+
+	contexts map[uint32]*vmContext
+	nextID   uint32
+	root     *vmContext
+
+	// Of the callback that is running (thread-local in Envoy):
+	current       *vmContext
+	effective     uint32 // 0: current
+	stopIteration bool   // set by a local reply; changes the result of whatever callback runs
+	deferred      []func()
+
+	metrics map[uint32]*metric // by the id that the module knows
+	nextMet uint32
+	failed  bool
+	trace   ring
+}
+
+// vmContext is a root or stream context inside a VM.
+type vmContext struct {
+	vm     *vm
+	id     uint32
+	parent *vmContext // nil for the root
+	stream *Stream    // nil for the root
+
+	created bool
+
+	// What the module may touch now; nil when Envoy has none.
+	requestHeaders, requestTrailers   *Headers
+	responseHeaders, responseTrailers *Headers
+	requestBody, responseBody         *[]byte
+	logging                           bool // in proxy_on_log: maps can be read again
+
+	// Of the root only.
+	tick       *timer
+	tickPeriod uint32
+	configure  bool // in proxy_on_configure: plugin configuration is readable
+	response   *callResponse
+	calls      map[uint32]*call
+	nextCall   uint32
+	statusCode uint32
+	statusText string
+}
+
+func (c *vmContext) rootContext() *vmContext {
+	if c.parent != nil {
+		return c.parent
+	}
+	return c
+}
+
+func (v *vm) newContext(parent *vmContext, st *Stream) *vmContext {
+	v.nextID++
+	c := &vmContext{vm: v, id: v.nextID, parent: parent, stream: st}
+	v.contexts[c.id] = c
+	return c
+}
+
+// active is the context that host calls concern.
+func (v *vm) active() *vmContext {
+	if v.effective != 0 {
+		if c := v.contexts[v.effective]; c != nil {
+			return c
+		}
+	}
+	return v.current
+}
+
+func (v *vm) exports(name string) bool { return v.function(name) != nil }
+
+func (v *vm) function(name string) api.Function {
+	f, ok := v.funcs[name]
+	if !ok {
+		f = v.mod.ExportedFunction(name)
+		v.funcs[name] = f
+	}
+	return f
+}
+
+type vmKey struct{}
+
+// callback calls an exported proxy_on_… function for context c and then does
+// what the module's host calls deferred: resumes, replies, resets. done, if
+// not nil, sees the result before that, while the stop flag of a local reply
+// still stands, as in Envoy. The result is 0 and ok false when the function
+// isn't exported or the VM is or became dead.
+func (v *vm) callback(c *vmContext, name string, done func(result uint32), args ...uint64) (ok bool) {
+	if v.failed || !v.exports(name) {
+		return false
+	}
+	v.traceCall(c, "==> %s(%s)", name, joinArgs(args))
+	result, ok := v.enter(c, name, args)
+	if ok {
+		v.traceCall(c, "<== %s = %d", name, result)
+		if done != nil {
+			done(result)
+		}
+	}
+	v.stopIteration = false
+	v.runDeferred()
+	return ok && !v.failed
+}
+
+// enter calls the module with c as the current context.
+func (v *vm) enter(c *vmContext, name string, args []uint64) (uint32, bool) {
+	savedCurrent, savedEffective := v.current, v.effective
+	v.current, v.effective = c, 0
+	defer func() { v.current, v.effective = savedCurrent, savedEffective }()
+	out, err := v.call(name, args...)
+	if err != nil {
+		v.die(c, fmt.Errorf("%s: %w", name, err))
+		return 0, false
+	}
+	if len(out) == 0 {
+		return 0, true
+	}
+	return uint32(out[0]), true
+}
+
+// call calls a function of the module, bounded in real time.
+func (v *vm) call(name string, args ...uint64) (out []uint64, err error) {
+	limit := v.worker.sim.opts.CallbackTimeout
+	ctx, cancel := context.WithTimeout(v.inner, limit)
+	defer cancel()
+	f := v.function(name)
+	if want, got := len(f.Definition().ParamTypes()), len(args); want != got {
+		return nil, fmt.Errorf("the module exports it with %d parameters, the ABI has %d", want, got)
+	}
+	out, err = f.Call(ctx, args...)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = fmt.Errorf("endless loop: still running after %v of real time", limit)
+	}
+	return out, err
+}
+
+func (v *vm) runDeferred() {
+	for len(v.deferred) > 0 {
+		f := v.deferred[0]
+		v.deferred = v.deferred[1:]
+		f()
+	}
+}
+
+// die marks the VM as failed: no callback enters it any more.
+func (v *vm) die(c *vmContext, err error) {
+	if v.failed {
+		return
+	}
+	v.failed = true
+	v.worker.failedAt = v.worker.sim.clock.Now()
+	v.deferred = nil
+	var st *Stream
+	if c != nil {
+		st = c.stream
+	}
+	v.worker.sim.fail(VMDied, st, v.trace.lines(), "worker %d: %s", v.worker.index, firstLines(err.Error(), 12))
+}
+
+func firstLines(s string, n int) string {
+	lines := strings.SplitN(s, "\n", n+1)
+	return strings.Join(lines[:min(n, len(lines))], "\n")
+}
+
+func (v *vm) traceCall(c *vmContext, format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	if c != nil && c.stream != nil {
+		c.stream.trace.add(line)
+		return
+	}
+	v.trace.add(line)
+}
+
+func joinArgs(args []uint64) string {
+	parts := make([]string, len(args))
+	for i, a := range args {
+		parts[i] = fmt.Sprint(int32(a))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func boolArg(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// close releases the instance.
+func (v *vm) close() {
+	if v.root != nil {
+		for _, c := range v.root.calls {
+			c.cancel()
+		}
+		v.worker.sim.clock.stop(v.root.tick)
+	}
+	v.mod.Close(context.Background())
+}

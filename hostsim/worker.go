@@ -1,0 +1,72 @@
+package hostsim
+
+import (
+	"fmt"
+	"sort"
+	"time"
+)
+
+// worker is a thread of the proxy with its VM; index 0 is the main thread.
+type worker struct {
+	sim      *Sim
+	index    int
+	vm       *vm
+	failedAt time.Time
+}
+
+func (w *worker) start() error {
+	v, err := w.newVM(w.sim.code)
+	if err != nil {
+		return err
+	}
+	w.vm = v
+	return v.configureVM()
+}
+
+// streamContext creates the stream's context in the VM, reloading a dead VM
+// where the policy says so. nil: the module doesn't see the stream.
+func (w *worker) streamContext(st *Stream) *vmContext {
+	if w.vm.failed && w.sim.opts.Policy == FailReload && !w.sim.clock.Now().Before(w.failedAt.Add(w.sim.opts.ReloadBackoff)) {
+		w.reload()
+	}
+	v := w.vm
+	if v.failed {
+		if w.sim.opts.Policy == FailOpen {
+			return nil
+		}
+		return &vmContext{vm: v, stream: st, parent: v.root} // the first callback answers 503
+	}
+	c := v.newContext(v.root, st)
+	v.callback(c, "proxy_on_context_create", nil, uint64(c.id), uint64(v.root.id))
+	return c
+}
+
+// reload replaces the dead VM; where that fails the old one stays and the back-off starts anew.
+func (w *worker) reload() {
+	old := w.vm
+	if err := w.start(); err != nil {
+		w.vm, w.failedAt = old, w.sim.clock.Now()
+		return
+	}
+	old.close()
+}
+
+func (w *worker) hasCalls() bool { return w.vm != nil && !w.vm.failed && len(w.vm.root.calls) > 0 }
+
+func (w *worker) pendingCalls() []string {
+	if w == nil || w.vm == nil || w.vm.root == nil {
+		return nil
+	}
+	var names []string
+	for token, k := range w.vm.root.calls {
+		names = append(names, fmt.Sprintf("worker %d: call %d to %s", w.index, token, k.cluster))
+	}
+	sort.Strings(names)
+	return names
+}
+
+func (w *worker) close() {
+	if w.vm != nil {
+		w.vm.close()
+	}
+}
