@@ -1,0 +1,58 @@
+package main
+
+import (
+	"time"
+
+	"chatcache/filter/internal/exchange"
+	"chatcache/policy"
+	"chatcache/redisbridge/wire"
+
+	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
+)
+
+// bridge makes the calls. The SDK binds a call to the context whose callback is
+// running: streams call from their own callbacks, the root from its own.
+type bridge struct {
+	cluster, authority, bearer string
+}
+
+// newBridge takes the token of the policy or else that of the environment.
+func newBridge(b policy.Bridge, token string) bridge {
+	if b.Token != "" {
+		token = b.Token
+	}
+	return bridge{cluster: b.Cluster, authority: b.Authority, bearer: "Bearer " + token}
+}
+
+func (b *bridge) call(path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) error {
+	fields := [][2]string{
+		{":method", "POST"}, {":path", path}, {":authority", b.authority},
+		{"content-type", wire.ContentType}, {"authorization", b.bearer},
+	}
+	millis := uint32(max(timeout.Milliseconds(), 1))
+	_, err := proxywasm.DispatchHttpCall(b.cluster, fields, frame, nil, millis, func(_, bodySize, _ int) {
+		done(answer(bodySize))
+	})
+	return err
+}
+
+// answer reads what the proxy holds of the call's response during its callback.
+func answer(bodySize int) exchange.Answer {
+	fields, err := proxywasm.GetHttpCallResponseHeaders()
+	if err != nil {
+		return exchange.Answer{}
+	}
+	var a exchange.Answer
+	for _, f := range fields {
+		if f[0] == ":status" {
+			a.Status = f[1]
+		}
+	}
+	if a.Status != "200" || bodySize == 0 || bodySize > wire.MaxFrame {
+		return a
+	}
+	if a.Body, err = proxywasm.GetHttpCallResponseBody(0, bodySize); err != nil {
+		return exchange.Answer{}
+	}
+	return a
+}

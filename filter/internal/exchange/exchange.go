@@ -1,0 +1,180 @@
+package exchange
+
+import (
+	"chatcache/filter/internal/httpcache"
+	"chatcache/policy"
+)
+
+// phase is where a stream stands. There is exactly one resume or one reply for
+// each pause: both happen only in paused, and both leave it.
+type phase uint8
+
+const (
+	flowing phase = iota // nothing of ours holds the stream
+	paused               // the request is held
+	replied              // we have answered; the response callbacks are our own answer's
+)
+
+// Exchange is one stream: a request and its response. Its methods are called in the
+// order in which the proxy calls a stream's callbacks.
+type Exchange struct {
+	plugin *Plugin
+	state  *State
+	stream Stream
+	phase  phase
+	flow   flow // nil: no rule matches, nothing is touched
+}
+
+// flow is what a matched rule makes of a stream: a read or a write.
+type flow interface {
+	// start decides on the request's header section.
+	start(end bool) Action
+	// body sees a held request's body: n bytes so far.
+	body(n int, end bool) Action
+	// response sees the header section of a response that is not our own.
+	response(fields httpcache.Fields, end bool)
+	// chunk sees n bytes of that response's body.
+	chunk(n int, end bool)
+	// trailers sees its trailers, which end it.
+	trailers()
+	// abort gives up whatever was under way, after a panic.
+	abort()
+	// done sees the end of the stream.
+	done()
+}
+
+// RequestHeaders handles the request's header section; end tells that there is
+// no body.
+func (e *Exchange) RequestHeaders(end bool) Action {
+	r, err := newRequest(e.stream)
+	if err != nil {
+		return Continue
+	}
+	cache, rule := e.plugin.Policy.Match(r.method, r.authority, r.path)
+	switch {
+	case cache != nil:
+		e.flow = newRead(e, r, cache)
+	case rule != nil:
+		e.flow = newWrite(e, r, rule)
+	default:
+		return Continue
+	}
+	e.state.follower.follow()
+	return e.flow.start(end)
+}
+
+// RequestBody handles a request body; n is all of it that has been held.
+func (e *Exchange) RequestBody(n int, end bool) Action {
+	if e.flow == nil || e.phase != paused {
+		return Continue
+	}
+	return e.flow.body(n, end)
+}
+
+// RequestTrailers handles request trailers: a body that is waited for ends
+// without being the key.
+func (e *Exchange) RequestTrailers() Action {
+	if e.flow == nil || e.phase != paused {
+		return Continue
+	}
+	return e.flow.body(0, false)
+}
+
+// ResponseHeaders handles the response's header section. Our own reply comes
+// this way too and is left alone.
+func (e *Exchange) ResponseHeaders(end bool) {
+	if e.flow == nil || e.phase == replied {
+		return
+	}
+	// A response while the request is paused is a local reply of the proxy.
+	e.phase = flowing
+	fields, err := e.stream.ResponseFields()
+	if err != nil {
+		return
+	}
+	e.flow.response(fields, end)
+}
+
+// ResponseBody handles a chunk of n bytes.
+func (e *Exchange) ResponseBody(n int, end bool) {
+	if e.flow != nil && e.phase == flowing {
+		e.flow.chunk(n, end)
+	}
+}
+
+// ResponseTrailers handles trailers.
+func (e *Exchange) ResponseTrailers() {
+	if e.flow != nil && e.phase == flowing {
+		e.flow.trailers()
+	}
+}
+
+// Done handles the end of the stream, however it came.
+func (e *Exchange) Done() {
+	if e.flow != nil {
+		e.flow.done()
+		e.flow = nil
+	}
+}
+
+// Abandon gives up after a panic in a stream callback, which then answers Continue.
+// Done still ends a write.
+func (e *Exchange) Abandon() {
+	if e.flow != nil {
+		e.flow.abort()
+	}
+	if e.phase == paused {
+		e.phase = flowing
+	}
+}
+
+// Abort gives up after a panic in the callback of a call: a held request goes on.
+func (e *Exchange) Abort() {
+	if e.flow != nil {
+		e.flow.abort()
+	}
+	e.resume()
+}
+
+// pause holds the request.
+func (e *Exchange) pause(how Action) Action {
+	e.phase = paused
+	return how
+}
+
+// resume lets a held request go on. Inside the callback that holds it, the caller
+// returns Continue instead.
+func (e *Exchange) resume() {
+	if e.phase == paused {
+		e.phase = flowing
+		_ = e.stream.Resume() // fails only when the stream is gone
+	}
+}
+
+// reply answers in place of the origin.
+func (e *Exchange) reply(status uint32, fields httpcache.Fields, body []byte) {
+	e.phase = replied
+	_ = e.stream.Reply(status, fields, body) // fails only when the stream is gone
+}
+
+func (e *Exchange) addStatus(member string) {
+	if err := e.stream.AddResponseField(statusField, member); err != nil {
+		e.plugin.host.Warn("chatcache: can't add cache-status: " + err.Error())
+	}
+}
+
+// keyHeaders lists the request fields that the key of a cache covers: those of its
+// rule, and the one that the partition was made of.
+func keyHeaders(p *policy.Policy, c *policy.Cache, partition policy.Partition) []string {
+	if c.Shared {
+		return c.Headers
+	}
+	source := p.Identity[partition.Source]
+	switch source.Kind {
+	case policy.SourceHeader:
+		return append(c.Headers[:len(c.Headers):len(c.Headers)], source.Name)
+	case policy.SourceClaim:
+		return append(c.Headers[:len(c.Headers):len(c.Headers)], source.Header)
+	}
+	return c.Headers
+}

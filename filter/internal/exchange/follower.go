@@ -1,0 +1,118 @@
+package exchange
+
+import (
+	"time"
+
+	"chatcache/redisbridge/wire"
+)
+
+const (
+	pollMargin     = 500 * time.Millisecond // of a poll's timeout beyond its hold
+	pollBackOffMin = 50 * time.Millisecond
+	pollBackOffMax = time.Second
+)
+
+// follower keeps the VM's cursor on the feed, and with it the lease to use L1.
+//
+// The lease counts from the moment the poll was sent, not from its answer:
+//
+//  1. a poll is sent at 10:00:00.0
+//  2. the bridge reads the primary at 10:00:00.9 and its answer leaves
+//  3. a write on another proxy raises a group at 10:00:01.0
+//  4. the answer arrives, late, at 10:00:02.9
+//
+// With max_staleness 3s the lease ends at 10:00:03.0. Counted from the answer it
+// would last until 10:00:05.9, nearly five seconds after the raise.
+type follower struct {
+	state *State
+	vm    string
+
+	following bool // from the VM's first stream on
+	cursor    wire.Ticket
+	lease     int64 // monotonic nanoseconds until which L1 may be used
+
+	polling  *Plugin // who has a poll under way
+	giveUpAt int64
+	retryAt  int64
+	backOff  time.Duration
+}
+
+// follow begins to follow the feed. The main thread's VM never sees a stream,
+// so it never polls.
+func (f *follower) follow() {
+	if f.following {
+		return
+	}
+	f.following = true
+	f.state.wake()
+}
+
+// handOver lets the new speaker send a poll of its own; the answer to the old
+// one's is ignored.
+func (f *follower) handOver() {
+	f.polling, f.retryAt = nil, 0
+	if f.following {
+		f.state.wake()
+	}
+}
+
+// alive tells whether L1 may be used.
+func (f *follower) alive(now int64) bool { return now < f.lease }
+
+func (f *follower) run(p *Plugin, now int64) {
+	lost := f.polling != nil && now >= f.giveUpAt
+	if !f.following || !p.Policy.L1.Enabled || now < f.retryAt || f.polling != nil && !lost {
+		return
+	}
+	p.host.StartTicks()
+	f.poll(p, now)
+}
+
+func (f *follower) poll(p *Plugin, sent int64) {
+	staleness := p.Policy.L1.MaxStaleness
+	hold := min(staleness/3, wire.MaxHold*time.Millisecond)
+	timeout := hold + pollMargin
+	frame := wire.FeedRequest{
+		Scope: p.scope, VM: f.vm, Cursor: f.cursor,
+		Hold: hold.Milliseconds(), Lease: staleness.Milliseconds(),
+	}.Encode()
+	f.polling, f.giveUpAt = p, sent+int64(2*timeout)
+	err := p.host.Call(wire.PathFeed, frame, timeout, func(a Answer) {
+		if f.polling != p || f.state.current() != p {
+			return // another plugin has taken over
+		}
+		f.polling = nil
+		f.answered(p, sent, a)
+	})
+	if err != nil {
+		f.polling = nil
+		f.failed(p)
+	}
+}
+
+func (f *follower) answered(p *Plugin, sent int64, a Answer) {
+	answer, err := wire.DecodeFeedAnswer(a.Body)
+	if a.Status != "200" || err != nil || answer.Last.Epoch == 0 {
+		f.failed(p)
+		return
+	}
+	f.backOff = 0
+	if answer.Continues(f.cursor) {
+		for _, e := range answer.Events {
+			f.state.move(e.Groups)
+		}
+	} else {
+		f.state.slots.MoveAll()
+		f.state.l1.Clear()
+		p.host.Add(metricFeedResets, 1)
+	}
+	f.cursor = answer.Last
+	f.lease = sent + int64(p.Policy.L1.MaxStaleness)
+	f.poll(p, p.host.Now())
+}
+
+func (f *follower) failed(p *Plugin) {
+	p.host.Add(metricFeedErrors, 1)
+	f.backOff = min(max(2*f.backOff, pollBackOffMin), pollBackOffMax)
+	f.retryAt = p.host.Now() + int64(f.backOff)
+}

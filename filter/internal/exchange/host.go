@@ -1,0 +1,89 @@
+// Package exchange decides what happens to one request and its response: it is
+// the filter without the proxy.
+//
+// A [Plugin] is a configured policy, a [State] what all plugins and streams of
+// one policy share in a Wasm VM (L1, feed, journal), an [Exchange] one stream.
+// They reach the proxy only through [Host] and [Stream], so that they run in
+// plain Go tests too.
+//
+// The package has no goroutine, no lock and no clock of its own: in a Wasm VM Go
+// runs only during callbacks, and only one runs at a time.
+package exchange
+
+import (
+	"time"
+
+	"chatcache/filter/internal/httpcache"
+)
+
+// Action is what a callback of a stream answers the proxy with.
+type Action uint8
+
+const (
+	// Continue lets the stream go on.
+	Continue Action = iota
+	// PauseAll holds the stream, body included, until it is resumed or
+	// answered: StopAllIterationAndWatermark in Envoy.
+	PauseAll
+	// PauseForBody holds the headers and lets the body be seen:
+	// StopIteration in Envoy, StopIterationAndBuffer for a body.
+	PauseForBody
+)
+
+// Answer is what came of a call to the bridge.
+type Answer struct {
+	Status string // ":status"; empty when there was no answer at all
+	Body   []byte
+}
+
+// Host is what a plugin needs of the proxy, outside of any stream. It is
+// called in the root context only, but for Now, Unix, Wake, Log and the metrics.
+type Host interface {
+	// Call sends a frame to the bridge from the root context: done is called
+	// also when no stream lives any more. An error means that nothing was sent
+	// and done won't be called.
+	Call(path string, frame []byte, timeout time.Duration, done func(Answer)) error
+	// Wake asks for Plugin.Run in the root context, soon.
+	Wake()
+	// StartTicks asks for Plugin.Run in the root context every TickPeriod.
+	StartTicks()
+	// Now is the monotonic clock in nanoseconds.
+	Now() int64
+	// Unix is the wall clock in seconds. Only credentials' expiry needs it.
+	Unix() int64
+	// Add counts; the name is one of those in metrics.go.
+	Add(counter string, n uint64)
+	// Set sets a gauge.
+	Set(gauge string, value int64)
+	// Record adds a value to a histogram.
+	Record(histogram string, value uint64)
+	// Warn logs a line.
+	Warn(line string)
+}
+
+// Stream is what an exchange needs of the proxy for its own stream.
+type Stream interface {
+	// RequestFields reads the whole request header section.
+	RequestFields() (httpcache.Fields, error)
+	// RequestBody reads the first n bytes of the body buffered so far.
+	RequestBody(n int) ([]byte, error)
+	// ResponseFields reads the whole response header section.
+	ResponseFields() (httpcache.Fields, error)
+	// ResponseBody reads the n bytes of the present chunk.
+	ResponseBody(n int) ([]byte, error)
+	// AddResponseField appends a field line to the response's header section.
+	AddResponseField(name, value string) error
+	// Property reads a property of the stream.
+	Property(path ...string) ([]byte, bool)
+	// Call sends a frame to the bridge for this stream: done is lost when the
+	// stream ends first, the call is not. An error means that nothing was sent
+	// and done won't be called.
+	Call(path string, frame []byte, timeout time.Duration, done func(Answer)) error
+	// Reply answers the request in place of the origin.
+	Reply(status uint32, fields httpcache.Fields, body []byte) error
+	// Resume lets a request go on that PauseAll or PauseForBody holds.
+	Resume() error
+}
+
+// TickPeriod is how often a plugin's Run is called once its VM has seen a stream.
+const TickPeriod = 100 * time.Millisecond

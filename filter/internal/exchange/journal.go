@@ -1,0 +1,170 @@
+package exchange
+
+import (
+	"time"
+
+	"chatcache/redisbridge/wire"
+)
+
+const (
+	maxJournal        = 1024
+	maxJournalCalls   = 16 // under way at a time
+	journalBackOffMin = 100 * time.Millisecond
+	journalBackOffMax = 2 * time.Second
+)
+
+// journal holds the ends of writes until the bridge has acknowledged them.
+//
+// Where the suspension itself was not acknowledged ("unreachable": "forward"),
+// the groups are blocked: this VM neither uses nor fills them until the entry
+// is delivered. Everywhere else the suspension in Redis does that.
+type journal struct {
+	state   *State
+	entries []*journalEntry
+	blocked map[string]int // entries and open writes that block a group
+	calls   int
+}
+
+// journalEntry is the end of one write.
+type journalEntry struct {
+	id      string
+	groups  []string
+	outcome outcome
+	settle  time.Duration // what is left to wait where the outcome is unknown
+	blocks  bool
+
+	sent    bool
+	done    bool
+	retryAt int64
+	backOff time.Duration
+}
+
+// block stops use and filling of groups in this VM until unblock.
+func (j *journal) block(groups []string) {
+	for _, g := range groups {
+		j.blocked[g]++
+	}
+}
+
+func (j *journal) unblock(groups []string) {
+	for _, g := range groups {
+		if j.blocked[g]--; j.blocked[g] <= 0 {
+			delete(j.blocked, g)
+		}
+	}
+}
+
+// blocks tells whether one of a read's groups is blocked.
+func (j *journal) blocks(groups []string) bool {
+	if len(j.blocked) == 0 {
+		return false
+	}
+	for _, g := range groups {
+		if j.blocked[g] > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// add takes the end of a write and sees to its delivery. An entry that blocks
+// has its groups blocked already.
+func (j *journal) add(e *journalEntry) {
+	if len(j.entries) >= maxJournal {
+		e = j.merge(e)
+	}
+	j.entries = append(j.entries, e)
+	j.state.wake()
+}
+
+// merge makes one entry for everything out of all entries. Their suspensions, if
+// Redis has them, end by their deadlines.
+func (j *journal) merge(e *journalEntry) *journalEntry {
+	all := &journalEntry{id: j.state.newID(), groups: []string{groupAll}, blocks: true}
+	j.block(all.groups)
+	for _, old := range append(j.entries, e) {
+		old.done = true
+		if old.outcome == unknown {
+			all.outcome, all.settle = unknown, max(all.settle, old.settle)
+		}
+		if old.blocks {
+			j.unblock(old.groups)
+		}
+	}
+	j.entries = nil
+	if p := j.state.current(); p != nil {
+		p.host.Add(metricJournalMerged, 1)
+		p.host.Warn("chatcache: the journal is full: everything is invalidated once the bridge answers again")
+	}
+	return all
+}
+
+func (j *journal) run(p *Plugin, now int64) {
+	for _, e := range j.entries {
+		if j.calls >= maxJournalCalls {
+			return
+		}
+		if !e.sent && now >= e.retryAt {
+			j.deliver(p, e)
+		}
+	}
+}
+
+func (j *journal) deliver(p *Plugin, e *journalEntry) {
+	path, frame := e.frame(p.scope)
+	e.sent = true
+	j.calls++
+	err := p.host.Call(path, frame, rootTimeout, func(a Answer) {
+		j.calls--
+		e.sent = false
+		j.answered(p, e, a)
+	})
+	if err != nil {
+		j.calls--
+		e.sent = false
+		e.postpone(p.host.Now())
+	}
+	p.host.StartTicks()
+}
+
+// frame is the call that ends the write: a close, or where the outcome is unknown
+// a last term for the suspension, which ends as a raise.
+func (e *journalEntry) frame(scope wire.Scope) (path string, frame []byte) {
+	if e.outcome == unknown {
+		return wire.PathSuspend, wire.SuspendRequest{
+			Scope: scope, ID: e.id, Groups: e.groups, Deadline: e.settle.Milliseconds(),
+		}.Encode()
+	}
+	return wire.PathClose, wire.CloseRequest{
+		Scope: scope, ID: e.id, Groups: e.groups, Raise: e.outcome == changed,
+	}.Encode()
+}
+
+func (j *journal) answered(p *Plugin, e *journalEntry, a Answer) {
+	if e.done {
+		return
+	}
+	if _, err := wire.DecodeAck(a.Body); a.Status != "200" || err != nil {
+		e.postpone(p.host.Now())
+		return
+	}
+	e.done = true
+	for i, other := range j.entries {
+		if other == e {
+			j.entries = append(j.entries[:i], j.entries[i+1:]...)
+			break
+		}
+	}
+	j.state.move(e.groups) // sooner than the feed's event comes round
+	if e.blocks {
+		j.unblock(e.groups)
+	}
+	if len(j.entries) > 0 {
+		j.run(p, p.host.Now())
+	}
+}
+
+func (e *journalEntry) postpone(now int64) {
+	e.backOff = min(max(2*e.backOff, journalBackOffMin), journalBackOffMax)
+	e.retryAt = now + int64(e.backOff)
+}

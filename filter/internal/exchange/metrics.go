@@ -1,0 +1,51 @@
+package exchange
+
+import "chatcache/filter/internal/httpcache"
+
+// Names of metrics. Envoy shows NAME as wasmcustom.NAME; the stats_tags of
+// envoy/envoy.yaml turn "cache.X", "tier.X" and "reason.X" into labels.
+const (
+	// MetricPanics counts panics that a callback recovered from.
+	MetricPanics = "chatcache.panics"
+
+	metricFeedResets    = "chatcache.feed_resets"          // L1 forgotten: the feed didn't continue
+	metricFeedErrors    = "chatcache.feed_errors"          // polls that failed
+	metricJournal       = "chatcache.journal_entries"      // gauge: ends of writes not yet acknowledged
+	metricJournalMerged = "chatcache.journal_merged"       // the journal was full and became one entry for everything
+	metricRenewals      = "chatcache.renewals_failed"      // renewals of a suspension that weren't acknowledged
+	metricPending       = "chatcache.invalidation_pending" // writes forwarded without an acknowledged suspension
+	metricRefused       = "chatcache.writes_refused"       // writes answered 503 by "unreachable": "refuse"
+	metricL1Bytes       = "chatcache.l1_bytes"             // gauge
+	metricL1Entries     = "chatcache.l1_entries"           // gauge
+)
+
+// cacheMetrics are the names of one cache's metrics, made once.
+type cacheMetrics struct {
+	hitL1, hitL2  string // answered from the VM's memory, from Redis
+	miss          string // looked up, not found, forwarded
+	errors        string // lookups and stores that the bridge didn't answer
+	stores        string // entries that the bridge has acknowledged
+	invalidations string // writes that raised the cache's groups
+	latency       string // histogram: µs from the request's headers to the response's
+	bypassPrefix  string
+}
+
+func newCacheMetrics(cache string) cacheMetrics {
+	prefix := "chatcache.cache." + cache + "."
+	return cacheMetrics{
+		hitL1:         prefix + "tier.l1.hits",
+		hitL2:         prefix + "tier.l2.hits",
+		miss:          prefix + "misses",
+		errors:        prefix + "errors",
+		stores:        prefix + "stores",
+		invalidations: prefix + "invalidations",
+		latency:       prefix + "latency_us",
+		bypassPrefix:  prefix + "reason.",
+	}
+}
+
+// bypass names the counter of requests that were forwarded without a lookup's
+// result for the reason.
+func (m *cacheMetrics) bypass(reason httpcache.Reason) string {
+	return m.bypassPrefix + string(reason) + ".bypasses"
+}

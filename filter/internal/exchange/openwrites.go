@@ -1,0 +1,73 @@
+package exchange
+
+import (
+	"time"
+
+	"chatcache/redisbridge/wire"
+)
+
+// openWrites are the writes of this VM whose suspension the bridge has
+// acknowledged and whose response has not ended. A stream may outlast the
+// deadline (a message that is streamed for a minute): each is renewed when half of
+// its deadline has passed.
+type openWrites struct {
+	state *State
+	open  map[string]*openWrite
+	next  int64 // no renewal is due before
+}
+
+type openWrite struct {
+	id       string
+	groups   []string
+	deadline time.Duration
+	renewAt  int64
+}
+
+func (w *openWrites) add(o *openWrite, now int64) {
+	o.renewAt = now + int64(o.deadline/2)
+	w.open[o.id] = o
+	if len(w.open) == 1 || o.renewAt < w.next {
+		w.next = o.renewAt
+	}
+	if len(w.open) == 1 {
+		w.state.wake() // for ticks
+	}
+}
+
+func (w *openWrites) remove(id string) { delete(w.open, id) }
+
+func (w *openWrites) run(p *Plugin, now int64) {
+	if len(w.open) == 0 {
+		return
+	}
+	p.host.StartTicks()
+	if now < w.next {
+		return
+	}
+	w.next = now + int64(time.Hour)
+	for _, o := range w.open {
+		if now >= o.renewAt {
+			w.renew(p, o, now)
+		}
+		w.next = min(w.next, o.renewAt)
+	}
+}
+
+// renew asks for a new term, and asks again well before the present one ends
+// when that isn't acknowledged.
+func (w *openWrites) renew(p *Plugin, o *openWrite, now int64) {
+	frame := wire.SuspendRequest{
+		Scope: p.scope, ID: o.id, Groups: o.groups, Deadline: o.deadline.Milliseconds(),
+	}.Encode()
+	o.renewAt = now + int64(o.deadline/8)
+	acknowledged := func(a Answer) {
+		if _, err := wire.DecodeAck(a.Body); a.Status != "200" || err != nil {
+			p.host.Add(metricRenewals, 1)
+			return
+		}
+		o.renewAt = now + int64(o.deadline/2)
+	}
+	if err := p.host.Call(wire.PathSuspend, frame, rootTimeout, acknowledged); err != nil {
+		p.host.Add(metricRenewals, 1)
+	}
+}

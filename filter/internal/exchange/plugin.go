@@ -1,0 +1,85 @@
+package exchange
+
+import (
+	"fmt"
+	"strconv"
+
+	"chatcache/policy"
+	"chatcache/redisbridge/wire"
+)
+
+const groupAll = wire.GroupAll
+
+// Plugin is a configured policy in one root context of the proxy.
+type Plugin struct {
+	Policy   *policy.Policy
+	host     Host
+	state    *State
+	identity *policy.Identifier // nil: no cache of the policy is private
+	scope    wire.Scope
+	metrics  []cacheMetrics // by Cache.Index
+}
+
+// NewPlugin sets up a policy. The partition secret is needed by policies that
+// name identity sources; the error says so.
+func NewPlugin(p *policy.Policy, secret []byte, host Host, states *States) (*Plugin, error) {
+	plugin := &Plugin{
+		Policy: p,
+		host:   host,
+		state:  states.of(p.Name),
+		scope: wire.Scope{
+			Policy:     p.Name,
+			Horizon:    p.MaxTTL().Milliseconds(),
+			Quarantine: p.MaxDeadline().Milliseconds(),
+		},
+	}
+	if len(p.Identity) > 0 {
+		identity, err := policy.NewIdentifier(p.Identity, secret)
+		if err != nil {
+			return nil, fmt.Errorf("%w: set CHATCACHE_PARTITION_SECRET in the VM's environment, or partition_secret in the policy", err)
+		}
+		plugin.identity = identity
+	}
+	for _, c := range p.Caches {
+		plugin.metrics = append(plugin.metrics, newCacheMetrics(c.Name))
+	}
+	plugin.state.adopt(plugin)
+	return plugin, nil
+}
+
+// Run does what is due outside of streams. The host calls it in the plugin's root
+// context: at ticks and soon after Host.Wake.
+func (p *Plugin) Run() {
+	if p.state.current() == p {
+		p.state.run(p)
+	}
+}
+
+// Close ends the plugin; its streams have ended.
+func (p *Plugin) Close() { p.state.drop(p) }
+
+// NewExchange begins a stream.
+func (p *Plugin) NewExchange(s Stream) *Exchange {
+	return &Exchange{plugin: p, state: p.state, stream: s}
+}
+
+func (p *Plugin) l1Bytes() int {
+	if !p.Policy.L1.Enabled {
+		return 0
+	}
+	return p.Policy.L1.MaxBytes
+}
+
+// identify finds the partition of a request, if it has an identity.
+func (p *Plugin) identify(r *request) (policy.Partition, bool) {
+	if p.identity == nil {
+		return policy.Partition{}, false
+	}
+	return p.identity.Identify(r)
+}
+
+// newID makes an id that no other VM makes: the VM's random id and a counter.
+func (s *State) newID() string {
+	s.ids++
+	return s.follower.vm + "-" + strconv.FormatUint(s.ids, 36)
+}

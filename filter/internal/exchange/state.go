@@ -1,0 +1,141 @@
+package exchange
+
+import (
+	"time"
+
+	"chatcache/filter/internal/httpcache"
+	"chatcache/filter/internal/l1"
+)
+
+// rootTimeout bounds a call that no stream waits for.
+const rootTimeout = time.Second
+
+// maxCaptured bounds the bytes of all responses that are being captured in one
+// VM at a time.
+const maxCaptured = 64 << 20
+
+// State is what all plugins and streams of one policy share in one VM: one L1,
+// one follower of the feed, one journal. It outlives a configuration change:
+// the new plugin takes it over.
+type State struct {
+	name string
+	// plugins are those that live, the newest last. The newest one's root
+	// context makes all calls that belong to no stream.
+	plugins []*Plugin
+
+	l1       *l1.Store
+	slots    *l1.Slots
+	follower follower
+	journal  journal
+	writes   openWrites
+	outbox   outbox
+
+	ids      uint64
+	captured int // bytes
+}
+
+// States are the states of a VM by policy name.
+type States struct {
+	vm     string // random, the VM's id in the registry
+	byName map[string]*State
+}
+
+// NewStates makes the registry of one VM; vm is its random id.
+func NewStates(vm string) *States {
+	return &States{vm: vm, byName: make(map[string]*State)}
+}
+
+func (s *States) of(policy string) *State {
+	if state, ok := s.byName[policy]; ok {
+		return state
+	}
+	state := &State{name: policy, l1: l1.NewStore(0), slots: l1.NewSlots()}
+	state.follower = follower{state: state, vm: s.vm}
+	state.journal = journal{state: state, blocked: make(map[string]int)}
+	state.writes = openWrites{state: state, open: make(map[string]*openWrite)}
+	state.outbox = outbox{state: state}
+	s.byName[policy] = state
+	return state
+}
+
+// adopt makes p the plugin that speaks for the state.
+func (s *State) adopt(p *Plugin) {
+	s.plugins = append(s.plugins, p)
+	s.l1.Resize(p.l1Bytes())
+	s.follower.handOver()
+}
+
+// drop forgets a plugin that ends; an older one may become the speaker again.
+func (s *State) drop(p *Plugin) {
+	for i, other := range s.plugins {
+		if other == p {
+			s.plugins = append(s.plugins[:i:i], s.plugins[i+1:]...)
+			break
+		}
+	}
+	if current := s.current(); current != nil {
+		s.follower.handOver()
+		current.host.StartTicks()
+		current.host.Wake()
+	}
+}
+
+// current is the plugin that speaks for the state, nil when none lives.
+func (s *State) current() *Plugin {
+	if len(s.plugins) == 0 {
+		return nil
+	}
+	return s.plugins[len(s.plugins)-1]
+}
+
+// run does what is due. It is called in the root context of the current plugin.
+func (s *State) run(p *Plugin) {
+	now := p.host.Now()
+	s.follower.run(p, now)
+	s.journal.run(p, now)
+	s.writes.run(p, now)
+	s.outbox.run(p)
+	p.host.Set(metricJournal, int64(len(s.journal.entries)))
+	p.host.Set(metricL1Bytes, int64(s.l1.Bytes()))
+	p.host.Set(metricL1Entries, int64(s.l1.Len()))
+}
+
+// wake asks for run soon.
+func (s *State) wake() {
+	if p := s.current(); p != nil {
+		p.host.Wake()
+	}
+}
+
+// slotsOf gives the places of groups. GroupAll needs none: it moves everything.
+func (s *State) slotsOf(groups []string) []l1.Slot {
+	slots := make([]l1.Slot, 0, len(groups))
+	for _, g := range groups {
+		if g != groupAll {
+			slots = append(slots, s.slots.Of(g))
+		}
+	}
+	return slots
+}
+
+// move makes what L1 holds of the groups unusable.
+func (s *State) move(groups []string) {
+	for _, g := range groups {
+		if g == groupAll {
+			s.slots.MoveAll()
+			return
+		}
+	}
+	s.slots.Move(s.slotsOf(groups)...)
+}
+
+// reserve takes n bytes of the capture budget.
+func (s *State) reserve(n int) httpcache.Reason {
+	if s.captured+n > maxCaptured {
+		return reasonUnheld
+	}
+	s.captured += n
+	return httpcache.Storable
+}
+
+func (s *State) release(n int) { s.captured -= n }

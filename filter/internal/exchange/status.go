@@ -1,0 +1,70 @@
+package exchange
+
+import (
+	"strconv"
+
+	"chatcache/filter/internal/httpcache"
+)
+
+// Reasons of a request that is forwarded without an answer of the cache, beside
+// those of package httpcache.
+const (
+	reasonOff           httpcache.Reason = "off"                  // the cache's ttl is 0s
+	reasonHead          httpcache.Reason = "head"                 // HEAD is forwarded
+	reasonRange         httpcache.Reason = "range"                // Range is forwarded
+	reasonConditional   httpcache.Reason = "conditional"          // If-… is forwarded
+	reasonUpgrade       httpcache.Reason = "upgrade"              // WebSocket and the like
+	reasonRequest       httpcache.Reason = "request-no-cache"     // the client asked for the origin
+	reasonRequestBody   httpcache.Reason = "request-body"         // a body that isn't part of the key
+	reasonNoIdentity    httpcache.Reason = "no-identity"          // a private cache, nobody named
+	reasonExpired       httpcache.Reason = "credential-expired"   // its exp has passed
+	reasonBodyUnseen    httpcache.Reason = "body-not-visible"     // the policy doesn't promise bodies
+	reasonExpect        httpcache.Reason = "expect-continue"      // holding the body would deadlock
+	reasonBodyTooLarge  httpcache.Reason = "body-too-large"       // beyond body.max_bytes
+	reasonBodyUnusable  httpcache.Reason = "body-not-json"        // nothing to key by
+	reasonKeyTooLong    httpcache.Reason = "key-too-long"         // beyond a bound
+	reasonWriteInFlight httpcache.Reason = "write-in-flight"      // a group is suspended
+	reasonPending       httpcache.Reason = "invalidation-pending" // this VM still owes a write's end to the bridge
+	reasonTimeout       httpcache.Reason = "bridge-timeout"
+	reasonUnreachable   httpcache.Reason = "bridge-unreachable"
+	reasonBridgeError   httpcache.Reason = "bridge-error"  // it answered, but not with what was asked
+	reasonUnheld        httpcache.Reason = "capture-limit" // too many responses are being captured
+)
+
+const statusField = "cache-status"
+
+// Members of the Cache-Status field (RFC 9211), all by the name of chatcache.
+
+func statusHit(ttl int64, tier string) string {
+	return "chatcache; hit; ttl=" + strconv.FormatInt(ttl, 10) + "; detail=" + tier
+}
+
+func statusStored() string { return "chatcache; fwd=uri-miss; stored" }
+
+func statusMiss(detail httpcache.Reason) string {
+	return "chatcache; fwd=uri-miss; detail=" + string(detail)
+}
+
+func statusBypass(detail httpcache.Reason) string {
+	return "chatcache; fwd=bypass; detail=" + string(detail)
+}
+
+func statusWrite(detail httpcache.Reason) string {
+	if detail == "" {
+		return "chatcache; fwd=method"
+	}
+	return "chatcache; fwd=method; detail=" + string(detail)
+}
+
+func statusRefused() string { return "chatcache; detail=" + string(reasonUnreachable) }
+
+// failure names what an answer that can't be used was.
+func failure(a Answer) httpcache.Reason {
+	switch a.Status {
+	case "504":
+		return reasonTimeout
+	case "503", "":
+		return reasonUnreachable
+	}
+	return reasonBridgeError
+}

@@ -1,0 +1,135 @@
+package exchange
+
+import (
+	"encoding/binary"
+	"strconv"
+	"time"
+
+	"chatcache/filter/internal/httpcache"
+	"chatcache/policy"
+	"chatcache/redisbridge/wire"
+)
+
+// write is a request that invalidates.
+//
+//  1. its groups are suspended, by one call that the bridge acknowledges
+//  2. it is forwarded; reads of the groups go to the origin meanwhile and store nothing
+//  3. its response streams through untouched
+//  4. when the stream is done the journal ends the suspension, as judge decides
+type write struct {
+	*Exchange
+	request *request
+	rule    *policy.Invalidation
+
+	id     string
+	groups []string
+
+	suspended bool // the bridge has acknowledged the suspension
+	pending   bool // it hasn't, and the write was forwarded all the same
+	forwarded bool
+	status    int
+	end       bool
+}
+
+func newWrite(e *Exchange, r *request, rule *policy.Invalidation) *write {
+	return &write{Exchange: e, request: r, rule: rule}
+}
+
+func (w *write) start(bool) Action {
+	partition, _ := w.plugin.identify(w.request)
+	w.groups = w.rule.Groups(partition.ID)
+	w.id = w.state.newID()
+	w.state.move(w.groups)
+	frame := wire.SuspendRequest{
+		Scope: w.plugin.scope, ID: w.id, Groups: w.groups, Deadline: w.rule.Deadline.Milliseconds(),
+	}.Encode()
+	w.phase = paused
+	err := w.stream.Call(wire.PathSuspend, frame, w.plugin.Policy.Bridge.Timeout, w.answered)
+	if err == nil {
+		return PauseAll
+	}
+	if w.unreachable() {
+		w.phase = flowing
+		return Continue
+	}
+	return PauseAll // replied
+}
+
+func (w *write) body(int, bool) Action { return PauseForBody }
+
+func (w *write) answered(a Answer) {
+	if w.phase != paused {
+		return
+	}
+	if _, err := wire.DecodeAck(a.Body); a.Status != "200" || err != nil {
+		if w.unreachable() {
+			w.resume()
+		}
+		return
+	}
+	w.suspended, w.forwarded = true, true
+	w.state.move(w.groups)
+	w.state.writes.add(&openWrite{id: w.id, groups: w.groups, deadline: w.rule.Deadline}, w.plugin.host.Now())
+	w.resume()
+}
+
+// unreachable handles a suspension that wasn't acknowledged, as the rule says:
+// it tells whether the write goes on, or has refused it.
+func (w *write) unreachable() (forward bool) {
+	if w.rule.Refuse {
+		w.plugin.host.Add(metricRefused, 1)
+		w.reply(503, httpcache.Fields{
+			{"content-type", "text/plain"}, {"retry-after", "1"}, {statusField, statusRefused()},
+		}, []byte("chatcache: this write can't be made safely now: the cache bridge is unreachable\n"))
+		return false
+	}
+	w.plugin.host.Add(metricPending, 1)
+	w.pending, w.forwarded = true, true
+	w.state.journal.block(w.groups)
+	return true
+}
+
+func (w *write) response(fields httpcache.Fields, end bool) {
+	w.status, _ = strconv.Atoi(fields.Get(":status"))
+	w.end = end
+	if w.pending {
+		w.addStatus(statusWrite(reasonPending))
+		return
+	}
+	w.addStatus(statusWrite(""))
+}
+
+func (w *write) chunk(_ int, end bool) { w.end = end }
+
+func (w *write) trailers() { w.end = true }
+
+// abort takes the request as forwarded: it is let on whatever was known of it.
+func (w *write) abort() { w.forwarded = true }
+
+// done ends the suspension. The call is made from the root context, since this
+// stream would not hear the answer any more.
+func (w *write) done() {
+	w.state.writes.remove(w.id)
+	o := judge(w.observed())
+	if o != unchanged {
+		for _, c := range w.rule.Caches {
+			w.plugin.host.Add(w.plugin.metrics[c.Index].invalidations, 1)
+		}
+	}
+	w.state.journal.add(&journalEntry{
+		id: w.id, groups: w.groups, outcome: o,
+		settle: max(w.rule.Settle, time.Millisecond), blocks: w.pending,
+	})
+}
+
+func (w *write) observed() observed {
+	details, _ := w.stream.Property("response", "code_details")
+	o := observed{
+		forwarded: w.forwarded, status: w.status, end: w.end,
+		details: string(details), raiseOn4xx: w.rule.RaiseOn4xx,
+	}
+	if raw, ok := w.stream.Property("upstream", "request_attempt_count"); ok && len(raw) == 8 {
+		o.attempts = binary.LittleEndian.Uint64(raw)
+	}
+	return o
+}

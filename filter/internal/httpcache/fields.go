@@ -1,0 +1,80 @@
+// Package httpcache holds the rules of HTTP caching that need no proxy: which
+// responses may be stored, how old they are, and how a stored response is laid
+// out in memory and in Redis (RFC 9110, RFC 9111).
+//
+// It is pure and compiled into the filter: standard library without net/http.
+package httpcache
+
+import "strings"
+
+// Fields is a header section in the order received. Names are lower case, as
+// Envoy hands them over; pseudo header fields (":status") are part of it.
+type Fields [][2]string
+
+// Get gives the first value of the lower-case name, or "".
+func (f Fields) Get(name string) string {
+	for _, field := range f {
+		if field[0] == name {
+			return field[1]
+		}
+	}
+	return ""
+}
+
+// Has tells whether the section has a field of that name, even an empty one.
+func (f Fields) Has(name string) bool {
+	for _, field := range f {
+		if field[0] == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Values gives all values of the lower-case name in order.
+func (f Fields) Values(name string) []string {
+	var values []string
+	for _, field := range f {
+		if field[0] == name {
+			values = append(values, field[1])
+		}
+	}
+	return values
+}
+
+// listItems calls yield for each element of a comma-separated list, over all
+// lines of the field, trimmed, empty ones left out (RFC 9110 §5.6.1). Commas in
+// quoted strings don't separate.
+func (f Fields) listItems(name string, yield func(item string)) {
+	for _, field := range f {
+		if field[0] != name {
+			continue
+		}
+		rest := field[1]
+		for rest != "" {
+			var item string
+			item, rest = cutListItem(rest)
+			if item != "" {
+				yield(item)
+			}
+		}
+	}
+}
+
+func cutListItem(s string) (item, rest string) {
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case quoted && s[i] == '\\':
+			i++
+		case s[i] == '"':
+			quoted = !quoted
+		case !quoted && s[i] == ',':
+			return trim(s[:i]), s[i+1:]
+		}
+	}
+	return trim(s), ""
+}
+
+// trim removes optional whitespace (RFC 9110 §5.6.3).
+func trim(s string) string { return strings.Trim(s, " \t") }

@@ -1,0 +1,44 @@
+// Command filter is chatcache's proxy-wasm filter. Build it with
+//
+//	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o chatcache.wasm ./filter
+//
+// It only connects the proxy with package exchange: this file registers the
+// VM's context, plugin.go is the root context, stream.go one HTTP stream, bridge.go
+// the calls to the bridge, metrics.go the metrics.
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+
+	"chatcache/filter/internal/exchange"
+
+	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
+	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+func main() {}
+
+func init() { proxywasm.SetVMContext(&vmContext{}) }
+
+type vmContext struct {
+	types.DefaultVMContext
+	states *exchange.States
+}
+
+// OnVMStart draws the VM's id: it names the VM in the registry and begins the ids
+// of its suspensions.
+func (vm *vmContext) OnVMStart(int) types.OnVMStartStatus {
+	vm.states = exchange.NewStates(randomID())
+	return types.OnVMStartStatusOK
+}
+
+func (vm *vmContext) NewPluginContext(uint32) types.PluginContext {
+	return &pluginContext{states: vm.states}
+}
+
+func randomID() string {
+	var id [12]byte
+	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(id[:])
+}

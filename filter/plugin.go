@@ -1,0 +1,149 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"chatcache/filter/internal/exchange"
+	"chatcache/policy"
+
+	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
+	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// Environment variables of the VM (vm_config.environment_variables). What the policy
+// itself says comes first.
+const (
+	envPartitionSecret = "CHATCACHE_PARTITION_SECRET"
+	envBridgeToken     = "CHATCACHE_BRIDGE_TOKEN"
+)
+
+// started is the zero of the monotonic clock.
+var started = time.Now()
+
+// pluginContext is the root context: the host of one exchange.Plugin.
+type pluginContext struct {
+	types.DefaultPluginContext
+	states  *exchange.States
+	plugin  *exchange.Plugin
+	bridge  bridge
+	metrics metrics
+	queue   uint32 // a shared queue of this context alone: an item wakes it
+	ticking bool
+}
+
+func (p *pluginContext) OnPluginStart(int) types.OnPluginStartStatus {
+	status := types.OnPluginStartStatusFailed
+	guard(&p.metrics, nil, func() {
+		if err := p.start(); err != nil {
+			logLines("chatcache: policy refused: ", err)
+			return
+		}
+		status = types.OnPluginStartStatusOK
+	})
+	return status
+}
+
+func (p *pluginContext) start() error {
+	document, err := proxywasm.GetPluginConfiguration()
+	if err != nil && !errors.Is(err, types.ErrorStatusNotFound) {
+		return err
+	}
+	parsed, problems := policy.Parse(document)
+	if len(problems) > 0 {
+		return problems
+	}
+	for _, warning := range parsed.Warnings() {
+		proxywasm.LogWarn("chatcache: " + warning.Error())
+	}
+	queue, err := proxywasm.RegisterSharedQueue("chatcache-" + randomID())
+	if err != nil {
+		return err
+	}
+	p.queue = queue
+	p.bridge = newBridge(parsed.Bridge, os.Getenv(envBridgeToken))
+	p.metrics = metrics{}
+	secret := parsed.PartitionSecret
+	if secret == "" {
+		secret = os.Getenv(envPartitionSecret)
+	}
+	p.plugin, err = exchange.NewPlugin(parsed, []byte(secret), p, p.states)
+	return err
+}
+
+// logLines logs each line of an error as a line of its own.
+func logLines(prefix string, err error) {
+	for line := range strings.Lines(err.Error()) {
+		proxywasm.LogCritical(prefix + strings.TrimSuffix(line, "\n"))
+	}
+}
+
+func (p *pluginContext) OnPluginDone() bool {
+	guard(&p.metrics, nil, func() {
+		if p.plugin != nil {
+			p.plugin.Close()
+		}
+	})
+	return true
+}
+
+func (p *pluginContext) OnTick() { p.run() }
+
+func (p *pluginContext) OnQueueReady(uint32) {
+	for { // one run serves all wakes that are waiting
+		if _, err := proxywasm.DequeueSharedQueue(p.queue); err != nil {
+			break
+		}
+	}
+	p.run()
+}
+
+func (p *pluginContext) run() {
+	guard(&p.metrics, nil, func() {
+		if p.plugin != nil {
+			p.plugin.Run()
+		}
+	})
+}
+
+func (p *pluginContext) NewHttpContext(uint32) types.HttpContext {
+	s := &stream{root: p}
+	s.exchange = p.plugin.NewExchange(s)
+	return s
+}
+
+// The methods below make pluginContext an exchange.Host.
+
+func (p *pluginContext) Call(path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) error {
+	return p.bridge.call(path, frame, timeout, func(a exchange.Answer) {
+		guard(&p.metrics, nil, func() { done(a) })
+	})
+}
+
+// Wake enqueues an item: the proxy then calls OnQueueReady in the root context,
+// about 0.3 ms later in Envoy, also from callbacks of streams.
+func (p *pluginContext) Wake() {
+	if err := proxywasm.EnqueueSharedQueue(p.queue, []byte{1}); err != nil {
+		p.Warn("chatcache: can't wake the root context: " + err.Error())
+	}
+}
+
+func (p *pluginContext) StartTicks() {
+	if p.ticking {
+		return
+	}
+	if err := proxywasm.SetTickPeriodMilliSeconds(uint32(exchange.TickPeriod.Milliseconds())); err != nil {
+		p.Warn("chatcache: can't start ticks: " + err.Error())
+		return
+	}
+	p.ticking = true
+}
+
+func (p *pluginContext) Now() int64                   { return int64(time.Since(started)) }
+func (p *pluginContext) Unix() int64                  { return time.Now().Unix() }
+func (p *pluginContext) Add(name string, n uint64)    { p.metrics.add(name, n) }
+func (p *pluginContext) Set(name string, value int64) { p.metrics.set(name, value) }
+func (p *pluginContext) Record(name string, v uint64) { p.metrics.record(name, v) }
+func (p *pluginContext) Warn(line string)             { proxywasm.LogWarn(line) }

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"time"
+
+	"chatcache/filter/internal/exchange"
+	"chatcache/filter/internal/httpcache"
+
+	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
+	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// pauseAll is StopAllIterationAndWatermark: with allow_on_headers_stop_iteration a
+// plain pause in request headers would let the body callbacks, and then the request,
+// go on (measured in Envoy 1.40).
+const pauseAll = types.Action(4)
+
+// stream is one HTTP stream: the callbacks of its exchange, and its exchange.Stream.
+type stream struct {
+	types.DefaultHttpContext
+	root     *pluginContext
+	exchange *exchange.Exchange
+}
+
+func (s *stream) guarded(callback func()) {
+	guard(&s.root.metrics, s.exchange.Abandon, callback)
+}
+
+func (s *stream) OnHttpRequestHeaders(_ int, end bool) types.Action {
+	action := exchange.Continue
+	s.guarded(func() { action = s.exchange.RequestHeaders(end) })
+	switch action {
+	case exchange.PauseAll:
+		return pauseAll
+	case exchange.PauseForBody:
+		return types.ActionPause
+	}
+	return types.ActionContinue
+}
+
+func (s *stream) OnHttpRequestBody(n int, end bool) types.Action {
+	action := exchange.Continue
+	s.guarded(func() { action = s.exchange.RequestBody(n, end) })
+	return bodyAction(action)
+}
+
+func (s *stream) OnHttpRequestTrailers(int) types.Action {
+	action := exchange.Continue
+	s.guarded(func() { action = s.exchange.RequestTrailers() })
+	return bodyAction(action)
+}
+
+// bodyAction: a pause in a body or trailers callback buffers (StopIterationAndBuffer).
+func bodyAction(a exchange.Action) types.Action {
+	if a == exchange.Continue {
+		return types.ActionContinue
+	}
+	return types.ActionPause
+}
+
+func (s *stream) OnHttpResponseHeaders(_ int, end bool) types.Action {
+	s.guarded(func() { s.exchange.ResponseHeaders(end) })
+	return types.ActionContinue
+}
+
+func (s *stream) OnHttpResponseBody(n int, end bool) types.Action {
+	s.guarded(func() { s.exchange.ResponseBody(n, end) })
+	return types.ActionContinue
+}
+
+func (s *stream) OnHttpResponseTrailers(int) types.Action {
+	s.guarded(func() { s.exchange.ResponseTrailers() })
+	return types.ActionContinue
+}
+
+func (s *stream) OnHttpStreamDone() {
+	s.guarded(func() { s.exchange.Done() })
+}
+
+// The methods below make stream an exchange.Stream.
+
+func (s *stream) RequestFields() (httpcache.Fields, error) {
+	fields, err := proxywasm.GetHttpRequestHeaders()
+	return fields, err
+}
+
+func (s *stream) RequestBody(n int) ([]byte, error) { return proxywasm.GetHttpRequestBody(0, n) }
+
+func (s *stream) ResponseFields() (httpcache.Fields, error) {
+	fields, err := proxywasm.GetHttpResponseHeaders()
+	return fields, err
+}
+
+func (s *stream) ResponseBody(n int) ([]byte, error) { return proxywasm.GetHttpResponseBody(0, n) }
+
+func (s *stream) AddResponseField(name, value string) error {
+	return proxywasm.AddHttpResponseHeader(name, value)
+}
+
+func (s *stream) Property(path ...string) ([]byte, bool) {
+	value, err := proxywasm.GetProperty(path)
+	return value, err == nil
+}
+
+func (s *stream) Call(path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) error {
+	return s.root.bridge.call(path, frame, timeout, func(a exchange.Answer) {
+		guard(&s.root.metrics, s.exchange.Abort, func() { done(a) })
+	})
+}
+
+func (s *stream) Reply(status uint32, fields httpcache.Fields, body []byte) error {
+	const noGRPCStatus = -1
+	return proxywasm.SendHttpResponse(status, fields, body, noGRPCStatus)
+}
+
+func (s *stream) Resume() error { return proxywasm.ResumeHttpRequest() }
