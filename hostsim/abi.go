@@ -131,11 +131,7 @@ func (a *callArgs) pairs(i int) Headers {
 		return nil
 	}
 	h := decodePairs(b)
-	parts := make([]string, len(h))
-	for k, f := range h {
-		parts[k] = f[0] + ": " + f[1]
-	}
-	a.in = append(a.in, "{"+strings.Join(parts, ", ")+"}")
+	a.in = append(a.in, h.String())
 	return h
 }
 

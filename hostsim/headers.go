@@ -73,6 +73,15 @@ func (h Headers) without(name string) Headers {
 	return kept
 }
 
+// String shows the fields on one line: {:path: /x, accept: */*}.
+func (h Headers) String() string {
+	parts := make([]string, len(h))
+	for i, f := range h {
+		parts[i] = f[0] + ": " + f[1]
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
+}
+
 // Clone is a copy that shares nothing.
 func (h Headers) Clone() Headers { return append(Headers(nil), h...) }
 

@@ -74,7 +74,9 @@ func callGetPairs(a *callArgs) status {
 	if len(*h) == 0 {
 		return a.give(nil, 1, 2)
 	}
-	return a.give(encodePairs(*h), 1, 2)
+	s := a.give(encodePairs(*h), 1, 2)
+	a.out = " " + h.String()
+	return s
 }
 
 func callSetPairs(a *callArgs) status {

@@ -1,6 +1,7 @@
 package hostsim
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"time"
@@ -66,15 +67,36 @@ func (s *Sim) lastErrors() string {
 	return b.String()
 }
 
-// logWriter is the module's stdout or stderr; Envoy logs what comes there.
+// logWriter is the module's stdout or stderr, which Envoy logs. Envoy makes a
+// line of every write; here lines are put together first, for Go's panics come
+// in a write a word.
 type logWriter struct {
 	vm    *vm
 	level LogLevel
+	line  []byte
 }
 
-func (w logWriter) Write(p []byte) (int, error) {
-	if text := strings.TrimSuffix(string(p), "\n"); text != "" {
-		w.vm.worker.log(w.level, text)
+// maxLine is the longest line that is put together.
+const maxLine = 4096
+
+func (w *logWriter) Write(p []byte) (int, error) {
+	w.line = append(w.line, p...)
+	for {
+		line, rest, found := bytes.Cut(w.line, []byte{'\n'})
+		if !found && len(w.line) <= maxLine {
+			return len(p), nil
+		}
+		w.line = append([]byte(nil), rest...)
+		if len(line) > 0 {
+			w.vm.worker.log(w.level, string(line))
+			w.vm.note(line)
+		}
 	}
-	return len(p), nil
+}
+
+// note keeps the beginning of what the module printed last, to explain its death.
+func (v *vm) note(line []byte) {
+	if v.printed == "" || bytes.HasPrefix(line, []byte("panic: ")) || bytes.HasPrefix(line, []byte("fatal error: ")) {
+		v.printed = string(line)
+	}
 }

@@ -130,7 +130,7 @@ func (w *worker) newVM(c *compiled) (*vm, error) {
 		WithWalltime(func() (int64, int32) { n := s.clock.Now(); return n.Unix(), int32(n.Nanosecond()) }, 1).
 		WithNanotime(func() int64 { return int64(s.clock.Since()) + 1 }, 1).
 		WithRandSource(s.random()).
-		WithStdout(logWriter{v, LevelInfo}).WithStderr(logWriter{v, LevelError})
+		WithStdout(&logWriter{vm: v, level: LevelInfo}).WithStderr(&logWriter{vm: v, level: LevelError})
 	for _, name := range sortedKeys(s.opts.Env) {
 		config = config.WithEnv(name, s.opts.Env[name])
 	}

@@ -29,6 +29,7 @@ type vm struct {
 	metrics map[uint32]*metric // by the id that the module knows
 	nextMet uint32
 	failed  bool
+	printed string // what the module printed before it died
 	trace   ring
 }
 
@@ -169,7 +170,10 @@ func (v *vm) die(c *vmContext, err error) {
 	if c != nil {
 		st = c.stream
 	}
-	v.worker.sim.fail(VMDied, st, v.trace.lines(), "worker %d: %s", v.worker.index, firstLines(err.Error(), 12))
+	if v.printed != "" {
+		err = fmt.Errorf("%s: %w", v.printed, err)
+	}
+	v.worker.sim.fail(VMDied, st, v.trace.lines(), "worker %d: %s", v.worker.index, firstLines(err.Error(), 4))
 }
 
 func firstLines(s string, n int) string {

@@ -1,0 +1,142 @@
+package hostsim_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"chatcache/hostsim"
+)
+
+func TestAPausedRequestWithABody(t *testing.T) {
+	lookup := []string{"x-on-request-headers", "call backend /look 9; ACTION", "x-on-call", "resume-request"}
+	for name, c := range map[string]struct {
+		action string
+		allow  bool
+		want   []string
+	}{
+		"plain pause stops everything": {"pause", false, []string{
+			"request-headers end=false", `call answered 200 "GET /look "`,
+			"request-body size=5 end=true"}},
+		"with allow_on_headers_stop_iteration the body goes on, and takes the headers along": {"pause", true, []string{
+			"request-headers end=false", "request-body size=5 end=false", "request-body size=0 end=true",
+			`call answered 200 "GET /look "`}},
+		"StopAllIterationAndWatermark stops everything with it too": {"stopall", true, []string{
+			"request-headers end=false", `call answered 200 "GET /look "`,
+			"request-body size=5 end=true"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := probe(t, func(o *hostsim.Options) { o.AllowOnHeadersStopIteration = c.allow })
+			script := append([]string(nil), lookup...)
+			script[1] = strings.Replace(script[1], "ACTION", c.action, 1)
+			resp := s.Do(1, hostsim.Post("/x", "hello", script...))
+			if string(resp.Body) != "POST /x hello" {
+				t.Fatalf("got %+v", resp)
+			}
+			var got []string
+			for _, l := range s.Logs() {
+				if strings.HasPrefix(l.Message, "request-") || strings.HasPrefix(l.Message, "call ") {
+					got = append(got, strings.TrimSpace(l.Message))
+				}
+			}
+			if fmt.Sprint(got) != fmt.Sprint(c.want) {
+				t.Errorf("order\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(c.want, "\n  "))
+			}
+			s.Settle()
+			if c.allow && c.action == "pause" {
+				s.Expect(hostsim.ResumeWithoutPause) // it was no longer paused
+			}
+		})
+	}
+}
+
+// TestABodyKeyedRequest: with the flag, headers and body are held, the body
+// comes cumulatively, and nothing reaches the origin on a reply.
+func TestABodyKeyedRequest(t *testing.T) {
+	origin := 0
+	s := probe(t, func(o *hostsim.Options) {
+		o.AllowOnHeadersStopIteration = true
+		o.Clusters["backend"] = counting(&origin)
+	})
+	resp := s.Do(1, hostsim.Post("/x", "hello", "x-on-request-headers", "pause",
+		"x-on-request-body", "body request; buffer", "x-on-quiet", "1"))
+	_ = resp
+	s.Expect(hostsim.NeverResumed)
+	wantLogs(t, s, `body "hello"`, `body "hello"`)
+	if origin != 0 {
+		t.Errorf("the origin got %d requests", origin)
+	}
+}
+
+func TestAnOverlongBufferedRequestIs413(t *testing.T) {
+	s := probe(t, func(o *hostsim.Options) { o.BufferLimit, o.AllowOnHeadersStopIteration = 20_000, true })
+	resp := s.Do(1, hostsim.Post("/x", strings.Repeat("x", 40_000), "x-on-request-headers", "pause", "x-on-request-body", "buffer"))
+	if resp.Status != 413 || string(resp.Body) != "Payload Too Large" || resp.Details != "request_payload_too_large" {
+		t.Errorf("got %d %q %s", resp.Status, resp.Body, resp.Details)
+	}
+}
+
+func TestBuffersCanBeReplaced(t *testing.T) {
+	s := probe(t, nil)
+	resp := s.Do(1, hostsim.Post("/x", "hello", "x-on-quiet", "1",
+		"x-on-request-body", "setbody request changed;", "x-on-response-body", "setbody response answer"))
+	if got := string(resp.Body); got != "answeranswer" {
+		t.Errorf("body %q", got)
+	}
+}
+
+func TestAHeldResponse(t *testing.T) {
+	held := []string{"x-on-response-headers", "call backend /ack 9; pause"}
+	t.Run("goes on", func(t *testing.T) {
+		s := probe(t, nil)
+		resp := do(s, append(held, "x-on-call", "set response x-late yes; resume-response")...)
+		if resp.Get("x-late") != "yes" || string(resp.Body) != "GET /x " {
+			t.Errorf("got %+v", resp)
+		}
+		wantLogs(t, s, "request-headers end=true", "response-headers end=false", `call answered 200 "GET /ack "`,
+			"response-body size=7 end=true", "done")
+	})
+	t.Run("is replaced", func(t *testing.T) {
+		s := probe(t, nil)
+		resp := do(s, append(held, "x-on-call", "reply 201 instead")...)
+		if resp.Status != 201 || string(resp.Body) != "instead" || !resp.Complete {
+			t.Errorf("got %+v", resp)
+		}
+		wantLogs(t, s, "request-headers end=true", "response-headers end=false", `call answered 200 "GET /ack "`, "done")
+	})
+	t.Run("is reset by the upstream", func(t *testing.T) {
+		s := probe(t, func(o *hostsim.Options) {
+			o.Clusters["bad"] = hostsim.ResetAt(2, "hello", false)
+			o.Route = hostsim.RouteTo("bad")
+		})
+		resp := do(s, "x-on-response-headers", "pause")
+		if resp.Status != 502 || !resp.Complete {
+			t.Errorf("got %+v", resp)
+		}
+	})
+}
+
+func TestTheClientStreams(t *testing.T) {
+	s := probe(t, nil)
+	req := hostsim.Post("/x", "one ")
+	req.Open = true
+	st := s.Start(1, req)
+	s.Settle()
+	st.SendBody([]byte("two"))
+	s.Settle()
+	st.EndBody()
+	s.Finish(st)
+	if got := string(st.Response().Body); got != "POST /x one two" {
+		t.Errorf("body %q", got)
+	}
+}
+
+func TestHTTP2EndsWithTheLastData(t *testing.T) {
+	s := probe(t, nil)
+	req := hostsim.Post("/x", "hello")
+	req.HTTP2 = true
+	s.Do(1, req)
+	if all := fmt.Sprint(s.Logs()); !strings.Contains(all, "request-body size=5 end=true") {
+		t.Errorf("log %s", all)
+	}
+}
