@@ -1,0 +1,159 @@
+package redisbridge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"chatcache/redisbridge/wire"
+)
+
+// Options say how a bridge works. Redis is required, and either both tokens or
+// Insecure.
+type Options struct {
+	// Redis says where Redis is. Of its fields the bridge sets those that
+	// bound time and retries.
+	Redis redis.UniversalOptions
+	// Miniredis says that the server is a miniredis: it has no identity to
+	// compare and no flags on scripts.
+	Miniredis bool
+	// Bootstrap asserts that no proxy runs yet: a policy that has no state in
+	// Redis at its first call begins without a quarantine.
+	Bootstrap bool
+
+	Token      string // that filters must show
+	AdminToken string // that administrators must show
+	Insecure   bool   // let everybody in where a token is empty
+
+	// PartitionSecret is the secret that the filters derive partitions with;
+	// needed to invalidate by identity.
+	PartitionSecret string
+	// Policies are the JSON documents that /v1/invalidate knows rules of.
+	Policies [][]byte
+
+	// Timeout bounds one lookup, suspension, close or read of the feed; 40 ms
+	// if zero. A filter should wait a little longer than that.
+	Timeout time.Duration
+	// StoreTimeout bounds one store; 1 s if zero.
+	StoreTimeout time.Duration
+	// AdminTimeout bounds one call of an administrator; 1 s if zero.
+	AdminTimeout time.Duration
+	// MaxSuspensions bounds the open suspensions of one policy; 10,000 if zero.
+	MaxSuspensions int
+
+	Clock Clock        // the system's if nil
+	Log   *slog.Logger // none if nil
+}
+
+// ErrOptions says that a bridge can't be made of its options.
+var ErrOptions = errors.New("redisbridge")
+
+// Bridge stands between filters and Redis. Its methods may be called from any
+// number of goroutines.
+type Bridge struct {
+	redis    redis.UniversalClient
+	scripts  scripts
+	policies policies
+	handler  http.Handler
+	options  Options
+	clock    Clock
+	log      *slog.Logger
+
+	timeout, storeTimeout, adminTimeout time.Duration
+	maxOpen                             int
+
+	lookupSeconds prometheus.Histogram
+	registry      *prometheus.Registry
+
+	draining atomic.Bool
+	stop     context.CancelFunc
+	stopped  sync.WaitGroup
+}
+
+// New makes a bridge. It succeeds while Redis is down: calls then fail with
+// ErrRedis until it is up. Close must be called in the end.
+func New(o Options) (*Bridge, error) {
+	if err := checkOptions(o); err != nil {
+		return nil, err
+	}
+	b := &Bridge{
+		scripts: newScripts(o.Miniredis), options: o,
+		clock: o.Clock, log: o.Log,
+		timeout: or(o.Timeout, 40*time.Millisecond), storeTimeout: or(o.StoreTimeout, time.Second),
+		adminTimeout: or(o.AdminTimeout, time.Second), maxOpen: or(o.MaxSuspensions, 10_000),
+	}
+	if b.clock == nil {
+		b.clock = systemClock{}
+	}
+	if b.log == nil {
+		b.log = slog.New(slog.DiscardHandler)
+	}
+	b.policies.byName = make(map[string]*policyState)
+	b.redis = redis.NewUniversalClient(bounded(o.Redis))
+	b.registry, b.lookupSeconds = newMetrics(b)
+	b.handler = b.routes()
+	ctx, cancel := context.WithCancel(context.Background())
+	b.stop = cancel
+	b.stopped.Go(func() { b.listen(ctx) })
+	return b, nil
+}
+
+func checkOptions(o Options) error {
+	if len(o.Redis.Addrs) == 0 {
+		return errors.Join(ErrOptions, errors.New("no address of Redis"))
+	}
+	if !o.Insecure && (o.Token == "" || o.AdminToken == "") {
+		return errors.Join(ErrOptions, errors.New("a token for filters and one for administrators are required, or the explicit wish to run without"))
+	}
+	return nil
+}
+
+// bounded gives the client's options with its waiting bounded by each call's
+// context. One retry serves connections that died while idle; every script is
+// safe to repeat.
+func bounded(o redis.UniversalOptions) *redis.UniversalOptions {
+	o.ContextTimeoutEnabled = true
+	o.MaxRetries = 1
+	o.DialerRetries = 1
+	o.DisableIdentity = true
+	o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return &o
+}
+
+func or[T comparable](value, otherwise T) T {
+	var zero T
+	if value == zero {
+		return otherwise
+	}
+	return value
+}
+
+// Drain answers every held poll at once and holds no more; /readyz says no.
+func (b *Bridge) Drain() {
+	b.draining.Store(true)
+	b.wakeAll()
+}
+
+// Close drains the bridge and frees what it holds.
+func (b *Bridge) Close() error {
+	b.Drain()
+	b.stop()
+	b.stopped.Wait()
+	return b.redis.Close()
+}
+
+// ServeHTTP serves every call, see package wire and the routes.
+func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) { b.handler.ServeHTTP(w, r) }
+
+func (b *Bridge) policyOf(scope wire.Scope) (*policyState, error) {
+	return b.policies.of(scope, b.options.Bootstrap)
+}

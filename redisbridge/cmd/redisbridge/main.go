@@ -1,0 +1,69 @@
+// Command redisbridge stands between chatcache's filters and Redis, and is the
+// administrator's tool for what they keep there.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
+
+// Exit codes.
+const (
+	exitOK    = 0
+	exitNo    = 1 // it was understood and failed, or the answer is no
+	exitUsage = 2
+)
+
+const usage = `redisbridge stands between chatcache's filters and Redis.
+
+Usage:
+  redisbridge serve  [flags]     answer the filters
+  redisbridge purge  [flags]     invalidate stored responses
+  redisbridge status [flags]     show what a bridge has done
+
+redisbridge COMMAND -h shows the flags.
+`
+
+// run is the command; it gives the exit code.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	commands := map[string]func(context.Context, []string, environment) int{
+		"serve": serve,
+	}
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return exitUsage
+	}
+	switch args[0] {
+	case "help", "-h", "-help", "--help":
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	}
+	command, ok := commands[args[0]]
+	if !ok {
+		fmt.Fprintf(stderr, "redisbridge: no command %q\n\n%s", args[0], usage)
+		return exitUsage
+	}
+	return command(ctx, args[1:], environment{getenv, stdout, stderr})
+}
+
+// environment is what a command sees of the process.
+type environment struct {
+	getenv         func(string) string
+	stdout, stderr io.Writer
+}
+
+// fail reports an error and gives the code.
+func (e environment) fail(code int, err error) int {
+	fmt.Fprintln(e.stderr, "redisbridge:", err)
+	return code
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"chatcache/redisbridge"
+)
+
+const serveUsage = `Usage: redisbridge serve [flags]
+
+Answers the filters over HTTP/1.1 and HTTP/2 in clear text, until SIGTERM or
+SIGINT; then it drains.
+
+Flags:
+  --listen ADDRESS    host:port or unix:/path (default 127.0.0.1:8470)
+  --policy FILE       a policy whose rules /v1/invalidate may name; repeatable
+  --timeout DURATION  bound of a lookup, suspension or close in Redis (default 40ms)
+  --memory            keep everything in this process instead of Redis, for trying
+  --bootstrap         no proxy runs yet: a policy new to Redis starts at once
+                      instead of waiting for the longest write deadline
+  --insecure          let callers in without tokens; for a demonstration on loopback
+
+Environment:
+  CHATCACHE_BRIDGE_TOKEN      what filters must show
+  CHATCACHE_ADMIN_TOKEN       what purge, status and invalidate must show
+  CHATCACHE_PARTITION_SECRET  the filters' secret, to invalidate by identity
+  REDIS_URL                   redis://[user:password@]host:port[/db], rediss://, unix://
+  REDIS_HOST, REDIS_PORT      or one server (default 127.0.0.1:6379)
+  REDIS_CLUSTER               or host:port,… of a Redis Cluster
+  REDIS_SENTINELS, REDIS_SENTINEL_MASTER
+                              or host:port,… of Sentinels and the primary's name
+  REDIS_USERNAME, REDIS_PASSWORD, REDIS_DB, REDIS_TLS
+`
+
+type serveFlags struct {
+	listen                      string
+	policies                    []string
+	timeout                     time.Duration
+	memory, bootstrap, insecure bool
+}
+
+func (f *serveFlags) parse(args []string, env environment) error {
+	set := env.flagSet("serve", serveUsage)
+	set.StringVar(&f.listen, "listen", "127.0.0.1:8470", "")
+	set.DurationVar(&f.timeout, "timeout", 0, "")
+	set.BoolVar(&f.memory, "memory", false, "")
+	set.BoolVar(&f.bootstrap, "bootstrap", false, "")
+	set.BoolVar(&f.insecure, "insecure", false, "")
+	set.Func("policy", "", func(file string) error {
+		f.policies = append(f.policies, file)
+		return nil
+	})
+	return env.parse(set, args)
+}
+
+func serve(ctx context.Context, args []string, env environment) int {
+	var f serveFlags
+	if err := f.parse(args, env); err != nil {
+		return usageCode(err)
+	}
+	log := slog.New(slog.NewTextHandler(env.stderr, nil))
+	options, stop, err := serveOptions(f, env, log)
+	if err != nil {
+		return env.fail(exitUsage, err)
+	}
+	defer stop()
+	bridge, err := redisbridge.New(options)
+	if err != nil {
+		return env.fail(exitUsage, err)
+	}
+	defer bridge.Close()
+	listener, err := redisbridge.Listen(f.listen)
+	if err != nil {
+		return env.fail(exitNo, fmt.Errorf("listening on %s: %w; choose another with --listen", f.listen, err))
+	}
+	log.Info("serving", "listen", f.listen, "memory", f.memory, "bootstrap", f.bootstrap)
+	if err := bridge.Serve(ctx, listener); err != nil {
+		return env.fail(exitNo, err)
+	}
+	log.Info("drained")
+	return exitOK
+}
+
+// serveOptions puts flags and environment together; stop ends the Redis in
+// memory, if there is one.
+func serveOptions(f serveFlags, env environment, log *slog.Logger) (o redisbridge.Options, stop func(), err error) {
+	stop = func() {}
+	var documents [][]byte
+	for _, file := range f.policies {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return o, stop, err
+		}
+		documents = append(documents, b)
+	}
+	if f.memory {
+		o, stop, err = redisbridge.Memory()
+	} else {
+		var warnings []string
+		o.Redis, warnings, err = redisbridge.RedisFromEnv(env.getenv)
+		for _, w := range warnings {
+			log.Warn(w)
+		}
+	}
+	if err != nil {
+		return o, func() {}, err
+	}
+	o.Log, o.Policies = log, documents
+	o.Bootstrap, o.Insecure = f.bootstrap, f.insecure
+	if f.timeout > 0 {
+		o.Timeout = f.timeout
+	}
+	o.Token, o.AdminToken = env.getenv("CHATCACHE_BRIDGE_TOKEN"), env.getenv("CHATCACHE_ADMIN_TOKEN")
+	o.PartitionSecret = env.getenv("CHATCACHE_PARTITION_SECRET")
+	return o, stop, nil
+}
+
+// errUsage says that the flags were refused and that it has been reported.
+var errUsage = errors.New("usage")
+
+func (e environment) flagSet(name, usage string) *flag.FlagSet {
+	set := flag.NewFlagSet(name, flag.ContinueOnError)
+	set.SetOutput(e.stderr)
+	set.Usage = func() { fmt.Fprint(set.Output(), usage) }
+	return set
+}
+
+// parse reads the flags; help goes to standard output. The error is
+// flag.ErrHelp or errUsage.
+func (e environment) parse(set *flag.FlagSet, args []string) error {
+	for _, a := range args {
+		if a == "-h" || a == "--help" || a == "-help" {
+			set.SetOutput(e.stdout)
+		}
+	}
+	err := set.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return err
+	case err != nil:
+		return errUsage
+	case set.NArg() > 0:
+		fmt.Fprintf(e.stderr, "unexpected argument %q\n", set.Arg(0))
+		set.Usage()
+		return errUsage
+	}
+	return nil
+}
+
+func usageCode(err error) int {
+	if errors.Is(err, flag.ErrHelp) {
+		return exitOK
+	}
+	return exitUsage
+}

@@ -1,0 +1,145 @@
+package redisbridge
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+// ErrRedisConfig says that the settings that say where Redis is can't be understood.
+var ErrRedisConfig = errors.New("redis settings")
+
+// RedisFromEnv reads where Redis is from environment variables:
+//
+//	REDIS_URL                 redis://, rediss:// or unix://, as go-redis reads it; wins over all others
+//	REDIS_HOST, REDIS_PORT    one server; 127.0.0.1 and 6379 if unset
+//	REDIS_CLUSTER             host:port,host:port… of a Redis Cluster
+//	REDIS_SENTINELS           host:port,host:port… of Sentinels, with
+//	REDIS_SENTINEL_MASTER     the name of the primary that they watch
+//	REDIS_USERNAME, REDIS_PASSWORD, REDIS_DB, REDIS_TLS (true or false)
+//
+// Warnings name settings that have no effect. No credential is part of an error
+// or a warning. The error matches ErrRedisConfig.
+func RedisFromEnv(getenv func(string) string) (o redis.UniversalOptions, warnings []string, err error) {
+	if url := getenv("REDIS_URL"); url != "" {
+		o, err = redisFromURL(url)
+		return o, shadowed(getenv), err
+	}
+	o.Username, o.Password = getenv("REDIS_USERNAME"), getenv("REDIS_PASSWORD")
+	if o.DB, err = envInt(getenv, "REDIS_DB", 0); err != nil {
+		return o, nil, err
+	}
+	secure, err := envBool(getenv, "REDIS_TLS")
+	if err != nil {
+		return o, nil, err
+	}
+	if err := setAddresses(&o, getenv); err != nil {
+		return o, nil, err
+	}
+	if secure {
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		if host, _, err := net.SplitHostPort(o.Addrs[0]); err == nil && len(o.Addrs) == 1 {
+			o.TLSConfig.ServerName = host
+		}
+	}
+	return o, nil, nil
+}
+
+func redisFromURL(url string) (redis.UniversalOptions, error) {
+	single, err := redis.ParseURL(url)
+	if err != nil {
+		// The URL holds a password, and the error may quote it.
+		return redis.UniversalOptions{}, fmt.Errorf("%w: REDIS_URL can't be read, want redis://[user:password@]host:port[/db], rediss:// for TLS, or unix:///path", ErrRedisConfig)
+	}
+	o := redis.UniversalOptions{
+		Addrs: []string{single.Addr}, Username: single.Username, Password: single.Password,
+		DB: single.DB, TLSConfig: single.TLSConfig, PoolSize: single.PoolSize,
+	}
+	if single.Network == "unix" {
+		o.Dialer = redis.NewDialer(single)
+	}
+	return o, nil
+}
+
+// shadowed names what REDIS_URL makes ineffective.
+func shadowed(getenv func(string) string) (warnings []string) {
+	for _, name := range []string{
+		"REDIS_HOST", "REDIS_PORT", "REDIS_CLUSTER", "REDIS_SENTINELS", "REDIS_SENTINEL_MASTER",
+		"REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_DB", "REDIS_TLS",
+	} {
+		if getenv(name) != "" {
+			warnings = append(warnings, name+" has no effect: REDIS_URL is set and wins")
+		}
+	}
+	return warnings
+}
+
+func setAddresses(o *redis.UniversalOptions, getenv func(string) string) error {
+	cluster, sentinels, master := getenv("REDIS_CLUSTER"), getenv("REDIS_SENTINELS"), getenv("REDIS_SENTINEL_MASTER")
+	switch {
+	case cluster != "" && sentinels != "":
+		return fmt.Errorf("%w: both REDIS_CLUSTER and REDIS_SENTINELS are set, want one", ErrRedisConfig)
+	case (sentinels == "") != (master == ""):
+		return fmt.Errorf("%w: REDIS_SENTINELS and REDIS_SENTINEL_MASTER need each other", ErrRedisConfig)
+	case cluster != "":
+		o.Addrs, o.IsClusterMode = strings.Split(cluster, ","), true
+	case sentinels != "":
+		o.Addrs, o.MasterName = strings.Split(sentinels, ","), master
+	default:
+		port, err := envInt(getenv, "REDIS_PORT", 6379)
+		if err != nil {
+			return err
+		}
+		o.Addrs = []string{net.JoinHostPort(or(getenv("REDIS_HOST"), "127.0.0.1"), strconv.Itoa(port))}
+	}
+	if o.IsClusterMode && o.DB != 0 {
+		return fmt.Errorf("%w: REDIS_DB=%d with REDIS_CLUSTER: a cluster has database 0 only", ErrRedisConfig, o.DB)
+	}
+	return nil
+}
+
+func envInt(getenv func(string) string, name string, otherwise int) (int, error) {
+	s := getenv(name)
+	if s == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || n > 65535 {
+		return 0, fmt.Errorf("%w: %s=%q, want a number up to 65535", ErrRedisConfig, name, s)
+	}
+	return n, nil
+}
+
+func envBool(getenv func(string) string, name string) (bool, error) {
+	s := getenv(name)
+	if s == "" {
+		return false, nil
+	}
+	v, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, fmt.Errorf("%w: %s=%q, want true or false", ErrRedisConfig, name, s)
+	}
+	return v, nil
+}
+
+// Memory starts a Redis inside this process, for trying without one, and gives
+// the options that reach it. Its data ends with stop.
+func Memory() (o Options, stop func(), err error) {
+	server := miniredis.NewMiniRedis()
+	if err := server.Start(); err != nil {
+		return Options{}, nil, fmt.Errorf("starting a Redis in memory: %w", err)
+	}
+	server.ClockTTL(true)
+	return Options{
+		Redis:     redis.UniversalOptions{Addrs: []string{server.Addr()}},
+		Miniredis: true,
+		Timeout:   250 * time.Millisecond, // its Lua is slow
+	}, server.Close, nil
+}

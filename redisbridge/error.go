@@ -1,0 +1,62 @@
+package redisbridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/redis/go-redis/v9"
+
+	"chatcache/redisbridge/wire"
+)
+
+// The reasons why a call is refused. Each owns the status of the HTTP answer.
+var (
+	// ErrRequest: the request can't be understood or breaks a limit. Repeating it is useless.
+	ErrRequest = errors.New("bad request")
+	// ErrUnauthorized: the token is missing or wrong.
+	ErrUnauthorized = errors.New("unauthorized")
+	// ErrNotFound: no such call, policy, cache or rule.
+	ErrNotFound = errors.New("not found")
+	// ErrTooLarge: the body is longer than its call allows.
+	ErrTooLarge = errors.New("too large")
+	// ErrTooMany: a bound on open suspensions, VMs or policies is reached.
+	ErrTooMany = errors.New("too many")
+	// ErrRedis: Redis can't be reached, is too slow, or refused. Nothing may be
+	// concluded; a write may have happened.
+	ErrRedis = errors.New("redis")
+)
+
+// statusOf gives the HTTP status of an error.
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, ErrUnauthorized):
+		return http.StatusUnauthorized
+	case errors.Is(err, ErrNotFound):
+		return http.StatusNotFound
+	case errors.Is(err, ErrTooLarge):
+		return http.StatusRequestEntityTooLarge
+	case errors.Is(err, ErrRequest), errors.Is(err, wire.ErrFrame), errors.Is(err, wire.ErrEntry):
+		return http.StatusBadRequest
+	case errors.Is(err, ErrTooMany), errors.Is(err, ErrRedis), errors.Is(err, errNotReady):
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// redisError puts an error of go-redis into words: what happened, and where it
+// helps, what to do.
+func redisError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case redis.HasErrorPrefix(err, "TOOMANY"):
+		return fmt.Errorf("%w%s", ErrTooMany, err.Error()[len("TOOMANY"):])
+	case redis.HasErrorPrefix(err, "OOM"):
+		return fmt.Errorf("%w is out of memory and stores nothing (raise maxmemory, or set a volatile-* policy): %v", ErrRedis, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w did not answer in time: %w", ErrRedis, err)
+	}
+	return fmt.Errorf("%w: %w", ErrRedis, err)
+}

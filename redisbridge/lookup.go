@@ -1,0 +1,170 @@
+package redisbridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+
+	"chatcache/redisbridge/wire"
+)
+
+// stored is an entry as Redis had it.
+type stored struct {
+	bytes     []byte
+	remaining int64 // ms; negative without an expiry, which no entry has
+}
+
+// Lookup answers what a filter asks before it asks the origin. The ticket of the
+// answer is the policy's position at one moment after the call began, whatever
+// the state. The error matches ErrRequest, ErrTooMany or ErrRedis.
+func (b *Bridge) Lookup(ctx context.Context, m wire.LookupRequest) (wire.LookupAnswer, error) {
+	p, err := b.policyOf(m.Scope)
+	if err != nil {
+		return wire.LookupAnswer{}, err
+	}
+	if err := checkKey(m.Key, m.Policy); err != nil {
+		return wire.LookupAnswer{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel()
+	cache := p.counters.cache(cacheOfKey(m.Key))
+	began := b.clock.Now()
+	answer, err := b.lookup(ctx, p, m)
+	b.lookupSeconds.Observe(b.clock.Now().Sub(began).Seconds())
+	cache.countLookup(answer.State, err)
+	return answer, err
+}
+
+func (b *Bridge) lookup(ctx context.Context, p *policyState, m wire.LookupRequest) (wire.LookupAnswer, error) {
+	asked := canonical(append([]string{wire.GroupAll}, m.Groups...))
+	v, found, err := b.readBoth(ctx, p, asked, m.Key)
+	if err != nil {
+		return wire.LookupAnswer{}, err
+	}
+	answer := wire.LookupAnswer{State: wire.LookupMiss, Ticket: v.ticket}
+	if v.suspended {
+		answer.State = wire.LookupSuspended
+		return answer, nil
+	}
+	entry, ok := usable(found)
+	if !ok || !v.admits(entry.Ticket) {
+		return answer, nil
+	}
+	// Groups that only the entry names. Each group's check stands for itself, so
+	// it may rest on a later moment than the others.
+	if more := without(entry.Groups, asked); len(more) > 0 {
+		v, err = b.readValidity(ctx, p, more)
+		switch {
+		case err != nil:
+			return wire.LookupAnswer{}, err
+		case v.suspended:
+			answer.State = wire.LookupSuspended
+			return answer, nil
+		case !v.admits(entry.Ticket):
+			return answer, nil
+		}
+	}
+	answer.State, answer.Entry = wire.LookupHit, found.bytes
+	answer.Age, answer.Remaining = entry.TTL-found.remaining, found.remaining
+	return answer, nil
+}
+
+// usable reads an entry; what isn't one, or has no plausible age, is a miss.
+func usable(found stored) (wire.Entry, bool) {
+	if found.bytes == nil || found.remaining <= 0 {
+		return wire.Entry{}, false
+	}
+	entry, err := wire.DecodeEntry(found.bytes)
+	if err != nil || entry.TTL < found.remaining || entry.TTL > wire.MaxTTL {
+		return wire.Entry{}, false
+	}
+	return entry, true
+}
+
+func without(list, known []string) []string {
+	var rest []string
+	for _, g := range canonical(list) {
+		if _, ok := slices.BinarySearch(known, g); !ok {
+			rest = append(rest, g)
+		}
+	}
+	return rest
+}
+
+// readValidity reads the position and the groups' generations.
+func (b *Bridge) readValidity(ctx context.Context, p *policyState, groups []string) (validity, error) {
+	keys, own := lookupKeys(p, groups)
+	t, rest, err := b.run(ctx, p, b.scripts.lookup, keys, own...)
+	if err != nil {
+		return validity{}, err
+	}
+	return parseValidity(t, rest, len(groups))
+}
+
+// readBoth reads validity and entry in one round trip to each node concerned;
+// on a cluster their order is open, and either is sound: both are read after
+// the call began.
+func (b *Bridge) readBoth(ctx context.Context, p *policyState, groups []string, key string) (validity, stored, error) {
+	keys, own := lookupKeys(p, groups)
+	var answer, found []any
+	err := b.prepared(ctx, p, func(common []any) (err error) {
+		args := append(common, own...)
+		answer, found, err = b.pipeline(ctx, (*redis.Script).EvalSha, keys, args, key)
+		if errors.Is(err, redis.ErrNoScript) || redis.HasErrorPrefix(err, "NOSCRIPT") {
+			answer, found, err = b.pipeline(ctx, (*redis.Script).Eval, keys, args, key)
+		}
+		return err
+	})
+	if err != nil {
+		return validity{}, stored{}, err
+	}
+	t, rest, err := p.position(answer)
+	if err != nil {
+		return validity{}, stored{}, err
+	}
+	v, err := parseValidity(t, rest, len(groups))
+	if err != nil {
+		return validity{}, stored{}, err
+	}
+	s, err := parseStored(found)
+	return v, s, err
+}
+
+type evaluator func(s *redis.Script, ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd
+
+func (b *Bridge) pipeline(ctx context.Context, eval evaluator, keys []string, args []any, key string) (answer, found []any, err error) {
+	pipe := b.redis.Pipeline()
+	validity := eval(b.scripts.lookup, ctx, pipe, keys, args...)
+	entry := eval(b.scripts.entry, ctx, pipe, []string{key})
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, nil, err
+	}
+	if answer, err = validity.Slice(); err != nil {
+		return nil, nil, err
+	}
+	found, err = entry.Slice()
+	return answer, found, err
+}
+
+// parseStored reads the answer of the entry script.
+func parseStored(answer []any) (stored, error) {
+	if len(answer) != 2 {
+		return stored{}, fmt.Errorf("%w: %w: an entry of %d values", ErrRedis, errScript, len(answer))
+	}
+	body, ok := answer[0].(string)
+	if !ok {
+		return stored{}, nil
+	}
+	remaining, _ := answer[1].(int64)
+	return stored{bytes: []byte(body), remaining: remaining}, nil
+}
+
+func checkKey(key, policy string) error {
+	if !wire.KeyOfPolicy(key, policy) {
+		return fmt.Errorf("%w: key is not one of policy %q, as wire.EntryKey builds them", ErrRequest, policy)
+	}
+	return nil
+}

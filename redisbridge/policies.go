@@ -1,0 +1,149 @@
+package redisbridge
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"sync"
+	"sync/atomic"
+
+	"chatcache/redisbridge/wire"
+)
+
+// maxPolicies bounds the policies that one bridge serves, and so the memory
+// that names cost.
+const maxPolicies = 256
+
+// policies are the policies that this bridge has been asked about.
+type policies struct {
+	mu     sync.Mutex
+	byName map[string]*policyState
+}
+
+// policyState is what the bridge remembers of one policy: all of it can be lost.
+type policyState struct {
+	name       string
+	prefix     string       // of the keys that decide validity
+	quarantine atomic.Int64 // the longest write deadline seen, ms
+	horizon    atomic.Int64 // the longest TTL seen, ms
+	bootstrap  bootstrap
+	wake       wake
+	counters   counters
+}
+
+// of gives the state of the scope's policy, made at its first use.
+func (p *policies) of(scope wire.Scope, mayBootstrap bool) (*policyState, error) {
+	if err := checkPolicyName(scope.Policy); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	s := p.byName[scope.Policy]
+	if s == nil && len(p.byName) < maxPolicies {
+		s = newPolicyState(scope.Policy, mayBootstrap)
+		p.byName[s.name] = s
+	}
+	p.mu.Unlock()
+	if s == nil {
+		return nil, fmt.Errorf("%w policies: this bridge serves %d already", ErrTooMany, maxPolicies)
+	}
+	raiseTo(&s.quarantine, scope.Quarantine)
+	raiseTo(&s.horizon, scope.Horizon)
+	return s, nil
+}
+
+// known gives the state of a policy that was asked about before, or nil.
+func (p *policies) known(name string) *policyState {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.byName[name]
+}
+
+// all lists the policies by name.
+func (p *policies) all() []*policyState {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]*policyState, 0, len(p.byName))
+	for _, s := range p.byName {
+		list = append(list, s)
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].name < list[j].name })
+	return list
+}
+
+func newPolicyState(name string, mayBootstrap bool) *policyState {
+	s := &policyState{name: name, prefix: "{chatcache:" + name + "}:"}
+	s.bootstrap.init(mayBootstrap)
+	s.wake.init()
+	return s
+}
+
+// checkPolicyName refuses names that could leave their place in a key of Redis.
+func checkPolicyName(name string) error {
+	if name == "" || len(name) > wire.MaxPolicyName {
+		return fmt.Errorf("%w: policy name of %d bytes, want 1 to %d", ErrRequest, len(name), wire.MaxPolicyName)
+	}
+	return checkPlain("policy name", name)
+}
+
+// checkPlain refuses everything but letters, digits and "-_.".
+func checkPlain(what, s string) error {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.' {
+			continue
+		}
+		return fmt.Errorf("%w: %s %q has byte %q at %d, want letters, digits and -_. only", ErrRequest, what, s, c, i)
+	}
+	return nil
+}
+
+func raiseTo(v *atomic.Int64, to int64) {
+	for old := v.Load(); to > old && !v.CompareAndSwap(old, to); old = v.Load() {
+	}
+}
+
+// bootstrap lets one policy's first epoch begin without a quarantine, once:
+//
+//  1. the first call asks with the permission, alone; others wait for it;
+//  2. Redis answers: from now on the policy has a state, and if it vanishes
+//     somebody deleted it while proxies run: no call asks with it again;
+//     or Redis doesn't answer: the next call is the first.
+type bootstrap struct {
+	turn chan struct{} // holds one token while the permission isn't used up
+	used chan struct{} // closed when it is
+}
+
+func (b *bootstrap) init(allowed bool) {
+	b.turn, b.used = make(chan struct{}, 1), make(chan struct{})
+	if allowed {
+		b.turn <- struct{}{}
+	} else {
+		close(b.used)
+	}
+}
+
+// take gives the permission to at most one call at a time. A call that has it
+// must give it back.
+func (b *bootstrap) take(ctx context.Context) (allowed bool, err error) {
+	select {
+	case <-b.used:
+		return false, nil
+	default:
+	}
+	select {
+	case <-b.used:
+		return false, nil
+	case <-b.turn:
+		return true, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
+
+func (b *bootstrap) giveBack(answered bool) {
+	if answered {
+		close(b.used)
+	} else {
+		b.turn <- struct{}{}
+	}
+}

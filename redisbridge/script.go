@@ -1,0 +1,49 @@
+package redisbridge
+
+import (
+	"embed"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed script/*.lua
+var scriptFiles embed.FS
+
+// scripts are the operations on a policy's validity. All of them are safe to
+// repeat: a suspension is renewed, a raise takes one more number.
+type scripts struct {
+	lookup, suspend, close, raise, feed, entry *redis.Script
+}
+
+// newScripts puts the scripts together. The first line makes a server refuse a
+// script as a whole (out of memory, a read-only replica) instead of stopping it
+// half way. What ends or bounds staleness runs even out of memory: its state is
+// bounded. miniredis knows neither that line nor the sections of INFO that
+// identify a server.
+func newScripts(miniredis bool) scripts {
+	const plain, allowOOM, readOnly = "#!lua", "#!lua flags=allow-oom", "#!lua flags=no-writes"
+	validity := fmt.Sprintf("local anonymous = %t\n", miniredis) + scriptFile("prelude")
+	script := func(shebang, source string) *redis.Script {
+		if !miniredis {
+			source = shebang + "\n" + source
+		}
+		return redis.NewScript(source)
+	}
+	return scripts{
+		lookup:  script(plain, validity+scriptFile("lookup")),
+		suspend: script(allowOOM, validity+scriptFile("suspend")),
+		close:   script(allowOOM, validity+scriptFile("close")),
+		raise:   script(allowOOM, validity+scriptFile("raise")),
+		feed:    script(allowOOM, validity+scriptFile("feed")),
+		entry:   script(readOnly, scriptFile("entry")),
+	}
+}
+
+func scriptFile(name string) string {
+	b, err := scriptFiles.ReadFile("script/" + name + ".lua")
+	if err != nil {
+		panic(err) // the files are part of the binary
+	}
+	return string(b)
+}

@@ -1,0 +1,177 @@
+-- The prelude that every validity script begins with. It reads the clock, makes
+-- sure that the epoch is of this server and its data, and turns every deadline
+-- that has passed into a raise: only then may a script give a ticket.
+--
+-- KEYS  1 state  2 feed  3… the script's own; all of them share one hash tag.
+-- ARGV  1 epoch to begin if one has to begin (hex)
+--       2 quarantine of a new epoch, ms   3 "1": none if there is no state yet
+--       4 life of a generation, ms        5 most open suspensions
+--       6 length of the feed              7… the script's own, at ARGV[own + i]
+--
+-- Groups travel as wire.JoinGroups writes them: words without comma or space.
+
+local state, feed = KEYS[1], KEYS[2]
+local prefix = string.sub(state, 1, -6) -- less the word "state"
+local life, max_open = ARGV[4], tonumber(ARGV[5])
+local own = 6
+
+local max_groups = 64      -- of one suspension and one event, as in wire.MaxGroups
+local last_number = 2 ^ 53 -- from here on doubles skip integers
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+-- Lua's own conversion would write 1e+15.
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+local function each(groups)
+  return string.gmatch(groups, '[^,]+')
+end
+
+-- The process that holds the data, and its line of replication. Another run_id
+-- is a restart or another node; a primary that lost its role and got it back
+-- keeps its run_id, and is told by the changed replication id.
+local function identity()
+  if anonymous then return '' end
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') .. ':' ..
+    string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+end
+
+local epoch, seq, earliest
+
+local function wake()
+  -- A lost wake costs a poll's hold, an error here would cost the script.
+  redis.pcall('PUBLISH', prefix .. 'wake', epoch .. ' ' .. text(seq))
+end
+
+-- take gives the next number to an event of the feed: kind 'r' or 's'.
+local function take(kind, groups)
+  seq = seq + 1
+  redis.call('HSET', state, 'seq', text(seq))
+  local add = {'XADD', feed, 'MAXLEN', '~', ARGV[6], text(seq) .. '-0', 'k', kind, 'g', groups}
+  local added = redis.pcall(unpack(add))
+  if type(added) == 'table' and added.err then
+    -- Not our stream any more. Without its past every cursor is reset.
+    redis.call('DEL', feed)
+    redis.call(unpack(add))
+  end
+  wake()
+end
+
+-- raise gives the groups the next number as their generation. A generation
+-- names its epoch, because it may outlive it.
+local function raise(groups)
+  take('r', groups)
+  for group in each(groups) do
+    redis.call('SET', prefix .. 'gen:' .. group, text(seq) .. ' ' .. epoch, 'PX', life)
+  end
+end
+
+local function set_earliest(deadline)
+  earliest = deadline
+  redis.call('HSET', state, 'next', text(deadline))
+end
+
+-- suspend opens the suspension id, or renews it and adds the groups that it
+-- isn't open on yet. Only what is new takes a number.
+local function suspend(id, duration, groups)
+  local known = redis.call('HGET', state, 's:' .. id)
+  local all, has, added, count = {}, {}, {}, 0
+  if known then
+    for group in each(string.match(known, ' (.*)$')) do
+      has[group] = true
+      all[#all + 1] = group
+    end
+  end
+  for group in each(groups) do
+    if not has[group] then
+      has[group] = true
+      all[#all + 1] = group
+      added[#added + 1] = group
+    end
+  end
+  if #all > max_groups then
+    return redis.error_reply('TOOMANY groups on one suspension: found ' .. #all .. ', at most ' .. max_groups)
+  end
+  if not known then
+    if redis.call('HINCRBY', state, 'open', 1) > max_open then
+      redis.call('HINCRBY', state, 'open', -1)
+      return redis.error_reply('TOOMANY suspensions open: at most ' .. text(max_open))
+    end
+  end
+  local deadline = now + duration
+  redis.call('HSET', state, 's:' .. id, text(deadline) .. ' ' .. table.concat(all, ','))
+  for _, group in ipairs(added) do
+    redis.call('HINCRBY', state, 'g:' .. group, 1)
+  end
+  if earliest == 0 or deadline < earliest then set_earliest(deadline) end
+  if #added > 0 then take('s', table.concat(added, ',')) end
+end
+
+-- forget ends the suspension id on its groups; what else is open on them stays.
+local function forget(id, groups)
+  redis.call('HDEL', state, 's:' .. id)
+  redis.call('HINCRBY', state, 'open', -1)
+  for group in each(groups) do
+    if redis.call('HINCRBY', state, 'g:' .. group, -1) <= 0 then
+      redis.call('HDEL', state, 'g:' .. group)
+    end
+  end
+end
+
+-- begin_epoch forgets everything. What was suspended is unknown now, so all of
+-- it is, for as long as any write may still be in flight; unless the operator
+-- asserts that nothing was there before.
+local function begin_epoch(server)
+  local absent = redis.call('EXISTS', state) == 0
+  redis.call('DEL', state, feed)
+  epoch, seq, earliest = ARGV[1], 0, 0
+  redis.call('HSET', state, 'epoch', epoch, 'seq', '0', 'server', server, 'next', '0', 'open', '0')
+  local quarantine = tonumber(ARGV[2])
+  if quarantine > 0 and not (absent and ARGV[3] == '1') then
+    suspend('quarantine', quarantine, '*')
+  else
+    wake()
+  end
+end
+
+-- expire turns every deadline that has passed into a raise, in their order.
+-- 'next' is a lower bound of the earliest one: mostly there is nothing to do.
+local function expire()
+  if earliest == 0 or now < earliest then return end
+  local fields, due, following = redis.call('HGETALL', state), {}, 0
+  for i = 1, #fields, 2 do
+    local id = string.match(fields[i], '^s:(.*)$')
+    if id then
+      local deadline, groups = string.match(fields[i + 1], '^(%d+) (.*)$')
+      deadline = tonumber(deadline)
+      if deadline <= now then
+        due[#due + 1] = {deadline = deadline, id = id, groups = groups}
+      elseif following == 0 or deadline < following then
+        following = deadline
+      end
+    end
+  end
+  table.sort(due, function(a, b)
+    if a.deadline ~= b.deadline then return a.deadline < b.deadline end
+    return a.id < b.id
+  end)
+  for _, suspension in ipairs(due) do
+    forget(suspension.id, suspension.groups)
+    raise(suspension.groups)
+  end
+  set_earliest(following)
+end
+
+do
+  local server = identity()
+  local found = redis.call('HMGET', state, 'epoch', 'seq', 'next', 'server')
+  epoch, seq, earliest = found[1], tonumber(found[2] or ''), tonumber(found[3] or '')
+  if not (epoch and seq and earliest) or found[4] ~= server or seq >= last_number then
+    begin_epoch(server)
+  end
+  expire()
+end
+

@@ -1,0 +1,155 @@
+package redisbridge
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"chatcache/redisbridge/wire"
+)
+
+const (
+	// generationMargin is added to the longest TTL, ms: a generation outlives
+	// the last entry that it may invalidate.
+	generationMargin = 60_000
+	// tombstoneLife is how long a closed id stays closed, ms: longer than any
+	// call of its suspension can still be under way.
+	tombstoneLife = 60_000
+	// feedLength is how many events Redis keeps at least.
+	feedLength = 4096
+)
+
+// validity is what a lookup's script found.
+type validity struct {
+	ticket      wire.Ticket
+	suspended   bool
+	generations []uint64 // of the groups asked for, in their order; none if suspended
+}
+
+// errScript says that a script's answer isn't what this version's scripts give.
+var errScript = errors.New("unexpected answer of a script")
+
+// commonArgs are the arguments that script/prelude.lua reads.
+func (b *Bridge) commonArgs(p *policyState, bootstrap bool) []any {
+	flag := "0"
+	if bootstrap {
+		flag = "1"
+	}
+	life := p.horizon.Load() + generationMargin
+	return []any{newEpoch(), p.quarantine.Load(), flag, life, b.maxOpen, feedLength}
+}
+
+// newEpoch draws the random bits of an epoch, in case that one begins.
+func newEpoch() string {
+	var bits [8]byte
+	for {
+		_, _ = rand.Read(bits[:]) // never fails: crypto/rand
+		if e := binary.BigEndian.Uint64(bits[:]); e != 0 {
+			return strconv.FormatUint(e, 16)
+		}
+	}
+}
+
+// validityKeys gives the keys of a script: state, feed, and its own.
+func validityKeys(p *policyState, own ...string) []string {
+	return append([]string{p.prefix + "state", p.prefix + "feed"}, own...)
+}
+
+// canonical gives the groups sorted, each once, so that equal sets are equal words.
+func canonical(groups []string) []string {
+	groups = slices.Clone(groups)
+	slices.Sort(groups)
+	return slices.Compact(groups)
+}
+
+// lookupKeys gives keys and own arguments of the lookup script.
+func lookupKeys(p *policyState, groups []string) (keys []string, args []any) {
+	for _, g := range groups {
+		word := wire.JoinGroups([]string{g})
+		keys = append(keys, p.prefix+"gen:"+word)
+		args = append(args, word)
+	}
+	return validityKeys(p, keys...), args
+}
+
+// prepared calls a script with the common arguments, and with the permission to
+// bootstrap where it is still there.
+func (b *Bridge) prepared(ctx context.Context, p *policyState, call func(common []any) error) error {
+	bootstrap, err := p.bootstrap.take(ctx)
+	if err != nil {
+		return redisError(err)
+	}
+	err = call(b.commonArgs(p, bootstrap))
+	if bootstrap {
+		p.bootstrap.giveBack(err == nil)
+	}
+	return redisError(err)
+}
+
+// run runs a validity script, wakes the polls for what it did, and gives the
+// rest of its answer behind the ticket.
+func (b *Bridge) run(ctx context.Context, p *policyState, s *redis.Script, keys []string, own ...any) (t wire.Ticket, rest []any, err error) {
+	var answer []any
+	err = b.prepared(ctx, p, func(common []any) (err error) {
+		answer, err = s.Run(ctx, b.redis, keys, append(common, own...)...).Slice()
+		return err
+	})
+	if err != nil {
+		return wire.Ticket{}, nil, err
+	}
+	return p.position(answer)
+}
+
+// position takes the ticket off a script's answer.
+func (p *policyState) position(answer []any) (wire.Ticket, []any, error) {
+	if len(answer) < 2 {
+		return wire.Ticket{}, nil, fmt.Errorf("%w: %w: %d values", ErrRedis, errScript, len(answer))
+	}
+	epoch, _ := answer[0].(string)
+	seq, _ := answer[1].(string)
+	t := parseTicket(epoch + " " + seq)
+	if t.Epoch == 0 {
+		return wire.Ticket{}, nil, fmt.Errorf("%w: %w: epoch %q, sequence %q", ErrRedis, errScript, epoch, seq)
+	}
+	p.wake.saw(t)
+	return t, answer[2:], nil
+}
+
+// parseValidity reads what the lookup script says of n groups behind the ticket.
+func parseValidity(t wire.Ticket, rest []any, n int) (validity, error) {
+	v := validity{ticket: t, suspended: len(rest) == 1 && rest[0] == "1"}
+	if v.suspended {
+		return v, nil
+	}
+	if len(rest) != n+1 {
+		return validity{}, fmt.Errorf("%w: %w: %d generations, want %d", ErrRedis, errScript, len(rest)-1, n)
+	}
+	for _, r := range rest[1:] {
+		s, _ := r.(string)
+		g, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			return validity{}, fmt.Errorf("%w: %w: generation %q", ErrRedis, errScript, s)
+		}
+		v.generations = append(v.generations, g)
+	}
+	return v, nil
+}
+
+// admits tells whether an entry with the ticket is valid as far as v knows.
+func (v validity) admits(ticket wire.Ticket) bool {
+	if v.suspended || ticket.Epoch != v.ticket.Epoch {
+		return false
+	}
+	for _, g := range v.generations {
+		if g > ticket.Sequence {
+			return false
+		}
+	}
+	return true
+}

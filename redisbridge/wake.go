@@ -1,0 +1,113 @@
+package redisbridge
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"chatcache/redisbridge/wire"
+)
+
+// wake tells a policy's held polls that something happened:
+//
+//  1. a poll takes the channel, and then reads the feed;
+//  2. nothing is new: it waits on the channel;
+//  3. any call on this bridge, or Pub/Sub, sees a ticket beyond the last one
+//     seen: the channel is closed, the polls read again.
+//
+// Whatever happens between 1 and 2 closes the channel that the poll holds, so
+// nothing is missed. A wake is only a hint: what a poll answers is what it
+// reads afterwards.
+type wake struct {
+	mu   sync.Mutex
+	ch   chan struct{}
+	last wire.Ticket
+}
+
+func (w *wake) init() { w.ch = make(chan struct{}) }
+
+// channel is closed at the next ticket.
+func (w *wake) channel() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ch
+}
+
+// saw wakes the polls if t is not what was seen already. It is called before
+// the call that caused t is answered.
+func (w *wake) saw(t wire.Ticket) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if t.Epoch == w.last.Epoch && t.Sequence <= w.last.Sequence {
+		return
+	}
+	w.last = t
+	w.wakeLocked()
+}
+
+// all wakes the polls without a reason of its own.
+func (w *wake) all() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wakeLocked()
+}
+
+func (w *wake) wakeLocked() {
+	close(w.ch)
+	w.ch = make(chan struct{})
+}
+
+// wakePattern matches the channels that the scripts publish to.
+const wakePattern = "{chatcache:*}:wake"
+
+// listen follows what other bridges' scripts publish, until ctx is done.
+func (b *Bridge) listen(ctx context.Context) {
+	sub := b.redis.PSubscribe(ctx, wakePattern)
+	defer sub.Close()
+	messages := sub.ChannelWithSubscriptions()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m, ok := <-messages:
+			if !ok {
+				return
+			}
+			b.heard(m)
+		}
+	}
+}
+
+func (b *Bridge) heard(m any) {
+	switch m := m.(type) {
+	case *redis.Subscription:
+		// Subscribed again: what was published in between is lost.
+		b.wakeAll()
+	case *redis.Message:
+		name, _ := strings.CutPrefix(m.Channel, "{chatcache:")
+		name, _ = strings.CutSuffix(name, "}:wake")
+		if p := b.policies.known(name); p != nil {
+			p.wake.saw(parseTicket(m.Payload))
+		}
+	}
+}
+
+func (b *Bridge) wakeAll() {
+	for _, p := range b.policies.all() {
+		p.wake.all()
+	}
+}
+
+// parseTicket reads "epoch sequence"; anything else is the zero ticket.
+func parseTicket(s string) wire.Ticket {
+	epoch, seq, _ := strings.Cut(s, " ")
+	e, err1 := strconv.ParseUint(epoch, 16, 64)
+	n, err2 := strconv.ParseUint(seq, 10, 64)
+	if err1 != nil || err2 != nil {
+		return wire.Ticket{}
+	}
+	return wire.Ticket{Epoch: e, Sequence: n}
+}

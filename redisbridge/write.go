@@ -1,0 +1,141 @@
+package redisbridge
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"chatcache/redisbridge/wire"
+)
+
+// quarantineID is the suspension of a new epoch; no write may use it.
+const quarantineID = "quarantine"
+
+// Store keeps an entry. Whether it is valid is decided when it is looked up.
+// The error matches ErrRequest, wire.ErrEntry, ErrTooMany or ErrRedis.
+func (b *Bridge) Store(ctx context.Context, m wire.StoreRequest) (wire.Ack, error) {
+	p, err := b.policyOf(m.Scope)
+	if err != nil {
+		return wire.Ack{}, err
+	}
+	bytes, err := withTTL(m)
+	if err != nil {
+		return wire.Ack{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.storeTimeout)
+	defer cancel()
+	err = redisError(b.redis.Set(ctx, m.Key, bytes, time.Duration(m.TTL)*time.Millisecond).Err())
+	p.counters.cache(cacheOfKey(m.Key)).countStore(err)
+	return wire.Ack{}, err
+}
+
+// withTTL checks a store and writes its TTL into the entry's head.
+func withTTL(m wire.StoreRequest) ([]byte, error) {
+	if err := checkKey(m.Key, m.Policy); err != nil {
+		return nil, err
+	}
+	if m.TTL < 1 {
+		return nil, fmt.Errorf("%w: store with a TTL of %d ms, want at least 1", ErrRequest, m.TTL)
+	}
+	entry, err := wire.DecodeEntry(m.Entry)
+	if err != nil {
+		return nil, err
+	}
+	if entry.Ticket.Epoch == 0 {
+		return nil, fmt.Errorf("%w: entry without a ticket: only what a lookup gave a ticket for may be stored", ErrRequest)
+	}
+	entry.TTL = m.TTL
+	bytes := entry.Encode()
+	if len(bytes) > wire.MaxEntry {
+		return nil, fmt.Errorf("%w: entry of %d bytes, at most %d", ErrTooLarge, len(bytes), wire.MaxEntry)
+	}
+	return bytes, nil
+}
+
+// Suspend opens or renews a suspension and gives the position after it. After
+// an error it may be open or not. The error matches ErrRequest, ErrTooMany or ErrRedis.
+func (b *Bridge) Suspend(ctx context.Context, m wire.SuspendRequest) (wire.Ack, error) {
+	p, err := b.policyOf(m.Scope)
+	if err != nil {
+		return wire.Ack{}, err
+	}
+	if err := checkWrite(m.ID, m.Groups); err != nil {
+		return wire.Ack{}, err
+	}
+	if m.Deadline < 1 {
+		return wire.Ack{}, fmt.Errorf("%w: suspension with a deadline of %d ms, want at least 1", ErrRequest, m.Deadline)
+	}
+	// A new epoch that begins later must wait out this one, too.
+	raiseTo(&p.quarantine, m.Deadline)
+	ctx, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel()
+	groups := canonical(m.Groups)
+	t, _, err := b.run(ctx, p, b.scripts.suspend, validityKeys(p, p.prefix+"closed:"+m.ID),
+		m.ID, m.Deadline, wire.JoinGroups(groups))
+	p.counters.countSuspend(groups, err)
+	return wire.Ack{Ticket: t}, err
+}
+
+// CloseSuspension ends a suspension, with or without a raise, and gives the position after
+// it. It is safe to repeat until it is acknowledged. The error matches
+// ErrRequest, ErrTooMany or ErrRedis.
+func (b *Bridge) CloseSuspension(ctx context.Context, m wire.CloseRequest) (wire.Ack, error) {
+	p, err := b.policyOf(m.Scope)
+	if err != nil {
+		return wire.Ack{}, err
+	}
+	if err := checkWrite(m.ID, m.Groups); err != nil {
+		return wire.Ack{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel()
+	raise := "0"
+	if m.Raise {
+		raise = "1"
+	}
+	groups := canonical(m.Groups)
+	t, _, err := b.run(ctx, p, b.scripts.close, validityKeys(p, p.prefix+"closed:"+m.ID),
+		m.ID, tombstoneLife, wire.JoinGroups(groups), raise)
+	p.counters.countClose(groups, m.Raise, err)
+	return wire.Ack{Ticket: t}, err
+}
+
+// raise gives groups the next number, for an administrator.
+func (b *Bridge) raise(ctx context.Context, policy string, groups []string) (wire.Ticket, error) {
+	scope := wire.Scope{Policy: policy}
+	if b.policies.known(policy) == nil {
+		// Nothing is known of the policy yet: assume the longest.
+		scope.Horizon, scope.Quarantine = wire.MaxTTL, wire.MaxDeadline
+	}
+	p, err := b.policyOf(scope)
+	if err != nil {
+		return wire.Ticket{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
+	defer cancel()
+	t, _, err := b.run(ctx, p, b.scripts.raise, validityKeys(p), wire.JoinGroups(canonical(groups)))
+	p.counters.countClose(groups, true, err)
+	return t, err
+}
+
+func checkWrite(id string, groups []string) error {
+	if id == "" || id == quarantineID {
+		return fmt.Errorf("%w: suspension id %q, want a random word", ErrRequest, id)
+	}
+	if err := checkPlain("suspension id", id); err != nil {
+		return err
+	}
+	return checkGroups(groups)
+}
+
+func checkGroups(groups []string) error {
+	if len(groups) == 0 {
+		return fmt.Errorf("%w: no groups, want at least one", ErrRequest)
+	}
+	for i, g := range groups {
+		if g == "" {
+			return fmt.Errorf("%w: group %d is empty", ErrRequest, i)
+		}
+	}
+	return nil
+}
