@@ -1,0 +1,153 @@
+package policy
+
+import (
+	"encoding/base64"
+	"math"
+	"strconv"
+	"strings"
+
+	"chatcache/policy/internal/strictjson"
+)
+
+// credential is what a source found in a request.
+type credential struct {
+	values  []string // none: no identity here
+	issuer  string
+	expires int64 // seconds since 1970, 0: doesn't say
+}
+
+func (s *Source) read(r Request) credential {
+	switch s.Kind {
+	case SourceHeader:
+		return fromHeader(r.Header(s.Name))
+	case SourceCookie:
+		return withExpiry(cookieValues(r.Header("cookie"), s.Name))
+	case SourceVerified:
+		return s.verified(r)
+	case SourceClaim:
+		return s.unverified(r)
+	case SourceProperty:
+		if value, ok := r.Property(s.Path...); ok && len(value) > 0 {
+			return credential{values: []string{string(value)}}
+		}
+	}
+	return credential{}
+}
+
+func fromHeader(fields []string) credential {
+	values := make([]string, 0, 1)
+	for _, f := range fields {
+		if v := stripScheme(f); v != "" {
+			values = append(values, v)
+		}
+	}
+	return withExpiry(values)
+}
+
+// stripScheme removes the credential scheme (RFC 9110 section 11.4) where it is one whose
+// credential is worth the same under any: the same token is then the same identity in any field.
+func stripScheme(field string) string {
+	field = strings.TrimSpace(field)
+	scheme, rest, _ := strings.Cut(field, " ")
+	for _, known := range [...]string{"Bearer", "Basic", "Token"} {
+		if strings.EqualFold(scheme, known) {
+			return strings.TrimSpace(rest)
+		}
+	}
+	return field
+}
+
+// cookieValues lists all values of a cookie: origins differ in which of them counts.
+func cookieValues(fields []string, name string) (values []string) {
+	for _, field := range fields {
+		for field != "" {
+			var pair string
+			pair, field, _ = strings.Cut(field, ";")
+			key, value, _ := strings.Cut(pair, "=")
+			if value = strings.TrimSpace(value); value != "" && strings.TrimSpace(key) == name {
+				values = append(values, value)
+			}
+		}
+	}
+	return values
+}
+
+// withExpiry adds the earliest expiry of those values that are JSON Web Tokens.
+func withExpiry(values []string) credential {
+	c := credential{values: values}
+	for _, v := range values {
+		if claims, ok := tokenClaims(v); ok {
+			if exp := expiry(claims); exp != 0 && (c.expires == 0 || exp < c.expires) {
+				c.expires = exp
+			}
+		}
+	}
+	return c
+}
+
+// verified reads what Envoy's jwt_authn filter left in the dynamic metadata after it verified the token.
+func (s *Source) verified(r Request) credential {
+	claim := func(name string) string {
+		value, _ := r.Property("metadata", "filter_metadata", "envoy.filters.http.jwt_authn", s.Payload, name)
+		return string(value)
+	}
+	value := claim(s.Name)
+	if value == "" {
+		return credential{}
+	}
+	return credential{values: []string{value}, issuer: claim("iss")}
+}
+
+// unverified reads a claim that anybody could have written. So the whole token enters:
+// who doesn't hold it can't reach the partition, and a forged one is only a partition of its own.
+func (s *Source) unverified(r Request) credential {
+	fields := r.Header(s.Header)
+	if len(fields) != 1 {
+		return credential{}
+	}
+	token := stripScheme(fields[0])
+	claims, ok := tokenClaims(token)
+	if !ok {
+		return credential{}
+	}
+	claim := claims.Get(s.Name)
+	if claim == nil || claim.Text == "" || claim.Kind == strictjson.Null {
+		return credential{}
+	}
+	return credential{values: []string{token}, expires: expiry(claims)}
+}
+
+// maxToken bounds the tokens that are looked into, in bytes.
+const maxToken = 16 << 10
+
+// tokenClaims reads the payload of a JSON Web Token (RFC 7519 section 3) without verifying anything.
+func tokenClaims(token string) (strictjson.Value, bool) {
+	if len(token) > maxToken || !strings.HasPrefix(token, "ey") { // base64url of `{"`
+		return strictjson.Value{}, false
+	}
+	_, rest, _ := strings.Cut(token, ".")
+	payload, signature, found := strings.Cut(rest, ".")
+	if !found || strings.Contains(signature, ".") {
+		return strictjson.Value{}, false
+	}
+	decoded, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return strictjson.Value{}, false
+	}
+	claims, err := strictjson.Parse(decoded)
+	return claims, err == nil && claims.Kind == strictjson.Object
+}
+
+// expiry is the claim exp (RFC 7519 section 4.1.4), 0 where there is none. One that can't be read or
+// has passed long ago is 1, which is in the past for everybody.
+func expiry(claims strictjson.Value) int64 {
+	exp := claims.Get("exp")
+	if exp == nil || exp.Kind == strictjson.Null {
+		return 0
+	}
+	seconds, err := strconv.ParseFloat(exp.Text, 64)
+	if err != nil || exp.Kind != strictjson.Number || !(seconds >= 1) {
+		return 1
+	}
+	return int64(math.Min(seconds, 1<<53))
+}

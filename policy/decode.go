@@ -1,0 +1,291 @@
+package policy
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"chatcache/policy/internal/strictjson"
+)
+
+// decoder reads the document's objects and collects every problem instead of stopping at the first.
+type decoder struct{ problems Problems }
+
+// object is one object of the document, with its place for problems.
+type object struct {
+	*decoder
+	value *strictjson.Value
+	path  string
+	rule  string // name of the cache or invalidation that it is part of
+}
+
+// object opens value as an object of the kind that language lists. Where it isn't an object, the
+// problem is noted, and ok is false.
+func (d *decoder) object(value *strictjson.Value, kind, path, rule string) (o object, ok bool) {
+	o = object{d, value, path, rule}
+	if value.Kind != strictjson.Object {
+		o.wrongType(value, path, "an object is wanted")
+		return o, false
+	}
+	known := language[kind]
+	for i, m := range value.Members {
+		at := pointer(path, m.Name)
+		if !slices.Contains(known, m.Name) {
+			o.add(Problem{ID: UnknownField, Path: at, Offset: m.Offset, Found: quote(m.Name),
+				Wanted: "there is no such field", Hint: fieldHint(m.Name, known)})
+		} else if isRepeated(value.Members[:i], m.Name) {
+			o.duplicate(at, m)
+		}
+	}
+	return o, true
+}
+
+func fieldHint(name string, known []string) string {
+	if near := closest(name, known); near != "" {
+		return "did you mean " + quote(near) + "?"
+	}
+	return "the fields are " + strings.Join(known, ", ")
+}
+
+func isRepeated(before []strictjson.Member, name string) bool {
+	return slices.ContainsFunc(before, func(m strictjson.Member) bool { return m.Name == name })
+}
+
+func (o object) duplicate(path string, m strictjson.Member) {
+	o.add(Problem{ID: DuplicateField, Path: path, Offset: m.Offset, Found: quote(m.Name),
+		Wanted: "it stands here for the second time", Hint: "keep one of them"})
+}
+
+// add notes a problem of this object's rule.
+func (o object) add(p Problem) {
+	p.Rule = o.rule
+	o.problems = append(o.problems, p)
+}
+
+func (o object) wrongType(v *strictjson.Value, path, wanted string) {
+	o.add(Problem{ID: WrongType, Path: path, Offset: v.Offset, Found: found(v), Wanted: wanted})
+}
+
+// bad notes a problem with the value of a field.
+func (o object) bad(id ID, field string, wanted, hint string) {
+	v := o.value.Get(field)
+	o.add(Problem{ID: id, Path: pointer(o.path, field), Offset: v.Offset, Found: found(v), Wanted: wanted, Hint: hint})
+}
+
+// missing notes that a field isn't there.
+func (o object) missing(field, hint string) {
+	o.add(Problem{ID: MissingField, Path: pointer(o.path, field), Offset: o.value.Offset,
+		Wanted: quote(field) + " is missing", Hint: hint})
+}
+
+func (o object) has(field string) bool { return o.value.Get(field) != nil }
+
+// text reads a string of at most maxName bytes; ok is false where there is none or it is unfit.
+func (o object) text(field string) (s string, ok bool) {
+	v := o.value.Get(field)
+	if v == nil {
+		return "", false
+	}
+	if v.Kind != strictjson.String {
+		o.wrongType(v, pointer(o.path, field), "a string is wanted")
+		return "", false
+	}
+	if wanted := checkName(v.Text); wanted != "" {
+		o.bad(WrongValue, field, wanted, "")
+		return "", false
+	}
+	return v.Text, true
+}
+
+// secret reads a string that no problem may show.
+func (o object) secret(field string, minimum int) string {
+	v := o.value.Get(field)
+	if v == nil {
+		return ""
+	}
+	p := Problem{Path: pointer(o.path, field), Offset: v.Offset}
+	switch {
+	case v.Kind != strictjson.String:
+		p.ID, p.Wanted = WrongType, "a string is wanted"
+	case len(v.Text) < minimum || checkName(v.Text) != "":
+		p.ID, p.Wanted = WrongValue, "a secret has "+strconv.Itoa(minimum)+" to "+strconv.Itoa(maxName)+" printable characters"
+	default:
+		return v.Text
+	}
+	p.Hint = "better supply it through the environment"
+	o.add(p)
+	return ""
+}
+
+func (o object) bool(field string) bool {
+	v := o.value.Get(field)
+	if v == nil {
+		return false
+	}
+	if v.Kind != strictjson.Bool {
+		o.wrongType(v, pointer(o.path, field), "true or false is wanted")
+	}
+	return v.Text == "true"
+}
+
+// choice reads a string that is one of the options; the first is the default.
+func (o object) choice(field string, options ...string) string {
+	s, ok := o.text(field)
+	if !ok {
+		return options[0]
+	}
+	if !slices.Contains(options, s) {
+		hint := ""
+		if near := closest(s, options); near != "" {
+			hint = "did you mean " + quote(near) + "?"
+		}
+		o.bad(WrongValue, field, "one of "+strings.Join(options, ", ")+" is wanted", hint)
+		return options[0]
+	}
+	return s
+}
+
+// duration reads a duration of whole milliseconds between two bounds.
+func (o object) duration(field string, standard, least, most time.Duration) time.Duration {
+	v := o.value.Get(field)
+	if v == nil {
+		return standard
+	}
+	const units = `a string with a unit is wanted: "600s", "5m", "50ms"`
+	if v.Kind != strictjson.String {
+		o.wrongType(v, pointer(o.path, field), units)
+		return standard
+	}
+	d, err := time.ParseDuration(v.Text)
+	if err != nil || v.Text == "0" {
+		hint := ""
+		if days, ok := strings.CutSuffix(v.Text, "d"); ok {
+			if n, err := strconv.Atoi(days); err == nil && n > 0 && n <= 30 {
+				hint = `write days as hours: "` + strconv.Itoa(24*n) + `h"`
+			}
+		} else if _, err := strconv.Atoi(v.Text); err == nil {
+			hint = `did you mean "` + v.Text + `s"?`
+		}
+		o.bad(WrongValue, field, units, hint)
+		return standard
+	}
+	if d < least || d > most || d%time.Millisecond != 0 {
+		o.bad(OutOfRange, field, "whole milliseconds from "+formatDuration(least)+" to "+formatDuration(most)+" are allowed", "")
+		return standard
+	}
+	return d
+}
+
+// size reads a size between two bounds.
+func (o object) size(field string, standard, least, most int) int {
+	v := o.value.Get(field)
+	if v == nil {
+		return standard
+	}
+	const units = `a string is wanted: "32MiB", "64KiB" or bytes as "4096"`
+	if v.Kind != strictjson.String {
+		o.wrongType(v, pointer(o.path, field), units)
+		return standard
+	}
+	n, ok := ParseSize(v.Text)
+	if !ok {
+		o.bad(WrongValue, field, units, sizeHint(v.Text))
+		return standard
+	}
+	if n < least || n > most {
+		o.bad(OutOfRange, field, FormatSize(least)+" to "+FormatSize(most)+" are allowed", "")
+		return standard
+	}
+	return n
+}
+
+// sizeHint turns "32MB", "32M" and "32mib" into the unit that was probably meant.
+func sizeHint(s string) string {
+	end := strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' })
+	if end <= 0 {
+		return ""
+	}
+	switch unit := strings.ToUpper(strings.TrimSpace(s[end:])); unit {
+	case "K", "KB", "KIB", "M", "MB", "MIB", "G", "GB", "GIB":
+		return `did you mean "` + s[:end] + unit[:1] + `iB"?`
+	}
+	return ""
+}
+
+// list reads a list of different strings, at most limit of them, and gives each to use with its
+// place. A missing list is empty.
+func (o object) list(field string, limit int, use func(element object, s string)) {
+	v := o.value.Get(field)
+	if v == nil {
+		return
+	}
+	path := pointer(o.path, field)
+	if v.Kind != strictjson.Array {
+		o.wrongType(v, path, "a list of strings is wanted")
+		return
+	}
+	if len(v.Items) > limit {
+		o.add(Problem{ID: TooLarge, Path: path, Offset: v.Offset,
+			Wanted: "at most " + strconv.Itoa(limit) + " elements are allowed"})
+		return
+	}
+	seen := map[string]bool{}
+	for i := range v.Items {
+		item := &v.Items[i]
+		element := object{o.decoder, item, pointer(path, strconv.Itoa(i)), o.rule}
+		switch {
+		case item.Kind != strictjson.String:
+			element.fault(WrongType, "a string is wanted", "")
+		case seen[item.Text]:
+			element.fault(DuplicateField, "it stands in the list twice", "keep one of them")
+		default:
+			seen[item.Text] = true
+			use(element, item.Text)
+		}
+	}
+}
+
+// fault notes a problem with the value itself.
+func (o object) fault(id ID, wanted, hint string) {
+	o.add(Problem{ID: id, Path: o.path, Offset: o.value.Offset, Found: found(o.value), Wanted: wanted, Hint: hint})
+}
+
+// checkName says what is wrong with a string that must be short, printable and not empty.
+func checkName(s string) string {
+	switch {
+	case s == "":
+		return "it must not be empty"
+	case len(s) > maxName:
+		return "at most " + strconv.Itoa(maxName) + " bytes are allowed"
+	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return "control characters are not allowed"
+	}
+	return ""
+}
+
+// pointer appends a token to a JSON pointer (RFC 6901 section 3).
+func pointer(path, token string) string {
+	return path + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
+}
+
+// found shows a value as JSON, shortened.
+func found(v *strictjson.Value) string {
+	switch v.Kind {
+	case strictjson.Object, strictjson.Array:
+		return v.Kind.String()
+	case strictjson.String:
+		return quote(v.Text)
+	}
+	return shorten(v.Text)
+}
+
+func quote(s string) string { return string(strictjson.AppendText(nil, []byte(shorten(s)))) }
+
+func shorten(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}

@@ -1,0 +1,44 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"slices"
+)
+
+// define digests what a cache's responses are keyed by and belong to. Lists whose order
+// doesn't matter are sorted first, so that rewriting a policy costs no entries.
+func define(c *Cache, identity []Source) string {
+	b := appendField(nil, "chatcache definition 1")
+	b = appendList(b, c.IgnoreQuery)
+	b = appendList(b, c.Headers)
+	b = append(b, flag(c.Shared), flag(c.IgnoreAuthority), flag(c.Body != nil))
+	if c.Body != nil {
+		b = appendList(b, c.Body.Ignore)
+	}
+	if c.Private() {
+		for _, s := range identity {
+			b = append(b, s.label()...)
+			b = appendField(b, s.Payload)
+		}
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
+func appendList(dst []byte, list []string) []byte {
+	sorted := slices.Sorted(slices.Values(list))
+	dst = binary.AppendUvarint(dst, uint64(len(sorted)))
+	for _, s := range sorted {
+		dst = appendField(dst, s)
+	}
+	return dst
+}
+
+func flag(set bool) byte {
+	if set {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,55 @@
+package policy
+
+import "time"
+
+// language lists the fields of every object of a policy, by where the object stands. It is what the
+// parser accepts and what the package documentation describes; a test compares the two.
+var language = map[string][]string{
+	"policy": {"version", "name", "identity", "bridge", "l1", "partition_secret", "host", "max_response",
+		"caches", "invalidations"},
+	"bridge": {"cluster", "authority", "timeout", "token"},
+	"l1":     {"max_bytes", "max_staleness"},
+	"host":   {"allow_on_headers_stop_iteration", "upstream_http2"},
+	"identity": {"header", "cookie", "jwt_authn_claim", "payload", "jwt_claim", "unverified",
+		"property"},
+	"cache": {"match", "ttl", "shared", "l1", "authority", "ignore_query", "headers", "body",
+		"max_response"},
+	"body": {"ignore", "max_bytes"},
+	"invalidation": {"name", "match", "invalidate", "scope", "deadline", "settle", "unreachable",
+		"raise_on_4xx"},
+}
+
+// Bounds of the language.
+const (
+	maxDocument    = 1 << 20 // bytes
+	maxCaches      = 256
+	maxRules       = 1000
+	maxPatterns    = 2000 // of the whole policy
+	maxPattern     = 1024 // bytes
+	maxSources     = 16
+	maxNames       = 64  // elements of a list of names
+	maxName        = 256 // bytes of one name or value
+	maxRuleCaches  = 32  // two rules joined still fit into one frame (wire.MaxGroups)
+	maxCacheName   = 64
+	maxTTL         = 30 * 24 * time.Hour
+	minTimeout     = time.Millisecond
+	maxTimeout     = 5 * time.Second
+	defaultTimeout = 50 * time.Millisecond
+
+	minStaleness     = 300 * time.Millisecond
+	maxStaleness     = time.Minute
+	defaultStaleness = 3 * time.Second
+
+	minDeadline     = 100 * time.Millisecond
+	maxDeadline     = time.Minute
+	defaultDeadline = 15 * time.Second
+	defaultSettle   = 10 * time.Second
+
+	minL1Bytes      = 4 << 10
+	maxL1Bytes      = 512 << 20
+	defaultL1Bytes  = 32 << 20
+	maxResponse     = 7 << 20
+	defaultResponse = 1 << 20
+	maxBody         = 1 << 20
+	defaultBody     = 64 << 10
+)

@@ -1,0 +1,173 @@
+package policy
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"chatcache/policy/internal/strictjson"
+	"chatcache/redisbridge/wire"
+)
+
+// Parse reads and validates a policy. On any problem the policy is nil and the problems are
+// all that were found, sorted by position in the document.
+func Parse(doc []byte) (*Policy, Problems) {
+	if len(doc) > maxDocument {
+		return nil, Problems{{ID: TooLarge, Wanted: "a policy has at most " + FormatSize(maxDocument)}}
+	}
+	root, err := strictjson.Parse(doc)
+	if err != nil {
+		return nil, Problems{syntaxProblem(doc, err)}
+	}
+	d := &decoder{}
+	p := d.policy(&root)
+	if len(d.problems) > 0 {
+		d.problems.sort()
+		return nil, d.problems
+	}
+	p.warnings.sort()
+	return p, nil
+}
+
+func syntaxProblem(doc []byte, err error) Problem {
+	p := Problem{ID: Syntax, Wanted: err.Error()}
+	var syntax *strictjson.SyntaxError
+	if errors.As(err, &syntax) {
+		p.Offset, p.Wanted = syntax.Offset, syntax.Message
+		p.Hint = "at byte " + strconv.Itoa(syntax.Offset)
+	}
+	if len(doc) == 0 {
+		p.Wanted, p.Hint = "no policy was configured: the document is empty", `give it as the plugin's configuration`
+	}
+	return p
+}
+
+func (d *decoder) policy(root *strictjson.Value) *Policy {
+	p := &Policy{routes: routes{}}
+	o, ok := d.object(root, "policy", "", "")
+	if !ok {
+		return nil
+	}
+	o.version()
+	p.Name = o.policyName()
+	p.Identity = o.identity()
+	p.Bridge = o.bridge()
+	p.L1 = o.l1()
+	p.PartitionSecret = o.secret("partition_secret", MinSecret)
+	p.MaxResponse = o.size("max_response", defaultResponse, 1, maxResponse)
+	if host := o.value.Get("host"); host != nil {
+		if h, ok := d.object(host, "host", "/host", ""); ok {
+			p.Bodies = h.bool("allow_on_headers_stop_iteration")
+			p.UpstreamHTTP2 = h.bool("upstream_http2")
+		}
+	}
+	table := &patternTable{routes: p.routes}
+	o.caches(p, table)
+	o.invalidations(p, table)
+	for _, c := range p.Caches {
+		c.Definition = define(c, p.Identity)
+	}
+	o.warn(p)
+	return p
+}
+
+func (o object) version() {
+	v := o.value.Get("version")
+	if v == nil {
+		o.missing("version", `write "version": 1`)
+		return
+	}
+	// A document that Envoy handed through has its numbers as doubles: 1 may come as 1.0.
+	if n, err := strconv.ParseFloat(v.Text, 64); v.Kind != strictjson.Number || err != nil || n != 1 {
+		o.bad(WrongValue, "version", "the number 1 is wanted", "this release knows no other version of the language")
+	}
+}
+
+func (o object) policyName() string {
+	if !o.has("name") {
+		o.missing("name", "it sets the policy's keys in Redis apart from those of other policies")
+		return ""
+	}
+	name, ok := o.text("name")
+	if ok && !isPlainName(name, "-", wire.MaxPolicyName) {
+		o.bad(WrongValue, "name", "letters a-z, digits and -, at most "+strconv.Itoa(wire.MaxPolicyName)+", not beginning with -, are wanted", "")
+	}
+	return name
+}
+
+// isPlainName tells whether s is made of a-z, 0-9 and, not at its start, of extra.
+func isPlainName(s, extra string, most int) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || i > 0 && strings.IndexByte(extra, c) >= 0) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= most
+}
+
+func (o object) bridge() (b Bridge) {
+	v := o.value.Get("bridge")
+	if v == nil {
+		o.missing("bridge", `name the Envoy cluster of the bridge: {"cluster": "redis-bridge"}`)
+		return b
+	}
+	o, ok := o.object(v, "bridge", "/bridge", "")
+	if !ok {
+		return b
+	}
+	if b.Cluster, ok = o.text("cluster"); !ok && !o.has("cluster") {
+		o.missing("cluster", "it is the name of an Envoy cluster")
+	}
+	if b.Authority, ok = o.text("authority"); !ok {
+		b.Authority = b.Cluster
+	}
+	b.Timeout = o.duration("timeout", defaultTimeout, minTimeout, maxTimeout)
+	b.Token = o.secret("token", 1)
+	return b
+}
+
+func (o object) l1() L1 {
+	l := L1{Enabled: true, MaxBytes: defaultL1Bytes, MaxStaleness: defaultStaleness}
+	v := o.value.Get("l1")
+	switch {
+	case v == nil:
+	case v.Kind == strictjson.Bool:
+		l.Enabled = v.Text == "true"
+	case v.Kind != strictjson.Object:
+		o.wrongType(v, "/l1", "an object, or false to turn it off, is wanted")
+	default:
+		o, _ := o.object(v, "l1", "/l1", "")
+		l.MaxBytes = o.size("max_bytes", defaultL1Bytes, minL1Bytes, maxL1Bytes)
+		l.MaxStaleness = o.duration("max_staleness", defaultStaleness, minStaleness, maxStaleness)
+	}
+	return l
+}
+
+// warn notes what is allowed but probably not meant.
+func (o object) warn(p *Policy) {
+	warn := func(id ID, field, rule, wanted, hint string) {
+		offset := o.value.Offset
+		v := o.value
+		for name := range strings.SplitSeq(field[1:], "/") {
+			if v = v.Get(name); v == nil {
+				break
+			}
+			offset = v.Offset
+		}
+		p.warnings = append(p.warnings, Problem{ID: id, Path: field, Offset: offset, Rule: rule, Wanted: wanted, Hint: hint})
+	}
+	for _, c := range p.Caches {
+		if c.Body != nil && !p.Bodies {
+			warn(NoBodies, "/caches/"+c.Name+"/body", c.Name, "no request body reaches the filter, so this cache only bypasses",
+				`set allow_on_headers_stop_iteration in Envoy's Wasm plugin, and here "host": {"allow_on_headers_stop_iteration": true}`)
+		}
+	}
+	if p.PartitionSecret != "" {
+		warn(InlineSecret, "/partition_secret", "", "a secret stands in the document", "supply it through the environment: CHATCACHE_PARTITION_SECRET")
+	}
+	if p.Bridge.Token != "" {
+		warn(InlineSecret, "/bridge/token", "", "a secret stands in the document", "supply it through the environment: CHATCACHE_BRIDGE_TOKEN")
+	}
+}
+

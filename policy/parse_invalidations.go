@@ -1,0 +1,96 @@
+package policy
+
+import (
+	"strconv"
+	"strings"
+
+	"chatcache/policy/internal/strictjson"
+)
+
+func (o object) invalidations(p *Policy, table *patternTable) {
+	v := o.value.Get("invalidations")
+	if v == nil {
+		return
+	}
+	if v.Kind != strictjson.Array {
+		o.wrongType(v, "/invalidations", "a list of rules is wanted")
+		return
+	}
+	if len(v.Items) > maxRules {
+		o.add(Problem{ID: TooLarge, Path: "/invalidations", Offset: v.Offset, Wanted: "at most " + strconv.Itoa(maxRules) + " rules are allowed"})
+		return
+	}
+	names := o.cacheNames()
+	for i := range v.Items {
+		item := &v.Items[i]
+		rule := ""
+		if name := item.Get("name"); name != nil && name.Kind == strictjson.String {
+			rule = shorten(name.Text)
+		}
+		if at, ok := o.object(item, "invalidation", pointer("/invalidations", strconv.Itoa(i)), rule); ok {
+			p.Invalidations = append(p.Invalidations, at.invalidation(p, table, names))
+		}
+	}
+}
+
+// cacheNames lists the caches as the document names them, those with problems of their own too.
+func (o object) cacheNames() (names []string) {
+	if v := o.value.Get("caches"); v != nil {
+		for _, m := range v.Members {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
+func (o object) invalidation(p *Policy, table *patternTable, names []string) *Invalidation {
+	i := &Invalidation{}
+	var ok bool
+	if i.Name, ok = o.text("name"); !ok && !o.has("name") {
+		o.missing("name", `say what the requests do: "create session"`)
+	} else if ok && p.Invalidation(i.Name) != nil {
+		o.bad(DuplicateField, "name", "another rule has this name", "names tell the rules apart in logs and calls")
+	}
+	i.patterns = o.match(table, &target{invalidation: i}, "invalidation "+i.Name, func(element object, method string) bool {
+		if !isSafe(method) && method != "CONNECT" {
+			return true
+		}
+		element.fault(WrongMethod, "this method writes nothing", "an invalidation is for POST, PUT, PATCH, DELETE or another unsafe method")
+		return false
+	})
+	o.invalidated(p, i, names)
+	i.All = o.choice("scope", "partition", "all") == "all"
+	i.Deadline = o.duration("deadline", defaultDeadline, minDeadline, maxDeadline)
+	i.Settle = o.duration("settle", defaultSettle, minDeadline, maxDeadline)
+	i.Refuse = o.choice("unreachable", "forward", "refuse") == "refuse"
+	i.RaiseOn4xx = o.bool("raise_on_4xx")
+	return i
+}
+
+// invalidated reads which caches the rule invalidates.
+func (o object) invalidated(p *Policy, i *Invalidation, names []string) {
+	v := o.value.Get("invalidate")
+	if v == nil {
+		o.missing("invalidate", `list the caches whose responses the write makes stale: ["sessions"]`)
+		return
+	}
+	if v.Kind == strictjson.Array && len(v.Items) == 0 {
+		o.bad(WrongValue, "invalidate", "it must not be empty", "")
+	}
+	o.list("invalidate", maxRuleCaches, func(element object, name string) {
+		if c := p.Cache(name); c != nil {
+			i.Caches = append(i.Caches, c)
+			return
+		}
+		for _, n := range names {
+			if n == name {
+				return // it has problems of its own
+			}
+		}
+		hint := "the caches are " + shorten(strings.Join(names, ", "))
+		if near := closest(name, names); near != "" {
+			hint = "did you mean " + quote(near) + "?"
+		}
+		element.fault(UnknownCache, "there is no such cache", hint)
+	})
+}

@@ -1,0 +1,204 @@
+package policy
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"chatcache/policy/internal/strictjson"
+)
+
+// patternTable collects the policy's patterns and refuses those that conflict.
+type patternTable struct {
+	routes   routes
+	patterns map[string][]placedPattern // by method
+	count    int
+}
+
+type placedPattern struct {
+	*pattern
+	rule string // "cache stats" or "invalidation create session"
+}
+
+// match reads a rule's patterns; use says whether the rule may have the method, and why not.
+func (o object) match(table *patternTable, t *target, rule string, use func(element object, method string) bool) (texts []string) {
+	if !o.has("match") {
+		o.missing("match", `list the requests: ["GET /path/{name}"]`)
+		return nil
+	}
+	o.list("match", maxRules, func(element object, text string) {
+		texts = append(texts, text)
+		if len(text) > maxPattern {
+			element.fault(TooLarge, "a pattern has at most "+strconv.Itoa(maxPattern)+" bytes", "")
+			return
+		}
+		p, err := parsePattern(text)
+		if err != nil {
+			element.fault(BadPattern, err.Error(), "")
+			return
+		}
+		if use(element, p.method) {
+			table.add(element, placedPattern{p, rule}, t)
+		}
+	})
+	if v := o.value.Get("match"); v.Kind == strictjson.Array && len(v.Items) == 0 {
+		o.bad(WrongValue, "match", "it must not be empty", "")
+	}
+	return texts
+}
+
+func (table *patternTable) add(element object, p placedPattern, t *target) {
+	if table.count++; table.count > maxPatterns {
+		if table.count == maxPatterns+1 {
+			element.fault(TooLarge, "a policy has at most "+strconv.Itoa(maxPatterns)+" patterns", "")
+		}
+		return
+	}
+	for _, other := range table.patterns[p.method] {
+		if conflict(p.pattern, other.pattern) {
+			element.fault(Conflict, "it and "+quote(other.text)+" of the "+other.rule+
+				" match the same requests, and neither is more specific", "change one of them, or write the overlap as a pattern of its own")
+			return
+		}
+	}
+	if table.patterns == nil {
+		table.patterns = map[string][]placedPattern{}
+	}
+	table.patterns[p.method] = append(table.patterns[p.method], p)
+	table.routes.add(p.pattern, t)
+}
+
+func (o object) caches(p *Policy, table *patternTable) {
+	v := o.value.Get("caches")
+	if v == nil {
+		o.missing("caches", `name at least one: {"models": {"match": ["GET /models"], "ttl": "60s"}}`)
+		return
+	}
+	if v.Kind != strictjson.Object {
+		o.wrongType(v, "/caches", "an object is wanted, with the caches by name")
+		return
+	}
+	if len(v.Members) == 0 || len(v.Members) > maxCaches {
+		o.add(Problem{ID: TooLarge, Path: "/caches", Offset: v.Offset, Wanted: "1 to " + strconv.Itoa(maxCaches) + " caches are wanted"})
+		return
+	}
+	for i := range v.Members {
+		m := &v.Members[i]
+		at := object{o.decoder, &m.Value, pointer("/caches", m.Name), m.Name}
+		if isRepeated(v.Members[:i], m.Name) {
+			at.duplicate(at.path, *m)
+		}
+		if !isPlainName(m.Name, "-_", maxCacheName) {
+			at.add(Problem{ID: WrongValue, Path: at.path, Offset: m.Offset, Found: quote(m.Name),
+				Wanted: "a cache's name is made of a-z, 0-9, - and _, at most " + strconv.Itoa(maxCacheName) + " of them"})
+		}
+		if at, ok := o.object(&m.Value, "cache", at.path, m.Name); ok {
+			p.Caches = append(p.Caches, at.cache(p, m.Name, table))
+		}
+	}
+	slices.SortStableFunc(p.Caches, func(a, b *Cache) int { return strings.Compare(a.Name, b.Name) })
+	for i, c := range p.Caches {
+		c.Index = i
+	}
+}
+
+func (o object) cache(p *Policy, name string, table *patternTable) *Cache {
+	c := &Cache{Name: name, L1: true}
+	c.Shared = o.bool("shared")
+	if !c.Shared && len(p.Identity) == 0 {
+		o.add(Problem{ID: NoIdentity, Path: o.path, Offset: o.value.Offset, Wanted: "a cache that isn't shared needs an identity",
+			Hint: `list sources in "identity", or set "shared": true if the answers are the same for everybody`})
+	}
+	c.Body = o.body()
+	c.patterns = o.match(table, &target{cache: c}, "cache "+name, func(element object, method string) bool {
+		return element.readable(method, o.has("body"))
+	})
+	c.TTL = o.ttl()
+	if o.has("l1") {
+		c.L1 = o.bool("l1")
+	}
+	c.IgnoreAuthority = o.choice("authority", "key", "ignore") == "ignore"
+	o.list("ignore_query", maxNames, func(element object, name string) {
+		c.IgnoreQuery = append(c.IgnoreQuery, element.parameter(name))
+	})
+	o.list("headers", maxNames, func(element object, name string) {
+		c.Headers = append(c.Headers, element.keyHeader(name))
+	})
+	c.MaxResponse = o.size("max_response", p.MaxResponse, 1, p.MaxResponse)
+	return c
+}
+
+// readable tells whether a cache may have the method, and notes why not.
+func (o object) readable(method string, bodyKeyed bool) bool {
+	switch {
+	case method == "GET" && !bodyKeyed, method == "POST" && bodyKeyed:
+		return true
+	case method == "GET":
+		o.fault(WrongMethod, "a body-keyed cache is for POST", `drop "body": a GET is keyed by its URL`)
+	case method == "POST":
+		o.fault(WrongMethod, "a POST says what it wants in its body, which isn't part of this cache's key",
+			`add "body": {} if it only reads, or make it an invalidation if it writes`)
+	case method == "HEAD":
+		o.fault(WrongMethod, "HEAD has no patterns of its own", "a GET pattern matches HEAD too")
+	default:
+		o.fault(WrongMethod, "responses to this method aren't cached", "a cache is for GET, or with \"body\" for POST")
+	}
+	return false
+}
+
+func (o object) ttl() (ttl time.Duration) {
+	v := o.value.Get("ttl")
+	if v == nil {
+		o.missing("ttl", `how long a response is fresh: "300s"; "0s" turns the cache off`)
+		return 0
+	}
+	if v.Kind == strictjson.String && v.Text == "origin" {
+		o.bad(Unsupported, "ttl", "leaving the freshness lifetime to the origin isn't available yet", `give a duration: "300s"`)
+		return 0
+	}
+	return o.duration("ttl", 0, 0, maxTTL)
+}
+
+// parameter reads the name of a query parameter, in the normalized form that keys have.
+func (o object) parameter(name string) string {
+	if wanted := checkName(name); wanted != "" {
+		o.fault(WrongValue, wanted, "")
+	} else if strings.ContainsAny(name, "&=;") {
+		o.fault(WrongValue, `the name of one parameter is wanted, without "&", "=" and ";"`, "")
+	}
+	return string(appendNormalized(nil, name))
+}
+
+// keyHeader reads the name of a header that becomes part of the key.
+func (o object) keyHeader(name string) string {
+	name = strings.ToLower(name)
+	switch {
+	case !isToken(name) || len(name) > maxName:
+		o.fault(WrongValue, "a header's name is wanted", "")
+	case name == "authorization" || name == "proxy-authorization" || name == "cookie":
+		o.fault(WrongValue, "a credential can't be part of a key", `list it in "identity": the partition stands for it`)
+	}
+	return name
+}
+
+func (o object) body() *Body {
+	v := o.value.Get("body")
+	if v == nil {
+		return nil
+	}
+	b := &Body{MaxBytes: defaultBody}
+	o, ok := o.object(v, "body", pointer(o.path, "body"), o.rule)
+	if !ok {
+		return b
+	}
+	o.list("ignore", maxNames, func(element object, path string) {
+		if checkName(path) != "" || slices.Contains(strings.Split(path, "."), "") {
+			element.fault(WrongValue, `a member's name is wanted, with dots between levels: "meta.ts"`, "")
+		}
+		b.Ignore = append(b.Ignore, path)
+	})
+	b.MaxBytes = o.size("max_bytes", defaultBody, 1, maxBody)
+	b.ignored = newIgnoreTree(b.Ignore)
+	return b
+}

@@ -1,0 +1,101 @@
+package policy
+
+import "strings"
+
+// withoutQuery cuts a raw :path before its query. (Envoy refuses fragments; should one come
+// through, it is cut too.)
+func withoutQuery(path string) string {
+	if i := strings.IndexAny(path, "?#"); i >= 0 {
+		return path[:i]
+	}
+	return path
+}
+
+// queryOf gives what follows the first question mark.
+func queryOf(path string) string {
+	_, query, _ := strings.Cut(path, "?")
+	return query
+}
+
+// isPlain tells whether every origin reads the path as the same segments: it
+// is clean, its escapes are valid, and nothing in it, decoded or not, is
+// a separator or a dot segment to anyone (backslashes, the path parameters of servlet
+// containers, encoded slashes and percent signs).
+func isPlain(path string) bool {
+	if path == "" || path[0] != '/' {
+		return false
+	}
+	for i := 0; i < len(path); i++ {
+		c := path[i]
+		switch {
+		case c == '/':
+			if hasBadSegment(path[i+1:]) {
+				return false
+			}
+		case c == '%':
+			decoded, ok := unhex(path, i)
+			if !ok || decoded < ' ' || decoded == 0x7f || strings.IndexByte(`/\.%;`, decoded) >= 0 {
+				return false
+			}
+			i += 2
+		case c == '\\' || c == ';' || c <= ' ' || c == 0x7f:
+			return false
+		}
+	}
+	return true
+}
+
+// hasBadSegment tells whether rest begins with a dot segment or with another slash.
+func hasBadSegment(rest string) bool {
+	end := strings.IndexByte(rest, '/')
+	if end < 0 {
+		return rest == "." || rest == ".."
+	}
+	return end == 0 || rest[:end] == "." || rest[:end] == ".."
+}
+
+// lenientPath reads a path as the most lenient origin does, or a proxy before it: escapes
+// decoded (also twice encoded ones), backslashes as slashes, path parameters dropped, then cleaned.
+func lenientPath(path string) string {
+	const rounds = 3
+	for range rounds {
+		path = unescapeValid(path)
+	}
+	path = strings.ReplaceAll(path, `\`, "/")
+	if strings.IndexByte(path, ';') < 0 {
+		return cleanPath(path)
+	}
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		segments[i], _, _ = strings.Cut(s, ";")
+	}
+	return cleanPath(strings.Join(segments, "/"))
+}
+
+// stripPort removes ":port", as ServeMux does for its host patterns; brackets around an
+// IPv6 address go with it.
+func stripPort(authority string) string {
+	colon := strings.LastIndexByte(authority, ':')
+	if colon < 0 {
+		return authority
+	}
+	host := authority[:colon]
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		return host[1 : len(host)-1]
+	}
+	if strings.ContainsAny(host, ":[]") { // an address without a port
+		return authority
+	}
+	return host
+}
+
+func appendLower(dst []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}

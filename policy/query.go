@@ -1,0 +1,68 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+	"strings"
+)
+
+// appendQuery appends the number of query parameters and each of them, length-prefixed:
+// escapes normalized, ignored ones dropped, sorted by name. Parameters of one name keep their order,
+// since origins differ in which of them counts, and so do those that are parts of one
+// value (a[x]=, a[y]=). A query with ";" is one parameter, as it was sent: some origins
+// separate parameters there, and would see what dropping and sorting by "&" don't.
+func appendQuery(dst []byte, query string, ignore []string) []byte {
+	if strings.IndexByte(query, ';') >= 0 {
+		dst = binary.AppendUvarint(dst, 1)
+		return appendField(dst, query)
+	}
+	var text [512]byte
+	var few [16][]byte
+	parameters := splitQuery(text[:0], few[:0], query, ignore)
+	dst = binary.AppendUvarint(dst, uint64(len(parameters)))
+	for _, p := range parameters {
+		dst = binary.AppendUvarint(dst, uint64(len(p)))
+		dst = append(dst, p...)
+	}
+	return dst
+}
+
+// splitQuery writes the normalized parameters to text, and lists those that stay, sorted.
+func splitQuery(text []byte, parameters [][]byte, query string, ignore []string) [][]byte {
+	for query != "" {
+		var parameter string
+		parameter, query, _ = strings.Cut(query, "&")
+		if parameter == "" {
+			continue
+		}
+		start := len(text)
+		text = appendNormalized(text, parameter)
+		p := text[start:len(text):len(text)]
+		if !isIgnored(p, ignore) {
+			parameters = append(parameters, p)
+		}
+	}
+	slices.SortStableFunc(parameters, func(a, b []byte) int {
+		return bytes.Compare(sortName(a), sortName(b))
+	})
+	return parameters
+}
+
+func isIgnored(parameter []byte, ignore []string) bool {
+	name, _, _ := bytes.Cut(parameter, []byte{'='})
+	for _, i := range ignore {
+		if string(name) == i {
+			return true
+		}
+	}
+	return false
+}
+
+// sortName is a parameter's name up to the bracket that begins an index.
+func sortName(parameter []byte) []byte {
+	name, _, _ := bytes.Cut(parameter, []byte{'='})
+	name, _, _ = bytes.Cut(name, []byte{'['})
+	name, _, _ = bytes.Cut(name, []byte("%5B"))
+	return name
+}

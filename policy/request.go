@@ -1,0 +1,12 @@
+package policy
+
+// Request is what keys and identities are made of.
+type Request interface {
+	Method() string
+	Authority() string
+	Path() string // the raw :path, query and all
+	// Header gives all values of a field, in order; name is lower case.
+	Header(name string) []string
+	// Property reads one of Envoy's properties.
+	Property(path ...string) ([]byte, bool)
+}
