@@ -26,14 +26,13 @@ type vmContext struct {
 	states *exchange.States
 }
 
-// OnVMStart draws the VM's id: it names the VM in the registry and begins the ids
-// of its suspensions.
-func (vm *vmContext) OnVMStart(int) types.OnVMStartStatus {
-	vm.states = exchange.NewStates(randomID())
-	return types.OnVMStartStatusOK
-}
-
+// NewPluginContext makes a root context. The first one, which the host makes before
+// it starts the VM, draws the VM's id: it names the VM in the registry and
+// begins the ids of its suspensions.
 func (vm *vmContext) NewPluginContext(uint32) types.PluginContext {
+	if vm.states == nil {
+		vm.states = exchange.NewStates(randomID())
+	}
 	return &pluginContext{states: vm.states}
 }
 

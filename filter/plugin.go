@@ -56,7 +56,7 @@ func (p *pluginContext) start() error {
 		return problems
 	}
 	for _, warning := range parsed.Warnings() {
-		proxywasm.LogWarn("chatcache: " + warning.Error())
+		proxywasm.LogWarn("chatcache: policy: " + warning.String())
 	}
 	queue, err := proxywasm.RegisterSharedQueue("chatcache-" + randomID())
 	if err != nil {

@@ -13,6 +13,7 @@ const (
 	flowing phase = iota // nothing of ours holds the stream
 	paused               // the request is held
 	replied              // we have answered; the response callbacks are our own answer's
+	ended                // the stream is gone; a late answer of the bridge does nothing
 )
 
 // Exchange is one stream: a request and its response. Its methods are called in the
@@ -113,8 +114,8 @@ func (e *Exchange) ResponseTrailers() {
 func (e *Exchange) Done() {
 	if e.flow != nil {
 		e.flow.done()
-		e.flow = nil
 	}
+	e.flow, e.phase = nil, ended
 }
 
 // Abandon gives up after a panic in a stream callback, which then answers Continue.

@@ -1,0 +1,255 @@
+package exchange
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"chatcache/filter/internal/httpcache"
+	"chatcache/policy"
+	"chatcache/redisbridge/wire"
+)
+
+const testPolicy = `{
+  "version": 1, "name": "chat",
+  "identity": [{"header": "authorization"}],
+  "bridge": {"cluster": "bridge", "timeout": "50ms"},
+  "l1": {"max_bytes": "1MiB", "max_staleness": "3s"},
+  "host": {"allow_on_headers_stop_iteration": true},
+  "max_response": "4KiB",
+  "caches": {
+    "stats":  {"match": ["GET /stats"], "ttl": "600s"},
+    "deep":   {"match": ["GET /deep"], "ttl": "600s", "l1": false},
+    "models": {"match": ["GET /models"], "ttl": "600s", "shared": true},
+    "flags":  {"match": ["POST /flags"], "ttl": "600s", "body": {"max_bytes": "1KiB"}},
+    "off":    {"match": ["GET /off"], "ttl": "0s"}
+  },
+  "invalidations": [
+    {"name": "save", "match": ["POST /messages"], "invalidate": ["stats", "deep"]},
+    {"name": "strict", "match": ["PUT /messages"], "invalidate": ["stats"], "unreachable": "refuse"}
+  ]
+}`
+
+// call is one that waits for the test's answer.
+type call struct {
+	path  string
+	frame []byte
+	done  func(Answer)
+	owner string // "root" or a stream's name
+}
+
+// world is a proxy in miniature: it records what the filter asks for, and the test
+// answers the calls.
+type world struct {
+	t       *testing.T
+	now     time.Duration
+	unix    int64
+	calls   []*call
+	down    bool // calls fail at once
+	wakes   int
+	counts  map[string]uint64
+	states  *States
+	plugin  *Plugin
+	streams int
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, unix: 1_790_000_000, counts: map[string]uint64{}, states: NewStates("vm")}
+	w.plugin = w.configure(testPolicy)
+	return w
+}
+
+func (w *world) configure(document string) *Plugin {
+	w.t.Helper()
+	p, problems := policy.Parse([]byte(document))
+	if len(problems) > 0 {
+		w.t.Fatal(problems)
+	}
+	plugin, err := NewPlugin(p, []byte("0123456789abcdef"), w, w.states)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return plugin
+}
+
+func (w *world) Call(path string, frame []byte, _ time.Duration, done func(Answer)) error {
+	return w.call("root", path, frame, done)
+}
+
+func (w *world) call(owner, path string, frame []byte, done func(Answer)) error {
+	if w.down {
+		return errors.New("no healthy upstream")
+	}
+	w.calls = append(w.calls, &call{path: path, frame: frame, done: done, owner: owner})
+	return nil
+}
+
+func (w *world) Wake()                  { w.wakes++ }
+func (w *world) StartTicks()            {}
+func (w *world) Now() int64             { return int64(w.now) }
+func (w *world) Unix() int64            { return w.unix }
+func (w *world) Add(c string, n uint64) { w.counts[c] += n }
+func (w *world) Set(string, int64)      {}
+func (w *world) Record(string, uint64)  {}
+func (w *world) Warn(string)            {}
+
+// run lets the plugin do what is due.
+func (w *world) run() { w.plugin.Run() }
+
+// take removes and gives the oldest call to the path.
+func (w *world) take(path string) *call {
+	w.t.Helper()
+	for i, c := range w.calls {
+		if c.path == path {
+			w.calls = slices.Delete(w.calls, i, i+1)
+			return c
+		}
+	}
+	w.t.Fatalf("no call to %s among %s", path, w.paths())
+	return nil
+}
+
+func (w *world) none(path string) {
+	w.t.Helper()
+	for _, c := range w.calls {
+		if c.path == path {
+			w.t.Errorf("unexpected call to %s", path)
+		}
+	}
+}
+
+func (w *world) paths() string {
+	var paths []string
+	for _, c := range w.calls {
+		paths = append(paths, c.path)
+	}
+	return "[" + strings.Join(paths, " ") + "]"
+}
+
+func (c *call) ok(body []byte) { c.done(Answer{Status: "200", Body: body}) }
+func (c *call) ack()           { c.ok(wire.Ack{Ticket: wire.Ticket{Epoch: 9, Sequence: 1}}.Encode()) }
+func (c *call) fails()         { c.done(Answer{Status: "503"}) }
+
+func (c *call) miss(sequence uint64) {
+	c.ok(wire.LookupAnswer{State: wire.LookupMiss, Ticket: wire.Ticket{Epoch: 9, Sequence: sequence}}.Encode())
+}
+
+// feed answers the poll under way: where the policy stands, and what led there.
+func (w *world) feed(last uint64, events ...wire.Event) {
+	w.t.Helper()
+	w.take(wire.PathFeed).ok(wire.FeedAnswer{Last: wire.Ticket{Epoch: 9, Sequence: last}, Events: events}.Encode())
+}
+
+// lease brings the feed to life.
+func (w *world) lease() {
+	w.t.Helper()
+	w.plugin.state.follower.follow()
+	w.run()
+	w.feed(1)
+}
+
+// fakeStream is one request.
+type fakeStream struct {
+	w          *world
+	name       string
+	exchange   *Exchange
+	request    httpcache.Fields
+	body       []byte
+	fields     httpcache.Fields // the response's
+	chunk      []byte
+	added      []string
+	properties map[string][]byte
+	resumed    int
+	status     uint32 // of a reply
+	reply      []byte
+	replyField httpcache.Fields
+}
+
+func (w *world) stream(method, path, user string, extra ...[2]string) *fakeStream {
+	w.streams++
+	s := &fakeStream{w: w, name: fmt.Sprint("stream-", w.streams), properties: map[string][]byte{
+		"response.code_details":          []byte("via_upstream"),
+		"upstream.request_attempt_count": {1, 0, 0, 0, 0, 0, 0, 0},
+	}}
+	s.request = httpcache.Fields{{":method", method}, {":authority", "chat.test"}, {":path", path}}
+	if user != "" {
+		s.request = append(s.request, [2]string{"authorization", "Bearer " + user})
+	}
+	s.request = append(s.request, extra...)
+	s.exchange = w.plugin.NewExchange(s)
+	return s
+}
+
+func (s *fakeStream) RequestFields() (httpcache.Fields, error)  { return s.request, nil }
+func (s *fakeStream) RequestBody(n int) ([]byte, error)         { return s.body[:n], nil }
+func (s *fakeStream) ResponseFields() (httpcache.Fields, error) { return s.fields, nil }
+func (s *fakeStream) ResponseBody(n int) ([]byte, error)        { return s.chunk[:n], nil }
+
+func (s *fakeStream) AddResponseField(name, value string) error {
+	s.added = append(s.added, name+": "+value)
+	return nil
+}
+
+func (s *fakeStream) Property(path ...string) ([]byte, bool) {
+	v, ok := s.properties[strings.Join(path, ".")]
+	return v, ok
+}
+
+func (s *fakeStream) Call(path string, frame []byte, _ time.Duration, done func(Answer)) error {
+	return s.w.call(s.name, path, frame, done)
+}
+
+func (s *fakeStream) Reply(status uint32, fields httpcache.Fields, body []byte) error {
+	if s.status != 0 || s.resumed > 0 {
+		s.w.t.Errorf("%s: a reply after a reply or a resume", s.name)
+	}
+	s.status, s.replyField, s.reply = status, fields, body
+	return nil
+}
+
+func (s *fakeStream) Resume() error {
+	s.resumed++
+	if s.resumed > 1 || s.status != 0 {
+		s.w.t.Errorf("%s: resumed %d times, reply %d", s.name, s.resumed, s.status)
+	}
+	return nil
+}
+
+// respond lets the origin answer with a whole response.
+func (s *fakeStream) respond(status, body string, extra ...[2]string) {
+	s.head(status, append(extra, [2]string{"content-length", fmt.Sprint(len(body))})...)
+	s.send(body, true)
+	s.exchange.Done()
+}
+
+func (s *fakeStream) head(status string, extra ...[2]string) {
+	s.fields = append(httpcache.Fields{{":status", status}}, extra...)
+	s.exchange.ResponseHeaders(false)
+}
+
+func (s *fakeStream) send(chunk string, end bool) {
+	s.chunk = []byte(chunk)
+	s.exchange.ResponseBody(len(chunk), end)
+}
+
+// cacheStatus is the member that the client sees.
+func (s *fakeStream) cacheStatus() string {
+	if s.status != 0 {
+		return s.replyField.Get("cache-status")
+	}
+	if len(s.added) == 0 {
+		return ""
+	}
+	return strings.TrimPrefix(s.added[0], "cache-status: ")
+}
+
+func (s *fakeStream) wants(status string) {
+	s.w.t.Helper()
+	if got := s.cacheStatus(); got != status {
+		s.w.t.Errorf("%s: cache-status %q, want %q", s.name, got, status)
+	}
+}

@@ -1,0 +1,287 @@
+package exchange
+
+import (
+	"testing"
+	"time"
+
+	"chatcache/filter/internal/httpcache"
+	"chatcache/redisbridge/wire"
+)
+
+// fill makes one user's stats known to L1.
+func fill(t *testing.T, w *world, user, body string) {
+	t.Helper()
+	s := w.stream("GET", "/stats", user)
+	if got := s.exchange.RequestHeaders(true); got != PauseAll {
+		t.Fatalf("action %v, want PauseAll", got)
+	}
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", body)
+	s.wants("chatcache; fwd=uri-miss; stored")
+	if s.resumed != 1 {
+		t.Errorf("resumed %d times", s.resumed)
+	}
+	w.run()
+	w.take(wire.PathStore).ack()
+}
+
+func TestMissThenHitFromL1(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	fill(t, w, "ann", "one")
+	w.now += 2 * time.Second
+	w.feed(1) // renews the lease
+	s := w.stream("GET", "/stats", "ann")
+	s.exchange.RequestHeaders(true)
+	s.wants("chatcache; hit; ttl=598; detail=l1")
+	if string(s.reply) != "one" || s.replyField.Get("age") != "2" {
+		t.Errorf("reply %q, age %q", s.reply, s.replyField.Get("age"))
+	}
+	if w.counts["chatcache.cache.stats.tier.l1.hits"] != 1 || w.counts["chatcache.cache.stats.stores"] != 1 {
+		t.Errorf("counters: %v", w.counts)
+	}
+	other := w.stream("GET", "/stats", "bob")
+	if other.exchange.RequestHeaders(true) != PauseAll || other.status != 0 {
+		t.Error("bob was answered with ann's response")
+	}
+}
+
+func TestHitFromL2FillsL1WithItsAge(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	s := w.stream("GET", "/stats", "ann")
+	s.exchange.RequestHeaders(true)
+	asked, _ := wire.DecodeLookupRequest(w.calls[len(w.calls)-1].frame)
+	hit := wire.LookupAnswer{
+		State: wire.LookupHit, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Age: 100_000, Remaining: 500_000,
+		Entry: wire.Entry{
+			Head:    wire.Head{Definition: w.plugin.Policy.Cache("stats").Definition, Groups: asked.Groups},
+			Payload: httpcache.Response{Status: 200, InitialAge: 5, Body: []byte("one")}.Append(nil),
+		}.Encode(),
+	}
+	w.take(wire.PathLookup).ok(hit.Encode())
+	s.wants("chatcache; hit; ttl=495; detail=l2")
+	if s.replyField.Get("age") != "105" {
+		t.Errorf("age %q, want 105", s.replyField.Get("age"))
+	}
+	again := w.stream("GET", "/stats", "ann")
+	again.exchange.RequestHeaders(true)
+	again.wants("chatcache; hit; ttl=495; detail=l1")
+}
+
+func TestEntryOfAnotherDefinitionIsAMiss(t *testing.T) {
+	w := newWorld(t)
+	s := w.stream("GET", "/stats", "ann")
+	s.exchange.RequestHeaders(true)
+	hit := wire.LookupAnswer{State: wire.LookupHit, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Remaining: 1000, Entry: wire.Entry{
+		Head:    wire.Head{Definition: "0000000000000000", Groups: []string{"*"}},
+		Payload: httpcache.Response{Status: 200}.Append(nil),
+	}.Encode()}
+	w.take(wire.PathLookup).ok(hit.Encode())
+	if s.status != 0 || s.resumed != 1 {
+		t.Errorf("reply %d, resumed %d", s.status, s.resumed)
+	}
+}
+
+func TestNothingIsStoredUnlessTheLookupGaveATicket(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer func(*call)
+		status string
+	}{
+		"suspended":    {func(c *call) { c.ok(wire.LookupAnswer{State: wire.LookupSuspended}.Encode()) }, "chatcache; fwd=bypass; detail=write-in-flight"},
+		"timeout":      {func(c *call) { c.done(Answer{Status: "504"}) }, "chatcache; fwd=bypass; detail=bridge-timeout"},
+		"refused":      {func(c *call) { c.fails() }, "chatcache; fwd=bypass; detail=bridge-unreachable"},
+		"garbage":      {func(c *call) { c.ok([]byte("<html>")) }, "chatcache; fwd=bypass; detail=bridge-error"},
+		"unauthorized": {func(c *call) { c.done(Answer{Status: "401"}) }, "chatcache; fwd=bypass; detail=bridge-error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.lease()
+			s := w.stream("GET", "/stats", "ann")
+			s.exchange.RequestHeaders(true)
+			test.answer(w.take(wire.PathLookup))
+			s.respond("200", "one")
+			s.wants(test.status)
+			w.run()
+			w.none(wire.PathStore)
+			if w.plugin.state.l1.Len() != 0 {
+				t.Error("stored in L1")
+			}
+		})
+	}
+}
+
+func TestCallThatFailsAtOnceIsForwarded(t *testing.T) {
+	w := newWorld(t)
+	w.down = true
+	s := w.stream("GET", "/stats", "ann")
+	if got := s.exchange.RequestHeaders(true); got != Continue || s.resumed != 0 {
+		t.Errorf("action %v, resumed %d: want Continue and no resume", got, s.resumed)
+	}
+	s.respond("200", "one")
+	s.wants("chatcache; fwd=bypass; detail=bridge-unreachable")
+}
+
+func TestBypass(t *testing.T) {
+	for name, test := range map[string]struct {
+		method, path, user string
+		extra              [2]string
+		end                bool
+		reason             string
+	}{
+		"head":           {"HEAD", "/stats", "ann", [2]string{"a", ""}, true, "head"},
+		"range":          {"GET", "/stats", "ann", [2]string{"range", "bytes=0-1"}, true, "range"},
+		"conditional":    {"GET", "/stats", "ann", [2]string{"if-none-match", `"x"`}, true, "conditional"},
+		"upgrade":        {"GET", "/stats", "ann", [2]string{"upgrade", "websocket"}, true, "upgrade"},
+		"no-store":       {"GET", "/stats", "ann", [2]string{"cache-control", "no-store"}, true, "request-no-cache"},
+		"a GET's body":   {"GET", "/stats", "ann", [2]string{"a", ""}, false, "request-body"},
+		"nobody":         {"GET", "/stats", "", [2]string{"a", ""}, true, "no-identity"},
+		"off":            {"GET", "/off", "ann", [2]string{"a", ""}, true, "off"},
+		"expect":         {"POST", "/flags", "ann", [2]string{"expect", "100-continue"}, false, "expect-continue"},
+		"empty body":     {"POST", "/flags", "ann", [2]string{"a", ""}, true, "body-not-json"},
+		"body too large": {"POST", "/flags", "ann", [2]string{"content-length", "1025"}, false, "body-too-large"},
+		"compressed":     {"POST", "/flags", "ann", [2]string{"content-encoding", "gzip"}, false, "body-not-json"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.stream(test.method, test.path, test.user, test.extra)
+			if got := s.exchange.RequestHeaders(test.end); got != Continue {
+				t.Fatalf("action %v", got)
+			}
+			s.respond("200", "one")
+			s.wants("chatcache; fwd=bypass; detail=" + test.reason)
+			w.none(wire.PathLookup)
+		})
+	}
+}
+
+func TestUnmatchedStreamIsUntouched(t *testing.T) {
+	w := newWorld(t)
+	s := w.stream("GET", "/elsewhere", "ann")
+	if s.exchange.RequestHeaders(true) != Continue {
+		t.Fatal("paused")
+	}
+	s.respond("200", "one")
+	s.wants("")
+	if len(w.calls) != 0 || w.wakes != 0 {
+		t.Errorf("%d calls, %d wakes", len(w.calls), w.wakes)
+	}
+}
+
+func TestBodyKeyedRead(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	ask := func(body string) *fakeStream {
+		s := w.stream("POST", "/flags", "ann")
+		s.body = []byte(body)
+		if got := s.exchange.RequestHeaders(false); got != PauseForBody {
+			t.Fatalf("action %v", got)
+		}
+		half := len(body) / 2
+		if got := s.exchange.RequestBody(half, false); got != PauseForBody {
+			t.Fatalf("action on half a body: %v", got)
+		}
+		s.exchange.RequestBody(len(body), true)
+		return s
+	}
+	first := ask(`{"user": 1, "client": "web"}`)
+	w.take(wire.PathLookup).miss(1)
+	first.respond("200", "flags")
+	same := ask(`{"client":"web","user":1}`)
+	same.wants("chatcache; hit; ttl=600; detail=l1")
+	other := ask(`{"client":"web","user":2}`)
+	if other.status != 0 {
+		t.Error("another body was answered with the first one's response")
+	}
+	broken := ask(`{"client":`)
+	broken.respond("200", "flags")
+	broken.wants("chatcache; fwd=bypass; detail=body-not-json")
+}
+
+func TestBodyThatGrowsTooLargeIsLetGo(t *testing.T) {
+	w := newWorld(t)
+	s := w.stream("POST", "/flags", "ann")
+	s.exchange.RequestHeaders(false)
+	if got := s.exchange.RequestBody(1025, false); got != Continue {
+		t.Errorf("action %v", got)
+	}
+	if got := s.exchange.RequestBody(2000, true); got != Continue {
+		t.Errorf("action on the rest: %v", got)
+	}
+	w.none(wire.PathLookup)
+}
+
+func TestIncompleteResponsesAreNotStored(t *testing.T) {
+	for name, answer := range map[string]func(s *fakeStream){
+		"reset": func(s *fakeStream) {
+			s.head("200", [2]string{"content-length", "10"})
+			s.send("half", false)
+			s.properties["response.code_details"] = []byte("upstream_reset_after_response_started{remote_reset}")
+		},
+		"short": func(s *fakeStream) {
+			s.head("200", [2]string{"content-length", "10"})
+			s.send("half", true)
+		},
+		"grows beyond the limit": func(s *fakeStream) {
+			s.head("200", [2]string{"transfer-encoding", "chunked"})
+			s.send(string(make([]byte, 3000)), false)
+			s.send(string(make([]byte, 3000)), true)
+		},
+		"trailers": func(s *fakeStream) {
+			s.head("200", [2]string{"transfer-encoding", "chunked"})
+			s.send("all", false)
+			s.exchange.ResponseTrailers()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.lease()
+			s := w.stream("GET", "/stats", "ann")
+			s.exchange.RequestHeaders(true)
+			w.take(wire.PathLookup).miss(1)
+			answer(s)
+			s.exchange.Done()
+			w.run()
+			w.none(wire.PathStore)
+			if w.plugin.state.l1.Len() != 0 || w.plugin.state.captured != 0 {
+				t.Errorf("L1 holds %d, %d bytes still reserved", w.plugin.state.l1.Len(), w.plugin.state.captured)
+			}
+		})
+	}
+}
+
+func TestEndOfStreamAsAnEmptyChunkCompletes(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	s := w.stream("GET", "/stats", "ann")
+	s.exchange.RequestHeaders(true)
+	w.take(wire.PathLookup).miss(1)
+	s.head("200", [2]string{"transfer-encoding", "chunked"})
+	s.send("one", false)
+	s.send("", true)
+	s.exchange.Done()
+	if w.plugin.state.l1.Len() != 1 {
+		t.Error("not stored")
+	}
+}
+
+func TestCredentialExpiryBoundsTheLifetime(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	// exp = 1790000030: thirty seconds from now.
+	const jwt = "eyJhbGciOiJub25lIn0.eyJleHAiOjE3OTAwMDAwMzB9.c2ln"
+	s := w.stream("GET", "/stats", jwt)
+	s.exchange.RequestHeaders(true)
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "one")
+	w.run()
+	stored, _ := wire.DecodeStoreRequest(w.take(wire.PathStore).frame)
+	if stored.TTL != 30_000 {
+		t.Errorf("ttl %d ms, want 30000", stored.TTL)
+	}
+	w.unix += 30
+	late := w.stream("GET", "/stats", jwt)
+	late.exchange.RequestHeaders(true)
+	late.respond("200", "one")
+	late.wants("chatcache; fwd=bypass; detail=credential-expired")
+}

@@ -1,0 +1,282 @@
+package exchange
+
+import (
+	"testing"
+	"time"
+
+	"chatcache/redisbridge/wire"
+)
+
+// write begins a POST /messages of ann, up to the answer of its suspension.
+func (w *world) write(method string) (*fakeStream, wire.SuspendRequest, *call) {
+	w.t.Helper()
+	s := w.stream(method, "/messages", "ann")
+	if got := s.exchange.RequestHeaders(false); got != PauseAll {
+		w.t.Fatalf("action %v", got)
+	}
+	c := w.take(wire.PathSuspend)
+	m, err := wire.DecodeSuspendRequest(c.frame)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s, m, c
+}
+
+func (w *world) takeClose() (wire.CloseRequest, *call) {
+	w.t.Helper()
+	w.run()
+	c := w.take(wire.PathClose)
+	m, err := wire.DecodeCloseRequest(c.frame)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return m, c
+}
+
+func TestWriteIsSuspendedForwardedAndClosedWithARaise(t *testing.T) {
+	w := newWorld(t)
+	s, suspension, c := w.write("POST")
+	if s.resumed != 0 {
+		t.Fatal("forwarded before its suspension was acknowledged")
+	}
+	c.ack()
+	if s.resumed != 1 {
+		t.Fatal("not forwarded")
+	}
+	s.respond("201", "{}")
+	s.wants("chatcache; fwd=method")
+	end, last := w.takeClose()
+	if end.ID != suspension.ID || !end.Raise || last.owner != "root" {
+		t.Errorf("close %+v by %s", end, last.owner)
+	}
+	want := partitionGroup(w, "ann")
+	if end.Groups[0] != want || suspension.Groups[0] != want || suspension.Deadline != 15_000 {
+		t.Errorf("groups %v and %v, deadline %d", suspension.Groups, end.Groups, suspension.Deadline)
+	}
+	last.ack()
+	w.now += time.Minute
+	w.run()
+	w.none(wire.PathClose)
+	w.none(wire.PathSuspend)
+}
+
+func TestWriteMovesItsOwnSlots(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	fill(t, w, "ann", "one")
+	fill(t, w, "bob", "two")
+	_, _, c := w.write("POST")
+	if hit(w, "ann") {
+		t.Error("answered from L1 while the suspension is on its way")
+	}
+	if !hit(w, "bob") {
+		t.Error("bob's entry was lost by ann's write")
+	}
+	c.ack()
+	if hit(w, "ann") {
+		t.Error("answered from L1 after the suspension")
+	}
+}
+
+func TestDefinite4xxClosesWithoutARaise(t *testing.T) {
+	w := newWorld(t)
+	s, _, c := w.write("POST")
+	c.ack()
+	s.respond("422", "{}")
+	if end, _ := w.takeClose(); end.Raise {
+		t.Error("raised")
+	}
+	if w.counts["chatcache.cache.stats.invalidations"] != 0 {
+		t.Error("counted as an invalidation")
+	}
+}
+
+func TestUnknownOutcomeWaitsOutSettle(t *testing.T) {
+	w := newWorld(t)
+	s, suspension, c := w.write("POST")
+	c.ack()
+	s.properties["response.code_details"] = []byte("upstream_response_timeout")
+	s.respond("504", "")
+	w.run()
+	w.none(wire.PathClose)
+	last, err := wire.DecodeSuspendRequest(w.take(wire.PathSuspend).frame)
+	if err != nil || last.ID != suspension.ID || last.Deadline != 10_000 {
+		t.Errorf("last term %+v (%v)", last, err)
+	}
+	w.now += time.Minute
+	w.run()
+	w.none(wire.PathSuspend) // set once: it must pass
+}
+
+func TestCloseIsRetriedUntilAcknowledged(t *testing.T) {
+	w := newWorld(t)
+	s, _, c := w.write("POST")
+	c.ack()
+	s.respond("200", "{}")
+	_, first := w.takeClose()
+	first.fails()
+	w.run()
+	w.none(wire.PathClose)
+	w.now += journalBackOffMin
+	w.down = true
+	w.run()
+	w.down = false
+	w.now += journalBackOffMax
+	_, again := w.takeClose()
+	again.ack()
+	if n := len(w.plugin.state.journal.entries); n != 0 {
+		t.Errorf("%d entries left", n)
+	}
+}
+
+func TestLongStreamRenewsItsSuspension(t *testing.T) {
+	w := newWorld(t)
+	s, suspension, c := w.write("POST")
+	c.ack()
+	s.head("200", [2]string{"content-type", "text/event-stream"})
+	w.now += 7 * time.Second
+	w.run()
+	w.none(wire.PathSuspend)
+	w.now += time.Second
+	w.run()
+	renewal := w.take(wire.PathSuspend)
+	m, _ := wire.DecodeSuspendRequest(renewal.frame)
+	if m.ID != suspension.ID || m.Deadline != suspension.Deadline {
+		t.Errorf("renewal %+v of %+v", m, suspension)
+	}
+	renewal.fails()
+	w.now += 2 * time.Second
+	w.run()
+	w.take(wire.PathSuspend).ack()
+	w.now += 6 * time.Second
+	w.run()
+	w.none(wire.PathSuspend)
+	s.send("data: done\n\n", true)
+	s.exchange.Done()
+	if end, _ := w.takeClose(); !end.Raise {
+		t.Error("no raise at the end of the stream")
+	}
+}
+
+func TestUnreachableBridgeForwardsAndBlocksUntilDelivered(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	fill(t, w, "bob", "two")
+	s, suspension, c := w.write("POST")
+	c.fails()
+	if s.resumed != 1 {
+		t.Fatal("not forwarded")
+	}
+	read := w.stream("GET", "/stats", "ann")
+	read.exchange.RequestHeaders(true)
+	read.respond("200", "one")
+	read.wants("chatcache; fwd=bypass; detail=invalidation-pending")
+	w.none(wire.PathLookup)
+	if !hit(w, "bob") {
+		t.Error("bob is blocked too")
+	}
+	w.run()
+	w.none(wire.PathClose) // not before the response has ended
+	s.respond("201", "{}")
+	s.wants("chatcache; fwd=method; detail=invalidation-pending")
+	end, last := w.takeClose()
+	if end.ID != suspension.ID || !end.Raise {
+		t.Errorf("close %+v", end)
+	}
+	last.ack()
+	after := w.stream("GET", "/stats", "ann")
+	after.exchange.RequestHeaders(true)
+	w.take(wire.PathLookup)
+}
+
+func TestUnreachableBridgeRefusesWhereTheRuleSaysSo(t *testing.T) {
+	for name, fail := range map[string]func(w *world) *fakeStream{
+		"timed out": func(w *world) *fakeStream {
+			s, _, c := w.write("PUT")
+			c.done(Answer{Status: "504"})
+			return s
+		},
+		"at once": func(w *world) *fakeStream {
+			w.down = true
+			s := w.stream("PUT", "/messages", "ann")
+			s.exchange.RequestHeaders(false)
+			w.down = false
+			return s
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s := fail(w)
+			s.wants("chatcache; detail=bridge-unreachable")
+			if s.status != 503 || s.resumed != 0 {
+				t.Errorf("status %d, resumed %d", s.status, s.resumed)
+			}
+			s.exchange.Done()
+			if end, _ := w.takeClose(); end.Raise {
+				t.Error("raised for a write that was never forwarded")
+			}
+		})
+	}
+}
+
+func TestClientGoneBeforeTheSuspensionIsAcknowledged(t *testing.T) {
+	w := newWorld(t)
+	s, _, c := w.write("POST")
+	s.exchange.Done()
+	if end, _ := w.takeClose(); end.Raise {
+		t.Error("raised for a write that was never forwarded")
+	}
+	c.ack() // a host would not deliver it; it must do nothing
+	if len(w.plugin.state.writes.open) != 0 || s.resumed != 0 {
+		t.Error("a dead stream was resumed")
+	}
+}
+
+func TestFullJournalBecomesOneEntryForEverything(t *testing.T) {
+	w := newWorld(t)
+	w.down = true
+	for range maxJournal + 1 {
+		s := w.stream("POST", "/messages", "ann")
+		s.exchange.RequestHeaders(true)
+		s.respond("200", "{}")
+	}
+	w.down = false
+	if n := len(w.plugin.state.journal.entries); n != 1 {
+		t.Fatalf("%d entries", n)
+	}
+	read := w.stream("GET", "/models", "")
+	read.exchange.RequestHeaders(true)
+	read.respond("200", "one")
+	read.wants("chatcache; fwd=bypass; detail=invalidation-pending")
+	end, last := w.takeClose()
+	if len(end.Groups) != 1 || end.Groups[0] != "*" || !end.Raise {
+		t.Errorf("close %+v", end)
+	}
+	last.ack()
+	if len(w.plugin.state.journal.blocked) != 0 {
+		t.Errorf("still blocked: %v", w.plugin.state.journal.blocked)
+	}
+}
+
+func TestWriteWithoutIdentityConcernsTheWholeCache(t *testing.T) {
+	w := newWorld(t)
+	s := w.stream("POST", "/messages", "")
+	s.exchange.RequestHeaders(true)
+	m, _ := wire.DecodeSuspendRequest(w.take(wire.PathSuspend).frame)
+	if len(m.Groups) != 2 || m.Groups[0] != "c:stats" || m.Groups[1] != "c:deep" {
+		t.Errorf("groups %v", m.Groups)
+	}
+}
+
+func TestPanicLetsTheStreamGoOnAndTheWriteEnds(t *testing.T) {
+	w := newWorld(t)
+	s, _, _ := w.write("POST")
+	s.exchange.Abort()
+	if s.resumed != 1 {
+		t.Fatal("not resumed")
+	}
+	s.respond("201", "{}")
+	if end, _ := w.takeClose(); !end.Raise {
+		t.Error("no raise")
+	}
+}

@@ -1,0 +1,70 @@
+package httpcache_test
+
+import (
+	"testing"
+
+	"chatcache/filter/internal/httpcache"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestResponseRoundTrip(t *testing.T) {
+	want := httpcache.Response{
+		Status: 200, InitialAge: 7,
+		Fields: httpcache.Fields{{"content-type", "application/json"}, {"x-empty", ""}, {"vary", "a"}, {"vary", "b"}},
+		Body:   []byte("{}\x00\xff"),
+	}
+	got, err := httpcache.DecodeResponse(want.Append(nil), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if cap(got.Fields)-len(got.Fields) < 2 {
+		t.Error("no room left for Age and Cache-Status")
+	}
+}
+
+func TestStoredFields(t *testing.T) {
+	got := httpcache.StoredFields(httpcache.Fields{
+		{":status", "200"}, {"connection", "close, X-Hop"}, {"x-hop", "1"}, {"keep-alive", "5"},
+		{"transfer-encoding", "chunked"}, {"content-length", "2"}, {"age", "9"},
+		{"x-envoy-upstream-service-time", "500"}, {"etag", `"a"`}, {"cache-status", "cdn; hit"},
+	})
+	want := httpcache.Fields{{"etag", `"a"`}, {"cache-status", "cdn; hit"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func FuzzDecodeResponse(f *testing.F) {
+	f.Add(httpcache.Response{Status: 200, Fields: httpcache.Fields{{"a", "b"}}, Body: []byte("x")}.Append(nil))
+	f.Add([]byte{})
+	f.Add([]byte{0xc8, 1, 0, 0xff, 0xff, 0xff, 0xff, 0x7f})
+	f.Fuzz(func(t *testing.T, block []byte) {
+		r, err := httpcache.DecodeResponse(block, 0)
+		if err != nil {
+			return
+		}
+		again, err := httpcache.DecodeResponse(r.Append(nil), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(r, again); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func FuzzCacheControl(f *testing.F) {
+	f.Add(`no-store, private="a,b", max-age=1`)
+	f.Add(`"\`)
+	f.Fuzz(func(t *testing.T, value string) {
+		section := httpcache.Fields{{"cache-control", value}}
+		with := append(section, [2]string{"cache-control", "no-store"})
+		if !with.CacheControl().NoStore {
+			t.Errorf("no-store lost behind %q", value)
+		}
+	})
+}
