@@ -171,7 +171,7 @@ func (o object) duration(field string, standard, least, most time.Duration) time
 		return standard
 	}
 	if d < least || d > most || d%time.Millisecond != 0 {
-		o.bad(OutOfRange, field, "whole milliseconds from "+formatDuration(least)+" to "+formatDuration(most)+" are allowed", "")
+		o.bad(OutOfRange, field, "whole milliseconds from "+FormatDuration(least)+" to "+FormatDuration(most)+" are allowed", "")
 		return standard
 	}
 	return d

@@ -170,4 +170,3 @@ func (o object) warn(p *Policy) {
 		warn(InlineSecret, "/bridge/token", "", "a secret stands in the document", "supply it through the environment: CHATCACHE_BRIDGE_TOKEN")
 	}
 }
-

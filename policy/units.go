@@ -40,8 +40,8 @@ func FormatSize(n int) string {
 	return strconv.Itoa(n) + "B"
 }
 
-// formatDuration writes whole seconds as seconds, as policies do: "600s", not "10m0s".
-func formatDuration(d time.Duration) string {
+// FormatDuration writes whole seconds as seconds, as policies do: "600s", not "10m0s".
+func FormatDuration(d time.Duration) string {
 	if d%time.Second == 0 {
 		return strconv.FormatInt(int64(d/time.Second), 10) + "s"
 	}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"chatcache/policy/internal/strictjson"
+)
+
+// document is a policy as it was read, for messages that point into it.
+type document struct {
+	name string
+	text []byte
+}
+
+func readDocument(name string, stdin io.Reader) (document, error) {
+	// A policy has at most 1 MiB; one byte more is enough to be told so.
+	const limit = 1<<20 + 1
+	if name == "-" {
+		text, err := io.ReadAll(io.LimitReader(stdin, limit))
+		return document{"stdin", text}, err
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return document{}, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, limit))
+	if err != nil {
+		err = fmt.Errorf("read %s: %w", name, err)
+	}
+	return document{name, text}, err
+}
+
+// position is a place in a document; both numbers begin at 1, columns count characters.
+type position struct{ line, column int }
+
+func (d document) position(offset int) position {
+	before := d.text[:min(offset, len(d.text))]
+	start := bytes.LastIndexByte(before, '\n') + 1
+	return position{
+		line:   bytes.Count(before, []byte{'\n'}) + 1,
+		column: utf8.RuneCount(before[start:]) + 1,
+	}
+}
+
+// excerpt gives the line around offset and a line with a caret under it. A long line is cut to
+// what surrounds the place.
+func (d document) excerpt(offset int) string {
+	const before, after = 60, 60
+	offset = min(offset, len(d.text))
+	start := bytes.LastIndexByte(d.text[:offset], '\n') + 1
+	end := len(d.text)
+	if i := bytes.IndexByte(d.text[offset:], '\n'); i >= 0 {
+		end = offset + i
+	}
+	left, right := []rune(string(d.text[start:offset])), []rune(string(d.text[offset:end]))
+	head, tail := "", ""
+	if len(left) > before {
+		head, left = "… ", left[len(left)-before:]
+	}
+	if len(right) > after {
+		tail, right = " …", right[:after]
+	}
+	caret := strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return '\t'
+		}
+		return ' '
+	}, head+string(left))
+	return strings.TrimRight(head+string(left)+string(right)+tail, "\r") + "\n" + caret + "^"
+}
+
+// withoutSecrets hides the values of token and partition_secret, at their full length, so that
+// excerpts can be shown in logs. Positions stay as they are. A document that isn't JSON is shown in
+// lines without any of those words.
+func (d document) withoutSecrets() document {
+	masked := document{d.name, bytes.Clone(d.text)}
+	root, err := strictjson.Parse(d.text)
+	if err != nil {
+		masked.maskLines("token", "secret")
+		return masked
+	}
+	masked.mask(&root)
+	return masked
+}
+
+func (d document) mask(v *strictjson.Value) {
+	for i := range v.Items {
+		d.mask(&v.Items[i])
+	}
+	for i := range v.Members {
+		m := &v.Members[i]
+		secret := strings.Contains(m.Name, "token") || strings.Contains(m.Name, "secret")
+		if secret && m.Value.Kind == strictjson.String {
+			d.maskString(m.Value.Offset + 1)
+		}
+		d.mask(&m.Value)
+	}
+}
+
+// maskString hides what stands from offset up to the closing quote.
+func (d document) maskString(offset int) {
+	for i := offset; i < len(d.text) && d.text[i] != '"'; i++ {
+		if d.text[i] == '\\' {
+			d.text[i] = '*'
+			i++
+		}
+		d.text[i] = '*'
+	}
+}
+
+// maskLines hides whole lines that hold one of the words.
+func (d document) maskLines(words ...string) {
+	for start := 0; start < len(d.text); {
+		end := len(d.text)
+		if i := bytes.IndexByte(d.text[start:], '\n'); i >= 0 {
+			end = start + i
+		}
+		line := d.text[start:end]
+		for _, w := range words {
+			if bytes.Contains(line, []byte(w)) {
+				copy(line, bytes.Repeat([]byte{'*'}, len(line)))
+			}
+		}
+		start = end + 1
+	}
+}

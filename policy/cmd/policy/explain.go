@@ -1,0 +1,228 @@
+package main
+
+import (
+	"fmt"
+
+	"chatcache/policy"
+	"chatcache/redisbridge/wire"
+)
+
+const secretVariable = "CHATCACHE_PARTITION_SECRET"
+
+const explainUsage = `usage: policy explain [options] FILE METHOD URL
+
+Says which rule of the policy a request is subject to. For a read: its cache, TTL, partition and the
+parts of its key. For a write: what it invalidates. Credentials are never printed.
+A relative URL (/path?query) has no authority; -H 'host: NAME' gives one.
+
+`
+
+// explanation is what a policy does to one request.
+type explanation struct {
+	Method    string        `json:"method"`
+	URL       string        `json:"url"`
+	Kind      string        `json:"kind"` // read, write or none
+	Rule      string        `json:"rule,omitempty"`
+	Patterns  []string      `json:"patterns,omitempty"`
+	Partition *partition    `json:"partition,omitempty"`
+	Bypass    string        `json:"bypass,omitempty"` // why the cache isn't used, though the rule matches
+	Read      *readDetails  `json:"read,omitempty"`
+	Write     *writeDetails `json:"write,omitempty"`
+	Groups    []string      `json:"groups,omitempty"`
+}
+
+type partition struct {
+	ID      string `json:"id"`
+	Source  string `json:"source"`
+	Expires int64  `json:"expires,omitempty"`
+}
+
+type readDetails struct {
+	TTL        string  `json:"ttl"`
+	Shared     bool    `json:"shared"`
+	L1         bool    `json:"l1"`
+	Definition string  `json:"definition"`
+	Key        []field `json:"key"`
+}
+
+type field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+type writeDetails struct {
+	Invalidates []string `json:"invalidates"`
+	Scope       string   `json:"scope"`
+	Deadline    string   `json:"deadline"`
+	Settle      string   `json:"settle"`
+	Unreachable string   `json:"unreachable"`
+	RaiseOn4xx  bool     `json:"raise_on_4xx"`
+}
+
+func explain(args []string, s streams) int {
+	o, code := explainOptions(args, s)
+	if code >= 0 {
+		return code
+	}
+	d, err := readDocument(o.file, s.in)
+	if err != nil {
+		fmt.Fprintln(s.err, "policy:", err)
+		return exitUsage
+	}
+	p, problems := policy.Parse(d.text)
+	if problems != nil {
+		writeFindings(s.err, d.findings("error", problems))
+		return exitNo
+	}
+	e, err := explainRequest(p, o)
+	if err != nil {
+		fmt.Fprintln(s.err, "policy:", err)
+		return exitUsage
+	}
+	if o.json {
+		writeJSON(s.out, e)
+	} else {
+		e.write(s.out)
+	}
+	if e.Kind == "none" {
+		return exitNo
+	}
+	return exitOK
+}
+
+func explainRequest(p *policy.Policy, o options) (explanation, error) {
+	e := explanation{Method: o.request.method, URL: o.url, Kind: "none"}
+	cache, rule := p.Match(o.request.method, o.request.authority, o.request.path)
+	if cache == nil && rule == nil {
+		return e, nil
+	}
+	var err error
+	if e.Partition, err = identify(p, o); err != nil {
+		return e, err
+	}
+	if cache != nil {
+		e.read(p, cache, o)
+	} else {
+		e.invalidate(rule)
+	}
+	return e, nil
+}
+
+// unknownID stands for a partition's id where the secret isn't known.
+const unknownID = "(unknown without " + secretVariable + ")"
+
+func identify(p *policy.Policy, o options) (*partition, error) {
+	secret := o.secret
+	if secret == "" {
+		secret = p.PartitionSecret
+	}
+	known := secret != ""
+	if !known {
+		secret = "a secret that nobody uses"
+	}
+	id, err := policy.NewIdentifier(p.Identity, []byte(secret))
+	if err != nil {
+		return nil, err
+	}
+	found, ok := id.Identify(o.request)
+	if !ok {
+		return nil, nil
+	}
+	if !known {
+		found.ID = unknownID
+	}
+	return &partition{ID: found.ID, Source: p.Identity[found.Source].String(), Expires: found.Expires}, nil
+}
+
+func (e *explanation) read(p *policy.Policy, c *policy.Cache, o options) {
+	e.Kind, e.Rule, e.Patterns = "read", c.Name, c.Patterns()
+	id := ""
+	switch {
+	case c.Shared:
+		e.Partition = nil
+	case e.Partition == nil:
+		e.Bypass = "no identity source has a value in this request"
+	default:
+		id = e.Partition.ID
+	}
+	body := e.body(p, c, o)
+	if c.TTL == 0 {
+		e.Bypass = `the cache is off: its ttl is "0s"`
+	}
+	e.Read = &readDetails{TTL: policy.FormatDuration(c.TTL), Shared: c.Shared, L1: c.L1 && p.L1.Enabled, Definition: c.Definition}
+	if e.Bypass == "" {
+		e.Read.Key = keyFields(p.AppendKey(nil, c, o.request, id, body))
+		e.Groups = wire.ReadGroups(c.Name, id)
+	}
+}
+
+func (e *explanation) body(p *policy.Policy, c *policy.Cache, o options) []byte {
+	if c.Body == nil {
+		return nil
+	}
+	if !p.Bodies {
+		e.Bypass = "no request body reaches the filter: host.allow_on_headers_stop_iteration isn't set"
+		return nil
+	}
+	body, err := c.Body.Canonical(nil, []byte(o.body))
+	if err != nil {
+		e.Bypass = err.Error()
+	}
+	return body
+}
+
+// keyFields reads the key back, so that what is shown is what the key holds.
+func keyFields(key []byte) (fields []field) {
+	parts, err := policy.SplitKey(key)
+	if err != nil {
+		panic(err) // AppendKey and SplitKey are inverse
+	}
+	add := func(name, value string) { fields = append(fields, field{name, value}) }
+	add("policy", parts.Policy)
+	add("cache", parts.Cache)
+	add("method", parts.Method)
+	if parts.HasAuthority {
+		add("authority", parts.Authority)
+	}
+	add("path", parts.Path)
+	for _, q := range parts.Query {
+		add("query", q)
+	}
+	for _, h := range parts.Headers {
+		for _, v := range h.Values {
+			add("header "+h.Name, v)
+		}
+		if len(h.Values) == 0 {
+			add("header "+h.Name, "(absent)")
+		}
+	}
+	if parts.Partition != "" {
+		add("partition", parts.Partition)
+	}
+	if parts.HasBody {
+		add("body", parts.Body)
+	}
+	return fields
+}
+
+func (e *explanation) invalidate(rule *policy.Invalidation) {
+	e.Kind, e.Rule, e.Patterns = "write", rule.Name, rule.Patterns()
+	w := &writeDetails{Deadline: policy.FormatDuration(rule.Deadline), Settle: policy.FormatDuration(rule.Settle),
+		Unreachable: "forward", RaiseOn4xx: rule.RaiseOn4xx}
+	for _, c := range rule.Caches {
+		w.Invalidates = append(w.Invalidates, c.Name)
+	}
+	if rule.Refuse {
+		w.Unreachable = "refuse"
+	}
+	id := ""
+	switch {
+	case rule.All:
+		w.Scope = "every partition"
+	case e.Partition == nil:
+		w.Scope = "every partition: the write has no identity"
+	default:
+		w.Scope, id = "the writer's partition; shared caches as a whole", e.Partition.ID
+	}
+	e.Write, e.Groups = w, rule.Groups(id)
+}

@@ -1,0 +1,59 @@
+// Command policy checks policies and explains what they do to a request.
+//
+//	policy check [--json] FILE…
+//	policy explain [options] FILE METHOD URL
+//
+// It exits with 0 when the answer is yes, 1 when it is no (the policy has
+// problems, no rule matches), and 2 when it was called wrongly or can't read a file.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+// Exit codes.
+const (
+	exitOK    = 0
+	exitNo    = 1
+	exitUsage = 2
+)
+
+const usage = `policy checks chatcache policies and explains what they do.
+
+  policy check [--json] FILE…               report every problem of the policies
+  policy explain [options] FILE METHOD URL  say what a policy does to a request
+
+FILE may be - for standard input. "policy COMMAND -h" tells the options.
+Exit codes: 0 yes, 1 no (the policy has problems, or no rule matches), 2 wrong usage.
+`
+
+// streams is where a command reads and writes, and the environment that it sees.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+	getenv   func(string) string
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr, os.Getenv}))
+}
+
+func run(args []string, s streams) int {
+	if len(args) == 0 {
+		fmt.Fprint(s.err, usage)
+		return exitUsage
+	}
+	switch args[0] {
+	case "check":
+		return check(args[1:], s)
+	case "explain":
+		return explain(args[1:], s)
+	case "help", "-h", "--help":
+		fmt.Fprint(s.out, usage)
+		return exitOK
+	}
+	fmt.Fprintf(s.err, "policy: there is no command %q\n\n%s", args[0], usage)
+	return exitUsage
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// write prints the explanation for people.
+func (e explanation) write(w io.Writer) {
+	switch e.Kind {
+	case "none":
+		fmt.Fprintf(w, "%s %s matches no rule: it passes untouched\n", e.Method, e.URL)
+		return
+	case "read":
+		fmt.Fprintf(w, "%s %s is a read of the cache %s\n", e.Method, e.URL, e.Rule)
+	case "write":
+		fmt.Fprintf(w, "%s %s is a write by the rule %q\n", e.Method, e.URL, e.Rule)
+	}
+	if e.Bypass != "" {
+		line(w, "bypass", e.Bypass)
+	}
+	line(w, "patterns", strings.Join(e.Patterns, ", "))
+	e.writePartition(w)
+	if r := e.Read; r != nil {
+		line(w, "ttl", r.TTL)
+		line(w, "l1", yesNo(r.L1))
+		line(w, "definition", r.Definition)
+		for _, f := range r.Key {
+			line(w, "key: "+f.Name, f.Value)
+		}
+	}
+	if d := e.Write; d != nil {
+		line(w, "invalidates", strings.Join(d.Invalidates, ", "))
+		line(w, "scope", d.Scope)
+		line(w, "deadline", d.Deadline+", settle "+d.Settle)
+		line(w, "unreachable", d.Unreachable)
+		line(w, "raise on 4xx", yesNo(d.RaiseOn4xx))
+	}
+	for _, g := range e.Groups {
+		line(w, "group", g)
+	}
+}
+
+func (e explanation) writePartition(w io.Writer) {
+	switch p := e.Partition; {
+	case p != nil:
+		line(w, "partition", p.ID)
+		line(w, "from", p.Source)
+		if p.Expires != 0 {
+			line(w, "expires", time.Unix(p.Expires, 0).UTC().Format(time.RFC3339))
+		}
+	case e.Read != nil && e.Read.Shared:
+		line(w, "partition", "none: the cache is shared")
+	default:
+		line(w, "partition", "none: no identity in the request")
+	}
+}
+
+func line(w io.Writer, name, value string) { fmt.Fprintf(w, "  %-16s %s\n", name, value) }
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
