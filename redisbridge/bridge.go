@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"chatcache/policy"
 	"chatcache/redisbridge/wire"
 )
 
@@ -36,8 +37,8 @@ type Options struct {
 	// PartitionSecret is the secret that the filters derive partitions with;
 	// needed to invalidate by identity.
 	PartitionSecret string
-	// Policies are the JSON documents that /v1/invalidate knows rules of.
-	Policies [][]byte
+	// Policies are those whose rules /v1/invalidate knows.
+	Policies []*policy.Policy
 
 	// Timeout bounds one lookup, suspension, close or read of the feed; 40 ms
 	// if zero. A filter should wait a little longer than that.
@@ -48,6 +49,9 @@ type Options struct {
 	AdminTimeout time.Duration
 	// MaxSuspensions bounds the open suspensions of one policy; 10,000 if zero.
 	MaxSuspensions int
+	// DrainDelay is how long Serve goes on after /readyz began to say no, so
+	// that balancers can turn away.
+	DrainDelay time.Duration
 
 	Clock Clock        // the system's if nil
 	Log   *slog.Logger // none if nil

@@ -58,14 +58,10 @@ func redisFromURL(url string) (redis.UniversalOptions, error) {
 		// The URL holds a password, and the error may quote it.
 		return redis.UniversalOptions{}, fmt.Errorf("%w: REDIS_URL can't be read, want redis://[user:password@]host:port[/db], rediss:// for TLS, or unix:///path", ErrRedisConfig)
 	}
-	o := redis.UniversalOptions{
+	return redis.UniversalOptions{
 		Addrs: []string{single.Addr}, Username: single.Username, Password: single.Password,
 		DB: single.DB, TLSConfig: single.TLSConfig, PoolSize: single.PoolSize,
-	}
-	if single.Network == "unix" {
-		o.Dialer = redis.NewDialer(single)
-	}
-	return o, nil
+	}, nil
 }
 
 // shadowed names what REDIS_URL makes ineffective.

@@ -13,6 +13,10 @@ import (
 // maxVMs bounds the registry of VMs of one policy.
 const maxVMs = 50_000
 
+// drainHold is how long polls are held while the bridge drains: VMs that still
+// come are kept alive, and can't spin.
+const drainHold = 100 * time.Millisecond
+
 // Feed answers one poll: at once if anything happened after the cursor or the
 // cursor can't be continued, otherwise when something happens, the hold ends, or
 // the bridge drains. The answer is what a read of the primary said that began
@@ -31,11 +35,15 @@ func (b *Bridge) Feed(ctx context.Context, m wire.FeedRequest) (wire.FeedAnswer,
 	}
 	wake := p.wake.channel() // before the read, see wake
 	answer, err := b.readFeed(ctx, p, m)
-	if err != nil || m.Hold == 0 || len(answer.Events) > 0 || !answer.Continues(m.Cursor) || b.draining.Load() {
+	if err != nil || m.Hold == 0 || len(answer.Events) > 0 || !answer.Continues(m.Cursor) {
 		return answer, err
 	}
+	hold := time.Duration(m.Hold) * time.Millisecond
+	if b.draining.Load() {
+		wake, hold = nil, min(hold, drainHold)
+	}
 	p.counters.held.Add(1)
-	b.clock.Wait(ctx, wake, time.Duration(m.Hold)*time.Millisecond)
+	b.clock.Wait(ctx, wake, hold)
 	p.counters.held.Add(-1)
 	if err := ctx.Err(); err != nil {
 		return wire.FeedAnswer{}, err

@@ -19,7 +19,7 @@ const maxAdminBody = 64 << 10
 // routes lists every call.
 func (b *Bridge) routes() http.Handler {
 	mux := http.NewServeMux()
-	filter, open := b.options.Token, ""
+	filter, admin, open := b.options.Token, b.options.AdminToken, ""
 	handle := func(pattern, token string, h handler) { mux.Handle(pattern, b.guarded(token, h)) }
 
 	handle("POST "+wire.PathLookup, filter, frame(wire.DecodeLookupRequest, b.Lookup))
@@ -27,6 +27,10 @@ func (b *Bridge) routes() http.Handler {
 	handle("POST "+wire.PathSuspend, filter, frame(wire.DecodeSuspendRequest, b.Suspend))
 	handle("POST "+wire.PathClose, filter, frame(wire.DecodeCloseRequest, b.CloseSuspension))
 	handle("POST "+wire.PathFeed, filter, frame(wire.DecodeFeedRequest, b.Feed))
+
+	handle("POST /v1/purge", admin, jsonCall(b.Purge))
+	handle("POST /v1/invalidate", admin, jsonCall(b.Invalidate))
+	handle("GET /v1/status", admin, b.status)
 
 	handle("GET /healthz", open, b.healthz)
 	handle("GET /readyz", open, b.readyz)

@@ -53,6 +53,7 @@ func (b *Bridge) Serve(ctx context.Context, l net.Listener) error {
 	case <-ctx.Done():
 	}
 	b.Drain()
+	b.clock.Wait(context.WithoutCancel(ctx), nil, b.options.DrainDelay)
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	err := server.Shutdown(limit)

@@ -37,7 +37,9 @@ redisbridge COMMAND -h shows the flags.
 // run is the command; it gives the exit code.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	commands := map[string]func(context.Context, []string, environment) int{
-		"serve": serve,
+		"serve":  serve,
+		"purge":  purge,
+		"status": status,
 	}
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"chatcache/policy"
 	"chatcache/redisbridge"
 )
 
@@ -22,6 +23,8 @@ Flags:
   --policy FILE       a policy whose rules /v1/invalidate may name; repeatable
   --timeout DURATION  bound of a lookup, suspension or close in Redis (default 40ms)
   --memory            keep everything in this process instead of Redis, for trying
+  --drain-delay DURATION
+                      go on that long after /readyz says no (default 0s)
   --bootstrap         no proxy runs yet: a policy new to Redis starts at once
                       instead of waiting for the longest write deadline
   --insecure          let callers in without tokens; for a demonstration on loopback
@@ -41,7 +44,7 @@ Environment:
 type serveFlags struct {
 	listen                      string
 	policies                    []string
-	timeout                     time.Duration
+	timeout, drainDelay         time.Duration
 	memory, bootstrap, insecure bool
 }
 
@@ -49,6 +52,7 @@ func (f *serveFlags) parse(args []string, env environment) error {
 	set := env.flagSet("serve", serveUsage)
 	set.StringVar(&f.listen, "listen", "127.0.0.1:8470", "")
 	set.DurationVar(&f.timeout, "timeout", 0, "")
+	set.DurationVar(&f.drainDelay, "drain-delay", 0, "")
 	set.BoolVar(&f.memory, "memory", false, "")
 	set.BoolVar(&f.bootstrap, "bootstrap", false, "")
 	set.BoolVar(&f.insecure, "insecure", false, "")
@@ -91,13 +95,17 @@ func serve(ctx context.Context, args []string, env environment) int {
 // memory, if there is one.
 func serveOptions(f serveFlags, env environment, log *slog.Logger) (o redisbridge.Options, stop func(), err error) {
 	stop = func() {}
-	var documents [][]byte
+	var documents []*policy.Policy
 	for _, file := range f.policies {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			return o, stop, err
 		}
-		documents = append(documents, b)
+		document, err := policy.Parse(b)
+		if err != nil {
+			return o, stop, fmt.Errorf("%s: %w", file, err)
+		}
+		documents = append(documents, document)
 	}
 	if f.memory {
 		o, stop, err = redisbridge.Memory()
@@ -112,6 +120,7 @@ func serveOptions(f serveFlags, env environment, log *slog.Logger) (o redisbridg
 		return o, func() {}, err
 	}
 	o.Log, o.Policies = log, documents
+	o.DrainDelay = f.drainDelay
 	o.Bootstrap, o.Insecure = f.bootstrap, f.insecure
 	if f.timeout > 0 {
 		o.Timeout = f.timeout

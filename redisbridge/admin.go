@@ -1,0 +1,174 @@
+package redisbridge
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"chatcache/policy"
+	"chatcache/redisbridge/wire"
+)
+
+// PurgeRequest is the body of POST /v1/purge: what to invalidate, whatever the
+// rules say. Exactly one of All and Cache is set.
+type PurgeRequest struct {
+	Policy    string `json:"policy,omitempty"` // may be left out where the bridge serves one policy
+	All       bool   `json:"all,omitempty"`
+	Cache     string `json:"cache,omitempty"`
+	Partition string `json:"partition,omitempty"` // only with Cache: one partition of it
+}
+
+// InvalidateRequest is the body of POST /v1/invalidate: a write that didn't pass
+// a proxy, as the rule that describes it and the identity that made it.
+type InvalidateRequest struct {
+	Policy   string    `json:"policy,omitempty"` // may be left out where the bridge serves one policy
+	Rule     string    `json:"rule"`
+	Identity *Identity `json:"identity,omitempty"` // without one the rule's whole caches are invalidated
+}
+
+// RaiseAnswer is the answer to both.
+type RaiseAnswer struct {
+	Policy   string   `json:"policy"`
+	Epoch    string   `json:"epoch"`
+	Sequence uint64   `json:"sequence"`
+	Groups   []string `json:"groups"`
+}
+
+// Purge invalidates without a rule. Its cost doesn't depend on how much is
+// stored. The error matches ErrRequest, ErrNotFound, ErrTooMany or ErrRedis.
+func (b *Bridge) Purge(ctx context.Context, r PurgeRequest) (RaiseAnswer, error) {
+	name, err := b.policyName(r.Policy)
+	if err != nil {
+		return RaiseAnswer{}, err
+	}
+	group, err := purgeGroup(r)
+	if err != nil {
+		return RaiseAnswer{}, err
+	}
+	if known := b.document(name); known != nil && r.Cache != "" && known.Cache(r.Cache) == nil {
+		return RaiseAnswer{}, fmt.Errorf("%w: policy %q has no cache %q", ErrNotFound, name, r.Cache)
+	}
+	return b.raised(ctx, name, []string{group})
+}
+
+func purgeGroup(r PurgeRequest) (string, error) {
+	switch {
+	case r.All == (r.Cache != ""):
+		return "", fmt.Errorf(`%w: want either "all": true or a "cache"`, ErrRequest)
+	case r.All && r.Partition != "":
+		return "", fmt.Errorf(`%w: a "partition" is one of a "cache", found "all"`, ErrRequest)
+	case len(r.Cache)+len(r.Partition) > wire.MaxGroup-4:
+		return "", fmt.Errorf("%w: cache and partition of %d bytes, at most %d", ErrRequest, len(r.Cache)+len(r.Partition), wire.MaxGroup-4)
+	case r.All:
+		return wire.GroupAll, nil
+	case r.Partition != "":
+		return wire.GroupPartition(r.Cache, r.Partition), nil
+	}
+	return wire.GroupCache(r.Cache), nil
+}
+
+// Invalidate does what a write by the rule would have done. It needs the
+// policy's document, and the filters' secret where there is an identity. The
+// error matches ErrRequest, ErrNotFound, ErrTooMany or ErrRedis.
+func (b *Bridge) Invalidate(ctx context.Context, r InvalidateRequest) (RaiseAnswer, error) {
+	name, err := b.policyName(r.Policy)
+	if err != nil {
+		return RaiseAnswer{}, err
+	}
+	document := b.document(name)
+	if document == nil {
+		return RaiseAnswer{}, fmt.Errorf("%w: the bridge has no document of policy %q: start it with --policy FILE", ErrNotFound, name)
+	}
+	rule := document.Invalidation(r.Rule)
+	if rule == nil {
+		return RaiseAnswer{}, fmt.Errorf("%w: policy %q has no invalidation %q, it has %s", ErrNotFound, name, r.Rule, ruleNames(document))
+	}
+	partition := ""
+	if r.Identity != nil {
+		secret := or(document.PartitionSecret, b.options.PartitionSecret)
+		if partition, err = r.Identity.partition(document, secret); err != nil {
+			return RaiseAnswer{}, err
+		}
+	}
+	return b.raised(ctx, name, rule.Groups(partition))
+}
+
+func ruleNames(p *policy.Policy) string {
+	names := make([]string, len(p.Invalidations))
+	for i, rule := range p.Invalidations {
+		names[i] = strconv.Quote(rule.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (b *Bridge) raised(ctx context.Context, name string, groups []string) (RaiseAnswer, error) {
+	t, err := b.raise(ctx, name, groups)
+	if err != nil {
+		return RaiseAnswer{}, err
+	}
+	b.log.Info("raised", "policy", name, "sequence", t.Sequence, "groups", len(groups))
+	return RaiseAnswer{Policy: name, Epoch: epochText(t.Epoch), Sequence: t.Sequence, Groups: groups}, nil
+}
+
+// policyName settles which policy an administrator means.
+func (b *Bridge) policyName(asked string) (string, error) {
+	if asked != "" {
+		return asked, checkPolicyName(asked)
+	}
+	names := b.policyNames()
+	if len(names) != 1 {
+		return "", fmt.Errorf("%w: say which policy: this bridge knows %d %q", ErrRequest, len(names), names)
+	}
+	return names[0], nil
+}
+
+// policyNames lists the policies with a document, and those that filters asked about.
+func (b *Bridge) policyNames() []string {
+	var names []string
+	for _, d := range b.options.Policies {
+		names = append(names, d.Name)
+	}
+	for _, p := range b.policies.all() {
+		names = append(names, p.name)
+	}
+	return canonical(names)
+}
+
+func (b *Bridge) document(name string) *policy.Policy {
+	for _, d := range b.options.Policies {
+		if d.Name == name {
+			return d
+		}
+	}
+	return nil
+}
+
+func epochText(epoch uint64) string { return strconv.FormatUint(epoch, 16) }
+
+// jsonCall makes a handler of a call that takes and gives JSON.
+func jsonCall[Request, Answer any](call func(context.Context, Request) (Answer, error)) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		body, err := readBody(w, r, maxAdminBody)
+		if err != nil {
+			return err
+		}
+		var request Request
+		d := json.NewDecoder(bytes.NewReader(body))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&request); err != nil {
+			return fmt.Errorf("%w: body is not the JSON of this call: %w", ErrRequest, err)
+		}
+		if d.More() {
+			return fmt.Errorf("%w: more than one JSON value in the body", ErrRequest)
+		}
+		answer, err := call(r.Context(), request)
+		if err != nil {
+			return err
+		}
+		return writeJSON(w, answer)
+	}
+}

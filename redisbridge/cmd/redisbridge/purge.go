@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"chatcache/redisbridge"
+)
+
+const purgeUsage = `Usage: redisbridge purge --all | --cache NAME [--partition ID] | --rule NAME [--identity WHO] [flags]
+
+Invalidates stored responses in every proxy and in Redis, by raising their
+groups: the cost doesn't depend on how much is stored, and no other key of the
+Redis is touched.
+
+What:
+  --all             everything of the policy
+  --cache NAME      one cache; with --partition ID only one partition of it
+  --rule NAME       what a write by this invalidation of the policy invalidates;
+                    the bridge needs the policy (serve --policy)
+  --identity WHO    whose: the value that the policy's first identity source
+                    would find, or KIND:NAME=VALUE with KIND one of header,
+                    cookie, jwt_authn_claim, property; repeatable.
+                    Without it the rule's whole caches
+
+Flags:
+  --policy NAME     of the bridge's policies; needed where it has several
+  --bridge URL      http://host:port or unix:/path (default http://127.0.0.1:8470)
+  --json            print the answer as JSON
+
+Environment:
+  CHATCACHE_ADMIN_TOKEN  the bridge's token for administrators
+
+Exit codes: 0 done, 1 the bridge said no or can't be reached, 2 usage.
+`
+
+type purgeFlags struct {
+	clientFlags
+	what       redisbridge.PurgeRequest
+	rule       string
+	identities []string
+}
+
+// clientFlags are what purge and status share.
+type clientFlags struct {
+	bridge string
+	json   bool
+}
+
+func (f *clientFlags) register(set *flag.FlagSet) {
+	set.StringVar(&f.bridge, "bridge", defaultBridge, "")
+	set.BoolVar(&f.json, "json", false, "")
+}
+
+func (f *clientFlags) client(env environment) client {
+	return client{base: f.bridge, token: env.getenv("CHATCACHE_ADMIN_TOKEN")}
+}
+
+func (f *purgeFlags) parse(args []string, env environment) error {
+	set := env.flagSet("purge", purgeUsage)
+	f.register(set)
+	set.StringVar(&f.what.Policy, "policy", "", "")
+	set.BoolVar(&f.what.All, "all", false, "")
+	set.StringVar(&f.what.Cache, "cache", "", "")
+	set.StringVar(&f.what.Partition, "partition", "", "")
+	set.StringVar(&f.rule, "rule", "", "")
+	set.Func("identity", "", func(who string) error {
+		f.identities = append(f.identities, who)
+		return nil
+	})
+	if err := env.parse(set, args); err != nil {
+		return err
+	}
+	if problem := f.check(); problem != "" {
+		fmt.Fprintf(env.stderr, "%s\n\n", problem)
+		set.Usage()
+		return errUsage
+	}
+	return nil
+}
+
+// check tells what is wrong with the flags together.
+func (f *purgeFlags) check() string {
+	chosen := 0
+	for _, given := range []bool{f.what.All, f.what.Cache != "", f.rule != ""} {
+		if given {
+			chosen++
+		}
+	}
+	switch {
+	case chosen != 1:
+		return fmt.Sprintf("found %d of --all, --cache and --rule, want exactly one", chosen)
+	case f.what.Partition != "" && f.what.Cache == "":
+		return "--partition needs --cache"
+	case len(f.identities) > 0 && f.rule == "":
+		return "--identity needs --rule"
+	}
+	return ""
+}
+
+func purge(ctx context.Context, args []string, env environment) int {
+	var f purgeFlags
+	if err := f.parse(args, env); err != nil {
+		return usageCode(err)
+	}
+	path, body := "/v1/purge", any(f.what)
+	if f.rule != "" {
+		identity, err := parseIdentities(f.identities)
+		if err != nil {
+			return env.fail(exitUsage, err)
+		}
+		path, body = "/v1/invalidate", redisbridge.InvalidateRequest{Policy: f.what.Policy, Rule: f.rule, Identity: identity}
+	}
+	var answer redisbridge.RaiseAnswer
+	if err := f.client(env).call(ctx, http.MethodPost, path, body, &answer); err != nil {
+		return env.fail(exitNo, err)
+	}
+	if f.json {
+		return env.printJSON(answer)
+	}
+	fmt.Fprintf(env.stdout, "policy %s: raised %s at sequence %d of epoch %s\n",
+		answer.Policy, strings.Join(answer.Groups, " "), answer.Sequence, answer.Epoch)
+	return exitOK
+}
+
+// parseIdentities reads --identity; nil if there is none.
+func parseIdentities(list []string) (*redisbridge.Identity, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	identity := &redisbridge.Identity{}
+	kinds := map[string]*map[string]string{
+		"header": &identity.Header, "cookie": &identity.Cookie,
+		"jwt_authn_claim": &identity.Claim, "property": &identity.Property,
+	}
+	for _, who := range list {
+		kind, rest, _ := strings.Cut(who, ":")
+		name, value, named := strings.Cut(rest, "=")
+		place := kinds[kind]
+		switch {
+		case place == nil && identity.Value == "":
+			identity.Value = who
+		case place == nil:
+			return nil, fmt.Errorf("--identity %q: only one may be a bare value", who)
+		case !named || name == "":
+			return nil, fmt.Errorf("--identity %q: want %s:NAME=VALUE", who, kind)
+		default:
+			if *place == nil {
+				*place = make(map[string]string)
+			}
+			(*place)[name] = value
+		}
+	}
+	return identity, nil
+}
+
+func (e environment) printJSON(v any) int {
+	if err := writeJSON(e.stdout, v); err != nil {
+		return e.fail(exitNo, err)
+	}
+	return exitOK
+}
+
+func writeJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}

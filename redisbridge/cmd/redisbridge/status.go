@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"text/tabwriter"
+
+	"chatcache/redisbridge"
+)
+
+const statusUsage = `Usage: redisbridge status [flags]
+
+Shows how a bridge and its Redis are, and what each cache did since the bridge
+started. A cache "*" stands for everything and for named groups.
+
+Flags:
+  --bridge URL      http://host:port or unix:/path (default http://127.0.0.1:8470)
+  --json            print it as JSON
+
+Environment:
+  CHATCACHE_ADMIN_TOKEN  the bridge's token for administrators
+
+Exit codes: 0 Redis answers, 1 it doesn't or the bridge can't be reached, 2 usage.
+`
+
+func status(ctx context.Context, args []string, env environment) int {
+	var f clientFlags
+	set := env.flagSet("status", statusUsage)
+	f.register(set)
+	if err := env.parse(set, args); err != nil {
+		return usageCode(err)
+	}
+	var s redisbridge.Status
+	if err := f.client(env).call(ctx, http.MethodGet, "/v1/status", nil, &s); err != nil {
+		return env.fail(exitNo, err)
+	}
+	if f.json {
+		if code := env.printJSON(s); code != exitOK {
+			return code
+		}
+	} else {
+		printStatus(env.stdout, s)
+	}
+	if !s.Redis.OK {
+		return exitNo
+	}
+	return exitOK
+}
+
+func printStatus(w io.Writer, s redisbridge.Status) {
+	if s.Redis.OK {
+		fmt.Fprintf(w, "redis: ok, %s %s, ping %.2f ms\n", s.Redis.Mode, s.Redis.Version, s.Redis.PingMS)
+	} else {
+		fmt.Fprintf(w, "redis: %s\n", s.Redis.Error)
+	}
+	for _, p := range s.Policies {
+		fmt.Fprintf(w, "\npolicy %s: sequence %d of epoch %s, %d open suspensions, %d VMs, %d held polls\n",
+			p.Name, p.Sequence, p.Epoch, p.Suspensions, p.VMs, p.HeldPolls)
+		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintln(table, "cache\thits\tmisses\tsuspended\thit rate\tstores\tsuspensions\traises\terrors\t")
+		for _, c := range p.Caches {
+			fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%.1f%%\t%d\t%d\t%d\t%d\t\n",
+				c.Name, c.Hits, c.Misses, c.Suspended, 100*c.HitRate, c.Stores, c.Suspensions, c.Raises, c.Errors)
+		}
+		table.Flush()
+	}
+}

@@ -1,0 +1,63 @@
+// Package redisbridge is the bridge between the filters and Redis: it looks up
+// and stores entries, keeps suspensions and generations, answers the feed's
+// polls, and lets administrators purge. Package wire has the frames.
+//
+// # What decides validity
+//
+// For a policy P all of it shares one hash tag, so that on a Redis Cluster a
+// raise and its event are one script on one node:
+//
+//	{chatcache:P}:state       HASH, no expiry
+//	    epoch                 64 random bits, hex
+//	    seq                   the sequence
+//	    server                run_id and replication id of the process that holds it
+//	    next                  no deadline is earlier than this (ms by Redis' TIME); 0: none
+//	    open                  how many suspensions are open
+//	    s:<id>                one of them: its deadline, a space, its groups
+//	    g:<group>             how many of them are open on the group
+//	{chatcache:P}:gen:<group> STRING "<generation> <epoch>"; lives for the longest TTL and a minute
+//	{chatcache:P}:feed        STREAM <seq>-0: k = r (raise) or s (suspension), g = groups
+//	{chatcache:P}:vms         ZSET of VMs by the end of their lease (ms)
+//	{chatcache:P}:closed:<id> tombstone of a closed suspension, 60 s
+//	{chatcache:P}:wake        Pub/Sub: "<epoch> <sequence>" at every event
+//
+// Entries stand elsewhere, under the names of [wire.EntryKey], with their own
+// TTL. An entry is valid if its ticket's epoch is the current one, no group that
+// was asked for or that it names is suspended, and each one's generation is at
+// most the ticket's sequence.
+//
+// Every operation is one Lua script (directory script) that begins with the same
+// prelude: it begins a new epoch if the state is missing or was written by
+// another process than the one that runs it, and turns deadlines that have
+// passed into raises. Only then it gives a ticket. So a Redis that was flushed,
+// restarted or failed over is noticed at the first call of anybody.
+//
+//   - A new epoch starts with everything suspended, for the longest write
+//     deadline, because suspensions may have been lost. [Options.Bootstrap]
+//     spares the very first one. A primary without any replica changes its
+//     replication id when one is attached: that begins a new epoch, too.
+//   - A generation may be lost (expired, evicted): it is then set to the current
+//     sequence, which costs hits and can't bring back anything.
+//   - A generation names its epoch: after a restart with persistence old
+//     generations still stand there, greater than any new number.
+//   - Out of memory, lookups and stores are refused and everything else works on.
+//
+// Redis 7 or Valkey is required, with maxmemory-policy noeviction or volatile-*
+// (/readyz checks it); Redis' user needs INFO, PUBLISH and PSUBSCRIBE besides
+// the commands of the scripts.
+//
+// # Calls over HTTP
+//
+//	POST /v1/lookup …      the filters' frames, see package wire
+//	POST /v1/purge         [PurgeRequest] as JSON, gives [RaiseAnswer]
+//	POST /v1/invalidate    [InvalidateRequest] as JSON, gives [RaiseAnswer]
+//	GET  /v1/status        [Status] as JSON
+//	GET  /healthz          200 while the process runs
+//	GET  /readyz           200 while calls can succeed, otherwise 503 and why
+//	GET  /metrics          Prometheus
+//
+// The filters' calls need the filters' token and those of the second group
+// the administrators', as "authorization: Bearer TOKEN". The last three are open:
+// they tell names of policies and caches, and numbers. An answer other than 200
+// is one line of text.
+package redisbridge

@@ -1,0 +1,119 @@
+package redisbridge
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Status is the answer of GET /v1/status. Counters are of this bridge since it
+// started; positions, suspensions and VMs are what Redis holds.
+type Status struct {
+	Redis    RedisStatus    `json:"redis"`
+	Policies []PolicyStatus `json:"policies"`
+}
+
+// RedisStatus says how Redis is.
+type RedisStatus struct {
+	OK      bool    `json:"ok"`
+	Error   string  `json:"error,omitempty"`
+	Mode    string  `json:"mode,omitempty"`
+	Version string  `json:"version,omitempty"`
+	PingMS  float64 `json:"pingMs"` // of one PING, milliseconds
+}
+
+// PolicyStatus is one policy that filters or administrators asked about.
+type PolicyStatus struct {
+	Name        string        `json:"name"`
+	Epoch       string        `json:"epoch,omitempty"`
+	Sequence    uint64        `json:"sequence"`
+	Suspensions int64         `json:"suspensions"` // open ones
+	VMs         int64         `json:"vms"`         // whose lease hasn't run out
+	HeldPolls   int64         `json:"heldPolls"`   // that wait at this bridge
+	Caches      []CacheStatus `json:"caches"`
+}
+
+// CacheStatus counts what concerned one cache; "*" is everything and named groups.
+type CacheStatus struct {
+	Name        string  `json:"name"`
+	Hits        int64   `json:"hits"`
+	Misses      int64   `json:"misses"`
+	Suspended   int64   `json:"suspended"`
+	Errors      int64   `json:"errors"`
+	HitRate     float64 `json:"hitRate"` // hits of all lookups that were answered; 0 without any
+	Stores      int64   `json:"stores"`
+	Suspensions int64   `json:"suspensions"`
+	Raises      int64   `json:"raises"`
+}
+
+// Status tells how the bridge and its Redis are. It doesn't fail: that Redis
+// doesn't answer is part of it.
+func (b *Bridge) Status(ctx context.Context) Status {
+	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
+	defer cancel()
+	s := Status{Policies: []PolicyStatus{}}
+	server, err := b.inspect(ctx)
+	s.Redis = RedisStatus{
+		OK: err == nil, Mode: server.Mode, Version: server.Version,
+		PingMS: float64(server.PingLatency.Microseconds()) / 1000,
+	}
+	for _, p := range b.policies.all() {
+		status := p.status()
+		if err == nil {
+			err = b.readPosition(ctx, p, &status)
+		}
+		s.Policies = append(s.Policies, status)
+	}
+	if err != nil {
+		s.Redis.OK, s.Redis.Error = false, err.Error()
+	}
+	return s
+}
+
+// readPosition reads, without changing anything, where a policy stands.
+func (b *Bridge) readPosition(ctx context.Context, p *policyState, s *PolicyStatus) error {
+	now, err := b.redis.Time(ctx).Result()
+	if err != nil {
+		return redisError(err)
+	}
+	pipe := b.redis.Pipeline()
+	state := pipe.HMGet(ctx, p.prefix+"state", "epoch", "seq", "open")
+	vms := pipe.ZCount(ctx, p.prefix+"vms", fmt.Sprintf("(%d", now.UnixMilli()), "+inf")
+	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
+		return redisError(err)
+	}
+	values := state.Val()
+	s.Epoch, _ = values[0].(string)
+	sequence, _ := values[1].(string)
+	open, _ := values[2].(string)
+	s.Sequence, _ = strconv.ParseUint(sequence, 10, 64)
+	s.Suspensions, _ = strconv.ParseInt(open, 10, 64)
+	s.VMs = vms.Val()
+	return nil
+}
+
+func (p *policyState) status() PolicyStatus {
+	s := PolicyStatus{Name: p.name, HeldPolls: p.counters.held.Load(), Caches: []CacheStatus{}}
+	for _, name := range p.counters.names() {
+		s.Caches = append(s.Caches, p.counters.cache(name).status(name))
+	}
+	return s
+}
+
+func (c *cacheCounters) status(name string) CacheStatus {
+	s := CacheStatus{
+		Name: name, Hits: c.hits.Load(), Misses: c.misses.Load(), Suspended: c.suspended.Load(), Errors: c.errors.Load(),
+		Stores: c.stores.Load(), Suspensions: c.suspensions.Load(), Raises: c.raises.Load(),
+	}
+	if n := s.Hits + s.Misses + s.Suspended; n > 0 {
+		s.HitRate = float64(s.Hits) / float64(n)
+	}
+	return s
+}
+
+func (b *Bridge) status(w http.ResponseWriter, r *http.Request) error {
+	return writeJSON(w, b.Status(r.Context()))
+}
