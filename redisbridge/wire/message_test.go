@@ -1,0 +1,200 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var scope = Scope{Policy: "chat-api", Horizon: 600_000, Quarantine: 15_000}
+
+// frames holds one of each frame, with its bytes: a change of them is a change
+// of the protocol, which old filters and bridges don't understand.
+var frames = []struct {
+	name   string
+	frame  interface{ Encode() []byte }
+	decode func([]byte) (any, error)
+	golden string
+}{
+	{"lookup", LookupRequest{scope, "stats:chat-api:{u}:GET /x:d", []string{"*", "c:stats"}}, erased(DecodeLookupRequest),
+		"0101" + "08636861742d617069" + "c0cf24" + "9875" + "1b73746174733a636861742d6170693a7b757d3a474554202f783a64" + "02012a07633a7374617473"},
+	{"lookup answer", LookupAnswer{LookupHit, Ticket{1 << 63, 300}, 1500, 2500, []byte("entry")}, erased(DecodeLookupAnswer),
+		"0102" + "01" + "80808080808080808001" + "ac02" + "dc0b" + "c413" + "05656e747279"},
+	{"store", StoreRequest{scope, "k", 60_000, []byte{0, 0xff}}, erased(DecodeStoreRequest),
+		"0103" + "08636861742d617069" + "c0cf24" + "9875" + "016b" + "e0d403" + "0200ff"},
+	{"suspend", SuspendRequest{scope, "id-1", []string{"p:stats:u"}, 15_000}, erased(DecodeSuspendRequest),
+		"0104" + "08636861742d617069" + "c0cf24" + "9875" + "0469642d31" + "0109703a73746174733a75" + "9875"},
+	{"close", CloseRequest{scope, "id-1", []string{"p:stats:u"}, true}, erased(DecodeCloseRequest),
+		"0105" + "08636861742d617069" + "c0cf24" + "9875" + "0469642d31" + "0109703a73746174733a75" + "01"},
+	{"ack", Ack{Ticket{7, 8}}, erased(DecodeAck), "0106" + "0708"},
+	{"feed", FeedRequest{scope, "vm", Ticket{7, 8}, 1000, 3000}, erased(DecodeFeedRequest),
+		"0107" + "08636861742d617069" + "c0cf24" + "9875" + "02766d" + "0708" + "e807" + "b817"},
+	{"feed answer", FeedAnswer{Ticket{7, 9}, []Event{{9, EventRaise, []string{"*"}}}}, erased(DecodeFeedAnswer),
+		"0108" + "0709" + "01" + "09" + "01" + "01012a"},
+}
+
+func erased[T any](decode func([]byte) (T, error)) func([]byte) (any, error) {
+	return func(b []byte) (any, error) { return decode(b) }
+}
+
+func TestFrames(t *testing.T) {
+	for _, tt := range frames {
+		t.Run(tt.name, func(t *testing.T) {
+			b := tt.frame.Encode()
+			if got := hex.EncodeToString(b); got != tt.golden {
+				t.Errorf("bytes\n got %s\nwant %s", got, tt.golden)
+			}
+			got, err := tt.decode(b)
+			if diff := cmp.Diff(any(tt.frame), got); err != nil || diff != "" {
+				t.Errorf("decoded %v, differs:\n%s", err, diff)
+			}
+		})
+	}
+}
+
+// Whatever is cut off, added or of another kind, decoding gives an error.
+func TestDamagedFrames(t *testing.T) {
+	for _, tt := range frames {
+		t.Run(tt.name, func(t *testing.T) {
+			b := tt.frame.Encode()
+			for n := range b {
+				if _, err := tt.decode(b[:n]); !errors.Is(err, ErrFrame) {
+					t.Errorf("first %d of %d bytes: error %v, want ErrFrame", n, len(b), err)
+				}
+			}
+			if _, err := tt.decode(append(bytes.Clone(b), 0)); !errors.Is(err, ErrFrame) {
+				t.Errorf("one byte more: error %v, want ErrFrame", err)
+			}
+			other := bytes.Clone(b)
+			other[0]++
+			if _, err := tt.decode(other); !errors.Is(err, ErrVersion) {
+				t.Errorf("another version: error %v, want ErrVersion", err)
+			}
+			other[0], other[1] = b[0], b[1]+1
+			if _, err := tt.decode(other); !errors.Is(err, ErrFrame) || errors.Is(err, ErrVersion) {
+				t.Errorf("another kind: error %v, want ErrFrame", err)
+			}
+		})
+	}
+}
+
+func TestLimits(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("x", n) }
+	groups := func(n int) []string {
+		list := make([]string, n)
+		for i := range list {
+			list[i] = "g"
+		}
+		return list
+	}
+	with := func(change func(*Scope)) Scope {
+		s := scope
+		change(&s)
+		return s
+	}
+	lookup, suspend, feed := erased(DecodeLookupRequest), erased(DecodeSuspendRequest), erased(DecodeFeedRequest)
+	tests := []struct {
+		name   string
+		decode func([]byte) (any, error)
+		within interface{ Encode() []byte }
+		beyond interface{ Encode() []byte }
+	}{
+		{"policy", lookup, LookupRequest{Scope: Scope{Policy: long(MaxPolicyName)}}, LookupRequest{Scope: Scope{Policy: long(MaxPolicyName + 1)}}},
+		{"key", lookup, LookupRequest{scope, long(MaxKey), nil}, LookupRequest{scope, long(MaxKey + 1), nil}},
+		{"group", lookup, LookupRequest{scope, "k", []string{long(MaxGroup)}}, LookupRequest{scope, "k", []string{long(MaxGroup + 1)}}},
+		{"groups", lookup, LookupRequest{scope, "k", groups(MaxGroups)}, LookupRequest{scope, "k", groups(MaxGroups + 1)}},
+		{"horizon", lookup,
+			LookupRequest{Scope: with(func(s *Scope) { s.Horizon = MaxTTL })},
+			LookupRequest{Scope: with(func(s *Scope) { s.Horizon = MaxTTL + 1 })}},
+		{"quarantine", lookup,
+			LookupRequest{Scope: with(func(s *Scope) { s.Quarantine = MaxDeadline })},
+			LookupRequest{Scope: with(func(s *Scope) { s.Quarantine = MaxDeadline + 1 })}},
+		{"negative", lookup, LookupRequest{Scope: scope}, LookupRequest{Scope: with(func(s *Scope) { s.Horizon = -1 })}},
+		{"id", suspend, SuspendRequest{Scope: scope, ID: long(MaxID)}, SuspendRequest{Scope: scope, ID: long(MaxID + 1)}},
+		{"deadline", suspend, SuspendRequest{Scope: scope, Deadline: MaxDeadline}, SuspendRequest{Scope: scope, Deadline: MaxDeadline + 1}},
+		{"hold", feed, FeedRequest{Scope: scope, Hold: MaxHold}, FeedRequest{Scope: scope, Hold: MaxHold + 1}},
+		{"events", erased(DecodeFeedAnswer), FeedAnswer{Events: make([]Event, MaxEvents)}, FeedAnswer{Events: make([]Event, MaxEvents+1)}},
+		{"ttl", erased(DecodeStoreRequest), StoreRequest{scope, "k", MaxTTL, nil}, StoreRequest{scope, "k", MaxTTL + 1, nil}},
+		{"entry", erased(DecodeLookupAnswer), LookupAnswer{Entry: make([]byte, MaxEntry)}, LookupAnswer{Entry: make([]byte, MaxEntry+1)}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := tt.decode(tt.within.Encode()); err != nil {
+				t.Errorf("within the limit: %v", err)
+			}
+			if _, err := tt.decode(tt.beyond.Encode()); !errors.Is(err, ErrLimit) {
+				t.Errorf("beyond the limit: error %v, want ErrLimit", err)
+			}
+		})
+	}
+}
+
+// A length that promises more than there is must not be believed.
+func TestNoAllocationByPromise(t *testing.T) {
+	w := newWriter(kindStore, 0)
+	w.scope(scope)
+	w.string("k")
+	w.uint(1)
+	w.uint(MaxEntry) // bytes that don't follow
+	if n := testing.AllocsPerRun(10, func() { _, _ = DecodeStoreRequest(w.buf) }); n > 10 {
+		t.Errorf("%v allocations", n)
+	}
+	if _, err := DecodeStoreRequest(w.buf); !errors.Is(err, ErrFrame) {
+		t.Errorf("error %v, want ErrFrame", err)
+	}
+}
+
+func TestContinues(t *testing.T) {
+	event := func(n uint64) Event { return Event{Sequence: n, Kind: EventRaise} }
+	tests := []struct {
+		name   string
+		cursor Ticket
+		answer FeedAnswer
+		want   bool
+	}{
+		{"nothing new", Ticket{1, 5}, FeedAnswer{Last: Ticket{1, 5}}, true},
+		{"each number", Ticket{1, 5}, FeedAnswer{Last: Ticket{1, 7}, Events: []Event{event(6), event(7)}}, true},
+		{"gap at the start", Ticket{1, 5}, FeedAnswer{Last: Ticket{1, 7}, Events: []Event{event(7)}}, false},
+		{"gap at the end", Ticket{1, 5}, FeedAnswer{Last: Ticket{1, 8}, Events: []Event{event(6), event(7)}}, false},
+		{"out of order", Ticket{1, 5}, FeedAnswer{Last: Ticket{1, 7}, Events: []Event{event(7), event(6)}}, false},
+		{"behind the cursor", Ticket{1, 5}, FeedAnswer{Last: Ticket{1, 4}}, false},
+		{"another epoch", Ticket{1, 5}, FeedAnswer{Last: Ticket{2, 5}}, false},
+		{"no epoch", Ticket{}, FeedAnswer{}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.answer.Continues(tt.cursor); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// FuzzFrames feeds bytes to every decoder. What one accepts must survive another
+// round unchanged.
+func FuzzFrames(f *testing.F) {
+	for _, tt := range frames {
+		f.Add(tt.frame.Encode())
+	}
+	f.Add([]byte{})
+	f.Add([]byte{1, 8, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, tt := range frames {
+			m, err := tt.decode(b)
+			if err != nil {
+				if !errors.Is(err, ErrFrame) {
+					t.Errorf("%s: error %v isn't an ErrFrame", tt.name, err)
+				}
+				continue
+			}
+			again, err := tt.decode(m.(interface{ Encode() []byte }).Encode())
+			if diff := cmp.Diff(m, again); err != nil || diff != "" {
+				t.Errorf("%s: second round: %v\n%s", tt.name, err, diff)
+			}
+		}
+	})
+}
