@@ -1,0 +1,49 @@
+# chatcache: `make help` lists what there is.
+#
+# ENVOY=, VALKEY= and REDIS_URL= use your own Envoy, Redis server program and
+# running Redis server (the last for `make run` only).
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Go's own build cache knows what is up to date, so every build target is phony.
+.PHONY: help tools build run test lint clean build/chatcache.wasm build/redisbridge build/hostsim build/policy build/run
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+tools: ## fetch Envoy and Valkey into .tools/ (pinned and hash-checked; no root needed)
+	@test/tools/fetch.sh
+
+build: build/chatcache.wasm build/redisbridge build/hostsim build/policy ## build the filter and the programs into build/
+
+build/chatcache.wasm:
+	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -ldflags="-s -w" -o $@ ./filter
+
+build/redisbridge:
+	go build -o $@ ./redisbridge/cmd/redisbridge
+
+build/hostsim:
+	go build -o $@ ./hostsim/cmd/hostsim
+
+build/policy:
+	go build -o $@ ./policy/cmd/policy
+
+build/run:
+	go build -o $@ ./test/stack/cmd/run
+
+run: tools build build/run ## start sample chat API, Valkey, bridge and Envoy; Ctrl-C stops them
+	@exec build/run
+
+test: tools build lint ## everything that must hold: unit, simulator, and end to end on real Envoy and Valkey
+	CHATCACHE_REQUIRE=1 ENVOY="$${ENVOY:-$(CURDIR)/.tools/envoy}" VALKEY="$${VALKEY:-$(CURDIR)/.tools/valkey-server}" \
+	  go test -timeout 20m ./...
+
+lint: ## go vet and gofmt
+	go vet ./...
+	GOOS=wasip1 GOARCH=wasm go vet ./filter/...
+	@unformatted=$$(gofmt -l filter policy hostsim redisbridge envoy test); \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+
+clean: ## remove what was built and fetched
+	rm -rf build .tools

@@ -1,0 +1,181 @@
+package stack
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// ErrRefused says that Envoy refused a new configuration and keeps the old one.
+var ErrRefused = errors.New("refused by Envoy")
+
+// drainSeconds is how long an old plugin lives on beside its successor after a
+// change of policy. Envoy's own default is 600 s.
+const drainSeconds = 5
+
+// Envoy is one proxy of the mesh.
+type Envoy struct {
+	*Process
+	Port, AdminPort int
+
+	shipped   []byte
+	addresses Addresses
+	filter    string
+	listeners string // path of the file that Envoy watches
+	version   int
+}
+
+func newEnvoys(o Options, paths programs, died chan<- *Process) ([]*Envoy, error) {
+	shipped, err := os.ReadFile(paths.configuration)
+	if err != nil {
+		return nil, err
+	}
+	envoys := make([]*Envoy, o.Envoys)
+	ports := o.Ports
+	for i := range envoys {
+		if i > 0 {
+			ports.Envoy, ports.EnvoyAdmin = 0, 0
+			ports.Bridge, ports.Origin, ports.Valkey = 0, 0, 0
+			if err := ports.fill(); err != nil {
+				return nil, err
+			}
+		}
+		envoys[i] = &Envoy{
+			Port: ports.Envoy, AdminPort: ports.EnvoyAdmin, shipped: shipped, filter: paths.filter,
+			addresses: Addresses{Listener: ports.Envoy, Admin: ports.EnvoyAdmin, Origin: o.Ports.Origin, Bridge: o.Ports.Bridge},
+			listeners: filepath.Join(o.Dir, fmt.Sprintf("envoy-%d.listeners.json", i)),
+		}
+		if err := envoys[i].prepare(i, o, paths, died); err != nil {
+			return nil, err
+		}
+	}
+	return envoys, nil
+}
+
+func (e *Envoy) prepare(i int, o Options, paths programs, died chan<- *Process) error {
+	name := fmt.Sprintf("envoy-%d", i)
+	bootstrap := filepath.Join(o.Dir, name+".json")
+	rendered, err := e.render(o.Policy)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(os.WriteFile(bootstrap, rendered.Bootstrap, 0o644), os.WriteFile(e.listeners, rendered.Listeners, 0o644)); err != nil {
+		return err
+	}
+	e.Process = &Process{
+		Name: name, Log: filepath.Join(o.Dir, name+".log"), died: died,
+		command: func(int) *exec.Cmd {
+			cmd := exec.Command(paths.envoy, "-c", bootstrap, "--concurrency", strconv.Itoa(o.Workers),
+				"--disable-hot-restart", "--drain-time-s", strconv.Itoa(drainSeconds), "--drain-strategy", "immediate",
+				"--log-format", "[%Y-%m-%d %T.%e][%t][%l][%n] %v")
+			cmd.Dir = o.Dir
+			cmd.Env = append(os.Environ(), "CHATCACHE_PARTITION_SECRET="+PartitionSecret, "CHATCACHE_BRIDGE_TOKEN="+BridgeToken)
+			return cmd
+		},
+		probe: func(ctx context.Context) error { return expectOK(ctx, e.AdminURL()+"/ready") },
+	}
+	return nil
+}
+
+// URL is the proxy's base URL.
+func (e *Envoy) URL() string { return "http://" + hostPort(e.Port) }
+
+// AdminURL is the base URL of the admin interface.
+func (e *Envoy) AdminURL() string { return "http://" + hostPort(e.AdminPort) }
+
+func (e *Envoy) render(policy []byte) (Rendered, error) {
+	e.version++
+	return Render(e.shipped, e.addresses, e.filter, policy, e.listeners, strconv.Itoa(e.version))
+}
+
+// SetPolicy gives the running Envoy another policy and returns once it is in
+// force. Where Envoy refuses it, the error wraps [ErrRefused] and carries
+// Envoy's reason, and the policy before stays in force.
+func (e *Envoy) SetPolicy(ctx context.Context, policy []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	rendered, err := e.render(policy)
+	if err != nil {
+		return err
+	}
+	// Envoy looks when a file is moved into place, not when one is written.
+	next := e.listeners + ".next"
+	if err := errors.Join(os.WriteFile(next, rendered.Listeners, 0o644), os.Rename(next, e.listeners)); err != nil {
+		return err
+	}
+	return e.awaitListeners(ctx, strconv.Itoa(e.version))
+}
+
+func (e *Envoy) awaitListeners(ctx context.Context, version string) error {
+	for {
+		active, refused, err := e.listenerState(ctx)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s: version %s of the listeners: %w", e.Name, version, err)
+		case refused.Version == version:
+			return fmt.Errorf("%s: policy %w: %s", e.Name, ErrRefused, refused.Details)
+		case active == version:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: neither took nor refused version %s of the listeners: %w", e.Name, version, ctx.Err())
+		case <-time.After(probeEvery):
+		}
+	}
+}
+
+type refusal struct {
+	Version string `json:"version_info"`
+	Details string `json:"details"`
+}
+
+// listenerState asks Envoy which version of the listeners it runs and which it
+// refused last.
+func (e *Envoy) listenerState(ctx context.Context) (active string, refused refusal, err error) {
+	text, err := e.Admin(ctx, "/config_dump?resource=dynamic_listeners")
+	if err != nil {
+		return "", refusal{}, err
+	}
+	var dump struct {
+		Configs []struct {
+			Active struct {
+				Version string `json:"version_info"`
+			} `json:"active_state"`
+			Error refusal `json:"error_state"`
+		} `json:"configs"`
+	}
+	if err := json.Unmarshal([]byte(text), &dump); err != nil {
+		return "", refusal{}, fmt.Errorf("config_dump: %w", err)
+	}
+	for _, l := range dump.Configs {
+		active, refused = l.Active.Version, l.Error
+	}
+	return active, refused, nil
+}
+
+// Admin asks the admin interface for a path ("/stats?filter=chatcache").
+func (e *Envoy) Admin(ctx context.Context, path string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.AdminURL()+path, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 32<<20))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: admin %s answered %s", e.Name, path, resp.Status)
+	}
+	return string(body), err
+}

@@ -1,0 +1,43 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"syscall"
+)
+
+// ErrPortTaken says that somebody else listens on a port that is wanted.
+var ErrPortTaken = errors.New("port is taken")
+
+// freePort gives a port on 127.0.0.1 that nobody listens on, below the range
+// that the kernel gives to outgoing connections: a part of the mesh that is
+// down leaves its port free, and an outgoing connection (even the one that
+// looks for that part) could take it before the part comes back.
+func freePort() (int, error) {
+	for range 100 {
+		port := 15000 + rand.IntN(17000)
+		if checkPort(port) == nil {
+			return port, nil
+		}
+	}
+	return 0, errors.New("no free port found between 15000 and 32000 on 127.0.0.1")
+}
+
+// checkPort tells whether one could listen on the port.
+func checkPort(port int) error {
+	l, err := net.Listen("tcp", hostPort(port))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: %s is in use%s", ErrPortTaken, hostPort(port), listenerOf(port))
+	}
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+func hostPort(port int) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+}
