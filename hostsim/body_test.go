@@ -2,6 +2,8 @@ package hostsim_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -77,11 +79,31 @@ func TestAnOverlongBufferedRequestIs413(t *testing.T) {
 }
 
 func TestBuffersCanBeReplaced(t *testing.T) {
-	s := probe(t, nil)
-	resp := s.Do(1, hostsim.Post("/x", "hello", "x-on-quiet", "1",
-		"x-on-request-body", "setbody request changed;", "x-on-response-body", "setbody response answer"))
-	if got := string(resp.Body); got != "answeranswer" {
+	s := probe(t, func(o *hostsim.Options) { o.Clusters["backend"] = text(strings.Repeat("x", 3000)) })
+	resp := do(s, "x-on-quiet", "1", "x-on-response-body", "setbody response answer;")
+	if got := string(resp.Body); got != "answeranswer" { // once for the data, once for the end
 		t.Errorf("body %q", got)
+	}
+}
+
+func TestABodyMustHaveItsContentLength(t *testing.T) {
+	var upstream string
+	s := probe(t, func(o *hostsim.Options) {
+		o.Clusters["backend"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			upstream = string(body)
+			fmt.Fprint(w, "0123456789")
+		})
+	})
+	resp := s.Do(1, hostsim.Post("/x", "hello", "x-on-quiet", "1",
+		"x-on-request-body", "setbody request longer", "x-on-response-end", "setbody response short", "x-on-response-body", "setbody response x"))
+	found := s.Expect(hostsim.BodyLength)
+	if len(found) != 2 || found[0].Detail != "the request says content-length: 5, its body has 12 bytes" ||
+		found[1].Detail != "the response says content-length: 10, its body has 6 bytes" {
+		t.Errorf("failures %v", found)
+	}
+	if resp.Complete || string(resp.Body) != "xshort" || upstream == "hello" {
+		t.Errorf("got %+v, the upstream %q", resp, upstream)
 	}
 }
 

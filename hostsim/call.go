@@ -3,6 +3,7 @@ package hostsim
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -162,12 +163,7 @@ func (k *call) cancel() {
 	}
 }
 
-// resetBody is the body of the router's answer to a reset before headers.
+// resetBody is the body of the router's answer to a reset.
 func resetBody(cause string) string {
-	switch cause {
-	case resetRefused:
-		return "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, transport failure reason: delayed connect error: Connection refused"
-	default:
-		return "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
-	}
+	return "upstream connect error or disconnect/reset before headers. reset reason: " + strings.ReplaceAll(cause, "_", " ")
 }

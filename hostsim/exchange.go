@@ -25,6 +25,7 @@ type receiver interface {
 const (
 	resetTermination = "connection_termination"
 	resetRefused     = "remote_connection_failure"
+	resetProtocol    = "protocol_error"
 )
 
 // exchange is one request to a handler and its response.

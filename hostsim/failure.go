@@ -21,6 +21,9 @@ const (
 	VMDied FailureKind = "VM died"
 	// MapOutOfPhase: a header map was read when Envoy no longer, or not yet, has it.
 	MapOutOfPhase FailureKind = "header map used outside its phase"
+	// BodyLength: a body doesn't have the length that its content-length says;
+	// the module changed the one without the other, and connections break.
+	BodyLength FailureKind = "body of another length than its content-length"
 	// HandlerStuck: a cluster's handler neither finished nor waited on the clock within the watchdog's real time.
 	HandlerStuck FailureKind = "handler stuck"
 	// HandlerPanicked: a cluster's handler panicked; its connection was cut.

@@ -24,11 +24,10 @@ func (st *Stream) invoke(name string, stopped action, convert func(uint32) actio
 	return result
 }
 
-// vmFailed is CHECK_FAIL of proxy-wasm-cpp-host's context.cc.
+// vmFailed answers 503 in the place of a VM that died under the stream,
+// whatever the policy is: it decides on new streams (CHECK_FAIL of
+// proxy-wasm-cpp-host's context.cc, measured with FAIL_OPEN).
 func (st *Stream) vmFailed(stopped action) action {
-	if st.sim.opts.Policy == FailOpen {
-		return actContinue
-	}
 	if !st.finished {
 		st.failedOnce = true
 		status := int32(14)

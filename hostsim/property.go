@@ -9,48 +9,51 @@ import (
 	"time"
 )
 
-// property reads a property by its path, parts separated by zero bytes.
+// property reads a property by its path, parts separated by zero bytes. A name
+// that is not one of Envoy's is looked for among those that the module set, by
+// the path's first part alone, as Envoy does.
 func (c *vmContext) property(path string) ([]byte, status) {
 	parts := strings.Split(path, "\x00")
-	root, ok := c.rootProperty(parts[0])
-	st := c.stream
-	if st != nil {
-		if v, set := st.override(parts); set {
+	if st := c.stream; st != nil {
+		if v, ok := st.req.Properties[strings.Join(parts, ".")]; ok {
 			return serializeProperty(v)
 		}
-		if !ok { // own properties are found by their whole path
-			v, set := st.filterState[path]
-			if !set {
-				return nil, statusNotFound
-			}
-			return v, statusOK
-		}
 	}
+	value, ok := c.rootProperty(parts[0])
 	if !ok {
-		return nil, statusNotFound
-	}
-	value := root
-	for _, part := range parts[1:] {
-		m, isMap := value.(map[string]any)
-		if !isMap {
+		if c.stream == nil || c.stream.filterState[parts[0]] == nil || len(parts) > 1 {
 			return nil, statusNotFound
 		}
-		if value, ok = m[part]; !ok {
+		return c.stream.filterState[parts[0]], statusOK
+	}
+	for _, part := range parts[1:] {
+		if value, ok = child(value, part); !ok {
 			return nil, statusNotFound
 		}
 	}
 	return serializeProperty(value)
 }
 
-// override looks a path up in Request.Properties.
-func (st *Stream) override(parts []string) (any, bool) {
-	v, ok := st.req.Properties[strings.Join(parts, ".")]
-	return v, ok
+// child is a field of a map, or an element of a list.
+func child(value any, part string) (any, bool) {
+	switch value := value.(type) {
+	case map[string]any:
+		v, ok := value[part]
+		return v, ok
+	case []any:
+		i, err := strconv.Atoi(part)
+		if err != nil || i < 0 || i >= len(value) {
+			return nil, false
+		}
+		return value[i], true
+	}
+	return nil, false
 }
 
 // rootProperty is the value of a path's first part.
 func (c *vmContext) rootProperty(name string) (any, bool) {
 	o := c.vm.worker.sim.opts
+	node := map[string]any{"id": "hostsim", "cluster": "hostsim"}
 	switch name {
 	case "plugin_name":
 		return o.PluginName, true
@@ -59,24 +62,19 @@ func (c *vmContext) rootProperty(name string) (any, bool) {
 	case "plugin_vm_id":
 		return o.VMID, true
 	case "node":
-		return map[string]any{"id": "hostsim", "cluster": "hostsim"}, true
-	case "listener_direction":
-		return int64(1), true
+		return node, true
 	}
-	if c.stream == nil {
+	st := c.stream
+	if st == nil {
 		return nil, false
 	}
-	return c.stream.rootProperty(name)
-}
-
-func (st *Stream) rootProperty(name string) (any, bool) {
 	switch name {
 	case "request":
-		return st.requestProperties(), true
+		return c.requestProperties(), true
 	case "response":
-		return st.responseProperties(), true
+		return c.responseProperties(), true
 	case "connection":
-		return map[string]any{"id": st.ID, "mtls": false}, true
+		return map[string]any{"id": st.ID, "mtls": false, "requested_server_name": ""}, true
 	case "connection_id":
 		return st.ID, true
 	case "source":
@@ -87,52 +85,63 @@ func (st *Stream) rootProperty(name string) (any, bool) {
 		return st.upstreamProperties(), true
 	case "metadata":
 		return map[string]any{"filter_metadata": st.req.Metadata}, true
-	case "cluster_name":
-		return st.router.cluster, st.router.cluster != ""
-	case "route_name":
-		return "", true
+	case "xds":
+		return map[string]any{"cluster_name": st.router.cluster, "route_name": "", "listener_direction": int64(0), "node": node}, true
 	}
 	return nil, false
 }
 
-func (st *Stream) requestProperties() map[string]any {
-	h := st.request.headers
-	path := h.Get(":path")
-	urlPath, query, _ := strings.Cut(path, "?")
+// requestProperties rest on the request's headers while the module may see
+// them: in response callbacks only what isn't in a header can be read.
+func (c *vmContext) requestProperties() map[string]any {
+	st := c.stream
 	protocol := "HTTP/1.1"
 	if st.req.HTTP2 {
 		protocol = "HTTP/2"
 	}
-	m := map[string]any{
-		"path": path, "url_path": urlPath, "query": query, "host": h.Get(":authority"), "scheme": h.Get(":scheme"),
-		"method": h.Get(":method"), "headers": headerProperties(h), "protocol": protocol,
-		"time": st.sim.clock.start.Add(time.Duration(st.started)), "size": int64(len(st.req.Body)),
-		"total_size": int64(len(st.req.Body) + h.byteSize()),
+	m := map[string]any{"protocol": protocol, "time": st.sim.clock.start.Add(time.Duration(st.started))}
+	received := int64(len(st.req.Body))
+	m["size"], m["total_size"] = received, received
+	if st.finished {
+		m["duration"] = st.sim.clock.Since() - time.Duration(st.started)
 	}
-	for property, header := range map[string]string{"id": "x-request-id", "referer": "referer", "useragent": "user-agent"} {
+	headers := c.readableMap(mapRequestHeaders)
+	if headers == nil {
+		return m
+	}
+	h := *headers
+	path := h.Get(":path")
+	urlPath, query, _ := strings.Cut(path, "?")
+	m["url_path"], m["headers"], m["total_size"] = urlPath, headerProperties(h), received+int64(h.byteSize())
+	m["query"], _, _ = strings.Cut(query, "#")
+	for property, header := range requestFields {
 		if v, ok := h.lookup(header); ok {
 			m[property] = v
 		}
 	}
-	if st.finished {
-		m["duration"] = st.sim.clock.Since() - time.Duration(st.started)
-	}
 	return m
 }
 
-func (st *Stream) responseProperties() map[string]any {
+var requestFields = map[string]string{
+	"path": ":path", "host": ":authority", "scheme": ":scheme", "method": ":method",
+	"id": "x-request-id", "referer": "referer", "useragent": "user-agent",
+}
+
+func (c *vmContext) responseProperties() map[string]any {
+	st := c.stream
 	m := map[string]any{"flags": int64(0), "size": int64(len(st.client.Body))}
-	if h := st.sentHeaders(); h != nil {
-		m["headers"] = headerProperties(*h)
-		if code, err := strconv.ParseInt(h.Get(":status"), 10, 64); err == nil {
+	if sent := st.sentHeaders(); sent != nil {
+		if code, err := strconv.ParseInt(sent.Get(":status"), 10, 64); err == nil {
 			m["code"] = code
 		}
-		m["total_size"] = int64(len(st.client.Body) + h.byteSize())
 	}
-	if t := st.response.trailers; t != nil {
+	if h := c.readableMap(mapResponseHeaders); h != nil {
+		m["headers"], m["total_size"] = headerProperties(*h), int64(len(st.client.Body)+h.byteSize())
+	}
+	if t := c.readableMap(mapResponseTrailers); t != nil {
 		m["trailers"] = headerProperties(*t)
 	}
-	if st.details != "" {
+	if st.detailed {
 		m["code_details"] = st.details
 	}
 	return m

@@ -33,7 +33,7 @@ func (st *Stream) localReply(r localReply) {
 	switch {
 	case st.finished || st.prepared != nil || (st.replied && !st.failedOnce):
 	case st.headersSent:
-		st.details = r.details
+		st.explain(r.details)
 		st.reset(r.details)
 	case st.response.headersSeen:
 		st.replied = true
@@ -78,7 +78,7 @@ func (st *Stream) replyHeaders(r localReply) Headers {
 func (st *Stream) replyThroughFilter(r localReply) {
 	st.request.aborted = true
 	st.router.close()
-	st.details = r.details
+	st.explain(r.details)
 	h := st.replyHeaders(r)
 	end := len(r.body) == 0 || st.isHead()
 	st.response.recvHeaders(h, end)
@@ -90,7 +90,7 @@ func (st *Stream) replyThroughFilter(r localReply) {
 func (st *Stream) directReply(r localReply) {
 	st.request.aborted, st.response.aborted = true, true
 	st.router.close()
-	st.details = r.details
+	st.explain(r.details)
 	st.direct = st.replyHeaders(r)
 	end := len(r.body) == 0 || st.isHead()
 	out := clientSide{st}
@@ -109,6 +109,10 @@ type clientSide struct{ st *Stream }
 func (s clientSide) passHeaders(h *Headers, end bool) {
 	st := s.st
 	sent := st.shapeResponse(h, end)
+	st.client.length = -1
+	if n, err := strconv.Atoi(sent.Get("content-length")); err == nil && !st.isHead() {
+		st.client.length = n
+	}
 	st.client.Status, _ = strconv.Atoi(sent.Get(":status"))
 	st.client.Headers = sent.without(":status")
 	st.headersSent = true
@@ -123,8 +127,21 @@ func (s clientSide) passData(b []byte, end bool) {
 		st.client.Body = append(st.client.Body, b...)
 	}
 	if end {
-		st.finish(true)
+		st.finish(st.lengthHolds())
 	}
+}
+
+// lengthHolds reports whether the body has the length that its headers said.
+// Envoy doesn't look: an HTTP/1 client gets a broken message, or the next
+// response's beginning as this one's end.
+func (st *Stream) lengthHolds() bool {
+	want, got := st.client.length, len(st.client.Body)
+	if want < 0 || want == got {
+		return true
+	}
+	st.sim.fail(BodyLength, st, nil, "the response says content-length: %d, its body has %d bytes", want, got)
+	st.client.Body = st.client.Body[:min(want, got)]
+	return got > want
 }
 
 func (s clientSide) passTrailers(h *Headers) {

@@ -50,6 +50,8 @@ type Response struct {
 	Complete bool
 	// Details are Envoy's response code details.
 	Details string
+
+	length int // of the body as its headers say; -1 when they don't
 }
 
 // Get is the first value of a header field.

@@ -123,7 +123,7 @@ func (w *responseWriter) responseHeaders(last bool) Headers {
 		w.declared = int64(len(w.buf))
 		h.Add("content-length", strconv.Itoa(len(w.buf)))
 	}
-	if _, set := m["Content-Type"]; !set && len(w.buf) > 0 && m.Get("Content-Encoding") == "" {
+	if _, set := m["Content-Type"]; !set && !identity && len(w.buf) > 0 && m.Get("Content-Encoding") == "" {
 		h.Add("content-type", http.DetectContentType(w.buf))
 	}
 	if w.declared < 0 && !w.empty() {

@@ -14,6 +14,8 @@ type router struct {
 	cluster  string
 	attempts uint32
 	sentAt   time.Time // when the request was complete
+	length   int       // of the request's body as its headers say, -1 when they don't
+	sent     int
 	timeout  *timer
 	closed   bool
 
@@ -36,6 +38,10 @@ func (r *router) passHeaders(h *Headers, end bool) {
 	st := r.st
 	if r.closed {
 		return
+	}
+	r.length = -1
+	if n, err := strconv.Atoi(h.Get("content-length")); err == nil {
+		r.length = n
 	}
 	r.cluster = st.sim.opts.Route(h.Clone())
 	cluster := st.sim.clusters[r.cluster]
@@ -74,12 +80,26 @@ func (r *router) reply(status int, body, details string) {
 }
 
 func (r *router) passData(b []byte, end bool) {
+	r.sent += len(b)
+	if end {
+		b = r.checkLength(b)
+	}
 	if r.exchange != nil && !r.closed {
 		r.exchange.send(b, end)
 	}
 	if end {
 		r.requestComplete()
 	}
+}
+
+// checkLength notes a request whose body hasn't the length that its headers
+// say, which an HTTP/1 upstream takes for another request or waits for.
+func (r *router) checkLength(b []byte) []byte {
+	if r.length < 0 || r.sent == r.length {
+		return b
+	}
+	r.st.sim.fail(BodyLength, r.st, nil, "the request says content-length: %d, its body has %d bytes", r.length, r.sent)
+	return b[:max(0, len(b)-max(0, r.sent-r.length))]
 }
 
 func (r *router) passTrailers(*Headers) {
@@ -103,7 +123,7 @@ func (r *router) onTimeout() {
 	switch {
 	case r.closed || st.finished:
 	case r.upstreamStarted:
-		r.cut("response_timeout")
+		r.cut("response_timeout", resetTermination)
 	default:
 		st.localReply(localReply{status: 504, body: []byte("upstream request timeout"), details: "response_timeout"})
 	}
@@ -112,7 +132,7 @@ func (r *router) onTimeout() {
 func (r *router) onHeaders(h Headers, end bool) {
 	st := r.st
 	r.upstreamStarted = true
-	st.details = "via_upstream"
+	st.explain("via_upstream")
 	spent := time.Duration(0)
 	if !r.sentAt.IsZero() {
 		spent = st.sim.clock.Now().Sub(r.sentAt)
@@ -141,19 +161,25 @@ func (r *router) ended(end bool) {
 
 func (r *router) onReset(cause string) {
 	if r.upstreamStarted {
-		r.cut(fmt.Sprintf("upstream_reset_after_response_started{%s}", cause))
+		if cause == resetTermination { // in an HTTP/1 message the end comes too early
+			cause = resetProtocol
+		}
+		r.cut(fmt.Sprintf("upstream_reset_after_response_started{%s}", cause), cause)
 		return
 	}
 	details := fmt.Sprintf("upstream_reset_before_response_started{%s}", cause)
+	if cause == resetRefused {
+		details = "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}"
+	}
 	r.st.localReply(localReply{status: 503, body: []byte(resetBody(cause)), details: details})
 }
 
 // cut ends a response that had started: the client is cut off, or gets 502
 // where the module still holds the headers.
-func (r *router) cut(details string) {
+func (r *router) cut(details, cause string) {
 	st := r.st
 	if !st.headersSent {
-		st.localReply(localReply{status: 502, details: details})
+		st.localReply(localReply{status: 502, body: []byte(resetBody(cause)), details: details})
 		return
 	}
 	st.reset(details)

@@ -28,6 +28,7 @@ type Stream struct {
 	asked       asked
 	failedOnce  bool // the failure policy's 503 was sent: callbacks are skipped
 	details     string
+	detailed    bool // details are set, be it to ""
 
 	filterState map[string][]byte // set_property
 	trace       ring
@@ -186,10 +187,13 @@ func (st *Stream) reset(details string) {
 		return
 	}
 	if st.details == "" || st.details == "via_upstream" {
-		st.details = details
+		st.explain(details)
 	}
 	st.finish(false)
 }
+
+// explain sets the response code details.
+func (st *Stream) explain(details string) { st.details, st.detailed = details, true }
 
 // finish ends the stream: the router stops, the module hears of log, done and delete.
 func (st *Stream) finish(complete bool) {

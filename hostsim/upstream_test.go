@@ -23,8 +23,8 @@ func TestCompleteness(t *testing.T) {
 	}{
 		"content-length":       {text("hi"), 200, "hi", true, true, "via_upstream"},
 		"chunked":              {text(big), 200, big, true, true, "via_upstream"},
-		"short content-length": {hostsim.Truncated(big, 2500), 200, big[:2500], false, false, "upstream_reset_after_response_started{connection_termination}"},
-		"chunked, cut":         {hostsim.ResetAt(2500, big, true), 200, big[:2500], false, false, "upstream_reset_after_response_started{connection_termination}"},
+		"short content-length": {hostsim.Truncated(big, 2500), 200, big[:2500], false, false, "upstream_reset_after_response_started{protocol_error}"},
+		"chunked, cut":         {hostsim.ResetAt(2500, big, true), 200, big[:2500], false, false, "upstream_reset_after_response_started{protocol_error}"},
 		"close-delimited":      {hostsim.CloseDelimited(big, -1), 200, big, true, true, "via_upstream"},
 		"close-delimited, cut": {hostsim.CloseDelimited(big, 7), 200, big[:7], true, true, "via_upstream"},
 		"reset before headers": {hostsim.ResetBeforeHeaders(), 503, "upstream connect error or disconnect/reset before headers. reset reason: connection termination", true, true, "upstream_reset_before_response_started{connection_termination}"},

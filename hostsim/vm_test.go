@@ -22,7 +22,7 @@ func TestFailurePolicies(t *testing.T) {
 		afterBackoff  int
 	}{
 		"closed": {hostsim.FailClosed, 503, 503, 503},
-		"open":   {hostsim.FailOpen, 200, 200, 200},
+		"open":   {hostsim.FailOpen, 503, 200, 200},
 		"reload": {hostsim.FailReload, 503, 503, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
