@@ -30,15 +30,10 @@ func (p *Policy) Match(method, authority, path string) (*Cache, *Invalidation) {
 	if isSafe(method) {
 		return nil, nil
 	}
-	strict := path
-	if !plain {
-		strict = cleanPath(path)
-	}
-	first := trees.invalidation(authority, strict)
 	if plain {
-		return nil, first
+		return nil, trees.invalidation(authority, path)
 	}
-	return nil, join(first, trees.invalidation(authority, lenientPath(path)))
+	return nil, join(trees.invalidation(authority, strictPath(path)), trees.invalidation(authority, lenientPath(path)))
 }
 
 // isSafe is RFC 9110 section 9.2.1.

@@ -54,6 +54,26 @@ func hasBadSegment(rest string) bool {
 	return end == 0 || rest[:end] == "." || rest[:end] == ".."
 }
 
+// strictPath reads a path as Go's net/url and ServeMux do: segments are told apart before their
+// escapes are decoded, unless the path holds bytes that a URL can't; then it is decoded first.
+func strictPath(path string) string {
+	if decoded, valid := unescape(path); valid && hasForeign(path) {
+		path = strings.ReplaceAll(decoded, "%", "%25")
+	}
+	return cleanPath(path)
+}
+
+// hasForeign tells whether path holds a byte that RFC 3986 section 3.3 (and net/url, which adds brackets)
+// has no place for.
+func hasForeign(path string) bool {
+	for i := 0; i < len(path); i++ {
+		if !isUnreserved(path[i]) && strings.IndexByte("!$&'()*+,;=:@[]%/", path[i]) < 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // lenientPath reads a path as the most lenient origin does, or a proxy before it: escapes
 // decoded (also twice encoded ones), backslashes as slashes, path parameters dropped, then cleaned.
 func lenientPath(path string) string {

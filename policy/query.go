@@ -13,6 +13,9 @@ import (
 // value (a[x]=, a[y]=). A query with ";" is one parameter, as it was sent: some origins
 // separate parameters there, and would see what dropping and sorting by "&" don't.
 func appendQuery(dst []byte, query string, ignore []string) []byte {
+	if query == "" {
+		return append(dst, 0)
+	}
 	if strings.IndexByte(query, ';') >= 0 {
 		dst = binary.AppendUvarint(dst, 1)
 		return appendField(dst, query)

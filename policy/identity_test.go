@@ -1,0 +1,211 @@
+package policy
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"sync"
+	"testing"
+)
+
+const testSecret = "0123456789abcdef"
+
+func identifier(tb testing.TB, sources ...Source) *Identifier {
+	tb.Helper()
+	id, err := NewIdentifier(sources, []byte(testSecret))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return id
+}
+
+func token(claims string) string {
+	return "eyJhbGciOiJub25lIn0." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
+}
+
+func withHeader(name string, values ...string) *fakeRequest {
+	return &fakeRequest{headers: map[string][]string{name: values}}
+}
+
+func verified(payload string, claims map[string]string) *fakeRequest {
+	r := &fakeRequest{properties: map[string]string{}}
+	for name, value := range claims {
+		r.properties["metadata/filter_metadata/envoy.filters.http.jwt_authn/"+payload+"/"+name] = value
+	}
+	return r
+}
+
+var (
+	fromAuthorization = Source{Kind: SourceHeader, Name: "authorization"}
+	fromSub           = Source{Kind: SourceVerified, Name: "sub", Payload: "jwt_payload"}
+	fromSID           = Source{Kind: SourceCookie, Name: "sid"}
+)
+
+// TestPartitionDigest pins the digest: the bridge and every release of the filter must agree on it.
+func TestPartitionDigest(t *testing.T) {
+	p, ok := identifier(t, fromAuthorization).Identify(withHeader("authorization", "Bearer alice"))
+	mac := hmac.New(sha256.New, []byte(testSecret))
+	mac.Write([]byte("\x15\x06header\x0dauthorization\x00\x05alice"))
+	want := hex.EncodeToString(mac.Sum(nil)[:16])
+	if !ok || p.ID != want {
+		t.Errorf("partition %q, %v; want %q", p.ID, ok, want)
+	}
+}
+
+// TestSameIdentity: what is the same credential gives the same partition.
+func TestSameIdentity(t *testing.T) {
+	id := identifier(t, fromAuthorization, fromSID)
+	for _, pair := range [][2]*fakeRequest{
+		{withHeader("authorization", "Bearer x"), withHeader("authorization", " bearer  x ")},
+		{withHeader("authorization", "Bearer x"), withHeader("authorization", "x")},
+		{withHeader("authorization", "TOKEN x"), withHeader("authorization", "", "Basic x")},
+		{withHeader("cookie", "sid=x"), withHeader("cookie", "a=b; sid=x;c")},
+		{withHeader("cookie", "sid=x"), withHeader("cookie", "a=b", " sid = x ")},
+	} {
+		a, okA := id.Identify(pair[0])
+		b, okB := id.Identify(pair[1])
+		if !okA || !okB || a != b {
+			t.Errorf("%v and %v: %v %v, %v %v", pair[0].headers, pair[1].headers, a, okA, b, okB)
+		}
+	}
+}
+
+// TestOtherIdentity: no value of one source, and no arrangement of values, poses as another.
+func TestOtherIdentity(t *testing.T) {
+	type namedRequest struct {
+		source Source
+		r      *fakeRequest
+	}
+	claim := Source{Kind: SourceClaim, Name: "sub", Header: "authorization"}
+	property := Source{Kind: SourceProperty, Path: []string{"connection", "sub"}}
+	seen := map[string]int{}
+	for i, n := range []namedRequest{
+		{fromAuthorization, withHeader("authorization", "Bearer x")},
+		{fromAuthorization, withHeader("authorization", "Bearer y")},
+		{fromAuthorization, withHeader("authorization", "Bearer x", "Bearer y")},
+		{fromAuthorization, withHeader("authorization", "Bearer y", "Bearer x")},
+		{fromAuthorization, withHeader("authorization", "Bearer x,Bearer y")},
+		{fromAuthorization, withHeader("authorization", "Digest x")},
+		{Source{Kind: SourceHeader, Name: "sub"}, withHeader("sub", "x")},
+		{Source{Kind: SourceHeader, Name: "sid"}, withHeader("sid", "x")},
+		{fromSID, withHeader("cookie", "sid=x")},
+		{fromSID, withHeader("cookie", "sid=x; sid=y")},
+		{fromSub, verified("jwt_payload", map[string]string{"sub": "x"})},
+		{fromSub, verified("jwt_payload", map[string]string{"sub": "x", "iss": "a"})},
+		{fromSub, verified("jwt_payload", map[string]string{"sub": "x", "iss": "b"})},
+		{claim, withHeader("authorization", token(`{"sub":"x"}`))},
+		{claim, withHeader("authorization", token(`{"sub":"x","forged":1}`))},
+		{property, &fakeRequest{properties: map[string]string{"connection/sub": "x"}}},
+	} {
+		p, ok := identifier(t, n.source).Identify(n.r)
+		if !ok {
+			t.Errorf("request %d has no identity", i)
+		}
+		if other, ok := seen[p.ID]; ok {
+			t.Errorf("requests %d and %d have the same partition", i, other)
+		}
+		seen[p.ID] = i
+	}
+	other, err := NewIdentifier([]Source{fromAuthorization}, []byte("another secret 16"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := other.Identify(withHeader("authorization", "Bearer x"))
+	if _, same := seen[p.ID]; same {
+		t.Error("another secret gives the same partition")
+	}
+}
+
+func TestNoIdentity(t *testing.T) {
+	id := identifier(t, fromSub, fromAuthorization, fromSID, Source{Kind: SourceClaim, Name: "sub", Header: "x-token"},
+		Source{Kind: SourceProperty, Path: []string{"connection", "uri_san_peer_certificate"}})
+	for _, r := range []*fakeRequest{
+		{}, withHeader("authorization", ""), withHeader("authorization", "Bearer", "Basic "), withHeader("cookie", "sid=; sid; other=1; SID=2"),
+		verified("other", map[string]string{"sub": "x"}), verified("jwt_payload", map[string]string{"sub": "", "iss": "a"}),
+		withHeader("x-token", "not a token"), withHeader("x-token", token(`{"other":1}`)), withHeader("x-token", token(`{"sub":""}`)),
+		withHeader("x-token", token(`{"sub":null}`)), withHeader("x-token", token(`[]`)), withHeader("x-token", "eyJ.%%%.x"),
+		withHeader("x-token", token(`{"sub":"x"}`), token(`{"sub":"x"}`)),
+		{properties: map[string]string{"connection/uri_san_peer_certificate": ""}},
+	} {
+		if p, ok := id.Identify(r); ok {
+			t.Errorf("%v %v: partition %v", r.headers, r.properties, p)
+		}
+	}
+}
+
+func TestSourcesInOrder(t *testing.T) {
+	id := identifier(t, fromSub, fromAuthorization, fromSID)
+	r := verified("jwt_payload", map[string]string{"sub": "x"})
+	r.headers = map[string][]string{"authorization": {"Bearer x"}, "cookie": {"sid=x"}}
+	if p, _ := id.Identify(r); p.Source != 0 {
+		t.Errorf("source %d, want 0", p.Source)
+	}
+	r.properties = nil
+	if p, _ := id.Identify(r); p.Source != 1 {
+		t.Errorf("source %d, want 1", p.Source)
+	}
+	delete(r.headers, "authorization")
+	if p, _ := id.Identify(r); p.Source != 2 {
+		t.Errorf("source %d, want 2", p.Source)
+	}
+}
+
+func TestExpires(t *testing.T) {
+	id := identifier(t, fromSub, fromAuthorization, fromSID)
+	for _, test := range []struct {
+		r    *fakeRequest
+		want int64
+	}{
+		{withHeader("authorization", "Bearer opaque"), 0},
+		{withHeader("authorization", "Bearer "+token(`{"sub":"x"}`)), 0},
+		{withHeader("authorization", "Bearer "+token(`{"exp":1790000000}`)), 1790000000},
+		{withHeader("authorization", "Bearer "+token(`{"exp":1.79e9}`)), 1790000000},
+		{withHeader("authorization", "Bearer "+token(`{"exp":1790000000.9}`)), 1790000000},
+		{withHeader("authorization", "Bearer "+token(`{"exp":1e300}`)), 1 << 53},
+		{withHeader("authorization", "Bearer "+token(`{"exp":-5}`)), 1},
+		{withHeader("authorization", "Bearer "+token(`{"exp":"soon"}`)), 1},
+		{withHeader("authorization", token(`{"exp":1800000000}`), token(`{"exp":1790000000}`)), 1790000000},
+		{withHeader("cookie", "sid="+token(`{"exp":1790000000}`)), 1790000000},
+		{verified("jwt_payload", map[string]string{"sub": "x", "exp": "1790000000"}), 0},
+	} {
+		if p, ok := id.Identify(test.r); !ok || p.Expires != test.want {
+			t.Errorf("%v %v: expires %d, want %d", test.r.headers, test.r.properties, p.Expires, test.want)
+		}
+	}
+}
+
+func TestShortSecret(t *testing.T) {
+	if _, err := NewIdentifier(nil, []byte("0123456789abcde")); !errors.Is(err, ErrSecret) {
+		t.Errorf("15 bytes: %v", err)
+	}
+}
+
+// TestIdentifyConcurrently runs under -race too: the bridge identifies from many goroutines.
+func TestIdentifyConcurrently(t *testing.T) {
+	id := identifier(t, fromAuthorization)
+	want, _ := id.Identify(withHeader("authorization", "x"))
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 200 {
+				if p, _ := id.Identify(withHeader("authorization", "x")); p != want {
+					t.Errorf("partition %v, want %v", p, want)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func FuzzIdentify(f *testing.F) {
+	id := identifier(f, Source{Kind: SourceClaim, Name: "sub", Header: "authorization"}, fromAuthorization, fromSID)
+	f.Add("Bearer "+token(`{"sub":"x","exp":1}`), "sid=x; sid=y")
+	f.Fuzz(func(t *testing.T, authorization, cookie string) {
+		r := &fakeRequest{headers: map[string][]string{"authorization": {authorization}, "cookie": {cookie}}}
+		if p, ok := id.Identify(r); ok && (len(p.ID) != 32 || p.Expires < 0) {
+			t.Errorf("partition %+v", p)
+		}
+	})
+}

@@ -1,0 +1,176 @@
+package policy
+
+import (
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func keyPolicy(tb testing.TB) (*Policy, *Cache) {
+	tb.Helper()
+	p, problems := Parse([]byte(`{"version": 1, "name": "p", "bridge": {"cluster": "b"}, "caches": {
+		"c": {"match": ["GET /{x...}"], "ttl": "1s", "shared": true, "ignore_query": ["_ts", "a b"], "headers": ["Accept-Language"]},
+		"any-host": {"match": ["GET any/"], "ttl": "1s", "shared": true, "authority": "ignore"}}}`))
+	if problems != nil {
+		tb.Fatal(problems)
+	}
+	return p, p.Cache("c")
+}
+
+// TestKeys: requests that mean the same share a key, all others don't.
+func TestKeys(t *testing.T) {
+	p, c := keyPolicy(t)
+	key := func(path string) string { return string(p.AppendKey(nil, c, get(path), "", nil)) }
+	for _, test := range []struct {
+		a, b string
+		same bool
+	}{
+		{"/a?x=1&y=2", "/a?y=2&x=1", true},
+		{"/a?x=1&_ts=3", "/a?x=1", true},
+		{"/a?x=1&%5Fts=3&_ts", "/a?x=1", true},
+		{"/a?", "/a", true},
+		{"/a?x=1&&", "/a?x=1", true},
+		{"/%7euser/%c3%a9", "/~user/%C3%A9", true},
+		{"/a?q=%41", "/a?q=A", true},
+		{"/a", "/b", false},
+		{"/a", "/A", false},
+		{"/a", "/a/", false},
+		{"/a?x", "/a?x=", false},
+		{"/a?x=1&x=2", "/a?x=2&x=1", false}, // which of them counts is the origin's choice
+		{"/a?x[][a]=1&x[][b]=2&x[][a]=3", "/a?x[][a]=1&x[][a]=3&x[][b]=2", false},
+		{"/a?x%5b%5d=1&x[]=2", "/a?x[]=2&x%5b%5d=1", false},
+		{"/a?x=1", "/a?x=1&x=1", false},
+		{"/a?q=a+b", "/a?q=a%20b", false},
+		{"/a?x=1&_ts=3;user=2", "/a?x=1&_ts=3", false}, // an origin that separates at ";" sees user
+		{"/a?b=1&a=1;b=2", "/a?a=1;b=2&b=1", false},
+		{"/a?x=1%26y=2", "/a?x=1&y=2", false},
+		{"/a%2Fb", "/a/b", false},
+		{"/a?x=%zz", "/a?x=%ZZ", false},
+		{"/a?x=%%341", "/a?x=A", false},
+		{"/a?_tsx=1", "/a", false},
+	} {
+		if same := key(test.a) == key(test.b); same != test.same {
+			t.Errorf("%s and %s: same key: %v, want %v", test.a, test.b, same, test.same)
+		}
+	}
+}
+
+func TestKeyFields(t *testing.T) {
+	p, c := keyPolicy(t)
+	base := func() *fakeRequest {
+		r := get("/a?x=1")
+		r.headers["accept-language"] = []string{"de"}
+		return r
+	}
+	key := func(c *Cache, r Request, partition string, body []byte) string {
+		return string(p.AppendKey(nil, c, r, partition, body))
+	}
+	seen := map[string]string{}
+	add := func(name, key string) {
+		if other, ok := seen[key]; ok {
+			t.Errorf("%s and %s have the same key", name, other)
+		}
+		seen[key] = name
+	}
+	add("base", key(c, base(), "", nil))
+	add("partition", key(c, base(), "0123", nil))
+	add("empty body", key(c, base(), "", []byte{}))
+	add("body", key(c, base(), "", []byte("{}")))
+	add("other cache", key(p.Cache("any-host"), base(), "", nil))
+	r := base()
+	r.method = "HEAD"
+	add("method", key(c, r, "", nil))
+	r = base()
+	r.authority = "h:80"
+	add("port", key(c, r, "", nil))
+	for name, values := range map[string][]string{"absent": nil, "empty": {""}, "two": {"de", "en"}, "joined": {"de,en"}} {
+		r = base()
+		r.headers["accept-language"] = values
+		add("header "+name, key(c, r, "", nil))
+	}
+	upper := base()
+	upper.authority = "H"
+	if key(c, upper, "", nil) != key(c, base(), "", nil) {
+		t.Error("the case of the authority changes the key")
+	}
+	elsewhere := base()
+	elsewhere.authority = "elsewhere"
+	if any := p.Cache("any-host"); key(any, elsewhere, "", nil) != key(any, base(), "", nil) {
+		t.Error(`the authority changes the key in spite of "authority": "ignore"`)
+	}
+}
+
+// FuzzKeys: a key reads back as exactly the request's fields, so two requests that
+// differ in any field can't have the same key.
+func FuzzKeys(f *testing.F) {
+	p, c := keyPolicy(f)
+	f.Add("GET", "h", "/a?b=c&_ts=1", "de", "en", "part", []byte("{}"))
+	f.Add("", "\x00", "\x01/%zz?%%341=;", "", "\xff", "", []byte(nil))
+	f.Fuzz(func(t *testing.T, method, authority, path, h1, h2, partition string, body []byte) {
+		r := &fakeRequest{method: method, authority: authority, path: path, headers: map[string][]string{"accept-language": {h1, h2}}}
+		parts, err := SplitKey(p.AppendKey(nil, c, r, partition, body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := KeyParts{Policy: "p", Cache: "c", Method: method, HasAuthority: true, Authority: string(appendLower(nil, authority)),
+			Path: parts.Path, Query: parts.Query, Headers: []KeyHeader{{"accept-language", []string{h1, h2}}},
+			Partition: partition, HasBody: body != nil, Body: string(body)}
+		if !reflect.DeepEqual(parts, want) {
+			t.Fatalf("found %+v, want %+v", parts, want)
+		}
+		checkNormalized(t, withoutQuery(path), parts.Path)
+		checkQuery(t, queryOf(path), parts.Query, c.IgnoreQuery)
+	})
+}
+
+// checkNormalized: normalizing changes neither what a component means nor a normalized one.
+func checkNormalized(t *testing.T, sent, normal string) {
+	t.Helper()
+	a, errA := url.PathUnescape(sent)
+	b, errB := url.PathUnescape(normal)
+	if (errA == nil) != (errB == nil) || a != b || errA != nil && sent != normal {
+		t.Fatalf("%q became %q", sent, normal)
+	}
+	if again := string(appendNormalized(nil, normal)); again != normal {
+		t.Fatalf("%q became %q, and that %q", sent, normal, again)
+	}
+}
+
+// checkQuery: every parameter is kept, but for the ignored ones, in the order of its name.
+func checkQuery(t *testing.T, query string, got, ignore []string) {
+	t.Helper()
+	if strings.Contains(query, ";") {
+		if len(got) != 1 || got[0] != query {
+			t.Fatalf("%q became %q", query, got)
+		}
+		return
+	}
+	byName := map[string][]string{}
+	for _, parameter := range strings.Split(query, "&") {
+		normal := string(appendNormalized(nil, parameter))
+		name, _, _ := strings.Cut(normal, "=")
+		if parameter != "" && !slices.Contains(ignore, name) {
+			byName[name] = append(byName[name], normal)
+		}
+	}
+	for _, parameter := range got {
+		name, _, _ := strings.Cut(parameter, "=")
+		if len(byName[name]) == 0 || byName[name][0] != parameter {
+			t.Fatalf("%q became %q: %q is out of place", query, got, parameter)
+		}
+		byName[name] = byName[name][1:]
+	}
+	for name, lost := range byName {
+		if len(lost) > 0 {
+			t.Fatalf("%q became %q: %q of %q are lost", query, got, lost, name)
+		}
+	}
+}
+
+func FuzzSplitKey(f *testing.F) {
+	p, c := keyPolicy(f)
+	f.Add(p.AppendKey(nil, c, get("/a?b=c"), "x", []byte("{}")))
+	f.Fuzz(func(t *testing.T, key []byte) { SplitKey(key) })
+}

@@ -1,0 +1,272 @@
+package policy
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// rulesPolicy builds a policy with one invalidation per unsafe pattern and one cache per GET
+// pattern, each named by its pattern's number.
+func rulesPolicy(tb testing.TB, patterns ...string) (*Policy, Problems) {
+	tb.Helper()
+	caches := map[string]any{"none": map[string]any{"match": []string{"GET none.invalid/none"}, "ttl": "1s", "shared": true}}
+	rules := []any{}
+	for i, p := range patterns {
+		if strings.HasPrefix(p, "GET ") {
+			caches[fmt.Sprint("c", i)] = map[string]any{"match": []string{p}, "ttl": "1s", "shared": true}
+			continue
+		}
+		rules = append(rules, map[string]any{"name": p, "match": []string{p}, "invalidate": []string{"none"}})
+	}
+	doc, err := json.Marshal(map[string]any{"version": 1, "name": "p", "bridge": map[string]any{"cluster": "b"},
+		"caches": caches, "invalidations": rules})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return Parse(doc)
+}
+
+// matched gives the pattern that Match chose, empty for none.
+func matched(p *Policy, method, host, path string) string {
+	cache, rule := p.Match(method, host, path)
+	if cache != nil {
+		return cache.Patterns()[0]
+	}
+	return ruleName(rule)
+}
+
+// oracle is ServeMux itself.
+type oracle struct{ mux *http.ServeMux }
+
+// add tells whether ServeMux accepts the pattern beside the others.
+func (o oracle) add(pattern string) (ok bool) {
+	defer func() { ok = recover() == nil }()
+	o.mux.Handle(pattern, http.NotFoundHandler())
+	return
+}
+
+// match gives ServeMux's pattern. It isn't ok where ServeMux can't be asked: the URL is invalid, or the
+// answer is its redirect from /a to /a/, which no proxy can count on.
+func (o oracle) match(method, host, path string) (string, bool) {
+	u, err := url.ParseRequestURI(path)
+	if err != nil {
+		return "", false
+	}
+	r := &http.Request{Method: method, Host: host, URL: u}
+	handler, pattern := o.mux.Handler(r)
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	return pattern, !strings.HasSuffix(w.Header().Get("Location"), "/") || strings.HasSuffix(cleanPath(u.EscapedPath()), "/")
+}
+
+var (
+	somePatternSegments = []string{"a", "b", "c%20d", "{x}", "{y}", "é"}
+	somePathSegments    = []string{"a", "b", "c%20d", "c d", "%61", "z", "é", "%C3%A9", ".", "..", "", "a%2Fb", "%2e%2e", "x;y", `a\b`, "%zz"}
+)
+
+func randomPattern(r *rand.Rand) string {
+	var b strings.Builder
+	b.WriteString([]string{"GET ", "POST ", "DELETE "}[r.IntN(3)])
+	b.WriteString([]string{"", "", "", "h.example"}[r.IntN(4)])
+	n := r.IntN(4)
+	for i := range n {
+		s := somePatternSegments[r.IntN(len(somePatternSegments))]
+		if s == "{x}" || s == "{y}" {
+			s = fmt.Sprintf("{x%d}", i)
+		}
+		b.WriteString("/" + s)
+	}
+	b.WriteString([]string{"", "", "/", "/{$}", "/{rest...}"}[r.IntN(5)])
+	if s := b.String(); strings.HasSuffix(s, " ") || strings.HasSuffix(s, "h.example") {
+		return s + "/"
+	}
+	return b.String()
+}
+
+func randomPath(r *rand.Rand, segments []string) string {
+	var b strings.Builder
+	for range 1 + r.IntN(4) {
+		b.WriteString("/" + segments[r.IntN(len(segments))])
+	}
+	return b.String() + []string{"", "", "/"}[r.IntN(3)]
+}
+
+// TestMatchAgreesWithServeMux holds the precedence, conflicts and cleaning of patterns against
+// ServeMux on random policies and requests.
+func TestMatchAgreesWithServeMux(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 600 {
+		checkAgainstServeMux(t, r)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func checkAgainstServeMux(t *testing.T, r *rand.Rand) {
+	o := oracle{http.NewServeMux()}
+	var accepted []string
+	for range 1 + r.IntN(12) {
+		pattern := randomPattern(r)
+		wanted := o.add(pattern)
+		_, problems := rulesPolicy(t, append(accepted[:len(accepted):len(accepted)], pattern)...)
+		if (problems == nil) != wanted {
+			t.Fatalf("after %q, pattern %q: ServeMux accepts it: %v, problems: %v", accepted, pattern, wanted, problems)
+		}
+		if wanted {
+			accepted = append(accepted, pattern)
+		}
+	}
+	if len(accepted) == 0 {
+		return
+	}
+	p, problems := rulesPolicy(t, accepted...)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	for range 30 {
+		method := []string{"GET", "HEAD", "POST", "DELETE", "PUT"}[r.IntN(5)]
+		host := []string{"h.example", "h.example:8080", "other"}[r.IntN(3)]
+		path := randomPath(r, somePathSegments)
+		wanted, ok := o.match(method, host, path)
+		if !ok || path == "*" {
+			continue
+		}
+		checkMatch(t, p, accepted, method, host, path, wanted)
+	}
+}
+
+// checkMatch compares what Match found with ServeMux's answer. For a plain path they are the same (a write
+// also matches without regard to a trailing slash); a read of another path matches nothing; a write
+// of another path finds at least the rule that ServeMux finds.
+func checkMatch(t *testing.T, p *Policy, patterns []string, method, host, path, wanted string) {
+	t.Helper()
+	got := matched(p, method, host, path)
+	switch {
+	case isSafe(method) && !isPlain(path):
+		if got != "" {
+			t.Errorf("patterns %q: %s %s%s is read two ways and matches the cache %q", patterns, method, host, path, got)
+		}
+	case isSafe(method):
+		if got != wanted {
+			t.Errorf("patterns %q: %s %s%s matches %q, ServeMux: %q", patterns, method, host, path, got, wanted)
+		}
+	case isPlain(path) && wanted != "":
+		if got != wanted {
+			t.Errorf("patterns %q: %s %s%s matches %q, ServeMux: %q", patterns, method, host, path, got, wanted)
+		}
+	case wanted != "" && !strings.Contains(" + "+got+" + ", " + "+wanted+" + "):
+		t.Errorf("patterns %q: %s %s%s matches %q, which misses ServeMux's %q", patterns, method, host, path, got, wanted)
+	}
+}
+
+// FuzzMatch feeds arbitrary paths to a fixed policy whose patterns overlap a lot.
+func FuzzMatch(f *testing.F) {
+	patterns := []string{"GET /", "GET /a/{x}", "GET /a/b", "GET /a/{x}/c", "GET /a/b/d/{rest...}", "GET h.example/a/",
+		"POST /a/{x}", "POST /a/{x}/{$}", "POST /a/b/c", "DELETE /{x}/b", "DELETE h.example/{x...}"}
+	o := oracle{http.NewServeMux()}
+	for _, p := range patterns {
+		if !o.add(p) {
+			f.Fatal(p)
+		}
+	}
+	p, problems := rulesPolicy(f, patterns...)
+	if problems != nil {
+		f.Fatal(problems)
+	}
+	f.Add("GET", "h.example", "/a/b")
+	f.Add("POST", "", "/a/..%2f/b//c/./;x/")
+	f.Add("DELETE", "H.EXAMPLE:1", `/\%5c/%252e`)
+	f.Fuzz(func(t *testing.T, method, host, path string) {
+		wanted, ok := o.match(method, host, path)
+		if !ok || !strings.HasPrefix(path, "/") || method == "CONNECT" || host != strings.ToLower(host) || strings.ContainsAny(path, "?#") {
+			p.Match(method, host, path)
+			return
+		}
+		if strings.ContainsAny(host, "[]:") || strings.HasSuffix(host, ".") {
+			return
+		}
+		if strings.Contains(path, "/%2F") || strings.Contains(path, "/%2f") {
+			return // ServeMux takes an encoded slash that is a whole segment for a trailing one
+		}
+		checkMatch(t, p, patterns, method, host, path, wanted)
+	})
+}
+
+// TestWritesInOtherSpellings: a write must not slip past its rule by a spelling
+// that some origin accepts.
+func TestWritesInOtherSpellings(t *testing.T) {
+	p := chatPolicy(t)
+	for path, wanted := range map[string]string{
+		"/api/chat/sessions/s1":                         "delete session",
+		"/api/chat/sessions/s1/":                        "delete session",
+		"//api//chat/sessions/s1":                       "delete session",
+		"/api/chat/./sessions/x/../s1":                  "delete session",
+		"/api/chat/sessions;v=1/s1;x":                   "delete session",
+		`/api\chat\sessions\s1`:                         "delete session",
+		"/%61pi/chat/sessions/s1":                       "delete session",
+		"/api%2Fchat%2Fsessions%2Fs1":                   "delete session",
+		"/api%252Fchat/sessions/s1":                     "delete session",
+		"/api/chat/sessions/s1%2Fmessages%2Fm1":         "delete session + delete message",
+		"/api/chat/sessions/s1?x=/api":                  "delete session",
+		"/api/chat/%2e%2e/chat/sessions/s1":             "delete session",
+		"/api/chat/..;/chat/sessions/s1":                "delete session",
+		"/api/chat/sessions/s1/messages/m1":             "delete message",
+		"/api/chat/sessions/s1/messages/x%2F..%2Fm1%zz": "delete message",
+		"/api/chat/other":                               "",
+	} {
+		if _, rule := p.Match("DELETE", "", path); ruleName(rule) != wanted {
+			t.Errorf("DELETE %s: rule %q, want %q", path, ruleName(rule), wanted)
+		}
+	}
+	_, both := p.Match("DELETE", "", "/api/chat/sessions/s1%2Fmessages%2Fm1")
+	if got := fmt.Sprint(both.Groups("p")); got != "[p:stats:p p:sessions:p p:search:p]" {
+		t.Errorf("the joined rule invalidates %s", got)
+	}
+}
+
+// TestReadsInOtherSpellings: an origin may take such a path for another resource, so a shared
+// cache must not answer for it.
+func TestReadsInOtherSpellings(t *testing.T) {
+	p := chatPolicy(t)
+	for _, path := range []string{"//api/models", "/api/./models", "/api/user/me/../../models", "/api/user%2F..%2Fmodels",
+		"/api/models;x", `/api\models`, "/api/chat/sessions/..", "/api/chat/sessions/%2e%2e", "/api/chat/sessions/..;", "/api/chat/sessions/a%2Fb",
+		"/api/chat/sessions/a%5Cb", "/api/chat/sessions/a%252Fb", "/api/chat/sessions/a%00b", "/api/chat/sessions/a b", "/api/chat/sessions/%zz", "/api/models/", ""} {
+		if cache, _ := p.Match("GET", "", path); cache != nil {
+			t.Errorf("GET %q matches the cache %s", path, cache.Name)
+		}
+	}
+}
+
+func TestHosts(t *testing.T) {
+	if _, problems := rulesPolicy(t, "POST chat.example:80/a"); problems == nil {
+		t.Error("a host with a port was accepted")
+	}
+	p, problems := rulesPolicy(t, "POST Chat.Example/a", "POST /a")
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	for host, wanted := range map[string]string{"chat.example": "POST Chat.Example/a", "CHAT.EXAMPLE:8443": "POST Chat.Example/a",
+		"chat.example.": "POST Chat.Example/a", "other": "POST /a", "": "POST /a", "[::1]:80": "POST /a"} {
+		if got := matched(p, "POST", host, "/a"); got != wanted {
+			t.Errorf("POST %s/a matches %q, want %q", host, got, wanted)
+		}
+	}
+}
+
+func TestMatchDoesNotAllocate(t *testing.T) {
+	p := chatPolicy(t)
+	for _, path := range []string{"/api/chat/sessions/s1?page=2", "/api/chat/sessions/s%201", "/nothing"} {
+		for _, method := range []string{"GET", "DELETE"} {
+			if n := testing.AllocsPerRun(100, func() { p.Match(method, "Chat.Example:80", path) }); n != 0 {
+				t.Errorf("%s %s: %v allocations", method, path, n)
+			}
+		}
+	}
+}
