@@ -37,3 +37,6 @@ func (o *Origin) Stop() error {
 	}
 	return o.server.Close()
 }
+
+// URL is the origin's base URL.
+func (o *Origin) URL() string { return "http://" + hostPort(o.Port) }
