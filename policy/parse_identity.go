@@ -32,7 +32,7 @@ func (o object) identity() (sources []Source) {
 			continue
 		}
 		s := element.source()
-		if s.Kind != 0 && seen[s.String()] {
+		if seen[s.String()] && (s.Name != "" || s.Path != nil) {
 			element.fault(DuplicateField, "this source stands in the list twice", "keep one of them")
 		}
 		seen[s.String()] = true

@@ -44,6 +44,9 @@ func parsePattern(s string) (*pattern, error) {
 	if !isToken(method) {
 		return nil, errors.New("the method isn't an HTTP token")
 	}
+	if method != strings.ToUpper(method) {
+		return nil, errors.New("methods are case-sensitive: write it in upper case")
+	}
 	rest = strings.TrimLeft(rest, " ")
 	slash := strings.IndexByte(rest, '/')
 	if slash < 0 {
