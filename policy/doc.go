@@ -1,3 +1,140 @@
-// Package policy reads the policy: the JSON document that says which responses of an API are cached, for
-// whom, for how long, and which requests invalidate them.
+// Package policy reads the policy: one JSON document that says which responses of an API are
+// cached, for whom, for how long, and which requests invalidate them. The filter compiles it
+// in, so it needs little beyond strings: no net/http, encoding/json or regexp.
+//
+// [Parse] reports every problem at once. [Policy.Match] finds a request's rule,
+// [Identifier.Identify] its partition, [Policy.AppendKey] its cache key and
+// [Invalidation.Groups] what a write invalidates.
+//
+// # The document
+//
+// A policy is strict JSON (RFC 8259) of at most 1 MiB: duplicate and unknown fields are
+// problems. Durations are strings with a unit ("50ms", "600s", "1h30m"), of whole
+// milliseconds; sizes are strings ("4096", "64KiB", "32MiB"). A name or a value has at most
+// 256 bytes, a list of names at most 64 elements.
+//
+//	{
+//	  "version": 1,
+//	  "name": "chat-api",
+//	  "identity": [{"jwt_authn_claim": "sub"}, {"header": "authorization"}],
+//	  "bridge": {"cluster": "redis-bridge"},
+//	  "caches": {
+//	    "sessions": {"match": ["GET /chat/sessions", "GET /chat/sessions/{session}"], "ttl": "300s"},
+//	    "models":   {"match": ["GET /models"], "ttl": "1h", "shared": true}
+//	  },
+//	  "invalidations": [
+//	    {"name": "update session", "match": ["PUT /chat/sessions/{session}"], "invalidate": ["sessions"]}
+//	  ]
+//	}
+//
+// # Fields of policy
+//
+//   - version: the number 1. Must be there.
+//   - name: a-z, 0-9 and -, not beginning with -, at most 64 bytes. Must be there. It sets the policy's
+//     keys in Redis apart; policies of one name share their responses.
+//   - identity: a list of at most 16 sources, tried in order; the first that has a value decides.
+//     Needed by every cache that isn't shared.
+//   - bridge: an object. Must be there.
+//   - l1: an object, or false to keep nothing in the proxies' own memory. Default: an object with its defaults.
+//   - partition_secret: at least 16 bytes; keys the digest that partitions are. Better supplied through the
+//     environment (CHATCACHE_PARTITION_SECRET), as the document may be logged: a warning.
+//   - host: an object: what the policy's author asserts about Envoy.
+//   - max_response: size of the largest body that is stored, 1B to 7MiB. Default "1MiB".
+//   - caches: an object with 1 to 256 caches by name (a-z, 0-9, - and _, at most 64 bytes). Must be there.
+//   - invalidations: a list of at most 1000 rules. Default: none.
+//
+// # Fields of bridge
+//
+//   - cluster: the Envoy cluster that leads to the bridge. Must be there.
+//   - authority: the :authority of calls to it. Default: the cluster's name.
+//   - timeout: how long a request may wait for it, 1ms to 5s. Default "50ms".
+//   - token: what the bridge lets the filter in by. Better supplied through the environment
+//     (CHATCACHE_BRIDGE_TOKEN): a warning.
+//
+// # Fields of l1
+//
+//   - max_bytes: memory for responses in each VM, 4KiB to 512MiB. Default "32MiB".
+//   - max_staleness: how long a VM trusts its L1 after it last heard from the bridge, 300ms to 60s. Default "3s".
+//
+// # Fields of host
+//
+//   - allow_on_headers_stop_iteration: true where Envoy's Wasm plugin configuration sets the flag of that name.
+//     Only then do request bodies reach the filter; body-keyed caches bypass elsewhere. Default false.
+//   - upstream_http2: true where the origin is reached by HTTP/2 only: a response without content-length is then known to
+//     be complete at its end. Default false.
+//
+// # Fields of identity
+//
+// Each source is an object with one of header, cookie, jwt_authn_claim, jwt_claim and property. The partition is
+// a keyed digest of the source's kind and name, the issuer and the value; no source can
+// pose as another. An empty value is none. Several credentials of one user are several
+// partitions.
+//
+//   - header: the name of a request header. The scheme Bearer, Basic or Token before a credential is dropped, in any case.
+//     All values of a repeated header enter.
+//   - cookie: the name of a cookie. All values of a repeated cookie enter.
+//   - jwt_authn_claim: the name of a claim that Envoy's jwt_authn filter verified, with the token's issuer.
+//   - payload: for jwt_authn_claim: the provider's payload_in_metadata. Default "jwt_payload".
+//   - jwt_claim: the name of a claim of a token that nobody verified. The whole token is then the identity; the claim
+//     only has to be there. Its token is in header, by default authorization.
+//   - unverified: for jwt_claim: must be true, to show that this is meant.
+//   - property: an Envoy property, as a list: ["connection", "uri_san_peer_certificate"].
+//
+// Where a header or cookie is a JSON Web Token, no response is used after its exp.
+//
+// # Fields of cache
+//
+//   - match: a list of patterns: GET, or POST where body is set. Must be there.
+//   - ttl: how long a response is fresh, 0s to 720h. "0s" turns the cache off, for reading and for storing. Must be there.
+//   - shared: true where the answers are the same for everybody. Default false: they belong to the
+//     request's partition, and a request without identity bypasses.
+//   - l1: false keeps the cache's responses out of the proxies' own memory. Default true.
+//   - authority: "ignore" where the answers are the same for every host. Default "key".
+//   - ignore_query: names of query parameters that change nothing in the answer.
+//   - headers: names of request headers that change the answer; all their values are part of the key. Never a
+//     credential: those belong into identity.
+//   - body: an object: the request's JSON body is part of the key.
+//   - max_response: as in the policy, which it can only lower.
+//
+// # Fields of body
+//
+//   - ignore: members that change nothing in the answer, dots between levels: "meta.ts". Lists aren't entered.
+//   - max_bytes: size of the largest body that is read, 1B to 1MiB, below Envoy's buffer limit; a larger one bypasses.
+//     Default "64KiB".
+//
+// # Fields of invalidation
+//
+//   - name: what the requests do; different in each rule. Must be there.
+//   - match: a list of patterns with unsafe methods (RFC 9110 section 9.2.1). Must be there.
+//   - invalidate: 1 to 32 names of caches. Must be there. In the writer's partition, and whole where a
+//     cache is shared or the write has no identity.
+//   - scope: "all" invalidates the caches for everybody. Default "partition".
+//   - deadline: how long a write's suspension lasts without renewal, 100ms to 60s. Default "15s".
+//   - settle: how long it lasts once the write's outcome is unknown, 100ms to 60s. Default "10s".
+//   - unreachable: "refuse" answers 503 to the write while the bridge is unreachable. Default "forward".
+//   - raise_on_4xx: true invalidates also after a definite 4xx, for origins that write and then refuse. Default false.
+//
+// # Patterns
+//
+// Patterns are those of Go's net/http.ServeMux, the method being mandatory: "METHOD [HOST]/PATH", with {name} for
+// one segment, {name...} or a trailing slash for all that follow, {$} for a trailing slash alone. GET
+// matches HEAD too. The most specific pattern wins, one with a host before those without; two that match a
+// request while neither is more specific are a problem. Hosts are compared without case and port, paths with case. A
+// policy has at most 2000 patterns of at most 1024 bytes.
+//
+// Envoy passes paths on as they were sent, and origins read them differently. A path with "//", dot segments, backslashes,
+// ";", malformed escapes or encoded separators therefore matches no cache: it would lose a hit at most, where
+// an answer for another resource could be stored for everybody. Such a write is read both as ServeMux reads
+// it and as leniently as any origin may (escapes decoded up to three times, backslashes as slashes,
+// ";…" dropped), and what either reading invalidates is invalidated. For writes, a
+// trailing slash also makes no difference where no pattern says otherwise.
+//
+// # Keys
+//
+// A cache key is made of the policy's name, the cache's, the method, the authority in lower case with its port,
+// the path, the query, the selected headers, the partition and the body. Path and query stand as they were sent, but for their escapes
+// (RFC 3986 section 6.2.2: upper-case digits, unreserved characters decoded). Query parameters are sorted by name, and
+// those of one name, or of one name up to "[", keep their order: which of them counts is the origin's choice.
+// "+" and "%20" differ. A query with ";" is left whole, nothing of it ignored, since some origins separate parameters there.
+// A body is reduced to its canonical form; one that JSON readers could disagree on bypasses.
 package policy

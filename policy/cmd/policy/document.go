@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -75,9 +76,9 @@ func (d document) excerpt(offset int) string {
 	return strings.TrimRight(head+string(left)+string(right)+tail, "\r") + "\n" + caret + "^"
 }
 
-// withoutSecrets hides the values of token and partition_secret, at their full length, so that
-// excerpts can be shown in logs. Positions stay as they are. A document that isn't JSON is shown in
-// lines without any of those words.
+// withoutSecrets hides what is a secret, or could be one under a misspelled name, at its full
+// length, so that excerpts can be shown in logs and positions stay as they are. Of a document that isn't
+// JSON, lines that speak of a token or a secret are hidden whole.
 func (d document) withoutSecrets() document {
 	masked := document{d.name, bytes.Clone(d.text)}
 	root, err := strictjson.Parse(d.text)
@@ -85,21 +86,22 @@ func (d document) withoutSecrets() document {
 		masked.maskLines("token", "secret")
 		return masked
 	}
-	masked.mask(&root)
+	masked.maskMembers(&root, "name", "max_response", "version", "l1", "identity", "host", "caches", "invalidations")
+	for i := range root.Members {
+		if m := &root.Members[i]; m.Name == "bridge" {
+			masked.maskMembers(&m.Value, "cluster", "authority", "timeout")
+		}
+	}
 	return masked
 }
 
-func (d document) mask(v *strictjson.Value) {
-	for i := range v.Items {
-		d.mask(&v.Items[i])
-	}
-	for i := range v.Members {
-		m := &v.Members[i]
-		secret := strings.Contains(m.Name, "token") || strings.Contains(m.Name, "secret")
-		if secret && m.Value.Kind == strictjson.String {
+// maskMembers hides the strings of an object, but for those of the harmless fields.
+func (d document) maskMembers(object *strictjson.Value, harmless ...string) {
+	for i := range object.Members {
+		m := &object.Members[i]
+		if m.Value.Kind == strictjson.String && !slices.Contains(harmless, m.Name) {
 			d.maskString(m.Value.Offset + 1)
 		}
-		d.mask(&m.Value)
 	}
 }
 

@@ -58,7 +58,12 @@ func (e explanation) writePartition(w io.Writer) {
 	}
 }
 
-func line(w io.Writer, name, value string) { fmt.Fprintf(w, "  %-16s %s\n", name, value) }
+func line(w io.Writer, name, value string) {
+	if value == "" {
+		value = "(empty)"
+	}
+	fmt.Fprintf(w, "  %-16s %s\n", name, value)
+}
 
 func yesNo(b bool) string {
 	if b {
