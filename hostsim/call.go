@@ -64,7 +64,7 @@ func (c *vmContext) startCall(name string, headers Headers, body []byte, trailer
 		return k.token, statusOK
 	}
 	end := len(body) == 0 && len(trailers) == 0
-	k.exchange = startExchange(s.clock, c.vm.worker, fmt.Sprintf("call %d to %s %s", k.token, name, headers.Get(":path")), cluster.handler, h, end, k)
+	k.exchange = startExchange(s.clock, c.vm.worker, fmt.Sprintf("call %d to %s %s", k.token, name, headers.Get(":path")), cluster, h, end, k)
 	if !end {
 		k.exchange.send(body, true)
 	}

@@ -26,12 +26,14 @@ const (
 	resetTermination = "connection_termination"
 	resetRefused     = "remote_connection_failure"
 	resetProtocol    = "protocol_error"
+	resetRemote      = "remote_reset"
 )
 
 // exchange is one request to a handler and its response.
 type exchange struct {
 	clock  *Clock
 	lane   any
+	http2  bool
 	to     receiver
 	cancel context.CancelFunc
 	body   *uploadBody
@@ -40,9 +42,10 @@ type exchange struct {
 
 // startExchange calls handler with the request as a job. end says that the
 // request has no body; otherwise it comes through send.
-func startExchange(c *Clock, lane any, name string, handler http.Handler, h Headers, end bool, to receiver) *exchange {
+func startExchange(c *Clock, lane any, name string, cluster *clusterEntry, h Headers, end bool, to receiver) *exchange {
+	handler := cluster.handler
 	ctx, cancel := context.WithCancel(context.Background())
-	x := &exchange{clock: c, lane: lane, to: to, cancel: cancel, body: &uploadBody{end: end}}
+	x := &exchange{clock: c, lane: lane, http2: cluster.http2, to: to, cancel: cancel, body: &uploadBody{end: end}}
 	c.startJob(ctx, name, func(ctx context.Context) {
 		x.body.ctx = ctx
 		req, err := newHTTPRequest(ctx, h, x.body, end)

@@ -19,7 +19,7 @@ func (c *vmContext) buffer(t bufferType) (content []byte, mutable *[]byte, ok bo
 	case bufferVMConfiguration:
 		return c.vm.worker.sim.opts.VMConfig, nil, true
 	case bufferPluginConfiguration:
-		return c.vm.worker.sim.opts.PluginConfig, nil, root.configure
+		return root.config, nil, root.configure
 	case bufferCallBody:
 		if root.response == nil {
 			return nil, nil, false

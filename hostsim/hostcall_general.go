@@ -11,7 +11,7 @@ var generalCalls = []hostcall{
 	}},
 	{"proxy_set_tick_period_milliseconds", "i", callSetTick},
 	{"proxy_set_effective_context", "i", callSetEffectiveContext},
-	{"proxy_done", "", func(*callArgs) status { return statusNotFound }}, // nothing is draining
+	{"proxy_done", "", callDone},
 	{"proxy_get_configuration", "ii", callGetConfiguration},
 	{"proxy_get_status", "iii", callGetStatus},
 	{"proxy_get_property", "iiii", callGetProperty},
@@ -68,7 +68,7 @@ func callSetEffectiveContext(a *callArgs) status {
 
 func callGetConfiguration(a *callArgs) status {
 	if a.ctx.rootContext().configure {
-		return a.give(a.vm.worker.sim.opts.PluginConfig, 0, 1)
+		return a.give(a.ctx.rootContext().config, 0, 1)
 	}
 	return a.give(a.vm.worker.sim.opts.VMConfig, 0, 1)
 }
@@ -103,20 +103,4 @@ func callSetProperty(a *callArgs) status {
 	}
 	a.ctx.stream.filterState[path] = value
 	return statusOK
-}
-
-func callForeignFunction(a *callArgs) status {
-	name, argument := a.str(0), a.bytes(2)
-	if a.bad {
-		return statusInvalidMemory
-	}
-	f := a.vm.worker.sim.opts.ForeignFunctions[name]
-	if f == nil {
-		return statusNotFound
-	}
-	result, err := f(argument)
-	if err != nil {
-		return statusBadArgument
-	}
-	return a.give(result, 4, 5)
 }

@@ -140,7 +140,6 @@ func (w *worker) newVM(c *compiled) (*vm, error) {
 	}
 	v.mod = mod
 	v.root = v.newContext(nil, nil)
-	v.root.calls = map[uint32]*call{}
 	for _, start := range []string{"_initialize", "_start"} {
 		if v.exports(start) {
 			if _, ok := v.enter(v.root, start, nil); !ok {
@@ -153,7 +152,7 @@ func (w *worker) newVM(c *compiled) (*vm, error) {
 }
 
 // configureVM creates the root context and runs proxy_on_vm_start and proxy_on_configure.
-func (v *vm) configureVM() error {
+func (v *vm) configureVM(config []byte) error {
 	s := v.worker.sim
 	for _, step := range []struct {
 		name string
@@ -168,12 +167,11 @@ func (v *vm) configureVM() error {
 			return fmt.Errorf("%w: %s refused or failed%s", ErrConfig, step.name, s.lastErrors())
 		}
 	}
-	v.root.created = true
-	return v.configurePlugin(s.opts.PluginConfig)
+	return v.configurePlugin(config)
 }
 
 func (v *vm) configurePlugin(config []byte) error {
-	v.root.configure = true
+	v.root.config, v.root.configure = config, true
 	defer func() { v.root.configure = false }()
 	refused := false
 	v.callback(v.root, "proxy_on_configure", func(r uint32) { refused = r == 0 }, uint64(v.root.id), uint64(len(config)))

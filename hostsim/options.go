@@ -42,14 +42,27 @@ type Options struct {
 
 	// Clusters are what calls and routes reach, by name.
 	Clusters map[string]http.Handler
+	// HTTP2Clusters names the clusters that speak HTTP/2: no transfer-encoding,
+	// the end comes with the last data, a cut is a stream reset.
+	HTTP2Clusters []string
 	// Route names the cluster for a request's headers; "" is 404. RouteTo
 	// makes one; without it every request is answered 404.
 	Route func(request Headers) string
 	// RouteTimeout bounds the upstream's whole response; 15 s if 0, none if negative.
 	RouteTimeout time.Duration
 
+	// Retries is how often the route tries again after a 5xx or a reset before headers.
+	Retries int
+	// AttemptCountInResponse adds x-envoy-attempt-count to responses
+	// (include_attempt_count_in_response).
+	AttemptCountInResponse bool
+
 	Policy        FailurePolicy
 	ReloadBackoff time.Duration // 1 s if 0
+
+	// DrainTime is how long an old root context lives beside the new one after
+	// Reconfigure or Replace; 600 s if 0, as in Envoy.
+	DrainTime time.Duration
 
 	// AllowOnHeadersStopIteration is the field of Envoy's plugin configuration:
 	// with it, a plain Pause in headers lets body callbacks through.
@@ -66,6 +79,7 @@ type Options struct {
 	// LogLevel drops what is below it; LevelInfo is the zero value's meaning (LevelTrace is -1).
 	LogLevel LogLevel
 
+	// ForeignFunctions are added to, or replace, those of Envoy; an error is BadArgument.
 	ForeignFunctions map[string]func(argument []byte) ([]byte, error)
 
 	// Patience is how much virtual time Do gives a stream; 60 s if 0.
@@ -102,6 +116,7 @@ func (o Options) complete() (Options, error) {
 	setDefault(&o.Workers, 1)
 	setDefault(&o.RouteTimeout, 15*time.Second)
 	setDefault(&o.ReloadBackoff, time.Second)
+	setDefault(&o.DrainTime, 600*time.Second)
 	setDefault(&o.BufferLimit, 1<<20)
 	setDefault(&o.MemoryLimit, 1<<30)
 	setDefault(&o.Patience, time.Minute)

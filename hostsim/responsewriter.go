@@ -90,6 +90,15 @@ func (w *responseWriter) flushBody() {
 	}
 }
 
+// flushLast delivers the rest with the end of the stream in it, as HTTP/2 does.
+func (w *responseWriter) flushLast() {
+	n := (max(len(w.buf), 1) - 1) / sliceSize * sliceSize
+	last := w.buf[n:]
+	w.buf = w.buf[:n:n]
+	w.flushBody()
+	w.x.deliver(func() { w.x.to.onData(last, true) })
+}
+
 // empty reports whether the response has no body by its nature.
 func (w *responseWriter) empty() bool { return w.head || !w.bodyAllowed() || w.declared == 0 }
 
@@ -126,7 +135,7 @@ func (w *responseWriter) responseHeaders(last bool) Headers {
 	if _, set := m["Content-Type"]; !set && !identity && len(w.buf) > 0 && m.Get("Content-Encoding") == "" {
 		h.Add("content-type", http.DetectContentType(w.buf))
 	}
-	if w.declared < 0 && !w.empty() {
+	if w.declared < 0 && !w.empty() && !w.x.http2 {
 		w.closeDelimited = identity
 		if identity {
 			h.Add("connection", "close")
@@ -141,6 +150,10 @@ func (w *responseWriter) responseHeaders(last bool) Headers {
 func (w *responseWriter) finish() {
 	w.WriteHeader(http.StatusOK)
 	w.commit(true)
+	if t := w.trailerFields(); w.x.http2 && len(t) == 0 && !w.empty() && (w.declared < 0 || w.written == w.declared) {
+		w.flushLast()
+		return
+	}
 	w.flushBody()
 	if w.empty() {
 		return
@@ -182,4 +195,10 @@ func (w *responseWriter) abort() {
 	w.reset()
 }
 
-func (w *responseWriter) reset() { w.x.deliver(func() { w.x.to.onReset(resetTermination) }) }
+func (w *responseWriter) reset() {
+	cause := resetTermination
+	if w.x.http2 {
+		cause = resetRemote
+	}
+	w.x.deliver(func() { w.x.to.onReset(cause) })
+}

@@ -16,6 +16,10 @@ type router struct {
 	sentAt   time.Time // when the request was complete
 	length   int       // of the request's body as its headers say, -1 when they don't
 	sent     int
+	headers  Headers // as sent upstream, with the body kept for another attempt
+	body     []byte
+	ended    bool // the request is complete
+	retry    *timer
 	timeout  *timer
 	closed   bool
 
@@ -44,24 +48,52 @@ func (r *router) passHeaders(h *Headers, end bool) {
 		r.length = n
 	}
 	r.cluster = st.sim.opts.Route(h.Clone())
-	cluster := st.sim.clusters[r.cluster]
-	switch {
+	switch cluster := st.sim.clusters[r.cluster]; {
 	case r.cluster == "":
 		r.reply(404, "", "route_not_found")
 	case cluster == nil:
 		r.reply(503, "", "cluster_not_found")
 	case cluster.state == ClusterNoHosts:
 		r.reply(503, "no healthy upstream", "no_healthy_upstream")
-	case cluster.state == ClusterRefusing:
-		r.attempts = 1
-		st.post(func() { r.onReset(resetRefused) })
 	default:
-		r.attempts = 1
-		r.exchange = startExchange(st.sim.clock, st, st.String(), cluster.handler, r.upstreamHeaders(*h), end, r)
+		r.headers = r.upstreamHeaders(*h)
+		r.attempt(end)
 	}
 	if end {
 		r.requestComplete()
 	}
+}
+
+// attempt sends the request's headers to the cluster, with an end if there is no body.
+func (r *router) attempt(end bool) {
+	st := r.st
+	r.attempts++
+	cluster := st.sim.clusters[r.cluster]
+	if cluster.state == ClusterRefusing {
+		st.post(func() { r.onReset(resetRefused) })
+		return
+	}
+	r.exchange = startExchange(st.sim.clock, st, st.String(), cluster, r.headers, end, r)
+}
+
+// retryBackoff is Envoy's base interval between attempts.
+const retryBackoff = 25 * time.Millisecond
+
+// again begins another attempt where the route allows one.
+func (r *router) again() bool {
+	if int(r.attempts) > r.st.sim.opts.Retries || !r.ended || r.closed {
+		return false
+	}
+	if r.exchange != nil {
+		r.exchange.close()
+	}
+	r.retry = r.st.sim.clock.after(retryBackoff, func() {
+		r.attempt(len(r.body) == 0)
+		if len(r.body) > 0 && r.exchange != nil {
+			r.exchange.send(r.body, true)
+		}
+	})
+	return true
 }
 
 // upstreamHeaders are the request's fields as the cluster sees them.
@@ -83,6 +115,9 @@ func (r *router) passData(b []byte, end bool) {
 	r.sent += len(b)
 	if end {
 		b = r.checkLength(b)
+	}
+	if r.st.sim.opts.Retries > 0 {
+		r.body = append(r.body, b...)
 	}
 	if r.exchange != nil && !r.closed {
 		r.exchange.send(b, end)
@@ -112,7 +147,7 @@ func (r *router) passTrailers(*Headers) {
 // requestComplete starts the route's timeout.
 func (r *router) requestComplete() {
 	clock := r.st.sim.clock
-	r.sentAt = clock.Now()
+	r.sentAt, r.ended = clock.Now(), true
 	if t := r.st.sim.opts.RouteTimeout; t > 0 && !r.closed {
 		r.timeout = clock.after(t, r.onTimeout)
 	}
@@ -131,6 +166,9 @@ func (r *router) onTimeout() {
 
 func (r *router) onHeaders(h Headers, end bool) {
 	st := r.st
+	if h.Get(":status") >= "500" && r.again() {
+		return
+	}
 	r.upstreamStarted = true
 	st.explain("via_upstream")
 	spent := time.Duration(0)
@@ -138,22 +176,25 @@ func (r *router) onHeaders(h Headers, end bool) {
 		spent = st.sim.clock.Now().Sub(r.sentAt)
 	}
 	h.Set("x-envoy-upstream-service-time", strconv.FormatInt(spent.Milliseconds(), 10))
-	r.ended(end)
+	if st.sim.opts.AttemptCountInResponse {
+		h.Set("x-envoy-attempt-count", strconv.Itoa(int(r.attempts)))
+	}
+	r.upstreamEnded(end)
 	st.response.recvHeaders(h, end)
 }
 
 func (r *router) onData(b []byte, end bool) {
-	r.ended(end)
+	r.upstreamEnded(end)
 	r.st.response.recvData(b, end)
 }
 
 func (r *router) onTrailers(h Headers) {
-	r.ended(true)
+	r.upstreamEnded(true)
 	r.st.response.recvTrailers(h)
 }
 
-// ended stops the timeout: the upstream has answered completely.
-func (r *router) ended(end bool) {
+// upstreamEnded stops the timeout when the upstream has answered completely.
+func (r *router) upstreamEnded(end bool) {
 	if end {
 		r.st.sim.clock.stop(r.timeout)
 	}
@@ -165,6 +206,9 @@ func (r *router) onReset(cause string) {
 			cause = resetProtocol
 		}
 		r.cut(fmt.Sprintf("upstream_reset_after_response_started{%s}", cause), cause)
+		return
+	}
+	if r.again() {
 		return
 	}
 	details := fmt.Sprintf("upstream_reset_before_response_started{%s}", cause)
@@ -190,6 +234,7 @@ func (r *router) onPanic(value any) { r.st.sim.failPanic(r.st, r.cluster, value)
 func (r *router) close() {
 	r.closed = true
 	r.st.sim.clock.stop(r.timeout)
+	r.st.sim.clock.stop(r.retry)
 	if r.exchange != nil {
 		r.exchange.close()
 	}

@@ -105,6 +105,9 @@ func callEnqueue(a *callArgs) status {
 	q.items = append(q.items, data)
 	root := q.root
 	s.clock.post(root.vm.worker, func() {
+		if root.vm.contexts[root.id] != root {
+			return // drained meanwhile
+		}
 		root.vm.callback(root, "proxy_on_queue_ready", nil, uint64(root.id), uint64(token))
 	})
 	return statusOK

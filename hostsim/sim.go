@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime"
+	"slices"
 	"sort"
 	"time"
 )
@@ -41,6 +42,7 @@ type Sim struct {
 type clusterEntry struct {
 	handler http.Handler
 	state   ClusterState
+	http2   bool
 }
 
 // New starts a proxy. The error matches ErrModule (what Envoy would refuse to
@@ -62,7 +64,7 @@ func New(o Options) (*Sim, error) {
 	s.clock.watchdog = o.HandlerTimeout
 	s.clock.onStuck = s.handlerStuck
 	for name, h := range o.Clusters {
-		s.clusters[name] = &clusterEntry{handler: h}
+		s.clusters[name] = &clusterEntry{handler: h, http2: slices.Contains(o.HTTP2Clusters, name)}
 	}
 	for i := range o.Workers + 1 {
 		w := &worker{sim: s, index: i}
@@ -127,7 +129,7 @@ func (s *Sim) Start(worker int, req *Request) *Stream {
 	}
 	w := s.workers[worker-1]
 	s.lastID++
-	st := &Stream{ID: s.lastID, sim: s, worker: w, req: req, started: int64(s.clock.Since()), filterState: map[string][]byte{}}
+	st := &Stream{ID: s.lastID, sim: s, worker: w, req: req, started: int64(s.clock.Since()), filterState: map[string][]byte{}, envoyState: map[string][]byte{}}
 	st.router.st = st
 	st.request = chain{filter: requestSide{st}, next: &st.router, limit: s.opts.BufferLimit, overflow: func() {
 		st.localReply(localReply{status: 413, body: []byte("Payload Too Large"), details: "request_payload_too_large"})
@@ -205,7 +207,7 @@ func (s *Sim) Streams() []*Stream {
 // Pending names the calls that the module waits for, and the handlers that haven't finished.
 func (s *Sim) Pending() []string {
 	var names []string
-	for _, w := range append([]*worker{s.main}, s.workers...) {
+	for _, w := range s.threads() {
 		names = append(names, w.pendingCalls()...)
 	}
 	return append(names, s.clock.pendingJobs()...)
@@ -222,10 +224,8 @@ func (s *Sim) Close() {
 	for st := range s.streams {
 		st.router.close()
 	}
-	for _, w := range append(s.workers, s.main) {
-		if w != nil {
-			w.close()
-		}
+	for _, w := range s.threads() {
+		w.close()
 	}
 	s.clock.Settle()
 }

@@ -3,6 +3,7 @@ package hostsim
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Stream is one HTTP request and its response at one worker.
@@ -30,7 +31,8 @@ type Stream struct {
 	details     string
 	detailed    bool // details are set, be it to ""
 
-	filterState map[string][]byte // set_property
+	filterState map[string][]byte // proxy_set_property, by path
+	envoyState  map[string][]byte // set_envoy_filter_state, by name
 	trace       ring
 	reported    bool // as never resumed
 }
@@ -42,6 +44,19 @@ type asked struct{ reply, request, response bool }
 // Trace is the stream's call trace: callbacks as "==> name(args)" and
 // "<== name = result", host calls between them.
 func (st *Stream) Trace() []string { return st.trace.lines() }
+
+// FilterState is what the module left for others in Envoy's filter state:
+// "wasm.NAME" for what it set as its property, else what
+// set_envoy_filter_state named.
+func (st *Stream) FilterState(name string) ([]byte, bool) {
+	own, isOwn := strings.CutPrefix(name, "wasm.")
+	if isOwn {
+		v, ok := st.filterState[own]
+		return v, ok
+	}
+	v, ok := st.envoyState[name]
+	return v, ok
+}
 
 // Done reports whether the stream has ended, completely or by a reset.
 func (st *Stream) Done() bool { return st.finished }

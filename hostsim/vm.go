@@ -40,8 +40,6 @@ type vmContext struct {
 	parent *vmContext // nil for the root
 	stream *Stream    // nil for the root
 
-	created bool
-
 	// What the module may touch now; nil when Envoy has none.
 	requestHeaders, requestTrailers   *Headers
 	responseHeaders, responseTrailers *Headers
@@ -51,7 +49,9 @@ type vmContext struct {
 	// Of the root only.
 	tick       *timer
 	tickPeriod uint32
-	configure  bool // in proxy_on_configure: plugin configuration is readable
+	config     []byte
+	configure  bool // in proxy_on_configure: config is readable
+	doneLater  bool // drained, and proxy_on_done asked to wait for proxy_done
 	response   *callResponse
 	calls      map[uint32]*call
 	nextCall   uint32
@@ -69,6 +69,9 @@ func (c *vmContext) rootContext() *vmContext {
 func (v *vm) newContext(parent *vmContext, st *Stream) *vmContext {
 	v.nextID++
 	c := &vmContext{vm: v, id: v.nextID, parent: parent, stream: st}
+	if parent == nil {
+		c.calls = map[uint32]*call{}
+	}
 	v.contexts[c.id] = c
 	return c
 }
@@ -205,13 +208,15 @@ func boolArg(b bool) uint64 {
 	return 0
 }
 
-// close releases the instance.
+// close releases the instance; no callback enters it any more.
 func (v *vm) close() {
-	if v.root != nil {
-		for _, c := range v.root.calls {
-			c.cancel()
+	v.failed = true
+	for _, c := range v.contexts {
+		for _, k := range c.calls {
+			k.cancel()
 		}
-		v.worker.sim.clock.stop(v.root.tick)
+		v.worker.sim.clock.stop(c.tick)
+		c.tickPeriod = 0
 	}
 	v.mod.Close(context.Background())
 }

@@ -2,6 +2,7 @@ package hostsim
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 )
@@ -11,6 +12,7 @@ type worker struct {
 	sim      *Sim
 	index    int
 	vm       *vm
+	old      []*vm // replaced, draining
 	failedAt time.Time
 }
 
@@ -20,7 +22,7 @@ func (w *worker) start() error {
 		return err
 	}
 	w.vm = v
-	return v.configureVM()
+	return v.configureVM(w.sim.opts.PluginConfig)
 }
 
 // streamContext creates the stream's context in the VM, reloading a dead VM
@@ -51,22 +53,39 @@ func (w *worker) reload() {
 	old.close()
 }
 
-func (w *worker) hasCalls() bool { return w.vm != nil && !w.vm.failed && len(w.vm.root.calls) > 0 }
-
-func (w *worker) pendingCalls() []string {
-	if w == nil || w.vm == nil || w.vm.root == nil {
+func (w *worker) vms() []*vm {
+	if w == nil || w.vm == nil {
 		return nil
 	}
+	return append([]*vm{w.vm}, w.old...)
+}
+
+// forget closes a replaced VM that has drained.
+func (w *worker) forget(v *vm) {
+	w.old = slices.DeleteFunc(w.old, func(o *vm) bool { return o == v })
+	v.close()
+}
+
+func (w *worker) hasCalls() bool { return len(w.pendingCalls()) > 0 }
+
+// pendingCalls names the calls that may still be answered.
+func (w *worker) pendingCalls() []string {
 	var names []string
-	for token, k := range w.vm.root.calls {
-		names = append(names, fmt.Sprintf("worker %d: call %d to %s", w.index, token, k.cluster))
+	for _, v := range w.vms() {
+		for _, c := range v.contexts {
+			for token, k := range c.calls {
+				if !v.failed {
+					names = append(names, fmt.Sprintf("worker %d: call %d to %s", w.index, token, k.cluster))
+				}
+			}
+		}
 	}
 	sort.Strings(names)
 	return names
 }
 
 func (w *worker) close() {
-	if w.vm != nil {
-		w.vm.close()
+	for _, v := range w.vms() {
+		v.close()
 	}
 }

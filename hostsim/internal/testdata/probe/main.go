@@ -6,7 +6,7 @@
 // reply STATUS BODY, call CLUSTER PATH TIMEOUT_MS, effective ID, prop A.B,
 // setprop NAME VALUE, headers request|response, header request|response NAME,
 // set request|response NAME VALUE, body request|response, setbody request|response TEXT,
-// answer, log TEXT, count NAME, enqueue TEXT, shared KEY VALUE, now, close, panic, loop, grow MiB, exit.
+// kept, foreign NAME ARGUMENT, zip TEXT, state NAME VALUE, log TEXT, count NAME, enqueue TEXT, shared KEY VALUE, now, close, panic, loop, grow MiB, exit.
 package main
 
 import (
@@ -281,6 +281,30 @@ func (s *stream) inspect(c []string) error {
 		return proxywasm.ReplaceHttpRequestBody([]byte(c[2]))
 	case "enqueue":
 		return proxywasm.EnqueueSharedQueue(queue, []byte(c[1]))
+	case "kept":
+		logf("kept %d", len(kept))
+	case "foreign":
+		b, err := proxywasm.CallForeignFunction(c[1], []byte(c[2]))
+		if err == nil {
+			logf("foreign %q", b)
+		}
+		return err
+	case "zip":
+		b, err := proxywasm.CallForeignFunction("compress", []byte(c[1]))
+		if err != nil {
+			return err
+		}
+		b, err = proxywasm.CallForeignFunction("uncompress", b)
+		logf("zip %q", b)
+		return err
+	case "state": // SetEnvoyFilterStateArguments{path, value}
+		argument := append([]byte{10, byte(len(c[1]))}, c[1]...)
+		argument = append(append(argument, 18, byte(len(c[2]))), c[2]...)
+		_, err := proxywasm.CallForeignFunction("set_envoy_filter_state", argument)
+		if err == types.ErrorStatusNotFound || err == nil {
+			return nil
+		}
+		return err
 	case "shared":
 		_, cas, err := proxywasm.GetSharedData(c[1])
 		logf("shared cas=%d err=%v", cas, err)
