@@ -10,18 +10,18 @@ import (
 //
 // A path that is written plainly is matched as ServeMux matches it. One that isn't
 // ("//", dot segments, encoded separators, path parameters: see the package
-// documentation) never reaches a cache, because the origin may take it for another
+// documentation), or whose method is in lower case, never reaches a cache, because the origin may take it for another
 // resource than the rule does. For a write it is read both as ServeMux does and as the
 // most lenient origin would, and every rule that either reading finds applies; where
 // these are two rules, the result is a new one that joins them.
 // Only that last case allocates.
 func (p *Policy) Match(method, authority, path string) (*Cache, *Invalidation) {
 	path = withoutQuery(path)
-	trees := p.routes.of(method)
+	trees, exact := p.routes.of(method)
 	if trees == nil {
 		return nil, nil
 	}
-	plain := isPlain(path)
+	plain := exact && isPlain(path)
 	if plain {
 		if t := trees.find(authority, path, false); t != nil {
 			return t.cache, t.invalidation
@@ -96,11 +96,21 @@ type node struct {
 	end      *target // {$}
 }
 
-func (r routes) of(method string) *hostTrees {
-	if t := r[method]; t != nil || method != "HEAD" {
-		return t
+// of finds a method's patterns. Methods are case-sensitive, but not to every origin: an inexact one is
+// treated as an unclean path is.
+func (r routes) of(method string) (t *hostTrees, exact bool) {
+	if method == "HEAD" { // there are no HEAD patterns: GET's match HEAD too
+		method = "GET"
 	}
-	return r["GET"] // there are no HEAD patterns: GET's match HEAD too
+	if t = r[method]; t != nil || isSafe(method) {
+		return t, true
+	}
+	for name, trees := range r {
+		if strings.EqualFold(name, method) {
+			return trees, false
+		}
+	}
+	return nil, false
 }
 
 func (r routes) add(p *pattern, t *target) {

@@ -219,10 +219,24 @@ func TestWritesInOtherSpellings(t *testing.T) {
 		"/api/chat/..;/chat/sessions/s1":                "delete session",
 		"/api/chat/sessions/s1/messages/m1":             "delete message",
 		"/api/chat/sessions/s1/messages/x%2F..%2Fm1%zz": "delete message",
+		"/api/chat/sessions/s1/messages#x":              "",
+		"/api/chat/sessions/s1#/x":                      "delete session",
 		"/api/chat/other":                               "",
 	} {
 		if _, rule := p.Match("DELETE", "", path); ruleName(rule) != wanted {
 			t.Errorf("DELETE %s: rule %q, want %q", path, ruleName(rule), wanted)
+		}
+	}
+	for method, wanted := range map[string]string{"delete": "delete session", "Delete": "delete session", "DELETED": ""} {
+		if _, rule := p.Match(method, "", "/api/chat/sessions/s1"); ruleName(rule) != wanted {
+			t.Errorf("%s: rule %q, want %q", method, ruleName(rule), wanted)
+		}
+	}
+	for _, method := range []string{"get", "post", "head", "OPTIONS", "TRACE", "CONNECT", ""} {
+		for _, path := range []string{"/api/models", "/v1/initialize"} {
+			if cache, rule := p.Match(method, "", path); cache != nil || rule != nil {
+				t.Errorf("%q %s matches %s%s", method, path, cacheName(cache), ruleName(rule))
+			}
 		}
 	}
 	_, both := p.Match("DELETE", "", "/api/chat/sessions/s1%2Fmessages%2Fm1")
@@ -237,7 +251,7 @@ func TestReadsInOtherSpellings(t *testing.T) {
 	p := chatPolicy(t)
 	for _, path := range []string{"//api/models", "/api/./models", "/api/user/me/../../models", "/api/user%2F..%2Fmodels",
 		"/api/models;x", `/api\models`, "/api/chat/sessions/..", "/api/chat/sessions/%2e%2e", "/api/chat/sessions/..;", "/api/chat/sessions/a%2Fb",
-		"/api/chat/sessions/a%5Cb", "/api/chat/sessions/a%252Fb", "/api/chat/sessions/a%00b", "/api/chat/sessions/a b", "/api/chat/sessions/%zz", "/api/models/", ""} {
+		"/api/chat/sessions/a%5Cb", "/api/chat/sessions/a%252Fb", "/api/chat/sessions/a%00b", "/api/chat/sessions/a b", "/api/chat/sessions/%zz", "/api/models/", "/api/models#x", ""} {
 		if cache, _ := p.Match("GET", "", path); cache != nil {
 			t.Errorf("GET %q matches the cache %s", path, cache.Name)
 		}

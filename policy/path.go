@@ -2,12 +2,9 @@ package policy
 
 import "strings"
 
-// withoutQuery cuts a raw :path before its query. (Envoy refuses fragments; should one come
-// through, it is cut too.)
+// withoutQuery cuts a raw :path before its query.
 func withoutQuery(path string) string {
-	if i := strings.IndexAny(path, "?#"); i >= 0 {
-		return path[:i]
-	}
+	path, _, _ = strings.Cut(path, "?")
 	return path
 }
 
@@ -38,7 +35,7 @@ func isPlain(path string) bool {
 				return false
 			}
 			i += 2
-		case c == '\\' || c == ';' || c <= ' ' || c == 0x7f:
+		case c == '\\' || c == ';' || c == '#' || c <= ' ' || c == 0x7f:
 			return false
 		}
 	}
@@ -75,9 +72,10 @@ func hasForeign(path string) bool {
 }
 
 // lenientPath reads a path as the most lenient origin does, or a proxy before it: escapes
-// decoded (also twice encoded ones), backslashes as slashes, path parameters dropped, then cleaned.
+// decoded (also twice encoded ones), backslashes as slashes, fragments and path parameters dropped, then cleaned.
 func lenientPath(path string) string {
 	const rounds = 3
+	path, _, _ = strings.Cut(path, "#")
 	for range rounds {
 		path = unescapeValid(path)
 	}
