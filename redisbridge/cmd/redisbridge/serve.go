@@ -101,9 +101,9 @@ func serveOptions(f serveFlags, env environment, log *slog.Logger) (o redisbridg
 		if err != nil {
 			return o, stop, err
 		}
-		document, err := policy.Parse(b)
-		if err != nil {
-			return o, stop, fmt.Errorf("%s: %w", file, err)
+		document, problems := policy.Parse(b)
+		if len(problems) > 0 {
+			return o, stop, fmt.Errorf("%s: %w", file, problems)
 		}
 		documents = append(documents, document)
 	}
