@@ -149,6 +149,7 @@ func (j *journal) answered(p *Plugin, e *journalEntry, a Answer) {
 		return
 	}
 	e.done = true
+	p.host.Add(metricClosed, 1)
 	for i, other := range j.entries {
 		if other == e {
 			j.entries = append(j.entries[:i], j.entries[i+1:]...)

@@ -12,6 +12,7 @@ const (
 	metricFeedErrors    = "chatcache.feed_errors"          // polls that failed
 	metricJournal       = "chatcache.journal_entries"      // gauge: ends of writes not yet acknowledged
 	metricJournalMerged = "chatcache.journal_merged"       // the journal was full and became one entry for everything
+	metricClosed        = "chatcache.writes_closed"        // ends of writes that the bridge has acknowledged
 	metricRenewals      = "chatcache.renewals_failed"      // renewals of a suspension that weren't acknowledged
 	metricPending       = "chatcache.invalidation_pending" // writes forwarded without an acknowledged suspension
 	metricRefused       = "chatcache.writes_refused"       // writes answered 503 by "unreachable": "refuse"

@@ -1,0 +1,200 @@
+// Package mesh runs the whole of chatcache for a test: two proxies with the filter,
+// the bridge, Redis and the sample chat API. The same test runs on two of them:
+// [Simulated] is hostsim and miniredis in this process and in virtual time, [Real]
+// is Envoy and Valkey as processes.
+package mesh
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"chatcache/test/chatapi"
+	"chatcache/test/stack"
+)
+
+// Proxies is how many proxies a mesh has, and Workers how many workers, each with its
+// own VM, a proxy has.
+const (
+	Proxies = 2
+	Workers = 2
+)
+
+// Request is what a client sends. Each goes over a connection of its own.
+type Request struct {
+	Method, Path string
+	User         string // bearer token; none if empty
+	Body         string
+	Fields       [][2]string
+}
+
+// Response is what it got.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+// CacheStatus is the response's Cache-Status.
+func (r Response) CacheStatus() string { return r.Header.Get("Cache-Status") }
+
+// Hit tells whether the response came from the cache.
+func (r Response) Hit() bool { return strings.HasPrefix(r.CacheStatus(), "chatcache; hit") }
+
+// Stored tells whether it came from the origin and was stored.
+func (r Response) Stored() bool { return r.CacheStatus() == "chatcache; fwd=uri-miss; stored" }
+
+// Serial is the number that the origin gave the response: greater ones are newer.
+func (r Response) Serial() int64 {
+	n, _ := strconv.ParseInt(r.Header.Get(serialField), 10, 64)
+	return n
+}
+
+func (r Response) String() string {
+	return fmt.Sprintf("%d, cache-status %q, serial %d: %.80q", r.Status, r.CacheStatus(), r.Serial(), r.Body)
+}
+
+// Stream is a response whose body is still coming.
+type Stream interface {
+	// Finish waits for the end and gives the whole response.
+	Finish() Response
+}
+
+// Part is something that can fail.
+type Part int
+
+// The parts.
+const (
+	Bridge Part = iota
+	Redis
+)
+
+// Fault is how it fails.
+type Fault int
+
+// The faults. Garbage is for the bridge only.
+const (
+	Healthy Fault = iota
+	Down          // connections are refused
+	Hung          // connections are taken, nothing answers
+	Garbage       // answers, but not with what was asked
+)
+
+// Mesh is a running mesh. Its methods fail the test where they can't do what they say.
+type Mesh interface {
+	// Do sends a request to a proxy and waits for the whole response.
+	Do(proxy int, r Request) Response
+	// Open sends a request and waits for the response's header section.
+	Open(proxy int, r Request) Stream
+	// Settle waits until everything that the responses so far have left to do is done:
+	// stores and the ends of writes. Not while a part is faulty.
+	Settle()
+	// Until repeats a condition until it holds, for at most that long, and gives how
+	// long it took.
+	Until(within time.Duration, what string, holds func() bool) time.Duration
+	// Origin is the API behind the proxies.
+	Origin() *Origin
+	// Break makes a part fail, or heals it.
+	Break(p Part, f Fault)
+	// Flush empties Redis behind everybody's back.
+	Flush()
+	// Keys gives every key in Redis and its value as text.
+	Keys() map[string]string
+	// Purge invalidates a cache, one partition of it, or everything.
+	Purge(cache, partition string)
+	// Refused offers the proxies a policy that they must refuse, and gives what they say.
+	Refused(document string) string
+	// Counter sums a counter over all proxies.
+	Counter(name string) uint64
+	// Logs gives what the filter has logged.
+	Logs() string
+}
+
+// Options say what a mesh runs.
+type Options struct {
+	// Policy is a document; the chat policy if empty.
+	Policy string
+}
+
+// Each runs a test on the simulated and on the real mesh.
+func Each(t *testing.T, o Options, test func(t *testing.T, m Mesh)) {
+	if o.Policy == "" {
+		o.Policy = ChatPolicy(t)
+	}
+	t.Run("simulated", func(t *testing.T) { test(t, Simulated(t, o)) })
+	t.Run("real", func(t *testing.T) { test(t, Real(t, o)) })
+}
+
+// ChatPolicy is the shipped policy, with edits: each is called with the document.
+func ChatPolicy(t testing.TB, edits ...func(document map[string]any)) string {
+	t.Helper()
+	root, err := stack.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "envoy", "chat.policy.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document map[string]any
+	if err := json.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	for _, edit := range edits {
+		edit(document)
+	}
+	text, err = json.Marshal(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+const serialField = "X-Origin-Serial"
+
+// Origin is the sample chat API. It numbers its answers in the order in which it began
+// them, and can hold a streamed one open.
+type Origin struct {
+	*chatapi.API
+	serial atomic.Int64
+	gate   atomic.Pointer[chan struct{}]
+}
+
+type waiter func(ctx context.Context, wake <-chan struct{}, d time.Duration)
+
+func newOrigin(wait waiter) *Origin {
+	o := &Origin{}
+	o.API = chatapi.New(chatapi.Options{BeforeChunk: func(ctx context.Context, n int) error {
+		if gate := o.gate.Load(); gate != nil && n == 1 {
+			wait(ctx, *gate, 30*time.Second)
+		}
+		return ctx.Err()
+	}})
+	return o
+}
+
+// Hold lets streamed answers stop after their first event until open is called.
+func (o *Origin) Hold() (open func()) {
+	gate := make(chan struct{})
+	o.gate.Store(&gate)
+	return func() {
+		o.gate.Store(nil)
+		close(gate)
+	}
+}
+
+// Serial is the number of the last answer.
+func (o *Origin) Serial() int64 { return o.serial.Load() }
+
+func (o *Origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set(serialField, strconv.FormatInt(o.serial.Add(1), 10))
+	o.API.ServeHTTP(w, r)
+}

@@ -1,0 +1,269 @@
+package mesh
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"chatcache/test/stack"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const settleWithin = 10 * time.Second
+
+type real struct {
+	t       *testing.T
+	stack   *stack.Stack
+	origin  *Origin
+	client  http.Client
+	redis   *redis.Client
+	garbage *http.Server
+	faults  map[Part]Fault
+	// What the responses so far have left to do.
+	stored, written uint64
+}
+
+// Real runs a mesh of processes. Without Envoy or a Redis server the test is skipped,
+// or fails with CHATCACHE_REQUIRE=1.
+func Real(t *testing.T, o Options) Mesh {
+	t.Helper()
+	m := &real{t: t, origin: newOrigin(wait), faults: map[Part]Fault{}}
+	m.client.Transport = &http.Transport{DisableKeepAlives: true, DisableCompression: true}
+	m.stack = stack.RunT(t, stack.Options{
+		Envoys: Proxies, Workers: Workers, Policy: []byte(o.Policy), Origin: m.origin,
+	})
+	options, err := redis.ParseURL(m.stack.Valkey.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.redis = redis.NewClient(options)
+	t.Cleanup(func() { m.redis.Close() })
+	return m
+}
+
+func wait(ctx context.Context, wake <-chan struct{}, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-wake:
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+type realStream struct {
+	m        *real
+	response *http.Response
+}
+
+func (s realStream) Finish() Response {
+	s.m.t.Helper()
+	defer s.response.Body.Close()
+	body, err := io.ReadAll(s.response.Body)
+	r := Response{Status: s.response.StatusCode, Header: s.response.Header, Body: string(body)}
+	if err == nil && r.Stored() {
+		s.m.stored++
+	}
+	if strings.HasPrefix(r.CacheStatus(), "chatcache; fwd=method") {
+		s.m.written++
+	}
+	return r
+}
+
+func (m *real) Open(proxy int, r Request) Stream {
+	m.t.Helper()
+	req, err := http.NewRequest(r.Method, m.stack.Envoys[proxy].URL()+r.Path, strings.NewReader(r.Body))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	req.Host = "chat.test"
+	for _, f := range r.fields() {
+		req.Header.Add(f[0], f[1])
+	}
+	response, err := m.client.Do(req)
+	if err != nil {
+		m.t.Fatalf("%s %s: %v", r.Method, r.Path, err)
+	}
+	return realStream{m, response}
+}
+
+func (m *real) Do(proxy int, r Request) Response {
+	m.t.Helper()
+	return m.Open(proxy, r).Finish()
+}
+
+func (m *real) Settle() {
+	m.t.Helper()
+	m.Until(settleWithin, "stores and ends of writes are acknowledged", func() bool {
+		return m.suffix(".stores") >= m.stored && m.suffix("chatcache.writes_closed") >= m.written
+	})
+}
+
+func (m *real) Until(within time.Duration, what string, holds func() bool) time.Duration {
+	m.t.Helper()
+	began := time.Now()
+	for !holds() {
+		if time.Since(began) > within {
+			m.t.Fatalf("not within %v: %s", within, what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	return time.Since(began)
+}
+
+func (m *real) Origin() *Origin { return m.origin }
+
+func (m *real) Break(p Part, f Fault) {
+	m.t.Helper()
+	process := m.stack.Bridge.Process
+	if p == Redis {
+		process = m.stack.Valkey.Process
+	}
+	var err error
+	switch f {
+	case Healthy:
+		err = m.heal(process, m.faults[p])
+	case Down:
+		err = process.Kill()
+	case Hung:
+		err = process.Pause()
+	case Garbage:
+		if err = process.Kill(); err == nil {
+			err = m.serveGarbage()
+		}
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.faults[p] = f
+}
+
+func (m *real) heal(p *stack.Process, from Fault) error {
+	if m.garbage != nil {
+		if err := m.garbage.Close(); err != nil {
+			return err
+		}
+		m.garbage = nil
+	}
+	if from == Hung {
+		return p.Resume()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return p.Start(ctx)
+}
+
+// serveGarbage answers at the bridge's address.
+func (m *real) serveGarbage() error {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(m.stack.Bridge.Port)))
+	if err != nil {
+		return err
+	}
+	m.garbage = &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Write([]byte("<html>It works!</html>"))
+	})}
+	m.garbage.Protocols.SetUnencryptedHTTP2(true)
+	m.garbage.Protocols.SetHTTP1(true)
+	go m.garbage.Serve(l)
+	return nil
+}
+
+func (m *real) Flush() {
+	m.t.Helper()
+	if err := m.redis.FlushAll(context.Background()).Err(); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *real) Keys() map[string]string {
+	m.t.Helper()
+	ctx := context.Background()
+	names, err := m.redis.Keys(ctx, "*").Result()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	keys := map[string]string{}
+	for _, name := range names {
+		keys[name], _ = m.redis.Get(ctx, name).Result() // entries and generations; others hold no text of a client
+	}
+	return keys
+}
+
+func (m *real) Purge(cache, partition string) {
+	m.t.Helper()
+	body, _ := json.Marshal(map[string]any{"policy": "chat-api", "all": cache == "", "cache": cache, "partition": partition})
+	req, err := http.NewRequest(http.MethodPost, m.stack.Bridge.URL()+"/v1/purge", bytes.NewReader(body))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+stack.AdminToken)
+	response, err := m.client.Do(req)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(response.Body)
+		m.t.Fatalf("purge: %s: %s", response.Status, text)
+	}
+}
+
+func (m *real) Refused(document string) string {
+	m.t.Helper()
+	for _, e := range m.stack.Envoys {
+		if err := e.SetPolicy(context.Background(), []byte(document)); !errors.Is(err, stack.ErrRefused) {
+			m.t.Fatalf("%s took the policy (%v):\n%s", e.Name, err, document)
+		}
+	}
+	return m.Logs()
+}
+
+func (m *real) Counter(name string) uint64 {
+	m.t.Helper()
+	return m.sum(func(counter string) bool { return counter == "wasmcustom."+name })
+}
+
+func (m *real) suffix(end string) uint64 {
+	m.t.Helper()
+	return m.sum(func(counter string) bool { return strings.HasSuffix(counter, end) })
+}
+
+func (m *real) sum(wanted func(counter string) bool) (sum uint64) {
+	m.t.Helper()
+	for _, e := range m.stack.Envoys {
+		text, err := e.Admin(context.Background(), "/stats?filter=wasmcustom&type=Counters")
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		for line := range strings.Lines(text) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			if n, err := strconv.ParseUint(value, 10, 64); err == nil && wanted(name) {
+				sum += n
+			}
+		}
+	}
+	return sum
+}
+
+func (m *real) Logs() string {
+	m.t.Helper()
+	var b strings.Builder
+	for _, p := range m.stack.Processes() {
+		text, err := os.ReadFile(p.Log)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		b.Write(text)
+	}
+	return b.String()
+}

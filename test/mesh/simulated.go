@@ -1,0 +1,285 @@
+package mesh
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"chatcache/hostsim"
+	"chatcache/redisbridge"
+	"chatcache/test/stack"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+// filterModule builds the filter, once for all tests of a process. It needs Go alone.
+var filterModule = sync.OnceValues(func() ([]byte, error) {
+	root, err := stack.Root()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "chatcache")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	out := filepath.Join(dir, "chatcache.wasm")
+	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out, "./filter")
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return nil, errors.New("go build ./filter: " + string(text))
+	}
+	return os.ReadFile(out)
+})
+
+type simulated struct {
+	t       *testing.T
+	options hostsim.Options
+	clock   *hostsim.Clock
+	proxies [Proxies]*hostsim.Sim
+	next    [Proxies]int // worker of the next request
+	origin  *Origin
+	bridge  *redisbridge.Bridge
+	redis   *miniredis.Miniredis
+	fault   Fault // of the bridge
+	link    link  // the bridge's to Redis
+}
+
+// Simulated runs a mesh in this process, in virtual time.
+func Simulated(t *testing.T, o Options) Mesh {
+	t.Helper()
+	module, err := filterModule()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &simulated{t: t, clock: hostsim.NewClock(time.Time{}), redis: miniredis.RunT(t)}
+	m.origin = newOrigin(m.clock.Wait)
+	m.startBridge()
+	m.moveRedis()
+	m.options = hostsim.Options{
+		Module: module, PluginConfig: []byte(o.Policy), Workers: Workers, VMID: "chatcache",
+		Env:   map[string]string{"CHATCACHE_PARTITION_SECRET": stack.PartitionSecret, "CHATCACHE_BRIDGE_TOKEN": stack.BridgeToken},
+		Clock: m.clock, AllowOnHeadersStopIteration: true, Policy: hostsim.FailReload,
+		Route: hostsim.RouteTo("chat"), RouteTimeout: 300 * time.Second,
+		Clusters: map[string]http.Handler{"chat": m.origin, "redis-bridge": http.HandlerFunc(m.serveBridge)},
+	}
+	for i := range m.proxies {
+		m.options.Seed = uint64(i + 1)
+		m.proxies[i] = hostsim.RunT(t, m.options)
+	}
+	return m
+}
+
+func (m *simulated) startBridge() {
+	bridge, err := redisbridge.New(redisbridge.Options{
+		Redis:     redis.UniversalOptions{Addrs: []string{m.redis.Addr()}, Dialer: m.link.dial},
+		Miniredis: true, Bootstrap: true, Token: stack.BridgeToken, AdminToken: stack.AdminToken, Clock: m.clock,
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.bridge = bridge
+	m.t.Cleanup(func() { bridge.Close() })
+}
+
+// moveRedis moves miniredis' two clocks, TIME's and the TTLs', with the virtual one.
+func (m *simulated) moveRedis() {
+	last := m.clock.Now()
+	m.redis.SetTime(last)
+	m.clock.OnAdvance(func(now time.Time) {
+		m.redis.SetTime(now)
+		m.redis.FastForward(now.Sub(last))
+		last = now
+	})
+}
+
+func (m *simulated) serveBridge(w http.ResponseWriter, r *http.Request) {
+	switch m.fault {
+	case Hung:
+		m.clock.Wait(r.Context(), nil, time.Hour)
+	case Garbage:
+		w.Write([]byte("<html>It works!</html>"))
+	default:
+		m.bridge.ServeHTTP(w, r)
+	}
+}
+
+func (m *simulated) request(r Request) *hostsim.Request {
+	req := hostsim.NewRequest(r.Method, r.Path)
+	req.Authority, req.Body = "chat.test", []byte(r.Body)
+	for _, f := range r.fields() {
+		req.Headers.Add(f[0], f[1])
+	}
+	return req
+}
+
+// fields are the header fields that a client sends.
+func (r Request) fields() [][2]string {
+	fields := r.Fields
+	if r.User != "" {
+		fields = append(fields[:len(fields):len(fields)], [2]string{"authorization", "Bearer " + r.User})
+	}
+	if r.Body != "" {
+		fields = append(fields[:len(fields):len(fields)], [2]string{"content-type", "application/json"})
+	}
+	return fields
+}
+
+// worker spreads requests over a proxy's workers.
+func (m *simulated) worker(proxy int) int {
+	m.next[proxy]++
+	return m.next[proxy]%Workers + 1
+}
+
+func (m *simulated) Do(proxy int, r Request) Response {
+	return response(m.proxies[proxy].Do(m.worker(proxy), m.request(r)))
+}
+
+func response(from *hostsim.Response) Response {
+	r := Response{Status: from.Status, Header: http.Header{}, Body: string(from.Body)}
+	for _, f := range from.Headers {
+		r.Header.Add(f[0], f[1])
+	}
+	return r
+}
+
+type simulatedStream struct {
+	proxy  *hostsim.Sim
+	stream *hostsim.Stream
+}
+
+func (s simulatedStream) Finish() Response {
+	s.proxy.Finish(s.stream)
+	return response(s.stream.Response())
+}
+
+func (m *simulated) Open(proxy int, r Request) Stream {
+	s := simulatedStream{m.proxies[proxy], m.proxies[proxy].Start(m.worker(proxy), m.request(r))}
+	m.clock.Settle()
+	if s.stream.Response() == nil {
+		m.t.Fatalf("%s %s: no response headers", r.Method, r.Path)
+	}
+	return s
+}
+
+func (m *simulated) Settle() { m.clock.Settle() }
+
+func (m *simulated) Until(within time.Duration, what string, holds func() bool) time.Duration {
+	m.t.Helper()
+	began := m.clock.Now()
+	for !holds() {
+		if m.clock.Now().Sub(began) >= within {
+			m.t.Fatalf("not within %v: %s", within, what)
+		}
+		m.clock.Advance(within / 100)
+	}
+	return m.clock.Now().Sub(began)
+}
+
+func (m *simulated) Origin() *Origin { return m.origin }
+
+func (m *simulated) Break(p Part, f Fault) {
+	if p == Redis {
+		m.breakRedis(f)
+		return
+	}
+	m.fault = f
+	state := hostsim.ClusterUp
+	if f == Down {
+		state = hostsim.ClusterRefusing
+	}
+	for _, proxy := range m.proxies {
+		proxy.SetCluster("redis-bridge", state)
+	}
+}
+
+func (m *simulated) breakRedis(f Fault) {
+	m.link.hung.Store(f == Hung)
+	switch f {
+	case Down:
+		m.redis.Close()
+	case Healthy:
+		if err := m.redis.Restart(); err != nil && !strings.Contains(err.Error(), "in use") {
+			m.t.Fatal(err)
+		}
+	}
+}
+
+func (m *simulated) Flush() { m.redis.FlushAll() }
+
+func (m *simulated) Keys() map[string]string {
+	keys := map[string]string{}
+	for _, k := range m.redis.Keys() {
+		keys[k], _ = m.redis.Get(k) // entries and generations; others hold no text of a client
+	}
+	return keys
+}
+
+func (m *simulated) Purge(cache, partition string) {
+	m.t.Helper()
+	ask := redisbridge.PurgeRequest{Policy: "chat-api", All: cache == "", Cache: cache, Partition: partition}
+	if _, err := m.bridge.Purge(context.Background(), ask); err != nil {
+		m.t.Fatal(err)
+	}
+	m.clock.Settle()
+}
+
+func (m *simulated) Refused(document string) string {
+	m.t.Helper()
+	o := m.options
+	o.PluginConfig, o.Clock = []byte(document), nil
+	_, err := hostsim.New(o)
+	if !errors.Is(err, hostsim.ErrConfig) {
+		m.t.Fatalf("took the policy (%v):\n%s", err, document)
+	}
+	return err.Error()
+}
+
+func (m *simulated) Counter(name string) (sum uint64) {
+	for _, proxy := range m.proxies {
+		sum += proxy.Counter(name)
+	}
+	return sum
+}
+
+func (m *simulated) Logs() string {
+	var b strings.Builder
+	for _, proxy := range m.proxies {
+		for _, line := range proxy.Logs() {
+			b.WriteString(line.String() + "\n")
+		}
+	}
+	return b.String()
+}
+
+// link is the bridge's way to Redis. While it is hung, what is sent is lost.
+type link struct{ hung atomic.Bool }
+
+func (l *link) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, network, address)
+	return &linkConn{c, l}, err
+}
+
+type linkConn struct {
+	net.Conn
+	link *link
+}
+
+func (c *linkConn) Write(b []byte) (int, error) {
+	if c.link.hung.Load() {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}
