@@ -145,7 +145,9 @@ func (st *Stream) lengthHolds() bool {
 }
 
 func (s clientSide) passTrailers(h *Headers) {
-	s.st.client.Trailers = h.Clone()
+	if s.st.req.HTTP2 {
+		s.st.client.Trailers = h.Clone()
+	}
 	s.st.finish(true)
 }
 

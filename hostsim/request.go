@@ -8,7 +8,8 @@ type Request struct {
 	Method, Path, Authority, Scheme string
 	Headers                         Headers
 	Body                            []byte
-	Trailers                        Headers
+	// Trailers reach the module over HTTP/2 only, as with Envoy's defaults.
+	Trailers Headers
 	// Open keeps the request unfinished after Headers and Body: Stream.SendBody goes on with it.
 	Open bool
 	// HTTP2 shapes the downstream side as HTTP/2: the end of stream comes with the last data.

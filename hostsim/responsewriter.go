@@ -10,9 +10,14 @@ import (
 // sockets in slices of 16 KiB.
 const sliceSize = 16 << 10
 
-// autoLengthMax is the body size up to which net/http's server finds the
-// Content-Length by itself.
-const autoLengthMax = 2048
+// autoLength is the body size up to which net/http's server finds the
+// Content-Length by itself, and how much it holds back otherwise.
+func (w *responseWriter) autoLength() int {
+	if w.x.http2 {
+		return 4096
+	}
+	return 2048
+}
 
 // responseWriter turns what a handler writes into the events that Envoy would
 // see from net/http's HTTP/1.1 server: automatic Content-Length for small
@@ -65,7 +70,7 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	}
 	w.written += int64(len(p))
 	w.buf = append(w.buf, p...)
-	if len(w.buf) >= sliceSize || (w.committed && len(w.buf) > autoLengthMax) {
+	if len(w.buf) >= sliceSize || (w.committed && len(w.buf) > w.autoLength()) {
 		w.Flush()
 	}
 	return len(p), nil
@@ -128,7 +133,7 @@ func (w *responseWriter) responseHeaders(last bool) Headers {
 	if _, set := m["Date"]; !set {
 		h.Add("date", w.x.clock.Now().UTC().Format(http.TimeFormat))
 	}
-	if last && w.declared < 0 && w.bodyAllowed() && len(w.trailers) == 0 && !identity && (!w.head || len(w.buf) > 0) && len(w.buf) <= autoLengthMax {
+	if last && w.declared < 0 && w.bodyAllowed() && len(w.trailers) == 0 && !identity && (!w.head || len(w.buf) > 0) && len(w.buf) <= w.autoLength() {
 		w.declared = int64(len(w.buf))
 		h.Add("content-length", strconv.Itoa(len(w.buf)))
 	}
@@ -162,7 +167,8 @@ func (w *responseWriter) finish() {
 		w.reset()
 		return
 	}
-	if t := w.trailerFields(); len(t) > 0 {
+	// Envoy drops an HTTP/1 message's trailers unless enable_trailers is set.
+	if t := w.trailerFields(); len(t) > 0 && w.x.http2 {
 		w.x.deliver(func() { w.x.to.onTrailers(t) })
 		return
 	}

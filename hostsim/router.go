@@ -3,6 +3,7 @@ package hostsim
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -111,6 +112,14 @@ func (r *router) reply(status int, body, details string) {
 	st.post(func() { st.localReply(localReply{status: status, body: []byte(body), details: details}) })
 }
 
+// answer is a reply after the cluster was tried.
+func (r *router) answer(reply localReply) {
+	if r.st.sim.opts.AttemptCountInResponse {
+		reply.headers.Add("x-envoy-attempt-count", strconv.Itoa(int(r.attempts)))
+	}
+	r.st.localReply(reply)
+}
+
 func (r *router) passData(b []byte, end bool) {
 	r.sent += len(b)
 	if end {
@@ -160,7 +169,7 @@ func (r *router) onTimeout() {
 	case r.upstreamStarted:
 		r.cut("response_timeout", resetTermination)
 	default:
-		st.localReply(localReply{status: 504, body: []byte("upstream request timeout"), details: "response_timeout"})
+		r.answer(localReply{status: 504, body: []byte("upstream request timeout"), details: "response_timeout"})
 	}
 }
 
@@ -215,7 +224,11 @@ func (r *router) onReset(cause string) {
 	if cause == resetRefused {
 		details = "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}"
 	}
-	r.st.localReply(localReply{status: 503, body: []byte(resetBody(cause)), details: details})
+	body := resetBody(cause)
+	if r.attempts > 1 {
+		body = strings.Replace(body, "reset reason", "retried and the latest reset reason", 1)
+	}
+	r.answer(localReply{status: 503, body: []byte(body), details: details})
 }
 
 // cut ends a response that had started: the client is cut off, or gets 502

@@ -74,6 +74,10 @@ func (st *Stream) Response() *Response {
 // begin sends the request's headers and body into the filter chain.
 func (st *Stream) begin() {
 	req := st.req
+	trailers := req.Trailers
+	if !req.HTTP2 {
+		trailers = nil // Envoy drops them in HTTP/1 unless enable_trailers is set
+	}
 	end := len(req.Body) == 0 && req.Trailers == nil && !req.Open
 	st.ctx = st.worker.streamContext(st)
 	st.request.recvHeaders(st.downstreamHeaders(end), end)
@@ -81,12 +85,9 @@ func (st *Stream) begin() {
 	if end {
 		return
 	}
-	last := !req.Open && req.Trailers == nil
-	if len(req.Body) > 0 || req.Open {
-		st.recvBody(req.Body, last)
-	}
-	if req.Trailers != nil {
-		st.post(func() { st.request.recvTrailers(req.Trailers.Clone()); st.afterDecode() })
+	st.recvBody(req.Body, !req.Open && trailers == nil)
+	if trailers != nil {
+		st.post(func() { st.request.recvTrailers(trailers.Clone()); st.afterDecode() })
 	}
 }
 

@@ -27,7 +27,7 @@ var cases = []parityCase{
 	{name: "POST", verb: "POST", body: post},
 	{name: "POST over HTTP/2", verb: "POST", body: post, http2: true},
 	{name: "HEAD", verb: "HEAD"},
-	{name: "response headers", upstream: "headers", script: []string{onDone, "prop response.code_details"}},
+	{name: "response headers", upstream: "headers", script: []string{onDone, "prop response.code_details"}, until: "prop response.code_details"},
 	{name: "204", upstream: "204"},
 	{name: "304", upstream: "304"},
 	{name: "404", upstream: "404"},
@@ -81,11 +81,11 @@ var cases = []parityCase{
 	{name: "a call that is cut in its body", script: []string{onRequest, "call backend /?upstream=cut 200; pause", onCall, "resume-request"}},
 
 	// Upstreams that fail.
-	{name: "an unknown cluster", route: "nobody", script: []string{onDone, "prop response.code_details"}},
-	{name: "a cluster without hosts", route: "nohosts", script: []string{onDone, "prop response.code_details"}},
+	{name: "an unknown cluster", route: "nobody", script: []string{onDone, "prop response.code_details"}, until: "prop response.code_details"},
+	{name: "a cluster without hosts", route: "nohosts", script: []string{onDone, "prop response.code_details"}, until: "prop response.code_details"},
 	{name: "a refusing cluster", route: "refused", script: []string{onDone, "prop response.code_details"}, until: "prop"},
-	{name: "no answer", upstream: "no-answer", script: []string{onDone, "prop response.code_details"}},
-	{name: "route timeout", upstream: "hang", script: []string{onDone, "prop response.code_details"}},
+	{name: "no answer", upstream: "no-answer", script: []string{onDone, "prop response.code_details"}, until: "prop response.code_details"},
+	{name: "route timeout", upstream: "hang", script: []string{onDone, "prop response.code_details"}, until: "prop response.code_details"},
 	{name: "route timeout in the body", upstream: "hang-body", script: []string{onDone, "prop response.code_details"}, until: "prop"},
 	{name: "short content-length", upstream: "truncated", script: []string{quiet, "1", onEnd, "log end", onDone, "prop response.code_details"}, until: "prop"},
 	{name: "cut", upstream: "cut", script: []string{onDone, "prop response.code_details"}, until: "prop"},
@@ -93,6 +93,26 @@ var cases = []parityCase{
 	{name: "close-delimited", upstream: "close", script: []string{quiet, "1", onEnd, "log end", onDone, "prop response.code_details"}, until: "prop"},
 	{name: "close-delimited and cut", upstream: "close-and-cut", script: []string{quiet, "1", onEnd, "log end", onDone, "prop response.code_details"}, until: "prop"},
 	{name: "reset while the response is held", upstream: "cut", script: []string{onResponse, "pause", onDone, "prop response.code_details"}, until: "prop"},
+
+	// HTTP/2 behind the proxy.
+	{name: "echo from HTTP/2", route: "backend2", script: []string{onResponse, "header response transfer-encoding; header response content-length"}},
+	{name: "POST to HTTP/2", route: "backend2", verb: "POST", body: post},
+	{name: "HTTP/2 on both sides", route: "backend2", http2: true},
+	{name: "HEAD from HTTP/2", route: "backend2", verb: "HEAD"},
+	{name: "204 from HTTP/2", route: "backend2", upstream: "204"},
+	{name: "SSE from HTTP/2", route: "backend2", upstream: "sse"},
+	{name: "big from HTTP/2", route: "backend2", upstream: "big", script: []string{quiet, "1", onEnd, "log end"}, until: "end"},
+	{name: "a held response from HTTP/2", route: "backend2", script: []string{onResponse, "call backend /ack 200; pause", onCall, "resume-response"}},
+	{name: "cut by HTTP/2", route: "backend2", upstream: "cut", script: []string{onDone, "prop response.code_details"}, until: "prop"},
+	{name: "no answer from HTTP/2", route: "backend2", upstream: "no-answer", script: []string{onDone, "prop response.code_details"}, until: "prop"},
+	{name: "trailers", upstream: "trailers"},
+	{name: "trailers to HTTP/2", upstream: "trailers", http2: true},
+	{name: "trailers through HTTP/2", route: "backend2", upstream: "trailers", http2: true},
+
+	// Retries.
+	{name: "a retry that fails, too", on: "retry", upstream: "503", script: []string{onResponse, "prop upstream.request_attempt_count"}},
+	{name: "a retry after a reset", on: "retry", upstream: "no-answer", script: []string{onResponse, "prop upstream.request_attempt_count", onDone, "prop response.code_details"}, until: "prop response"},
+	{name: "no retry needed", on: "retry", verb: "POST", body: post},
 
 	// Properties.
 	{name: "properties of a request", url: "/a/b?c=d", script: []string{quiet, "1", onRequest,

@@ -37,6 +37,7 @@ type variant struct {
 var variants = []variant{
 	{name: "default"},
 	{name: "allow", allow: true, limit: 20_000},
+	{name: "retry", retry: true},
 	{name: "closed", policy: "FAIL_CLOSED"},
 	{name: "open", policy: "FAIL_OPEN"},
 }
@@ -65,6 +66,7 @@ func startEnvoy(t *testing.T, module []byte, upstream *httptest.Server) *realEnv
 		"listeners": listeners,
 		"clusters": []any{
 			cluster("backend", upstream.Listener.Addr().(*net.TCPAddr).Port), cluster("refused", freePort(t)),
+			http2Cluster("backend2", upstream.Listener.Addr().(*net.TCPAddr).Port),
 			map[string]any{"name": "nohosts", "type": "STATIC", "connect_timeout": "1s"},
 		},
 	}})
@@ -127,6 +129,14 @@ func cluster(name string, port int) map[string]any {
 			"endpoint": map[string]any{"address": address(port)}}}}}}}
 }
 
+func http2Cluster(name string, port int) map[string]any {
+	c := cluster(name, port)
+	c["typed_extension_protocol_options"] = map[string]any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": map[string]any{
+		"@type":                "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+		"explicit_http_config": map[string]any{"http2_protocol_options": map[string]any{}}}}
+	return c
+}
+
 func listener(v variant, port int, wasm string) map[string]any {
 	plugin := map[string]any{
 		"name":      "probe",
@@ -139,11 +149,16 @@ func listener(v variant, port int, wasm string) map[string]any {
 		plugin["failure_policy"] = v.policy
 	}
 	route := map[string]any{"cluster_header": "x-route", "timeout": "0.4s"}
+	host := map[string]any{"name": "all", "domains": []any{"*"},
+		"routes": []any{map[string]any{"match": map[string]any{"prefix": "/"}, "route": route}}}
+	if v.retry {
+		route["retry_policy"] = map[string]any{"retry_on": "5xx,reset", "num_retries": 1}
+		host["include_attempt_count_in_response"] = true
+	}
 	hcm := map[string]any{
 		"@type":       "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
 		"stat_prefix": "http", "codec_type": "AUTO",
-		"route_config": map[string]any{"virtual_hosts": []any{map[string]any{"name": "all", "domains": []any{"*"},
-			"routes": []any{map[string]any{"match": map[string]any{"prefix": "/"}, "route": route}}}}},
+		"route_config": map[string]any{"virtual_hosts": []any{host}},
 		"http_filters": []any{
 			map[string]any{"name": "probe", "typed_config": map[string]any{
 				"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": plugin}},
@@ -212,5 +227,12 @@ func (e *realEnvoy) send(c parityCase) outcome {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return outcome{Status: resp.StatusCode, Headers: comparable(resp.Header, resp.ContentLength), Body: string(body), Complete: err == nil}
+	var trailers []string
+	for name := range resp.Trailer {
+		if resp.Trailer.Get(name) == "" { // announced, and did not come
+			continue
+		}
+		trailers = append(trailers, strings.ToLower(name)+": "+resp.Trailer.Get(name))
+	}
+	return outcome{Trailers: trailers, Status: resp.StatusCode, Headers: comparable(resp.Header, resp.ContentLength), Body: string(body), Complete: err == nil}
 }

@@ -28,6 +28,7 @@ type outcome struct {
 	Status   int
 	Headers  []string // sorted, without what differs by time and chance
 	Body     string
+	Trailers []string
 	Complete bool
 	Log      []string // the module's
 }
@@ -101,6 +102,7 @@ func upstreams(wait func(*http.Request, time.Duration)) map[string]http.Handler 
 		"204":      status(204),
 		"304":      status(304),
 		"404":      status(404),
+		"503":      status(503),
 		"empty":    status(200),
 		"big":      http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { text(w, big) }),
 		"sse":      http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { stream(w, r, wait) }),
@@ -157,7 +159,7 @@ func comparable(h http.Header, length int64) []string {
 	var all []string
 	for name, values := range h {
 		switch name {
-		case "Date", "X-Request-Id", "X-Envoy-Upstream-Service-Time", "Content-Length":
+		case "Trailer", "Date", "X-Request-Id", "X-Envoy-Upstream-Service-Time", "Content-Length":
 			continue
 		}
 		for _, v := range values {
@@ -174,14 +176,19 @@ func comparable(h http.Header, length int64) []string {
 func simulate(t *testing.T, module []byte, c parityCase) outcome {
 	clock := hostsim.NewClock(time.Time{})
 	wait := func(r *http.Request, d time.Duration) { clock.Wait(r.Context(), nil, d) }
+	handler := dispatch(upstreams(wait))
 	o := hostsim.Options{
 		Module: module, Clock: clock, PluginName: "probe", RouteTimeout: 400 * time.Millisecond,
-		Clusters: map[string]http.Handler{"backend": dispatch(upstreams(wait)), "refused": status(200), "nohosts": status(200)},
-		Route:    func(h hostsim.Headers) string { return h.Get("x-route") },
+		Clusters:      map[string]http.Handler{"backend": handler, "backend2": handler, "refused": status(200), "nohosts": status(200)},
+		HTTP2Clusters: []string{"backend2"},
+		Route:         func(h hostsim.Headers) string { return h.Get("x-route") },
 	}
 	for _, v := range variants {
 		if v.name == c.variant() {
 			o.AllowOnHeadersStopIteration, o.BufferLimit, o.VMID = v.allow, v.limit, v.name
+			if v.retry {
+				o.Retries, o.AttemptCountInResponse = 1, true
+			}
 			if v.policy == "FAIL_OPEN" {
 				o.Policy = hostsim.FailOpen
 			}
@@ -199,7 +206,11 @@ func simulate(t *testing.T, module []byte, c parityCase) outcome {
 	if c.expect != "" {
 		s.Expect(c.expect)
 	}
-	out := outcome{Status: resp.Status, Body: string(resp.Body), Complete: resp.Complete}
+	var trailers []string
+	for _, f := range resp.Trailers {
+		trailers = append(trailers, f[0]+": "+f[1])
+	}
+	out := outcome{Trailers: trailers, Status: resp.Status, Body: string(resp.Body), Complete: resp.Complete}
 	h := http.Header{}
 	for _, f := range resp.Headers {
 		h.Add(f[0], f[1])
@@ -219,14 +230,17 @@ func simulate(t *testing.T, module []byte, c parityCase) outcome {
 
 func TestParity(t *testing.T) {
 	module := buildProbe(t)
-	server := httptest.NewServer(dispatch(upstreams(func(r *http.Request, d time.Duration) {
+	server := httptest.NewUnstartedServer(dispatch(upstreams(func(r *http.Request, d time.Duration) {
 		select {
 		case <-r.Context().Done():
 		case <-time.After(d):
 		}
 	})))
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetHTTP1(true)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
 	t.Cleanup(server.Close)
-	server.Config.ErrorLog = nil
 	envoy := startEnvoy(t, module, server)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
