@@ -1,0 +1,54 @@
+package policy
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+const groupsDocument = `{"version": 1, "name": "p", "bridge": {"cluster": "b"}, "identity": [{"header": "authorization"}],
+	"caches": {"mine": {"match": ["GET /mine"], "ttl": "1s"}, "other": {"match": ["GET /other"], "ttl": "1s"}, "ours": {"match": ["GET /ours"], "ttl": "1s", "shared": true}},
+	"invalidations": [
+		{"name": "own", "match": ["DELETE /x/{id}"], "invalidate": ["mine", "ours"]},
+		{"name": "all", "match": ["DELETE /x/{id}/{y}"], "invalidate": ["other", "mine"], "scope": "all", "unreachable": "refuse",
+			"raise_on_4xx": true, "deadline": "20s", "settle": "30s"}]}`
+
+// TestGroups: a write invalidates the writer's partition of a private cache, and no more unless it must.
+func TestGroups(t *testing.T) {
+	p, problems := Parse([]byte(groupsDocument))
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	for _, test := range []struct{ rule, partition, want string }{
+		{"own", "4f", "[p:mine:4f c:ours]"},
+		{"own", "", "[c:mine c:ours]"},
+		{"all", "4f", "[c:other c:mine]"},
+	} {
+		if got := fmt.Sprint(p.Invalidation(test.rule).Groups(test.partition)); got != test.want {
+			t.Errorf("%s in partition %q: %s, want %s", test.rule, test.partition, got, test.want)
+		}
+	}
+	if d := p.MaxDeadline(); d != 30*time.Second {
+		t.Errorf("longest deadline %v, want 30s: a settle counts too", d)
+	}
+}
+
+// TestJoinedRules: a write that two readings find two rules for does what both do, in either order.
+func TestJoinedRules(t *testing.T) {
+	p, problems := Parse([]byte(groupsDocument))
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	own, all := p.Invalidation("own"), p.Invalidation("all")
+	for _, i := range []*Invalidation{join(own, all), join(all, own)} {
+		if !i.All || !i.Refuse || !i.RaiseOn4xx || i.Deadline != 20*time.Second || i.Settle != 30*time.Second || len(i.Caches) != 3 || len(i.Patterns()) != 2 {
+			t.Errorf("%+v", i)
+		}
+	}
+	if _, i := p.Match("DELETE", "", "/x/a%2Fb"); i == nil || i.Name != "own + all" {
+		t.Errorf("joined rule %+v", i)
+	}
+	if own.All || len(own.Caches) != 2 {
+		t.Error("joining changed a rule of the policy")
+	}
+}
