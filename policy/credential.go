@@ -122,7 +122,7 @@ const maxToken = 16 << 10
 
 // tokenClaims reads the payload of a JSON Web Token (RFC 7519 section 3) without verifying anything.
 func tokenClaims(token string) (strictjson.Value, bool) {
-	if len(token) > maxToken || !strings.HasPrefix(token, "ey") { // base64url of `{"`
+	if len(token) > maxToken || !strings.HasPrefix(token, "e") { // base64url of "{"
 		return strictjson.Value{}, false
 	}
 	_, rest, _ := strings.Cut(token, ".")

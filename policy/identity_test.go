@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -162,6 +163,7 @@ func TestExpires(t *testing.T) {
 		{withHeader("authorization", "Bearer "+token(`{"sub":"x"}`)), 0},
 		{withHeader("authorization", "Bearer "+token(`{"exp":1790000000}`)), 1790000000},
 		{withHeader("authorization", "Bearer "+token(`{"exp":1.79e9}`)), 1790000000},
+		{withHeader("authorization", "Bearer ewogImFsZyI6Im5vbmUifQ."+strings.SplitN(token(`{"exp":5}`), ".", 2)[1]), 5},
 		{withHeader("authorization", "Bearer "+token(`{"exp":1790000000.9}`)), 1790000000},
 		{withHeader("authorization", "Bearer "+token(`{"exp":1e300}`)), 1 << 53},
 		{withHeader("authorization", "Bearer "+token(`{"exp":-5}`)), 1},
