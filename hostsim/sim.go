@@ -264,3 +264,6 @@ func sortedKeys[V any](m map[string]V) []string {
 	sort.Strings(keys)
 	return keys
 }
+
+// Workers is the number of worker threads.
+func (s *Sim) Workers() int { return len(s.workers) }

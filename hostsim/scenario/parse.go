@@ -1,0 +1,295 @@
+package scenario
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"chatcache/hostsim"
+)
+
+// ErrSyntax says that a scenario file can't be read; the message names file,
+// line, what was found and what was wanted.
+var ErrSyntax = errors.New("scenario")
+
+// Scenario is a file's steps.
+type Scenario struct {
+	Name  string
+	Steps []Step
+}
+
+// Step is one line that isn't indented, with those that belong to it.
+type Step struct {
+	Line int
+	Text string
+	do   func(r *runner)
+
+	// Of requests and calls:
+	request *hostsim.Request
+	worker  int
+	expects []expectation
+	cut     bool
+	// Of origin:
+	answer *Answer
+}
+
+type expectation struct {
+	line  int
+	text  string
+	check func(r *result) (got string, ok bool)
+}
+
+// Parse reads a scenario; name is the file's, for errors.
+func Parse(name, text string) (*Scenario, error) {
+	s := &Scenario{Name: name}
+	var errs []error
+	for i, line := range strings.Split(text, "\n") {
+		content := strings.TrimSpace(stripComment(line))
+		if content == "" {
+			continue
+		}
+		var err error
+		if line[0] == ' ' || line[0] == '\t' {
+			err = s.detail(i+1, content)
+		} else {
+			err = s.step(i+1, content)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%w: %s:%d: %w", ErrSyntax, name, i+1, err))
+		}
+	}
+	return s, errors.Join(errs...)
+}
+
+func stripComment(line string) string {
+	if strings.HasPrefix(line, "#") {
+		return ""
+	}
+	if i := strings.Index(line, " #"); i >= 0 {
+		return line[:i]
+	}
+	return line
+}
+
+func (s *Scenario) step(line int, text string) error {
+	word, rest, _ := strings.Cut(text, " ")
+	rest = strings.TrimSpace(rest)
+	step := Step{Line: line, Text: text}
+	var err error
+	switch {
+	case word == "user":
+		step.do = func(r *runner) { r.user = rest }
+	case word == "origin":
+		err = step.origin(rest)
+	case word == "advance":
+		var d time.Duration
+		if d, err = time.ParseDuration(rest); err == nil {
+			step.do = func(r *runner) { r.target.Advance(d) }
+		}
+	case word == "cluster":
+		err = step.cluster(rest)
+	case word == "call":
+		err = step.call(rest)
+	case isMethod(word):
+		err = step.send(word, rest)
+	default:
+		err = fmt.Errorf("found %q, want a METHOD in capitals, user, origin, advance, cluster or call", word)
+	}
+	if err != nil {
+		step.do = func(*runner) {}
+	}
+	s.Steps = append(s.Steps, step)
+	return err
+}
+
+func isMethod(word string) bool {
+	return word != "" && strings.Trim(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
+func (s *Step) send(method, path string) error {
+	if !strings.HasPrefix(path, "/") {
+		return fmt.Errorf("found path %q, want one that begins with /", path)
+	}
+	s.request, s.worker = &hostsim.Request{Method: method, Path: path}, 1
+	s.do = func(r *runner) { r.request(s) }
+	return nil
+}
+
+func (s *Step) call(rest string) error {
+	f := strings.SplitN(rest, " ", 4)
+	if len(f) < 3 {
+		return fmt.Errorf("found %q, want: call CLUSTER METHOD PATH [BODY]", rest)
+	}
+	cluster := f[0]
+	s.request = &hostsim.Request{Method: f[1], Path: f[2], Headers: hostsim.Headers{}}
+	if len(f) == 4 {
+		s.request.Body = []byte(f[3])
+	}
+	s.do = func(r *runner) { r.call(s, cluster) }
+	return nil
+}
+
+func (s *Step) cluster(rest string) error {
+	name, state, _ := strings.Cut(rest, " ")
+	states := map[string]hostsim.ClusterState{"up": hostsim.ClusterUp, "refusing": hostsim.ClusterRefusing, "no-hosts": hostsim.ClusterNoHosts}
+	to, ok := states[state]
+	if !ok {
+		return fmt.Errorf("found state %q, want up, refusing or no-hosts", state)
+	}
+	s.do = func(r *runner) { r.target.SetCluster(name, to) }
+	return nil
+}
+
+func (s *Step) origin(rest string) error {
+	f := strings.SplitN(rest, " ", 4)
+	if len(f) < 3 {
+		return fmt.Errorf("found %q, want: origin METHOD PATH STATUS [BODY]", rest)
+	}
+	status, err := strconv.Atoi(f[2])
+	if err != nil || status < 200 || status > 599 {
+		return fmt.Errorf("found status %q, want 200 to 599", f[2])
+	}
+	s.answer = &Answer{Method: f[0], Path: f[1], Status: status}
+	if len(f) == 4 {
+		s.answer.Body = f[3]
+	}
+	s.do = func(r *runner) { r.origin.Set(*s.answer) }
+	return nil
+}
+
+// detail reads an indented line.
+func (s *Scenario) detail(line int, text string) error {
+	if len(s.Steps) == 0 {
+		return errors.New("an indented line needs a step above it")
+	}
+	step := &s.Steps[len(s.Steps)-1]
+	word, rest, _ := strings.Cut(text, " ")
+	rest = strings.TrimSpace(rest)
+	switch {
+	case step.answer != nil:
+		return step.answer.detail(word, rest)
+	case step.request == nil:
+		return fmt.Errorf("nothing can stand under %q", step.Text)
+	case word == "expect":
+		return step.expect(line, rest)
+	}
+	return step.requestDetail(word, rest)
+}
+
+func (s *Step) requestDetail(word, rest string) error {
+	var err error
+	switch word {
+	case "header":
+		name, value, ok := strings.Cut(rest, ":")
+		if !ok {
+			return fmt.Errorf("found %q, want NAME: VALUE", rest)
+		}
+		s.request.Headers.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	case "body":
+		s.request.Body = []byte(rest)
+	case "worker":
+		s.worker, err = strconv.Atoi(rest)
+	case "http2":
+		s.request.HTTP2 = true
+	case "metadata":
+		err = json.Unmarshal([]byte(rest), &s.request.Metadata)
+	default:
+		err = fmt.Errorf("found %q, want header, body, worker, http2, metadata or expect", word)
+	}
+	return err
+}
+
+func (s *Step) expect(line int, text string) error {
+	if text == "cut" {
+		s.cut = true
+		return nil
+	}
+	check, err := parseExpectation(text)
+	if err != nil {
+		return err
+	}
+	s.expects = append(s.expects, expectation{line, text, check})
+	return nil
+}
+
+func parseExpectation(text string) (func(*result) (string, bool), error) {
+	word, rest, _ := strings.Cut(text, " ")
+	rest = strings.TrimSpace(rest)
+	switch word {
+	case "status":
+		return func(r *result) (string, bool) { got := strconv.Itoa(r.Status); return got, got == rest }, nil
+	case "origin":
+		return func(r *result) (string, bool) { got := strconv.Itoa(r.origin); return got, got == rest }, nil
+	case "body":
+		return matcher(rest, func(r *result) string { return string(r.Body) })
+	case "no":
+		name, ok := strings.CutPrefix(rest, "header ")
+		if !ok {
+			return nil, fmt.Errorf("found %q, want: no header NAME", text)
+		}
+		return func(r *result) (string, bool) { return joined(r, name), !r.Headers.Has(name) }, nil
+	case "header":
+		return headerExpectation(rest)
+	case "cache-status":
+		return func(r *result) (string, bool) {
+			got := joined(r, "cache-status")
+			return got, cacheStatusHas(got, strings.Fields(rest))
+		}, nil
+	case "counter":
+		name, want, _ := strings.Cut(rest, " ")
+		return func(r *result) (string, bool) {
+			got := strconv.FormatUint(r.counter(name), 10)
+			return got, got == strings.TrimSpace(want)
+		}, nil
+	}
+	return nil, fmt.Errorf("found %q, want status, header, no header, body, cache-status, origin, counter or cut", word)
+}
+
+func headerExpectation(rest string) (func(*result) (string, bool), error) {
+	if name, pattern, ok := strings.Cut(rest, " ~ "); ok {
+		return matcher("~ "+pattern, func(r *result) string { return joined(r, name) })
+	}
+	name, value, ok := strings.Cut(rest, ":")
+	if !ok {
+		return nil, fmt.Errorf("found %q, want: header NAME: VALUE, or header NAME ~ REGEXP", rest)
+	}
+	return matcher(strings.TrimSpace(value), func(r *result) string { return joined(r, name) })
+}
+
+// matcher compares with a text, or after "~ " with a regular expression.
+func matcher(want string, get func(*result) string) (func(*result) (string, bool), error) {
+	pattern, ok := strings.CutPrefix(want, "~ ")
+	if !ok {
+		return func(r *result) (string, bool) { got := get(r); return got, got == want }, nil
+	}
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return nil, err
+	}
+	return func(r *result) (string, bool) { got := get(r); return got, re.MatchString(got) }, nil
+}
+
+func joined(r *result, name string) string { return strings.Join(r.Headers.Values(name), ", ") }
+
+// cacheStatusHas reports whether the last member's parameters are as wanted.
+func cacheStatusHas(field string, want []string) bool {
+	members := strings.Split(field, ",")
+	has := map[string]bool{}
+	for _, p := range strings.Split(members[len(members)-1], ";")[1:] {
+		p = strings.TrimSpace(p)
+		has[p] = true
+		if name, _, ok := strings.Cut(p, "="); ok {
+			has[name] = true
+		}
+	}
+	for _, w := range want {
+		if name, no := strings.CutPrefix(w, "!"); has[name] == no {
+			return false
+		}
+	}
+	return true
+}
