@@ -72,6 +72,9 @@ func (h *hostcall) invoke(ctx context.Context, stack []uint64) {
 		result = statusInvalidMemory
 	}
 	v.traceCall(v.current, "    %s(%s) = %s%s", h.name, strings.Join(a.in, ", "), result, a.out)
+	if v.current != nil && v.current.stream != nil {
+		v.current.stream.hostCalls++
+	}
 	stack[0] = uint64(result)
 }
 

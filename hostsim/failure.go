@@ -82,3 +82,10 @@ func (s *Sim) Expect(kind FailureKind) []Failure {
 	}
 	return taken
 }
+
+// TakeFailures returns those recorded so far and forgets them.
+func (s *Sim) TakeFailures() []Failure {
+	taken := s.failures
+	s.failures = nil
+	return taken
+}

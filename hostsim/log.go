@@ -56,6 +56,13 @@ func (w *worker) log(level LogLevel, message string) {
 // Logs are the lines logged at Options.LogLevel and above, in order.
 func (s *Sim) Logs() []LogLine { return append([]LogLine(nil), s.logs...) }
 
+// TakeLogs returns the lines logged so far and forgets them.
+func (s *Sim) TakeLogs() []LogLine {
+	taken := s.logs
+	s.logs = nil
+	return taken
+}
+
 // lastErrors are the last lines logged as errors, for an error message.
 func (s *Sim) lastErrors() string {
 	var b strings.Builder

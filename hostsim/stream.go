@@ -34,6 +34,7 @@ type Stream struct {
 	filterState map[string][]byte // proxy_set_property, by path
 	envoyState  map[string][]byte // set_envoy_filter_state, by name
 	trace       ring
+	hostCalls   int
 	reported    bool // as never resumed
 }
 
@@ -44,6 +45,12 @@ type asked struct{ reply, request, response bool }
 // Trace is the stream's call trace: callbacks as "==> name(args)" and
 // "<== name = result", host calls between them.
 func (st *Stream) Trace() []string { return st.trace.lines() }
+
+// Request is what the client sent.
+func (st *Stream) Request() *Request { return st.req }
+
+// HostCalls is how many host calls the module has made for the stream.
+func (st *Stream) HostCalls() int { return st.hostCalls }
 
 // FilterState is what the module left for others in Envoy's filter state:
 // "wasm.NAME" for what it set as its property, else what

@@ -26,7 +26,7 @@ type Scenario struct {
 type Step struct {
 	Line int
 	Text string
-	do   func(r *runner)
+	do   func(r *runner, s *Step)
 
 	// Of requests and calls:
 	request *hostsim.Request
@@ -82,13 +82,13 @@ func (s *Scenario) step(line int, text string) error {
 	var err error
 	switch {
 	case word == "user":
-		step.do = func(r *runner) { r.user = rest }
+		step.do = func(r *runner, s *Step) { r.user = rest }
 	case word == "origin":
 		err = step.origin(rest)
 	case word == "advance":
 		var d time.Duration
 		if d, err = time.ParseDuration(rest); err == nil {
-			step.do = func(r *runner) { r.target.Advance(d) }
+			step.do = func(r *runner, s *Step) { r.target.Advance(d) }
 		}
 	case word == "cluster":
 		err = step.cluster(rest)
@@ -100,7 +100,7 @@ func (s *Scenario) step(line int, text string) error {
 		err = fmt.Errorf("found %q, want a METHOD in capitals, user, origin, advance, cluster or call", word)
 	}
 	if err != nil {
-		step.do = func(*runner) {}
+		step.do = func(*runner, *Step) {}
 	}
 	s.Steps = append(s.Steps, step)
 	return err
@@ -115,7 +115,7 @@ func (s *Step) send(method, path string) error {
 		return fmt.Errorf("found path %q, want one that begins with /", path)
 	}
 	s.request, s.worker = &hostsim.Request{Method: method, Path: path}, 1
-	s.do = func(r *runner) { r.request(s) }
+	s.do = func(r *runner, s *Step) { r.request(s) }
 	return nil
 }
 
@@ -129,7 +129,7 @@ func (s *Step) call(rest string) error {
 	if len(f) == 4 {
 		s.request.Body = []byte(f[3])
 	}
-	s.do = func(r *runner) { r.call(s, cluster) }
+	s.do = func(r *runner, s *Step) { r.call(s, cluster) }
 	return nil
 }
 
@@ -140,7 +140,7 @@ func (s *Step) cluster(rest string) error {
 	if !ok {
 		return fmt.Errorf("found state %q, want up, refusing or no-hosts", state)
 	}
-	s.do = func(r *runner) { r.target.SetCluster(name, to) }
+	s.do = func(r *runner, s *Step) { r.target.SetCluster(name, to) }
 	return nil
 }
 
@@ -157,7 +157,7 @@ func (s *Step) origin(rest string) error {
 	if len(f) == 4 {
 		s.answer.Body = f[3]
 	}
-	s.do = func(r *runner) { r.origin.Set(*s.answer) }
+	s.do = func(r *runner, s *Step) { r.origin.Set(*s.answer) }
 	return nil
 }
 

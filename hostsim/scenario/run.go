@@ -43,7 +43,7 @@ func (m Mismatch) String() string {
 func Run(s *Scenario, target Target, origin *Origin) []Mismatch {
 	r := &runner{scenario: s, target: target, origin: origin}
 	for i := range s.Steps {
-		s.Steps[i].do(r)
+		s.Steps[i].do(r, &s.Steps[i])
 	}
 	return r.found
 }

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"hostsim": func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) },
+	})
+}
+
+// probe is the probe module, built once.
+var probe = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "hostsim")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	out := filepath.Join(dir, "probe.wasm")
+	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out, "../../internal/testdata/probe")
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%v\n%s", err, text)
+	}
+	return os.ReadFile(out)
+})
+
+func TestScripts(t *testing.T) {
+	code, err := probe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: func(e *testscript.Env) error {
+		return os.WriteFile(filepath.Join(e.WorkDir, "probe.wasm"), code, 0o600)
+	}})
+}
+
+// output collects what serve prints; wait blocks until a line matches.
+type output struct {
+	mu   sync.Mutex
+	text string
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text += string(p)
+	return len(p), nil
+}
+
+func (o *output) wait(t *testing.T, pattern string) string {
+	t.Helper()
+	re := regexp.MustCompile(pattern)
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		o.mu.Lock()
+		m := re.FindStringSubmatch(o.text)
+		o.mu.Unlock()
+		if m != nil {
+			return m[len(m)-1]
+		}
+	}
+	t.Fatalf("no line like %s in\n%s", pattern, o.text)
+	return ""
+}
+
+func TestServe(t *testing.T) {
+	code, err := probe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	wasm, config := filepath.Join(dir, "m.wasm"), filepath.Join(dir, "config")
+	for path, b := range map[string][]byte{wasm: code, config: []byte("one")} {
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for i := range 3 {
+			fmt.Fprintf(w, "%s %d\n", r.URL, i)
+			w.(http.Flusher).Flush()
+		}
+	}))
+	defer upstream.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var out, errs output
+	ended := make(chan int)
+	go func() {
+		ended <- run(ctx, []string{"serve", "--wasm", wasm, "--config", config, "--listen", "127.0.0.1:0", "-v",
+			"--upstream", upstream.URL, "--cluster", "side=" + upstream.URL}, &out, &errs)
+	}()
+	address := out.wait(t, `listening on (http://[^,]+),`)
+	get := func(fields ...string) string {
+		req, _ := http.NewRequest("GET", address+"/x", nil)
+		for i := 0; i < len(fields); i += 2 {
+			req.Header.Set(fields[i], fields[i+1])
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		return fmt.Sprint(resp.StatusCode, " ", string(body), err)
+	}
+	if got := get(); got != "200 /x 0\n/x 1\n/x 2\n<nil>" {
+		t.Errorf("got %q", got)
+	}
+	out.wait(t, `(?m)^GET /x 200 [0-9.]+ms via_upstream, [0-9]+ host calls$`)
+	if got := get("x-on-request-headers", "call side /side 5000; pause", "x-on-call", "reply 200 hit"); got != "200 hit<nil>" {
+		t.Errorf("got %q", got)
+	}
+	out.wait(t, `call answered 200 "/side 0\\n/side 1\\n/side 2\\n"`)
+	os.WriteFile(config, []byte("two"), 0o600)
+	out.wait(t, "reloaded the configuration")
+	os.WriteFile(config, []byte("refuse"), 0o600)
+	out.wait(t, "the new configuration is refused, the old one goes on")
+	if got := get(); !strings.HasPrefix(got, "200") {
+		t.Errorf("got %q", got)
+	}
+	cancel()
+	if code := <-ended; code != exitOK || errs.text != "" {
+		t.Errorf("exit code %d, stderr %s", code, errs.text)
+	}
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"chatcache/hostsim"
+	"chatcache/hostsim/internal/live"
+)
+
+// serve is a local proxy that runs the module, until ctx is done.
+func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	f := flag.NewFlagSet("serve", flag.ContinueOnError)
+	var m moduleFlags
+	m.register(f)
+	listen := f.String("listen", "127.0.0.1:10000", "`ADDRESS` to listen on")
+	upstream := f.String("upstream", "", "`URL` of the server behind the proxy")
+	if code := parse(f, args, stdout, stderr); code >= 0 {
+		return code
+	}
+	u, err := parseURL(*upstream)
+	if err != nil {
+		fmt.Fprintf(stderr, "hostsim serve: --upstream: %v\n", err)
+		return exitUsage
+	}
+	s := &server{flags: m, out: &syncWriter{w: stdout}, poke: make(chan struct{}, 1)}
+	o, err := m.options()
+	if err != nil {
+		fmt.Fprintf(stderr, "hostsim serve: %v\n", err)
+		return exitUsage
+	}
+	o.Clock = hostsim.NewClock(time.Now())
+	if o.Clusters, err = m.handlers(o.Clock, s.poke, 0); err != nil {
+		fmt.Fprintf(stderr, "hostsim serve: %v\n", err)
+		return exitUsage
+	}
+	const upstreamCluster = "upstream"
+	o.Clusters[upstreamCluster] = live.Cluster{Clock: o.Clock, URL: u, Poke: s.poke}
+	o.Route = hostsim.RouteTo(upstreamCluster)
+	if err := s.run(ctx, o, *listen); err != nil {
+		fmt.Fprintf(stderr, "hostsim serve: %v\n", err)
+		return exitNo
+	}
+	return exitOK
+}
+
+// server is the running proxy; sim, proxy and what they print are touched on
+// the loop only.
+type server struct {
+	flags moduleFlags
+	out   *syncWriter
+	poke  chan struct{}
+	sim   *hostsim.Sim
+	proxy *live.Proxy
+}
+
+type syncWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (w *syncWriter) printf(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fmt.Fprintf(w.w, format, args...)
+}
+
+func (s *server) run(ctx context.Context, o hostsim.Options, address string) error {
+	sim, err := hostsim.New(o)
+	if err != nil {
+		return err
+	}
+	defer sim.Close()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	s.sim, s.proxy = sim, live.New(sim, s.poke, s.print)
+	server := &http.Server{Handler: s.proxy, Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	loop, stopLoop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { s.proxy.Run(loop) })
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	s.out.printf("listening on http://%s, %d worker(s); reloads on change of module and configuration\n", l.Addr(), sim.Workers())
+	err = s.watch(ctx, failed, o)
+	ended, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	server.Shutdown(ended)
+	server.Close()
+	stopLoop()
+	running.Wait()
+	return err
+}
+
+// print tells of a request that has ended, and of what the module logged meanwhile.
+func (s *server) print(l live.Line) {
+	cut := ""
+	if !l.Complete {
+		cut = " (cut)"
+	}
+	s.out.printf("%s %s %d%s %.1fms %s, %d host calls\n", l.Method, l.Path, l.Status, cut,
+		float64(l.Took.Microseconds())/1000, l.Decision, l.HostCalls)
+	if s.flags.verbose {
+		s.printLogs()
+	}
+	for _, f := range s.sim.TakeFailures() {
+		s.out.printf("%s\n", f.Error())
+	}
+}
+
+func (s *server) printLogs() {
+	for _, line := range s.sim.TakeLogs() {
+		s.out.printf("  %s\n", line)
+	}
+}
+
+// reloadEvery is how often the files are looked at.
+const reloadEvery = 300 * time.Millisecond
+
+// watch reloads what has changed until ctx is done or the server fails.
+func (s *server) watch(ctx context.Context, failed <-chan error, o hostsim.Options) error {
+	tick := time.NewTicker(reloadEvery)
+	defer tick.Stop()
+	module, config := o.Module, o.PluginConfig
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			if errors.Is(err, http.ErrServerClosed) {
+				return nil
+			}
+			return err
+		case <-tick.C:
+		}
+		newModule, err1 := os.ReadFile(s.flags.wasm)
+		newConfig, err2 := readOptional(s.flags.config)
+		if err1 != nil || err2 != nil || (bytes.Equal(module, newModule) && bytes.Equal(config, newConfig)) {
+			continue // a file that is being written comes back
+		}
+		s.proxy.Do(func() { s.reload(!bytes.Equal(module, newModule), newModule, newConfig) })
+		module, config = newModule, newConfig
+	}
+}
+
+func readOptional(path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	return os.ReadFile(path)
+}
+
+func (s *server) reload(changed bool, module, config []byte) {
+	what, err := "configuration", error(nil)
+	if changed {
+		what, err = "module", s.sim.Replace(module, config)
+	} else {
+		err = s.sim.Reconfigure(config)
+	}
+	if err != nil {
+		s.out.printf("the new %s is refused, the old one goes on: %v\n", what, err)
+		return
+	}
+	s.out.printf("reloaded the %s\n", what)
+}

@@ -1,0 +1,131 @@
+package live
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"chatcache/hostsim"
+)
+
+// Cluster reaches a real server. It waits for the server without holding the
+// simulation up: the request runs on a goroutine of its own, and the handler
+// waits on the clock until something has come.
+type Cluster struct {
+	Clock *hostsim.Clock
+	URL   *url.URL
+	Poke  chan struct{}
+	// Patience is how long the simulation stands still in real time for the
+	// server to answer, before virtual time may pass: 0 on the wall clock;
+	// in scenarios enough for an answer that isn't held back on purpose.
+	Patience time.Duration
+}
+
+var transport = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}
+
+// answer is what has come from the server so far.
+type answer struct {
+	mu     sync.Mutex
+	header *http.Response
+	body   []byte
+	err    error // io.EOF at a proper end
+	wake   chan struct{}
+}
+
+func (a *answer) update(f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f()
+	close(a.wake)
+	a.wake = make(chan struct{})
+}
+
+// forEver is longer than any exchange: only the wake or the request's end ends the wait.
+const forEver = 24 * time.Hour
+
+func (c Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	a := &answer{wake: make(chan struct{})}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	go c.fetch(ctx, r, body, a)
+	patience := time.NewTimer(c.Patience)
+	defer patience.Stop()
+	for wrote, patient := false, c.Patience > 0; ; {
+		a.mu.Lock()
+		header, part, end, wake := a.header, a.body, a.err, a.wake
+		a.body = nil
+		a.mu.Unlock()
+		if header != nil && !wrote {
+			copyHeader(w.Header(), header)
+			w.WriteHeader(header.StatusCode)
+			wrote = true
+		}
+		if wrote && (len(part) > 0 || end == nil) {
+			w.Write(part)
+			http.NewResponseController(w).Flush()
+		}
+		switch {
+		case end == io.EOF:
+			return
+		case end != nil || r.Context().Err() != nil:
+			panic(http.ErrAbortHandler)
+		case patient:
+			select {
+			case <-wake:
+			case <-patience.C:
+				patient = false
+			}
+		default:
+			c.Clock.Wait(r.Context(), wake, forEver)
+		}
+	}
+}
+
+func copyHeader(to http.Header, resp *http.Response) {
+	for name, values := range resp.Header {
+		to[name] = values
+	}
+	if len(resp.TransferEncoding) == 0 && resp.ContentLength < 0 && resp.ProtoMajor == 1 && resp.Request.Method != http.MethodHead {
+		to.Set("Transfer-Encoding", "identity")
+	}
+}
+
+// fetch asks the server and fills the answer as it comes.
+func (c Cluster) fetch(ctx context.Context, r *http.Request, body []byte, a *answer) {
+	req := r.Clone(ctx)
+	req.URL.Scheme, req.URL.Host, req.RequestURI = c.URL.Scheme, c.URL.Host, ""
+	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	if len(body) == 0 {
+		req.Body = http.NoBody
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		c.tell(a, func() { a.err = err })
+		return
+	}
+	defer resp.Body.Close()
+	c.tell(a, func() { a.header = resp })
+	for buf := make([]byte, 16<<10); ; {
+		n, err := resp.Body.Read(buf)
+		c.tell(a, func() { a.body, a.err = append(a.body, buf[:n]...), err })
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (c Cluster) tell(a *answer, f func()) {
+	a.update(f)
+	select {
+	case c.Poke <- struct{}{}:
+	default:
+	}
+}
