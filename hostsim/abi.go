@@ -71,9 +71,10 @@ func (h *hostcall) invoke(ctx context.Context, stack []uint64) {
 	if a.bad {
 		result = statusInvalidMemory
 	}
-	v.traceCall(v.current, "    %s(%s) = %s%s", h.name, strings.Join(a.in, ", "), result, a.out)
-	if v.current != nil && v.current.stream != nil {
-		v.current.stream.hostCalls++
+	of := v.traced(a.ctx)
+	v.traceCall(of, "    %s(%s) = %s%s", h.name, strings.Join(a.in, ", "), result, a.out)
+	if of.stream != nil {
+		of.stream.hostCalls++
 	}
 	stack[0] = uint64(result)
 }

@@ -15,6 +15,7 @@ var callCalls = []hostcall{
 // call is one proxy_http_call that has not been answered.
 type call struct {
 	root     *vmContext
+	stream   *Stream // in whose callback it was made; nil for the root's own
 	token    uint32
 	cluster  string
 	exchange *exchange // nil where nothing answers
@@ -37,7 +38,7 @@ func callHTTP(a *callArgs) status {
 	if timeout < 0 {
 		return statusBadArgument
 	}
-	token, s := a.ctx.rootContext().startCall(name, headers, body, trailers, time.Duration(timeout)*time.Millisecond)
+	token, s := a.ctx.startCall(name, headers, body, trailers, time.Duration(timeout)*time.Millisecond)
 	if s != statusOK {
 		return s
 	}
@@ -46,7 +47,8 @@ func callHTTP(a *callArgs) status {
 
 // startCall does what Envoy's Context::httpCall does: the call belongs to the
 // root context, and what is wrong at once is said at once.
-func (c *vmContext) startCall(name string, headers Headers, body []byte, trailers Headers, timeout time.Duration) (uint32, status) {
+func (from *vmContext) startCall(name string, headers Headers, body []byte, trailers Headers, timeout time.Duration) (uint32, status) {
+	c := from.rootContext()
 	s := c.vm.worker.sim
 	cluster := s.clusters[name]
 	if cluster == nil || !headers.Has(":method") || !headers.Has(":path") || !headers.Has(":authority") {
@@ -57,7 +59,7 @@ func (c *vmContext) startCall(name string, headers Headers, body []byte, trailer
 	}
 	h := s.callHeaders(headers, len(body), timeout)
 	c.nextCall++
-	k := &call{root: c, token: c.nextCall, cluster: name}
+	k := &call{root: c, stream: from.stream, token: c.nextCall, cluster: name}
 	c.calls[k.token] = k
 	if cluster.state == ClusterRefusing {
 		s.clock.post(c.vm.worker, func() { k.onReset(resetRefused) })
@@ -143,15 +145,15 @@ func (k *call) finish() {
 	if c.vm.failed {
 		return
 	}
-	c.response = &k.answer
+	c.response, c.vm.answering = &k.answer, k.stream
 	trailers := 0
 	if k.answer.trailers != nil {
 		trailers = len(*k.answer.trailers)
 	}
-	c.vm.deferred = append(c.vm.deferred, func() { c.response = nil })
+	c.vm.deferred = append(c.vm.deferred, func() { c.response, c.vm.answering = nil, nil })
 	c.vm.callback(c, "proxy_on_http_call_response", nil, uint64(c.id), uint64(k.token),
 		uint64(len(k.answer.headers)), uint64(len(k.answer.body)), uint64(trailers))
-	c.response, c.statusText = nil, ""
+	c.response, c.vm.answering, c.statusText = nil, nil, ""
 }
 
 // cancel forgets the call without an answer.

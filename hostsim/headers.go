@@ -73,11 +73,15 @@ func (h Headers) without(name string) Headers {
 	return kept
 }
 
-// String shows the fields on one line: {:path: /x, accept: */*}.
+// String shows the fields on one line, credentials cut short: {:path: /x, accept: */*}.
 func (h Headers) String() string {
+	const shown = 12 // bytes of a credential: enough to tell "Bearer alice" from "Bearer bob"
 	parts := make([]string, len(h))
 	for i, f := range h {
 		parts[i] = f[0] + ": " + f[1]
+		if f[0] == "authorization" && len(f[1]) > shown {
+			parts[i] = f[0] + ": " + f[1][:shown] + "…"
+		}
 	}
 	return "{" + strings.Join(parts, ", ") + "}"
 }

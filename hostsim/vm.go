@@ -22,8 +22,9 @@ type vm struct {
 
 	// Of the callback that is running (thread-local in Envoy):
 	current       *vmContext
-	effective     uint32 // 0: current
-	stopIteration bool   // set by a local reply; changes the result of whatever callback runs
+	effective     uint32  // 0: current
+	answering     *Stream // that the call being answered was made for
+	stopIteration bool    // set by a local reply; changes the result of whatever callback runs
 	deferred      []func()
 
 	metrics map[uint32]*metric // by the id that the module knows
@@ -108,10 +109,11 @@ func (v *vm) callback(c *vmContext, name string, done func(result uint32), args 
 	if v.failed || !v.exports(name) {
 		return false
 	}
-	v.traceCall(c, "==> %s(%s)", name, joinArgs(args))
+	of := v.traced(c)
+	v.traceCall(of, "==> %s(%s)", name, joinArgs(args))
 	result, ok := v.enter(c, name, args)
 	if ok {
-		v.traceCall(c, "<== %s = %d", name, result)
+		v.traceCall(of, "<== %s = %d", name, result)
 		if done != nil {
 			done(result)
 		}
@@ -191,6 +193,15 @@ func (v *vm) traceCall(c *vmContext, format string, args ...any) {
 		return
 	}
 	v.trace.add(line)
+}
+
+// traced is the context in whose trace a line about c belongs: a call's answer
+// is the root's callback, but part of the story of the stream it was made for.
+func (v *vm) traced(c *vmContext) *vmContext {
+	if c != nil && c.stream == nil && v.answering != nil && v.answering.ctx != nil {
+		return v.answering.ctx
+	}
+	return c
 }
 
 func joinArgs(args []uint64) string {

@@ -115,7 +115,7 @@ func (m *moduleFlags) handlers(clock *hostsim.Clock, poke chan struct{}, patienc
 		if err != nil {
 			return nil, fmt.Errorf("--cluster %s: %w", name, err)
 		}
-		all[name] = live.Cluster{Clock: clock, URL: u, Poke: poke, Patience: patience}
+		all[name] = live.NewCluster(clock, u, poke, patience)
 	}
 	return all, nil
 }

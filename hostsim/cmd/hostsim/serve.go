@@ -44,7 +44,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	const upstreamCluster = "upstream"
-	o.Clusters[upstreamCluster] = live.Cluster{Clock: o.Clock, URL: u, Poke: s.poke}
+	o.Clusters[upstreamCluster] = live.NewCluster(o.Clock, u, s.poke, 0)
 	o.Route = hostsim.RouteTo(upstreamCluster)
 	if err := s.run(ctx, o, *listen); err != nil {
 		fmt.Fprintf(stderr, "hostsim serve: %v\n", err)

@@ -23,6 +23,23 @@ type Cluster struct {
 	// server to answer, before virtual time may pass: 0 on the wall clock;
 	// in scenarios enough for an answer that isn't held back on purpose.
 	Patience time.Duration
+
+	held *sync.Map // paths whose answers were held back before: they get less patience
+}
+
+// NewCluster makes a cluster; poke is signalled whenever something has come.
+func NewCluster(clock *hostsim.Clock, u *url.URL, poke chan struct{}, patience time.Duration) Cluster {
+	return Cluster{Clock: clock, URL: u, Poke: poke, Patience: patience, held: &sync.Map{}}
+}
+
+// heldPatience is the patience with a path that held its answer back before, a long poll.
+const heldPatience = 2 * time.Millisecond
+
+func (c Cluster) patience(path string) time.Duration {
+	if _, held := c.held.Load(path); held {
+		return min(c.Patience, heldPatience)
+	}
+	return c.Patience
 }
 
 var transport = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}
@@ -56,7 +73,7 @@ func (c Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	go c.fetch(ctx, r, body, a)
-	patience := time.NewTimer(c.Patience)
+	patience := time.NewTimer(c.patience(r.URL.Path))
 	defer patience.Stop()
 	for wrote, patient := false, c.Patience > 0; ; {
 		a.mu.Lock()
@@ -82,6 +99,7 @@ func (c Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			case <-wake:
 			case <-patience.C:
 				patient = false
+				c.held.Store(r.URL.Path, true)
 			}
 		default:
 			c.Clock.Wait(r.Context(), wake, forEver)
