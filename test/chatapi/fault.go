@@ -94,8 +94,12 @@ func (f Fault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	switch f.Kind {
-	case FaultTruncate, FaultReset, FaultTruncateChunks, FaultRefuse, FaultCloseDelimited:
+	case FaultTruncate, FaultReset, FaultTruncateChunks, FaultRefuse:
 		f.breakOff(w, body)
+		return
+	case FaultCloseDelimited:
+		h.Set("Transfer-Encoding", "identity") // net/http then ends the body by closing
+		w.Write(body)
 		return
 	case FaultSlow:
 		f.slowly(w, r, body)
@@ -140,8 +144,6 @@ func (f Fault) breakOff(w http.ResponseWriter, body []byte) {
 		fmt.Fprintf(conn, "%sContent-Length: %d\r\n\r\n%s", head, len(body), half)
 	case FaultTruncateChunks:
 		fmt.Fprintf(conn, "%sTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", head, len(half), half)
-	case FaultCloseDelimited:
-		fmt.Fprintf(conn, "%sConnection: close\r\n\r\n%s", head, body)
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok && f.Kind == FaultReset {
 		tcp.SetLinger(0)

@@ -68,6 +68,26 @@ type Stream interface {
 	Finish() Response
 }
 
+// settleWithin is far more than what is left to do ever takes.
+const settleWithin = 10 * time.Second
+
+// ledger counts what the responses so far have left to do.
+type ledger struct{ stored, written uint64 }
+
+func (l *ledger) note(r Response) {
+	switch {
+	case r.Stored():
+		l.stored++
+	case strings.HasPrefix(r.CacheStatus(), "chatcache; fwd=method"):
+		l.written++
+	}
+}
+
+// settled tells whether the filters' counters show all of it done.
+func (l *ledger) settled(m Mesh) bool {
+	return m.Sum(".stores") >= l.stored && m.Sum("chatcache.writes_closed") >= l.written
+}
+
 // Part is something that can fail.
 type Part int
 
@@ -112,8 +132,8 @@ type Mesh interface {
 	Purge(cache, partition string)
 	// Refused offers the proxies a policy that they must refuse, and gives what they say.
 	Refused(document string) string
-	// Counter sums a counter over all proxies.
-	Counter(name string) uint64
+	// Sum adds up the counters of all proxies whose names end like that.
+	Sum(suffix string) uint64
 	// Logs gives what the filter has logged.
 	Logs() string
 }

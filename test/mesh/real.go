@@ -19,8 +19,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-const settleWithin = 10 * time.Second
-
 type real struct {
 	t       *testing.T
 	stack   *stack.Stack
@@ -29,8 +27,7 @@ type real struct {
 	redis   *redis.Client
 	garbage *http.Server
 	faults  map[Part]Fault
-	// What the responses so far have left to do.
-	stored, written uint64
+	ledger  ledger
 }
 
 // Real runs a mesh of processes. Without Envoy or a Redis server the test is skipped,
@@ -71,11 +68,8 @@ func (s realStream) Finish() Response {
 	defer s.response.Body.Close()
 	body, err := io.ReadAll(s.response.Body)
 	r := Response{Status: s.response.StatusCode, Header: s.response.Header, Body: string(body)}
-	if err == nil && r.Stored() {
-		s.m.stored++
-	}
-	if strings.HasPrefix(r.CacheStatus(), "chatcache; fwd=method") {
-		s.m.written++
+	if err == nil {
+		s.m.ledger.note(r)
 	}
 	return r
 }
@@ -104,9 +98,7 @@ func (m *real) Do(proxy int, r Request) Response {
 
 func (m *real) Settle() {
 	m.t.Helper()
-	m.Until(settleWithin, "stores and ends of writes are acknowledged", func() bool {
-		return m.suffix(".stores") >= m.stored && m.suffix("chatcache.writes_closed") >= m.written
-	})
+	m.Until(settleWithin, "stores and ends of writes are acknowledged", func() bool { return m.ledger.settled(m) })
 }
 
 func (m *real) Until(within time.Duration, what string, holds func() bool) time.Duration {
@@ -228,17 +220,7 @@ func (m *real) Refused(document string) string {
 	return m.Logs()
 }
 
-func (m *real) Counter(name string) uint64 {
-	m.t.Helper()
-	return m.sum(func(counter string) bool { return counter == "wasmcustom."+name })
-}
-
-func (m *real) suffix(end string) uint64 {
-	m.t.Helper()
-	return m.sum(func(counter string) bool { return strings.HasSuffix(counter, end) })
-}
-
-func (m *real) sum(wanted func(counter string) bool) (sum uint64) {
+func (m *real) Sum(suffix string) (sum uint64) {
 	m.t.Helper()
 	for _, e := range m.stack.Envoys {
 		text, err := e.Admin(context.Background(), "/stats?filter=wasmcustom&type=Counters")
@@ -247,7 +229,7 @@ func (m *real) sum(wanted func(counter string) bool) (sum uint64) {
 		}
 		for line := range strings.Lines(text) {
 			name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
-			if n, err := strconv.ParseUint(value, 10, 64); err == nil && wanted(name) {
+			if n, err := strconv.ParseUint(value, 10, 64); err == nil && strings.HasSuffix(name, suffix) {
 				sum += n
 			}
 		}

@@ -44,16 +44,18 @@ var filterModule = sync.OnceValues(func() ([]byte, error) {
 })
 
 type simulated struct {
-	t       *testing.T
-	options hostsim.Options
-	clock   *hostsim.Clock
-	proxies [Proxies]*hostsim.Sim
-	next    [Proxies]int // worker of the next request
-	origin  *Origin
-	bridge  *redisbridge.Bridge
-	redis   *miniredis.Miniredis
-	fault   Fault // of the bridge
-	link    link  // the bridge's to Redis
+	t         *testing.T
+	options   hostsim.Options
+	clock     *hostsim.Clock
+	proxies   [Proxies]*hostsim.Sim
+	next      [Proxies]int // worker of the next request
+	origin    *Origin
+	bridge    *redisbridge.Bridge
+	redis     *miniredis.Miniredis
+	fault     Fault // of the bridge
+	redisDown bool
+	link      link // the bridge's to Redis
+	ledger    ledger
 }
 
 // Simulated runs a mesh in this process, in virtual time.
@@ -143,29 +145,33 @@ func (m *simulated) worker(proxy int) int {
 }
 
 func (m *simulated) Do(proxy int, r Request) Response {
-	return response(m.proxies[proxy].Do(m.worker(proxy), m.request(r)))
+	return m.response(m.proxies[proxy].Do(m.worker(proxy), m.request(r)))
 }
 
-func response(from *hostsim.Response) Response {
+func (m *simulated) response(from *hostsim.Response) Response {
 	r := Response{Status: from.Status, Header: http.Header{}, Body: string(from.Body)}
 	for _, f := range from.Headers {
 		r.Header.Add(f[0], f[1])
+	}
+	if from.Complete {
+		m.ledger.note(r)
 	}
 	return r
 }
 
 type simulatedStream struct {
+	m      *simulated
 	proxy  *hostsim.Sim
 	stream *hostsim.Stream
 }
 
 func (s simulatedStream) Finish() Response {
 	s.proxy.Finish(s.stream)
-	return response(s.stream.Response())
+	return s.m.response(s.stream.Response())
 }
 
 func (m *simulated) Open(proxy int, r Request) Stream {
-	s := simulatedStream{m.proxies[proxy], m.proxies[proxy].Start(m.worker(proxy), m.request(r))}
+	s := simulatedStream{m, m.proxies[proxy], m.proxies[proxy].Start(m.worker(proxy), m.request(r))}
 	m.clock.Settle()
 	if s.stream.Response() == nil {
 		m.t.Fatalf("%s %s: no response headers", r.Method, r.Path)
@@ -173,7 +179,11 @@ func (m *simulated) Open(proxy int, r Request) Stream {
 	return s
 }
 
-func (m *simulated) Settle() { m.clock.Settle() }
+func (m *simulated) Settle() {
+	m.t.Helper()
+	m.clock.Settle()
+	m.Until(settleWithin, "stores and ends of writes are acknowledged", func() bool { return m.ledger.settled(m) })
+}
 
 func (m *simulated) Until(within time.Duration, what string, holds func() bool) time.Duration {
 	m.t.Helper()
@@ -210,9 +220,24 @@ func (m *simulated) breakRedis(f Fault) {
 	case Down:
 		m.redis.Close()
 	case Healthy:
-		if err := m.redis.Restart(); err != nil && !strings.Contains(err.Error(), "in use") {
-			m.t.Fatal(err)
+		if m.redisDown {
+			m.restartRedis()
 		}
+	}
+	m.redisDown = f == Down
+}
+
+// restartRedis waits for the bridge to have a connection again: that takes real time, at
+// most the second for which go-redis gives up dialling.
+func (m *simulated) restartRedis() {
+	if err := m.redis.Restart(); err != nil {
+		m.t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); m.bridge.Status(context.Background()).Redis.Error != ""; {
+		if time.Now().After(end) {
+			m.t.Fatal("the bridge doesn't find Redis again")
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
@@ -246,9 +271,13 @@ func (m *simulated) Refused(document string) string {
 	return err.Error()
 }
 
-func (m *simulated) Counter(name string) (sum uint64) {
+func (m *simulated) Sum(suffix string) (sum uint64) {
 	for _, proxy := range m.proxies {
-		sum += proxy.Counter(name)
+		for name, n := range proxy.Counters() {
+			if strings.HasSuffix(name, suffix) {
+				sum += n
+			}
+		}
 	}
 	return sum
 }

@@ -106,21 +106,26 @@ func (e *Envoy) SetPolicy(ctx context.Context, policy []byte) error {
 	if err != nil {
 		return err
 	}
+	_, before, err := e.listenerState(ctx)
+	if err != nil {
+		return err
+	}
 	// Envoy looks when a file is moved into place, not when one is written.
 	next := e.listeners + ".next"
 	if err := errors.Join(os.WriteFile(next, rendered.Listeners, 0o644), os.Rename(next, e.listeners)); err != nil {
 		return err
 	}
-	return e.awaitListeners(ctx, strconv.Itoa(e.version))
+	return e.awaitListeners(ctx, strconv.Itoa(e.version), before)
 }
 
-func (e *Envoy) awaitListeners(ctx context.Context, version string) error {
+// awaitListeners returns when Envoy runs that version, or has refused one since before.
+func (e *Envoy) awaitListeners(ctx context.Context, version string, before refusal) error {
 	for {
 		active, refused, err := e.listenerState(ctx)
 		switch {
 		case err != nil:
 			return fmt.Errorf("%s: version %s of the listeners: %w", e.Name, version, err)
-		case refused.Version == version:
+		case refused != before:
 			return fmt.Errorf("%s: policy %w: %s", e.Name, ErrRefused, refused.Details)
 		case active == version:
 			return nil
@@ -134,7 +139,7 @@ func (e *Envoy) awaitListeners(ctx context.Context, version string) error {
 }
 
 type refusal struct {
-	Version string `json:"version_info"`
+	At      string `json:"last_update_attempt"`
 	Details string `json:"details"`
 }
 

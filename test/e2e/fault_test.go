@@ -1,0 +1,149 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"chatcache/test/mesh"
+)
+
+// resumeWithin bounds how long caching may take to come back after a fault: the longest
+// write deadline of the quick policy, the journal's and the feed's back-off, and a margin
+// for a loaded machine.
+const resumeWithin = 20 * time.Second
+
+// Whatever happens to the cache, every request is answered from the origin; a write made
+// meanwhile is honoured once the bridge is back; and caching resumes by itself.
+func TestFaultsFailNoRequest(t *testing.T) {
+	for name, fault := range map[string]struct {
+		part  mesh.Part
+		fault mesh.Fault
+	}{
+		"bridge down":    {mesh.Bridge, mesh.Down},
+		"bridge hung":    {mesh.Bridge, mesh.Hung},
+		"bridge garbage": {mesh.Bridge, mesh.Garbage},
+		"redis down":     {mesh.Redis, mesh.Down},
+		"redis hung":     {mesh.Redis, mesh.Hung},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, withoutL1, quick)}, func(t *testing.T, m mesh.Mesh) {
+				warm(t, m, "ann")
+				m.Break(fault.part, fault.fault)
+				written := duringFault(t, m)
+				m.Break(fault.part, mesh.Healthy)
+				m.Settle()
+				for _, r := range reads {
+					if got := m.Do(1, r.as("ann")); writes[3].reaches(r) && got.Serial() < written {
+						t.Errorf("%v: the write made during the fault is not honoured: %v", r, got)
+					}
+				}
+				m.Until(resumeWithin, "caching resumes", func() bool {
+					return m.Do(0, reads[0].as("ann")).Hit() && m.Do(1, reads[0].as("ann")).Hit()
+				})
+			})
+		})
+	}
+}
+
+// duringFault reads and writes, and gives the serial of the write.
+func duringFault(t *testing.T, m mesh.Mesh) (written int64) {
+	t.Helper()
+	for _, r := range reads {
+		if got := m.Do(0, r.as("ann")); got.Status != 200 || got.Hit() || got.Stored() {
+			t.Errorf("%v: %v, want 200 from the origin, not stored", r, got)
+		}
+	}
+	save := m.Do(0, writes[3].make(m))
+	if save.Status != 201 || save.CacheStatus() != "chatcache; fwd=method; detail=invalidation-pending" {
+		t.Errorf("save: %v, want 201, marked as pending", save)
+	}
+	return save.Serial()
+}
+
+// A rule may prefer to refuse what can't be invalidated.
+func TestRefusedWrite(t *testing.T) {
+	refuse := func(document map[string]any) {
+		for _, rule := range document["invalidations"].([]any) {
+			rule.(map[string]any)["unreachable"] = "refuse"
+		}
+	}
+	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, refuse)}, func(t *testing.T, m mesh.Mesh) {
+		m.Break(mesh.Bridge, mesh.Down)
+		before := m.Origin().Serial()
+		got := m.Do(0, writes[0].make(m))
+		if got.Status != 503 || got.CacheStatus() != "chatcache; detail=bridge-unreachable" || m.Origin().Serial() != before {
+			t.Errorf("%v; the origin was asked %d times", got, m.Origin().Serial()-before)
+		}
+	})
+}
+
+// With the bridge gone, L1 answers for as long as its lease and not longer.
+func TestL1OutlivesTheBridgeByItsLeaseAtMost(t *testing.T) {
+	mesh.Each(t, mesh.Options{}, func(t *testing.T, m mesh.Mesh) {
+		warm(t, m, "ann")
+		m.Break(mesh.Bridge, mesh.Down)
+		took := m.Until(10*time.Second, "no worker answers from L1", func() bool {
+			for i := range 4 * mesh.Proxies {
+				if m.Do(i%mesh.Proxies, reads[0].as("ann")).Hit() {
+					return false
+				}
+			}
+			return true
+		})
+		t.Logf("the last hit was at most %v after the bridge had gone; max_staleness is 3s", took)
+	})
+}
+
+// After a FLUSHDB from outside nothing old is served; reads bypass for the longest write
+// deadline, then caching resumes.
+func TestFlush(t *testing.T) {
+	t.Run("no L1", func(t *testing.T) {
+		mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, withoutL1, quick)}, func(t *testing.T, m mesh.Mesh) {
+			warm(t, m, "ann")
+			m.Flush()
+			if got := m.Do(0, reads[0].as("ann")); got.CacheStatus() != "chatcache; fwd=bypass; detail=write-in-flight" {
+				t.Errorf("at once after FLUSHDB: %v", got)
+			}
+			took := m.Until(resumeWithin, "caching resumes", func() bool { return m.Do(0, reads[0].as("ann")).Hit() })
+			if took < 500*time.Millisecond {
+				t.Errorf("caching resumed after %v, before a write in flight had its deadline of 1s", took)
+			}
+		})
+	})
+	t.Run("L1", func(t *testing.T) {
+		mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, quick)}, func(t *testing.T, m mesh.Mesh) {
+			warm(t, m, "ann")
+			m.Flush()
+			written := m.Do(0, writes[3].make(m)).Serial()
+			m.Settle()
+			m.Until(3*time.Second, "every worker has forgotten", func() bool {
+				for i := range 4 * mesh.Proxies {
+					if m.Do(i%mesh.Proxies, reads[0].as("ann")).Serial() < written {
+						return false
+					}
+				}
+				return true
+			})
+			m.Until(resumeWithin, "caching resumes", func() bool { return m.Do(0, reads[0].as("ann")).Hit() })
+		})
+	})
+}
+
+func TestPurge(t *testing.T) {
+	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, withoutL1)}, func(t *testing.T, m mesh.Mesh) {
+		warm(t, m, "ann", "bob")
+		m.Purge("stats", "")
+		for _, user := range []string{"ann", "bob"} {
+			for _, r := range reads {
+				if got := m.Do(1, r.as(user)); got.Hit() != (r.cache != "stats") {
+					t.Errorf("after a purge of stats, %s's %v: %v", user, r, got)
+				}
+			}
+		}
+		m.Settle()
+		m.Purge("", "")
+		for _, r := range reads {
+			wantStored(t, "after a purge of everything, "+r.String(), m.Do(0, r.as("ann")))
+		}
+	})
+}
