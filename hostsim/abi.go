@@ -31,6 +31,8 @@ func init() {
 	}
 }
 
+const growthNotice = "emscripten_notify_memory_growth"
+
 func concat(lists ...[]hostcall) []hostcall {
 	var all []hostcall
 	for _, l := range lists {
@@ -52,6 +54,8 @@ func exportABI(b wazero.HostModuleBuilder) wazero.HostModuleBuilder {
 		}
 		b.NewFunctionBuilder().WithGoFunction(api.GoFunc(h.invoke), params, []api.ValueType{api.ValueTypeI32}).Export(h.name)
 	}
+	// What Emscripten's runtime tells of: nothing to do.
+	b.NewFunctionBuilder().WithFunc(func(uint32) {}).Export(growthNotice)
 	return b
 }
 
@@ -59,13 +63,11 @@ func exportABI(b wazero.HostModuleBuilder) wazero.HostModuleBuilder {
 func (h *hostcall) invoke(ctx context.Context, stack []uint64) {
 	v := ctx.Value(vmKey{}).(*vm)
 	a := &callArgs{vm: v, ctx: v.active(), stack: stack}
-	if a.ctx == nil { // from a start function, before there is any context
-		stack[0] = uint64(statusInternalFailure)
-		if h.name == "proxy_log" {
-			a.ctx = v.root
-		} else {
-			return
-		}
+	if v.starting && h.name != "proxy_log" {
+		panic(fmt.Errorf("%s was called by a start function; before proxy_on_vm_start Envoy allows only proxy_log", h.name))
+	}
+	if a.ctx == nil { // from the module's start section
+		a.ctx = v.root
 	}
 	result := h.run(a)
 	if a.bad {

@@ -12,7 +12,6 @@ var generalCalls = []hostcall{
 	{"proxy_set_tick_period_milliseconds", "i", callSetTick},
 	{"proxy_set_effective_context", "i", callSetEffectiveContext},
 	{"proxy_done", "", callDone},
-	{"proxy_get_configuration", "ii", callGetConfiguration},
 	{"proxy_get_status", "iii", callGetStatus},
 	{"proxy_get_property", "iiii", callGetProperty},
 	{"proxy_set_property", "iiii", callSetProperty},
@@ -64,13 +63,6 @@ func callSetEffectiveContext(a *callArgs) status {
 	}
 	a.vm.effective = id
 	return statusOK
-}
-
-func callGetConfiguration(a *callArgs) status {
-	if a.ctx.rootContext().configure {
-		return a.give(a.ctx.rootContext().config, 0, 1)
-	}
-	return a.give(a.vm.worker.sim.opts.VMConfig, 0, 1)
 }
 
 func callGetStatus(a *callArgs) status {

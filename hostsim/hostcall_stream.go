@@ -4,12 +4,9 @@ import "strings"
 
 // streamCalls: continue, close, local reply.
 var streamCalls = []hostcall{
-	{"proxy_continue_stream", "i", func(a *callArgs) status { return continueStream(a, a.num(0)) }},
-	{"proxy_continue_request", "", func(a *callArgs) status { return continueStream(a, streamRequest) }},
-	{"proxy_continue_response", "", func(a *callArgs) status { return continueStream(a, streamResponse) }},
+	{"proxy_continue_stream", "i", callContinueStream},
 	{"proxy_close_stream", "i", callCloseStream},
 	{"proxy_send_local_response", "iiiiiiii", callSendLocalResponse},
-	{"proxy_clear_route_cache", "", func(a *callArgs) status { return statusOK }},
 }
 
 // Stream types of the ABI.
@@ -20,10 +17,10 @@ const (
 	streamUpstream
 )
 
-// continueStream defers the resume to the end of the running callback; the
+// callContinueStream defers the resume to the end of the running callback; the
 // request's maps are gone at once, for either direction (Context::continueStream).
-func continueStream(a *callArgs, kind uint32) status {
-	c := a.ctx
+func callContinueStream(a *callArgs) status {
+	c, kind := a.ctx, a.num(0)
 	switch kind {
 	case streamRequest, streamResponse:
 		if st := c.stream; st != nil {

@@ -28,9 +28,9 @@ func (v *vm) give(b []byte, ptrPtr, sizePtr uint32) bool {
 
 // allocate asks the module for memory; 0 is a failure.
 func (v *vm) allocate(n uint32) uint32 {
-	name := "proxy_on_memory_allocate"
+	name := "malloc" // Envoy's first choice
 	if !v.exports(name) {
-		name = "malloc"
+		name = "proxy_on_memory_allocate"
 	}
 	out, err := v.function(name).Call(v.inner, uint64(n))
 	if err != nil || len(out) != 1 {

@@ -99,19 +99,25 @@ func checkModule(m wazero.CompiledModule) error {
 		return fmt.Errorf("%w: it exports neither proxy_on_memory_allocate nor malloc, so the host can't hand anything to it", ErrModule)
 	}
 	for _, f := range m.ImportedFunctions() {
-		if err := checkImport(f); err != nil {
+		if err := checkImport(f, exports["proxy_abi_version_0_2_1"] != nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkImport(f api.FunctionDefinition) error {
+func checkImport(f api.FunctionDefinition, has21 bool) error {
 	module, name, _ := f.Import()
 	switch module {
 	case wasi_snapshot_preview1.ModuleName, "wasi_unstable":
 		return nil
 	case "env":
+		if name == growthNotice {
+			return nil
+		}
+		if name == "proxy_get_log_level" && !has21 {
+			return fmt.Errorf("%w: it imports env.proxy_get_log_level, which belongs to ABI 0.2.1, but exports proxy_abi_version_0_2_0", ErrModule)
+		}
 		if hostcallByName[name] == nil {
 			return fmt.Errorf("%w: it imports env.%s, which Envoy doesn't have", ErrModule, name)
 		}
@@ -140,15 +146,32 @@ func (w *worker) newVM(c *compiled) (*vm, error) {
 	}
 	v.mod = mod
 	v.root = v.newContext(nil, nil)
-	for _, start := range []string{"_initialize", "_start"} {
-		if v.exports(start) {
-			if _, ok := v.enter(v.root, start, nil); !ok {
-				return nil, fmt.Errorf("%w: %s failed", ErrModule, start)
-			}
-			break
+	v.starting = true
+	defer func() { v.starting = false }()
+	for _, start := range v.startFunctions() {
+		args := make([]uint64, len(v.function(start).Definition().ParamTypes()))
+		if _, ok := v.enter(v.root, start, args); !ok {
+			return nil, fmt.Errorf("%w: %s failed", ErrModule, start)
 		}
 	}
 	return v, nil
+}
+
+// startFunctions are what Envoy calls first: of a reactor _initialize and then
+// main, if there is one; of a command _start.
+func (v *vm) startFunctions() []string {
+	if !v.exports("_initialize") {
+		if v.exports("_start") {
+			return []string{"_start"}
+		}
+		return nil
+	}
+	for _, name := range []string{"main", "__main_void"} {
+		if v.exports(name) {
+			return []string{"_initialize", name}
+		}
+	}
+	return []string{"_initialize"}
 }
 
 // configureVM creates the root context and runs proxy_on_vm_start and proxy_on_configure.

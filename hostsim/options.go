@@ -72,6 +72,10 @@ type Options struct {
 	// MemoryLimit bounds a VM's linear memory in bytes; 1 GiB if 0, as in Envoy.
 	MemoryLimit int64
 
+	// Beside is another plugin of the same proxy: shared data, queues and
+	// metrics are common, and Clock is its clock.
+	Beside *Sim
+
 	// Clock is shared by proxies of one virtual time; a new one if nil.
 	Clock *Clock
 	// Seed makes random numbers (and the request ids) reproducible.
@@ -109,6 +113,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Route == nil {
 		o.Route = RouteTo("")
+	}
+	if o.Beside != nil {
+		o.Clock = o.Beside.clock
 	}
 	if o.Clock == nil {
 		o.Clock = NewClock(time.Time{})

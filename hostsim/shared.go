@@ -22,21 +22,28 @@ type queue struct {
 	root  *vmContext
 }
 
-// shared is what all VMs of a proxy have in common. They share one vm_id here.
+// shared is what all VMs of a proxy have in common. Names are looked up under
+// a vm_id.
 type shared struct {
-	data   map[string]sharedValue
+	data   map[sharedName]sharedValue
 	cas    uint32
 	queues map[uint32]*queue
-	tokens map[string]uint32
+	tokens map[sharedName]uint32
 }
 
+type sharedName struct{ vmID, name string }
+
 func newShared() *shared {
-	return &shared{data: map[string]sharedValue{}, queues: map[uint32]*queue{}, tokens: map[string]uint32{}}
+	return &shared{data: map[sharedName]sharedValue{}, queues: map[uint32]*queue{}, tokens: map[sharedName]uint32{}}
+}
+
+func (a *callArgs) sharedName(name string) sharedName {
+	return sharedName{a.vm.worker.sim.opts.VMID, name}
 }
 
 func callGetSharedData(a *callArgs) status {
 	key := a.str(0)
-	value, ok := a.vm.worker.sim.shared.data[key]
+	value, ok := a.vm.worker.sim.shared.data[a.sharedName(key)]
 	if a.bad || !ok {
 		return statusNotFound
 	}
@@ -53,11 +60,11 @@ func callSetSharedData(a *callArgs) status {
 		return statusInvalidMemory
 	}
 	sh := a.vm.worker.sim.shared
-	if old, ok := sh.data[key]; ok && cas != 0 && cas != old.cas {
+	if old, ok := sh.data[a.sharedName(key)]; ok && cas != 0 && cas != old.cas {
 		return statusCasMismatch
 	}
 	sh.cas++
-	sh.data[key] = sharedValue{data, sh.cas}
+	sh.data[a.sharedName(key)] = sharedValue{data, sh.cas}
 	return statusOK
 }
 
@@ -68,10 +75,10 @@ func callRegisterQueue(a *callArgs) status {
 		return statusInvalidMemory
 	}
 	sh := a.vm.worker.sim.shared
-	token, ok := sh.tokens[name]
+	token, ok := sh.tokens[a.sharedName(name)]
 	if !ok {
 		token = uint32(len(sh.tokens) + 1)
-		sh.tokens[name] = token
+		sh.tokens[a.sharedName(name)] = token
 		sh.queues[token] = &queue{}
 	}
 	sh.queues[token].root = a.ctx.rootContext()
@@ -84,8 +91,8 @@ func callResolveQueue(a *callArgs) status {
 		return statusInvalidMemory
 	}
 	s := a.vm.worker.sim
-	token, ok := s.shared.tokens[name]
-	if !ok || (vmID != "" && vmID != s.opts.VMID) {
+	token, ok := s.shared.tokens[sharedName{firstNonEmpty(vmID, s.opts.VMID), name}]
+	if !ok {
 		return statusNotFound
 	}
 	return a.giveUint32(token, 4)

@@ -61,6 +61,9 @@ func New(o Options) (*Sim, error) {
 		clusters: map[string]*clusterEntry{}, metrics: map[metricKey]*metric{}, streams: map[*Stream]struct{}{},
 		rng: rand.New(rand.NewPCG(o.Seed, 0x5eed)),
 	}
+	if o.Beside != nil {
+		s.shared, s.metrics = o.Beside.shared, o.Beside.metrics
+	}
 	s.clock.watchdog = o.HandlerTimeout
 	s.clock.onStuck = s.handlerStuck
 	for name, h := range o.Clusters {
@@ -215,7 +218,7 @@ func (s *Sim) Pending() []string {
 
 // SharedData is the value of a key of shared data, and whether it exists.
 func (s *Sim) SharedData(key string) ([]byte, bool) {
-	v, ok := s.shared.data[key]
+	v, ok := s.shared.data[sharedName{s.opts.VMID, key}]
 	return v.data, ok
 }
 

@@ -27,11 +27,12 @@ type vm struct {
 	stopIteration bool    // set by a local reply; changes the result of whatever callback runs
 	deferred      []func()
 
-	metrics map[uint32]*metric // by the id that the module knows
-	nextMet uint32
-	failed  bool
-	printed string // what the module printed before it died
-	trace   ring
+	metrics  map[uint32]*metric // by the id that the module knows
+	nextMet  uint32
+	starting bool // in a start function: only proxy_log is allowed
+	failed   bool
+	printed  string // what the module printed before it died
+	trace    ring
 }
 
 // vmContext is a root or stream context inside a VM.
