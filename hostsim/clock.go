@@ -3,7 +3,6 @@ package hostsim
 import (
 	"container/heap"
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -24,13 +23,13 @@ type Clock struct {
 	jobs   []*job
 
 	hooks    []func(time.Time)
-	rng      *rand.Rand // nil: first in, first out
+	order    order // nil: first in, first out
 	watchdog time.Duration
 	onStuck  func(j *job)
 }
 
-// event is work for the loop. Events of one lane keep their order; a seeded
-// clock may interleave lanes in any order.
+// event is work for the loop. Events of one lane keep their order; an order
+// may interleave lanes.
 type event struct {
 	lane any
 	run  func()
@@ -43,11 +42,6 @@ func NewClock(start time.Time) *Clock {
 	}
 	return &Clock{now: start, start: start, watchdog: 30 * time.Second}
 }
-
-// Shuffle makes the loop choose at random, reproducibly by seed, among events
-// that could happen in any order in a real proxy (different streams, workers,
-// calls), instead of first in, first out.
-func (c *Clock) Shuffle(seed uint64) { c.rng = rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)) }
 
 // OnAdvance calls f whenever virtual time has moved, before what is due then
 // runs. A test moves a fake server's clock along with it.
@@ -181,9 +175,9 @@ func (c *Clock) take() (event, bool) {
 	return ev, true
 }
 
-// pick chooses the event to run: the first, or with a seed the first of a random lane.
+// pick chooses the event to run: the first, or with an order the first of a chosen lane.
 func (c *Clock) pick() int {
-	if c.rng == nil {
+	if c.order == nil {
 		return 0
 	}
 	var firsts []int
@@ -194,5 +188,5 @@ func (c *Clock) pick() int {
 			firsts = append(firsts, i)
 		}
 	}
-	return firsts[c.rng.IntN(len(firsts))]
+	return firsts[c.order.choose(len(firsts))]
 }

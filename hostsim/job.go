@@ -45,20 +45,25 @@ func (j *job) park(canRun func() bool) {
 	<-j.resume
 }
 
-// wakeable is a job that can go on: the oldest, or with a seed a random one.
+// wakeable is a job that can go on: the oldest, or with an order a chosen one.
 func (c *Clock) wakeable() *job {
 	c.mu.Lock()
-	jobs := append([]*job(nil), c.jobs...)
-	c.mu.Unlock()
-	if c.rng != nil {
-		c.rng.Shuffle(len(jobs), func(i, k int) { jobs[i], jobs[k] = jobs[k], jobs[i] })
-	}
-	for _, j := range jobs {
+	defer c.mu.Unlock()
+	var able []*job
+	for _, j := range c.jobs {
 		if j.canRun == nil || j.canRun() {
-			return j
+			if able = append(able, j); c.order == nil {
+				break
+			}
 		}
 	}
-	return nil
+	switch {
+	case len(able) == 0:
+		return nil
+	case c.order == nil:
+		return able[0]
+	}
+	return able[c.order.choose(len(able))]
 }
 
 // runJob lets j go on and waits, in real time, until it yields. A job that

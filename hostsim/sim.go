@@ -101,8 +101,8 @@ func RunT(t T, o Options) *Sim {
 		for _, f := range s.failures {
 			t.Errorf("%s", f.Error())
 		}
-		if len(s.failures) > 0 {
-			t.Logf("hostsim: Options.Seed was %d", s.opts.Seed)
+		if len(s.failures) > 0 && s.clock.order != nil {
+			t.Logf("hostsim: events came in %s, Options.Seed was %d", s.clock.order, s.opts.Seed)
 		}
 	})
 	return s
