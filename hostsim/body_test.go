@@ -162,3 +162,28 @@ func TestHTTP2EndsWithTheLastData(t *testing.T) {
 		t.Errorf("log %s", all)
 	}
 }
+
+// TestAReplyElsewhereStopsTheRunningBody: a local reply sets a flag that
+// changes the result of whichever callback runs, here of another stream's.
+func TestAReplyElsewhereStopsTheRunningBody(t *testing.T) {
+	s := probe(t, nil)
+	other := s.Start(1, hostsim.Get("/x", "x-on-request-headers", "hold; pause"))
+	s.Settle()
+	resp := do(s, "x-on-response-end", "release reply")
+	if string(other.Response().Body) != "released" || resp.Complete {
+		t.Errorf("the other got %+v, this one %+v", other.Response(), resp)
+	}
+	s.Expect(hostsim.NeverResumed)
+}
+
+// TestAFailedSetEffectiveContextHitsAnotherStream: the previous context stays.
+func TestAFailedSetEffectiveContextHitsAnotherStream(t *testing.T) {
+	s := probe(t, nil)
+	gone := s.Start(1, hostsim.Get("/gone", "x-on-request-headers", "hold; pause"))
+	s.Settle()
+	gone.Disconnect()
+	resp := do(s, "x-on-request-headers", "release reply; pause")
+	if string(resp.Body) != "released" {
+		t.Errorf("got %+v", resp)
+	}
+}

@@ -130,8 +130,14 @@ func (st *Stream) SendBody(b []byte) { st.recvBody(b, false) }
 // EndBody ends an open request.
 func (st *Stream) EndBody() { st.recvBody(nil, true) }
 
-// Disconnect lets the client leave.
-func (st *Stream) Disconnect() { st.post(func() { st.reset("downstream_remote_disconnect") }) }
+// Disconnect lets the client leave: it closes its connection, or over HTTP/2 resets its stream.
+func (st *Stream) Disconnect() {
+	details := "downstream_remote_disconnect"
+	if st.req.HTTP2 {
+		details = "http2.remote_reset"
+	}
+	st.post(func() { st.reset(details) })
+}
 
 // downstreamHeaders are the request's fields as the first filter sees them.
 func (st *Stream) downstreamHeaders(end bool) Headers {

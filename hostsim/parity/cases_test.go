@@ -94,6 +94,28 @@ var cases = []parityCase{
 	{name: "close-delimited and cut", upstream: "close-and-cut", script: []string{quiet, "1", onEnd, "log end", onDone, "prop response.code_details"}, until: "prop"},
 	{name: "reset while the response is held", upstream: "cut", script: []string{onResponse, "pause", onDone, "prop response.code_details"}, until: "prop"},
 
+	// Streams that wake others.
+	{name: "a reply to another stream from a call's callback", script: []string{onRequest, "call backend /other 200; pause", onCall, "release reply; reply 201 mine"},
+		first: &parityCase{script: []string{onRequest, "hold; pause"}}},
+	{name: "a resume of another stream from a call's callback", script: []string{onRequest, "call backend /other 200; pause", onCall, "release resume; reply 201 mine"},
+		first: &parityCase{script: []string{onRequest, "hold; pause", quiet, "1"}}, settle: true},
+	{name: "a reply to another stream from done", script: []string{onDone, "release reply"},
+		first: &parityCase{script: []string{onRequest, "hold; pause"}}, settle: true},
+
+	// Clients that leave.
+	{name: "leave while the request is paused", script: []string{onRequest, "call backend /?upstream=slow 300; pause", onCall, "log too-late", onDone, "prop response.code_details"}, leave: "request-headers", until: "prop"},
+	{name: "leave while the upstream thinks", upstream: "hang", script: []string{onDone, "prop response.code_details"}, leave: "request-headers", until: "prop"},
+	{name: "leave in the body", upstream: "hang-body", script: []string{onDone, "prop response.code_details"}, leave: "response-body", until: "prop"},
+	{name: "leave while the response is held", script: []string{onResponse, "call backend /?upstream=slow 300; pause", onCall, "log too-late", onDone, "prop response.code_details"}, leave: "response-headers", until: "prop"},
+	{name: "leave over HTTP/2", http2: true, upstream: "hang-body", script: []string{onDone, "prop response.code_details"}, leave: "response-body", until: "prop"},
+
+	// Bodies larger than the buffer.
+	{name: "a large reply", script: []string{quiet, "1", onRequest, "replybig 10000000; pause"}, until: "-"},
+	{name: "a large response", upstream: "huge", script: []string{quiet, "1", onEnd, "log end"}, until: "end"},
+	{name: "too large a response to buffer", on: "allow", upstream: "huge", script: []string{quiet, "1", onData, "buffer", onDone, "prop response.code_details"}, until: "prop"},
+	{name: "a response held beyond the buffer", on: "allow", upstream: "huge", script: []string{quiet, "1", onResponse, "call backend /ack 200; stopall", onCall, "resume-response", onEnd, "log end"}, until: "end"},
+	{name: "a request held beyond the buffer", on: "allow", verb: "POST", body: strings.Repeat("x", 100_000), upstream: "count", script: []string{quiet, "1", onRequest, "call backend /other 200; stopall", onCall, "resume-request", onEnd, "log end"}, until: "end"},
+
 	// HTTP/2 behind the proxy.
 	{name: "echo from HTTP/2", route: "backend2", script: []string{onResponse, "header response transfer-encoding; header response content-length"}},
 	{name: "POST to HTTP/2", route: "backend2", verb: "POST", body: post},

@@ -1,6 +1,7 @@
 package parity_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -205,9 +206,34 @@ func (e *realEnvoy) logSize() int64 {
 	return info.Size()
 }
 
+// observe sends the case's request, with the one before it and the client's leave.
+func (e *realEnvoy) observe(c parityCase, offset int64) outcome {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	firstDone := make(chan outcome, 1)
+	if c.first != nil {
+		go func() { firstDone <- e.send(ctx, *c.first) }()
+		e.moduleLog(offset, "request-headers")
+	}
+	if c.leave != "" {
+		done := make(chan struct{})
+		go func() { e.send(ctx, c); close(done) }()
+		e.moduleLog(offset, c.leave)
+		cancel()
+		<-done
+		return outcome{}
+	}
+	out := e.send(ctx, c)
+	if c.first != nil {
+		first := <-firstDone
+		out.First = &first
+	}
+	return out
+}
+
 // send makes the request with a real client.
-func (e *realEnvoy) send(c parityCase) outcome {
-	req, _ := http.NewRequest(c.method(), "http://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(e.ports[c.variant()]))+c.path(), strings.NewReader(c.body))
+func (e *realEnvoy) send(ctx context.Context, c parityCase) outcome {
+	req, _ := http.NewRequestWithContext(ctx, c.method(), "http://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(e.ports[c.variant()]))+c.path(), strings.NewReader(c.body))
 	if c.body == "" {
 		req.Body, req.ContentLength = nil, 0
 	}

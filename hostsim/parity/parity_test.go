@@ -31,6 +31,7 @@ type outcome struct {
 	Trailers []string
 	Complete bool
 	Log      []string // the module's
+	First    *outcome // of parityCase.first
 }
 
 // parityCase is one request.
@@ -46,6 +47,12 @@ type parityCase struct {
 	route    string // which cluster; "backend" if empty
 	until    string // the module's last log line begins with; "done" if empty
 	expect   hostsim.FailureKind
+	// first is sent before, and is still under way when this one begins.
+	first *parityCase
+	// leave lets the client go away when the module has logged a line that begins so.
+	leave string
+	// settle: how the logs of the two streams mix isn't told by what they do.
+	settle bool
 	// afterPanic: the VM has died before; on the real Envoy in the case before this one.
 	afterPanic bool
 }
@@ -99,12 +106,18 @@ func upstreams(wait func(*http.Request, time.Duration)) map[string]http.Handler 
 			sort.Strings(names)
 			text(w, r.Host+" "+strings.Join(names, " "))
 		}),
-		"204":      status(204),
-		"304":      status(304),
-		"404":      status(404),
-		"503":      status(503),
-		"empty":    status(200),
-		"big":      http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { text(w, big) }),
+		"204":   status(204),
+		"304":   status(304),
+		"404":   status(404),
+		"503":   status(503),
+		"empty": status(200),
+		"big":   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { text(w, big) }),
+		"huge":  http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { text(w, strings.Repeat(big, 100)) }),
+		"count": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			n, _ := io.Copy(io.Discard, r.Body)
+			text(w, fmt.Sprint(n))
+		}),
+		"slow":     http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { wait(r, 100*time.Millisecond); text(w, "slow") }),
 		"sse":      http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { stream(w, r, wait) }),
 		"trailers": http.HandlerFunc(trailers),
 		"hang":     http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { wait(r, 5*time.Second) }),
@@ -201,11 +214,45 @@ func simulate(t *testing.T, module []byte, c parityCase) outcome {
 		s.Do(1, hostsim.Get("/x", "x-on-request-headers", "panic"))
 	}
 	before := len(s.Logs())
-	resp := s.Do(1, &hostsim.Request{Method: c.method(), Path: c.path(), Headers: c.headers(), Body: []byte(c.body), HTTP2: c.http2})
+	var first *hostsim.Stream
+	if c.first != nil {
+		first = s.Start(1, c.first.request())
+		s.Settle()
+	}
+	st := s.Start(1, c.request())
+	if c.leave != "" {
+		for i := 0; !strings.Contains(fmt.Sprint(s.Logs()), "] "+c.leave) && i < 1000; i++ {
+			s.Advance(time.Millisecond)
+		}
+		st.Disconnect()
+	}
+	s.Finish(st)
+	resp := st.Response()
 	s.Advance(time.Second)
 	if c.expect != "" {
 		s.Expect(c.expect)
 	}
+	out := simOutcome(resp)
+	if first != nil {
+		o := simOutcome(first.Response())
+		out.First = &o
+	}
+	if c.leave != "" {
+		out = outcome{} // the client wasn't there to see it
+	}
+	for _, l := range s.Logs()[before:] {
+		if l.Level == hostsim.LevelInfo {
+			out.Log = append(out.Log, strings.TrimSpace(l.Message))
+		}
+	}
+	return out
+}
+
+func (c *parityCase) request() *hostsim.Request {
+	return &hostsim.Request{Method: c.method(), Path: c.path(), Headers: c.headers(), Body: []byte(c.body), HTTP2: c.http2}
+}
+
+func simOutcome(resp *hostsim.Response) outcome {
 	var trailers []string
 	for _, f := range resp.Trailers {
 		trailers = append(trailers, f[0]+": "+f[1])
@@ -220,11 +267,6 @@ func simulate(t *testing.T, module []byte, c parityCase) outcome {
 		length = -1
 	}
 	out.Headers = comparable(h, length)
-	for _, l := range s.Logs()[before:] {
-		if l.Level == hostsim.LevelInfo {
-			out.Log = append(out.Log, strings.TrimSpace(l.Message))
-		}
-	}
 	return out
 }
 
@@ -245,9 +287,13 @@ func TestParity(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			offset := envoy.logSize()
-			want := envoy.send(c)
+			want := envoy.observe(c, offset)
 			want.Log = envoy.moduleLog(offset, or(c.until, "done"))
 			got := simulate(t, module, c)
+			if c.settle {
+				sort.Strings(want.Log)
+				sort.Strings(got.Log)
+			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("real Envoy (-) and the simulator (+) differ:\n%s", diff)
 			}

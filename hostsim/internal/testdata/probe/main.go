@@ -3,10 +3,10 @@
 // semicolons. What happens is logged, so that a test can compare the log.
 //
 // Commands: pause, stopall, buffer, resume-request, resume-response,
-// reply STATUS BODY, call CLUSTER PATH TIMEOUT_MS, effective ID, prop A.B,
+// reply STATUS BODY, replybig BYTES, call CLUSTER PATH TIMEOUT_MS, effective ID, prop A.B,
 // setprop NAME VALUE, headers request|response, header request|response NAME,
 // set request|response NAME VALUE, body request|response, setbody request|response TEXT,
-// kept, foreign NAME ARGUMENT, zip TEXT, state NAME VALUE, log TEXT, count NAME, enqueue TEXT, shared KEY VALUE, now, close, panic, loop, grow MiB, exit.
+// hold, release reply|resume, kept, foreign NAME ARGUMENT, zip TEXT, state NAME VALUE, log TEXT, count NAME, enqueue TEXT, shared KEY VALUE, now, close, panic, loop, grow MiB, exit.
 package main
 
 import (
@@ -176,6 +176,9 @@ func (s *stream) do(c []string) error {
 	case "reply":
 		status, _ := strconv.Atoi(c[1])
 		return proxywasm.SendHttpResponse(uint32(status), [][2]string{{"X-Reply", "yes"}}, []byte(c[2]), -1)
+	case "replybig":
+		n, _ := strconv.Atoi(c[1])
+		return proxywasm.SendHttpResponse(200, nil, make([]byte, n), -1)
 	case "call":
 		return s.call(c)
 	case "log":
@@ -205,7 +208,10 @@ func (s *stream) do(c []string) error {
 	return nil
 }
 
-var kept [][]byte
+var (
+	kept [][]byte
+	held []uint32 // ids of streams
+)
 
 func (s *stream) call(c []string) error {
 	ms, _ := strconv.Atoi(c[3])
@@ -281,6 +287,20 @@ func (s *stream) inspect(c []string) error {
 		return proxywasm.ReplaceHttpRequestBody([]byte(c[2]))
 	case "enqueue":
 		return proxywasm.EnqueueSharedQueue(queue, []byte(c[1]))
+	case "hold":
+		held = append(held, s.id)
+	case "release": // release reply|resume: every held stream
+		for _, id := range held {
+			err := proxywasm.SetEffectiveContext(id)
+			logf("release err=%v", err)
+			if c[1] == "reply" {
+				must(proxywasm.SendHttpResponse(200, nil, []byte("released"), -1))
+			} else {
+				must(proxywasm.ResumeHttpRequest())
+			}
+		}
+		held = nil
+		return proxywasm.SetEffectiveContext(s.id)
 	case "kept":
 		logf("kept %d", len(kept))
 	case "foreign":
