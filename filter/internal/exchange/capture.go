@@ -33,6 +33,7 @@ func (r *read) response(fields httpcache.Fields, end bool) {
 	r.plugin.host.Add(r.metrics.miss, 1)
 	reason := r.begin(fields)
 	if reason != httpcache.Storable {
+		r.unstored(reason)
 		r.addStatus(statusMiss(reason))
 		return
 	}
@@ -83,7 +84,13 @@ func (r *read) chunk(n int, end bool) {
 	if n == 0 {
 		return
 	}
-	if len(c.body)+n > r.cache.MaxResponse || !r.grow(n) {
+	if len(c.body)+n > r.cache.MaxResponse {
+		r.unstored(httpcache.ReasonTooLarge)
+		r.drop()
+		return
+	}
+	if !r.grow(n) {
+		r.unstored(reasonUnheld)
 		r.drop()
 		return
 	}
@@ -110,7 +117,15 @@ func (r *read) grow(n int) bool {
 }
 
 // trailers can't be replayed by a local reply.
-func (r *read) trailers() { r.drop() }
+func (r *read) trailers() {
+	if r.capture.active {
+		r.unstored(httpcache.ReasonTrailers)
+	}
+	r.drop()
+}
+
+// unstored counts a response that is not stored.
+func (r *read) unstored(reason httpcache.Reason) { r.plugin.host.Add(r.metrics.unstored(reason), 1) }
 
 // drop ends the capture without storing.
 func (r *read) drop() {
@@ -127,9 +142,11 @@ func (r *read) done() {
 	c := r.capture
 	r.drop()
 	details, _ := r.stream.Property("response", "code_details")
-	if c.plan.Complete(len(c.body), c.end, string(details)) == httpcache.Storable {
-		r.fill(c)
+	if reason := c.plan.Complete(len(c.body), c.end, string(details)); reason != httpcache.Storable {
+		r.unstored(reason)
+		return
 	}
+	r.fill(c)
 }
 
 // fill stores a whole response: in L1 at once, in L2 through the outbox.

@@ -28,7 +28,7 @@ type cacheMetrics struct {
 	stores        string // entries that the bridge has acknowledged
 	invalidations string // writes that raised the cache's groups
 	latency       string // histogram: µs from the request's headers to the response's
-	bypassPrefix  string
+	reasonPrefix  string
 }
 
 func newCacheMetrics(cache string) cacheMetrics {
@@ -41,12 +41,18 @@ func newCacheMetrics(cache string) cacheMetrics {
 		stores:        prefix + "stores",
 		invalidations: prefix + "invalidations",
 		latency:       prefix + "latency_us",
-		bypassPrefix:  prefix + "reason.",
+		reasonPrefix:  prefix + "reason.",
 	}
 }
 
 // bypass names the counter of requests that were forwarded without a lookup's
 // result for the reason.
 func (m *cacheMetrics) bypass(reason httpcache.Reason) string {
-	return m.bypassPrefix + string(reason) + ".bypasses"
+	return m.reasonPrefix + string(reason) + ".bypasses"
+}
+
+// unstored names the counter of responses of the origin that were not stored
+// for the reason.
+func (m *cacheMetrics) unstored(reason httpcache.Reason) string {
+	return m.reasonPrefix + string(reason) + ".unstored"
 }
