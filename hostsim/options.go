@@ -48,6 +48,8 @@ type Options struct {
 	// Route names the cluster for a request's headers; "" is 404. RouteTo
 	// makes one; without it every request is answered 404.
 	Route func(request Headers) string
+	// Direct answers at the route without any cluster (direct_response); status 0 goes on to Route.
+	Direct func(request Headers) (status int, body string)
 	// RouteTimeout bounds the upstream's whole response; 15 s if 0, none if negative.
 	RouteTimeout time.Duration
 

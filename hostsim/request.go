@@ -14,6 +14,9 @@ type Request struct {
 	Open bool
 	// HTTP2 shapes the downstream side as HTTP/2: the end of stream comes with the last data.
 	HTTP2 bool
+	// HTTP10 sends the request as HTTP/1.0, which Envoy refuses with 426 before any
+	// filter sees it: the module hears only of the stream's end.
+	HTTP10 bool
 	// Metadata is dynamic metadata as filters in front would leave it, by their
 	// names: {"envoy.filters.http.jwt_authn": {"payload": {"sub": "u1"}}}.
 	Metadata map[string]any

@@ -48,6 +48,12 @@ func (r *router) passHeaders(h *Headers, end bool) {
 	if n, err := strconv.Atoi(h.Get("content-length")); err == nil {
 		r.length = n
 	}
+	if st.sim.opts.Direct != nil {
+		if status, body := st.sim.opts.Direct(h.Clone()); status != 0 {
+			r.reply(status, body, "direct_response")
+			return
+		}
+	}
 	r.cluster = st.sim.opts.Route(h.Clone())
 	switch cluster := st.sim.clusters[r.cluster]; {
 	case r.cluster == "":

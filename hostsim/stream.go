@@ -87,6 +87,10 @@ func (st *Stream) begin() {
 	}
 	end := len(req.Body) == 0 && req.Trailers == nil && !req.Open
 	st.ctx = st.worker.streamContext(st)
+	if req.HTTP10 {
+		st.directReply(localReply{status: 426, body: []byte("Upgrade Required"), details: "low_version"})
+		return
+	}
 	st.request.recvHeaders(st.downstreamHeaders(end), end)
 	st.afterDecode()
 	if end {
@@ -149,7 +153,7 @@ func (st *Stream) downstreamHeaders(end bool) Headers {
 		{":scheme", firstNonEmpty(req.Scheme, "http")},
 	}
 	for _, f := range req.Headers {
-		if !isHopByHop(f[0]) {
+		if !isHopByHop(f[0]) && !strings.EqualFold(f[0], "expect") { // the connection manager answers 100 itself
 			h.Add(f[0], f[1])
 		}
 	}

@@ -43,6 +43,13 @@ var cases = []parityCase{
 	{name: "changed headers", script: []string{onRequest, "set request x-upstream headers", onResponse, "set response x-more yes"}},
 	{name: "a changed body", upstream: "big", script: []string{quiet, "1", onData, "setbody response answer", onEnd, "log end"}, until: "end"},
 
+	{name: "Expect: 100-continue", verb: "POST", body: post, script: []string{"expect", "100-continue", onRequest, "header request expect"}},
+	{name: "HTTP/1.0", http10: true, script: []string{onDone, "prop response.code_details"}},
+	{name: "request trailers", verb: "POST", body: post, trailers: hostsim.Headers{{"x-sum", "5"}}, script: []string{quiet, "1", onBody, "log body"}, until: "body"},
+	{name: "request trailers over HTTP/2", http2: true, verb: "POST", body: post, trailers: hostsim.Headers{{"x-sum", "5"}}},
+	{name: "direct response", url: "/direct", script: []string{onEnd, "log end", onDone, "prop response.code_details"}, until: "prop"},
+	{name: "a shared queue", on: "queue", script: []string{onDone, "enqueue hello"}, until: "queue"},
+
 	// Pauses.
 	{name: "pause and resume", script: []string{onRequest, "call backend /other 200; pause", onCall, "resume-request"}},
 	{name: "pause and resume with a body", verb: "POST", body: post, script: []string{onRequest, "call backend /other 200; pause", onCall, "resume-request", quiet, "1", onBody, "body request; log body-seen"}},

@@ -1,6 +1,7 @@
 package parity_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,7 +24,8 @@ import (
 // each way of configuring the plugin.
 type realEnvoy struct {
 	ports map[string]int // by variant
-	log   string         // file
+	admin int
+	log   string // file
 }
 
 // variant is one way of configuring the plugin.
@@ -33,12 +35,14 @@ type variant struct {
 	policy string // FAIL_…
 	limit  int    // per_connection_buffer_limit_bytes
 	retry  bool   // one retry of 5xx
+	config string // of the plugin
 }
 
 var variants = []variant{
 	{name: "default"},
 	{name: "allow", allow: true, limit: 20_000},
 	{name: "retry", retry: true},
+	{name: "queue", config: "queue q"},
 	{name: "closed", policy: "FAIL_CLOSED"},
 	{name: "open", policy: "FAIL_OPEN"},
 }
@@ -63,7 +67,8 @@ func startEnvoy(t *testing.T, module []byte, upstream *httptest.Server) *realEnv
 		e.ports[v.name] = freePort(t)
 		listeners = append(listeners, listener(v, e.ports[v.name], wasm))
 	}
-	config, _ := json.Marshal(map[string]any{"static_resources": map[string]any{
+	e.admin = freePort(t)
+	config, _ := json.Marshal(map[string]any{"admin": map[string]any{"address": address(e.admin)}, "static_resources": map[string]any{
 		"listeners": listeners,
 		"clusters": []any{
 			cluster("backend", upstream.Listener.Addr().(*net.TCPAddr).Port), cluster("refused", freePort(t)),
@@ -146,12 +151,17 @@ func listener(v variant, port int, wasm string) map[string]any {
 	if v.allow {
 		plugin["allow_on_headers_stop_iteration"] = true
 	}
+	if v.config != "" {
+		plugin["configuration"] = map[string]any{"@type": "type.googleapis.com/google.protobuf.StringValue", "value": v.config}
+	}
 	if v.policy != "" {
 		plugin["failure_policy"] = v.policy
 	}
 	route := map[string]any{"cluster_header": "x-route", "timeout": "0.4s"}
+	direct := map[string]any{"match": map[string]any{"path": "/direct"},
+		"direct_response": map[string]any{"status": 203, "body": map[string]any{"inline_string": "direct"}}}
 	host := map[string]any{"name": "all", "domains": []any{"*"},
-		"routes": []any{map[string]any{"match": map[string]any{"prefix": "/"}, "route": route}}}
+		"routes": []any{direct, map[string]any{"match": map[string]any{"prefix": "/"}, "route": route}}}
 	if v.retry {
 		route["retry_policy"] = map[string]any{"retry_on": "5xx,reset", "num_retries": 1}
 		host["include_attempt_count_in_response"] = true
@@ -198,6 +208,43 @@ func (e *realEnvoy) moduleLog(offset int64, until string) []string {
 	}
 }
 
+// counter reads a counter from the admin interface.
+func (e *realEnvoy) counter(t *testing.T, name string) uint64 {
+	t.Helper()
+	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/stats?filter=%s", e.admin, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body)
+	_, value, _ := strings.Cut(strings.TrimSpace(string(text)), ": ")
+	n, err := strconv.ParseUint(value, 10, 64)
+	if err != nil {
+		t.Fatalf("counter %s: %q", name, text)
+	}
+	return n
+}
+
+// sendHTTP10 sends a request that no client of net/http sends any more.
+func (e *realEnvoy) sendHTTP10(c parityCase) outcome {
+	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(e.ports[c.variant()])))
+	if err != nil {
+		return outcome{}
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	fmt.Fprintf(conn, "GET %s HTTP/1.0\r\n", c.path())
+	for _, f := range c.headers() {
+		fmt.Fprintf(conn, "%s: %s\r\n", f[0], f[1])
+	}
+	io.WriteString(conn, "\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return outcome{}
+	}
+	return received(resp)
+}
+
 func (e *realEnvoy) logSize() int64 {
 	info, err := os.Stat(e.log)
 	if err != nil {
@@ -233,9 +280,18 @@ func (e *realEnvoy) observe(c parityCase, offset int64) outcome {
 
 // send makes the request with a real client.
 func (e *realEnvoy) send(ctx context.Context, c parityCase) outcome {
+	if c.http10 {
+		return e.sendHTTP10(c)
+	}
 	req, _ := http.NewRequestWithContext(ctx, c.method(), "http://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(e.ports[c.variant()]))+c.path(), strings.NewReader(c.body))
 	if c.body == "" {
 		req.Body, req.ContentLength = nil, 0
+	}
+	if c.trailers != nil {
+		req.ContentLength, req.Trailer = -1, http.Header{}
+		for _, f := range c.trailers {
+			req.Trailer.Set(f[0], f[1])
+		}
 	}
 	req.Host = "example.com"
 	req.Header.Set("User-Agent", "")
@@ -251,6 +307,10 @@ func (e *realEnvoy) send(ctx context.Context, c parityCase) outcome {
 	if err != nil {
 		return outcome{Complete: false}
 	}
+	return received(resp)
+}
+
+func received(resp *http.Response) outcome {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	var trailers []string

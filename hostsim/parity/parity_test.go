@@ -53,6 +53,9 @@ type parityCase struct {
 	leave string
 	// settle: how the logs of the two streams mix isn't told by what they do.
 	settle bool
+	// trailers are the request's.
+	trailers hostsim.Headers
+	http10   bool
 	// afterPanic: the VM has died before; on the real Envoy in the case before this one.
 	afterPanic bool
 }
@@ -194,11 +197,18 @@ func simulate(t *testing.T, module []byte, c parityCase) outcome {
 		Module: module, Clock: clock, PluginName: "probe", RouteTimeout: 400 * time.Millisecond,
 		Clusters:      map[string]http.Handler{"backend": handler, "backend2": handler, "refused": status(200), "nohosts": status(200)},
 		HTTP2Clusters: []string{"backend2"},
-		Route:         func(h hostsim.Headers) string { return h.Get("x-route") },
+		Direct: func(h hostsim.Headers) (int, string) {
+			if h.Get(":path") == "/direct" {
+				return 203, "direct"
+			}
+			return 0, ""
+		},
+		Route: func(h hostsim.Headers) string { return h.Get("x-route") },
 	}
 	for _, v := range variants {
 		if v.name == c.variant() {
 			o.AllowOnHeadersStopIteration, o.BufferLimit, o.VMID = v.allow, v.limit, v.name
+			o.PluginConfig = []byte(v.config)
 			if v.retry {
 				o.Retries, o.AttemptCountInResponse = 1, true
 			}
@@ -249,7 +259,7 @@ func simulate(t *testing.T, module []byte, c parityCase) outcome {
 }
 
 func (c *parityCase) request() *hostsim.Request {
-	return &hostsim.Request{Method: c.method(), Path: c.path(), Headers: c.headers(), Body: []byte(c.body), HTTP2: c.http2}
+	return &hostsim.Request{Method: c.method(), Path: c.path(), Headers: c.headers(), Body: []byte(c.body), HTTP2: c.http2, Trailers: c.trailers, HTTP10: c.http10}
 }
 
 func simOutcome(resp *hostsim.Response) outcome {
@@ -316,4 +326,25 @@ func buildProbe(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return code
+}
+
+// TestMetrics compares what modules count with what Envoy's admin interface shows.
+func TestMetrics(t *testing.T) {
+	module := buildProbe(t)
+	server := httptest.NewServer(dispatch(upstreams(func(*http.Request, time.Duration) {})))
+	t.Cleanup(server.Close)
+	envoy := startEnvoy(t, module, server)
+	c := parityCase{script: []string{onRequest, "count parity.a; count parity.b", onDone, "count parity.b"}}
+	sim := hostsim.RunT(t, hostsim.Options{Module: module, Clusters: map[string]http.Handler{"backend": status(200)}, Route: hostsim.RouteTo("backend")})
+	for range 3 {
+		offset := envoy.logSize()
+		envoy.observe(c, offset)
+		envoy.moduleLog(offset, "done")
+		sim.Do(1, c.request())
+	}
+	for name, n := range sim.Counters() {
+		if got := envoy.counter(t, "wasmcustom."+name); got != n {
+			t.Errorf("counter %s: Envoy has %d, the simulator %d", name, got, n)
+		}
+	}
 }
