@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"chatcache/test/chatapi"
 	"chatcache/test/mesh"
@@ -151,5 +152,38 @@ func TestBadPolicyIsRefusedWhole(t *testing.T) {
 			}
 		}
 		wantHit(t, "by the previous policy", m.Do(0, reads[0].as("ann")))
+	})
+}
+
+// A change of policy keeps what is stored, and no request fails meanwhile.
+func TestChangeOfPolicy(t *testing.T) {
+	off := func(document map[string]any) {
+		document["caches"].(map[string]any)["activity"].(map[string]any)["ttl"] = "0s"
+	}
+	mesh.Each(t, mesh.Options{}, func(t *testing.T, m mesh.Mesh) {
+		warm(t, m, "ann")
+		m.Reconfigure(mesh.ChatPolicy(t, off))
+		for _, r := range reads {
+			for i := range 4 * mesh.Proxies {
+				got := m.Do(i%mesh.Proxies, r.as("ann"))
+				switch {
+				case r.cache != "activity":
+					wantHit(t, r, got)
+				case got.CacheStatus() != "chatcache; fwd=bypass; detail=off":
+					t.Errorf("%v: %v", r, got)
+				}
+			}
+		}
+		// The new plugins follow the feed and end writes.
+		written := m.Do(0, writes[3].make(m)).Serial()
+		m.Settle()
+		m.Until(3*time.Second, "every worker has heard of the write", func() bool {
+			for i := range 4 * mesh.Proxies {
+				if m.Do(i%mesh.Proxies, reads[0].as("ann")).Serial() < written {
+					return false
+				}
+			}
+			return true
+		})
 	})
 }

@@ -34,6 +34,8 @@ type Request struct {
 	User         string // bearer token; none if empty
 	Body         string
 	Fields       [][2]string
+	// Claims are those of a token that jwt_authn has verified; User is ignored then.
+	Claims map[string]any
 }
 
 // Response is what it got.
@@ -130,6 +132,8 @@ type Mesh interface {
 	Keys() map[string]string
 	// Purge invalidates a cache, one partition of it, or everything.
 	Purge(cache, partition string)
+	// Reconfigure gives the proxies another policy.
+	Reconfigure(document string)
 	// Refused offers the proxies a policy that they must refuse, and gives what they say.
 	Refused(document string) string
 	// Sum adds up the counters of all proxies whose names end like that.
@@ -142,6 +146,8 @@ type Mesh interface {
 type Options struct {
 	// Policy is a document; the chat policy if empty.
 	Policy string
+	// JWT puts Envoy's jwt_authn before the cache: every request must have Claims.
+	JWT bool
 }
 
 // Each runs a test on the simulated and on the real mesh.

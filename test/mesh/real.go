@@ -36,14 +36,16 @@ func Real(t *testing.T, o Options) Mesh {
 	t.Helper()
 	m := &real{t: t, origin: newOrigin(wait), faults: map[Part]Fault{}}
 	m.client.Transport = &http.Transport{DisableKeepAlives: true, DisableCompression: true}
-	m.stack = stack.RunT(t, stack.Options{
-		Envoys: Proxies, Workers: Workers, Policy: []byte(o.Policy), Origin: m.origin,
-	})
-	options, err := redis.ParseURL(m.stack.Valkey.URL())
+	options := stack.Options{Envoys: Proxies, Workers: Workers, Policy: []byte(o.Policy), Origin: m.origin}
+	if o.JWT {
+		options.Front = []any{jwtAuthn()}
+	}
+	m.stack = stack.RunT(t, options)
+	server, err := redis.ParseURL(m.stack.Valkey.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.redis = redis.NewClient(options)
+	m.redis = redis.NewClient(server)
 	t.Cleanup(func() { m.redis.Close() })
 	return m
 }
@@ -207,6 +209,15 @@ func (m *real) Purge(cache, partition string) {
 	if response.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(response.Body)
 		m.t.Fatalf("purge: %s: %s", response.Status, text)
+	}
+}
+
+func (m *real) Reconfigure(document string) {
+	m.t.Helper()
+	for _, e := range m.stack.Envoys {
+		if err := e.SetPolicy(context.Background(), []byte(document)); err != nil {
+			m.t.Fatal(err)
+		}
 	}
 }
 

@@ -123,12 +123,18 @@ func (m *simulated) request(r Request) *hostsim.Request {
 	for _, f := range r.fields() {
 		req.Headers.Add(f[0], f[1])
 	}
+	if r.Claims != nil {
+		req.Metadata = map[string]any{"envoy.filters.http.jwt_authn": map[string]any{"jwt_payload": r.Claims}}
+	}
 	return req
 }
 
 // fields are the header fields that a client sends.
 func (r Request) fields() [][2]string {
 	fields := r.Fields
+	if r.Claims != nil {
+		r.User = token(r.Claims)
+	}
 	if r.User != "" {
 		fields = append(fields[:len(fields):len(fields)], [2]string{"authorization", "Bearer " + r.User})
 	}
@@ -260,11 +266,18 @@ func (m *simulated) Purge(cache, partition string) {
 	m.clock.Settle()
 }
 
+func (m *simulated) Reconfigure(document string) {
+	m.t.Helper()
+	for _, proxy := range m.proxies {
+		if err := proxy.Reconfigure([]byte(document)); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+}
+
 func (m *simulated) Refused(document string) string {
 	m.t.Helper()
-	o := m.options
-	o.PluginConfig, o.Clock = []byte(document), nil
-	_, err := hostsim.New(o)
+	err := m.proxies[0].Reconfigure([]byte(document))
 	if !errors.Is(err, hostsim.ErrConfig) {
 		m.t.Fatalf("took the policy (%v):\n%s", err, document)
 	}

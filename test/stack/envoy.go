@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,7 @@ type Envoy struct {
 	shipped   []byte
 	addresses Addresses
 	filter    string
+	front     []any  // HTTP filters before the cache
 	listeners string // path of the file that Envoy watches
 	version   int
 }
@@ -49,7 +51,7 @@ func newEnvoys(o Options, paths programs, died chan<- *Process) ([]*Envoy, error
 			}
 		}
 		envoys[i] = &Envoy{
-			Port: ports.Envoy, AdminPort: ports.EnvoyAdmin, shipped: shipped, filter: paths.filter,
+			Port: ports.Envoy, AdminPort: ports.EnvoyAdmin, shipped: shipped, filter: paths.filter, front: o.Front,
 			addresses: Addresses{Listener: ports.Envoy, Admin: ports.EnvoyAdmin, Origin: o.Ports.Origin, Bridge: o.Ports.Bridge},
 			listeners: filepath.Join(o.Dir, fmt.Sprintf("envoy-%d.listeners.json", i)),
 		}
@@ -93,7 +95,7 @@ func (e *Envoy) AdminURL() string { return "http://" + hostPort(e.AdminPort) }
 
 func (e *Envoy) render(policy []byte) (Rendered, error) {
 	e.version++
-	return Render(e.shipped, e.addresses, e.filter, policy, e.listeners, strconv.Itoa(e.version))
+	return Render(e.shipped, e.addresses, e.filter, policy, e.front, e.listeners, strconv.Itoa(e.version))
 }
 
 // SetPolicy gives the running Envoy another policy and returns once it is in
@@ -106,7 +108,7 @@ func (e *Envoy) SetPolicy(ctx context.Context, policy []byte) error {
 	if err != nil {
 		return err
 	}
-	_, before, err := e.listenerState(ctx)
+	before, err := e.listenerState(ctx)
 	if err != nil {
 		return err
 	}
@@ -115,56 +117,58 @@ func (e *Envoy) SetPolicy(ctx context.Context, policy []byte) error {
 	if err := errors.Join(os.WriteFile(next, rendered.Listeners, 0o644), os.Rename(next, e.listeners)); err != nil {
 		return err
 	}
-	return e.awaitListeners(ctx, strconv.Itoa(e.version), before)
+	return e.awaitListeners(ctx, before)
 }
 
-// awaitListeners returns when Envoy runs that version, or has refused one since before.
-func (e *Envoy) awaitListeners(ctx context.Context, version string, before refusal) error {
+// awaitListeners returns when Envoy has taken or refused a listener since before.
+func (e *Envoy) awaitListeners(ctx context.Context, before listenerState) error {
 	for {
-		active, refused, err := e.listenerState(ctx)
+		now, err := e.listenerState(ctx)
 		switch {
 		case err != nil:
-			return fmt.Errorf("%s: version %s of the listeners: %w", e.Name, version, err)
-		case refused != before:
-			return fmt.Errorf("%s: policy %w: %s", e.Name, ErrRefused, refused.Details)
-		case active == version:
+			return fmt.Errorf("%s: listeners: %w", e.Name, err)
+		case now.Refused != before.Refused:
+			return fmt.Errorf("%s: policy %w: %s", e.Name, ErrRefused, now.Refused.Details)
+		case now.Active != before.Active:
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: neither took nor refused version %s of the listeners: %w", e.Name, version, ctx.Err())
+			return fmt.Errorf("%s: neither took nor refused the listener: %w", e.Name, ctx.Err())
 		case <-time.After(probeEvery):
 		}
 	}
 }
 
-type refusal struct {
-	At      string `json:"last_update_attempt"`
-	Details string `json:"details"`
+// listenerState tells one state of a listener from the next: an update that
+// changes filters only leaves the version as it was, but not the time.
+type listenerState struct {
+	Active struct {
+		Updated string `json:"last_updated"`
+	} `json:"active_state"`
+	Refused struct {
+		At      string `json:"last_update_attempt"`
+		Details string `json:"details"`
+	} `json:"error_state"`
 }
 
-// listenerState asks Envoy which version of the listeners it runs and which it
-// refused last.
-func (e *Envoy) listenerState(ctx context.Context) (active string, refused refusal, err error) {
+func (e *Envoy) listenerState(ctx context.Context) (listenerState, error) {
 	text, err := e.Admin(ctx, "/config_dump?resource=dynamic_listeners")
 	if err != nil {
-		return "", refusal{}, err
+		return listenerState{}, err
 	}
 	var dump struct {
-		Configs []struct {
-			Active struct {
-				Version string `json:"version_info"`
-			} `json:"active_state"`
-			Error refusal `json:"error_state"`
-		} `json:"configs"`
+		Configs []listenerState `json:"configs"`
 	}
 	if err := json.Unmarshal([]byte(text), &dump); err != nil {
-		return "", refusal{}, fmt.Errorf("config_dump: %w", err)
+		return listenerState{}, fmt.Errorf("config_dump: %w", err)
 	}
-	for _, l := range dump.Configs {
-		active, refused = l.Active.Version, l.Error
+	var state listenerState
+	for _, c := range dump.Configs { // what was refused stands in an entry of its own
+		state.Active = cmp.Or(state.Active, c.Active)
+		state.Refused = cmp.Or(state.Refused, c.Refused)
 	}
-	return active, refused, nil
+	return state, nil
 }
 
 // Admin asks the admin interface for a path ("/stats?filter=chatcache").

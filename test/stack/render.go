@@ -3,6 +3,7 @@ package stack
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -24,8 +25,9 @@ type Rendered struct {
 // Render takes the shipped configuration (YAML) and replaces its ports, the
 // path of the filter and the policy (any text: a bad one is for Envoy to
 // refuse). The listeners move to the file listenersPath; version tells one
-// rendering of them from the next.
-func Render(shipped []byte, a Addresses, filter string, policy []byte, listenersPath, version string) (Rendered, error) {
+// rendering of them from the next. The HTTP filters in front, as parsed YAML or
+// JSON has them, come before the cache.
+func Render(shipped []byte, a Addresses, filter string, policy []byte, front []any, listenersPath, version string) (Rendered, error) {
 	doc, err := parseDocument(shipped)
 	if err != nil {
 		return Rendered{}, err
@@ -36,6 +38,8 @@ func Render(shipped []byte, a Addresses, filter string, policy []byte, listeners
 	doc.set(a.Bridge, clusterPort("redis-bridge")...)
 	doc.set(filter, pluginPath("vm_config", "code", "local", "filename")...)
 	doc.set(string(policy), pluginPath("configuration", "value")...)
+
+	doc.set(append(slices.Clone(front), doc.list(httpFilters()...)...), httpFilters()...)
 
 	listeners := doc.cut("static_resources", "listeners")
 	doc.add("node", map[string]any{"id": "stack", "cluster": "stack"})
@@ -66,9 +70,12 @@ func clusterPort(name string) []any {
 		"lb_endpoints", 0, "endpoint", "address", "socket_address", "port_value"}
 }
 
+func httpFilters() []any {
+	return []any{"static_resources", "listeners", named("chat"), "filter_chains", 0, "filters", 0, "typed_config", "http_filters"}
+}
+
 func pluginPath(rest ...any) []any {
-	return append([]any{"static_resources", "listeners", named("chat"), "filter_chains", 0, "filters", 0,
-		"typed_config", "http_filters", named("chatcache"), "typed_config", "config"}, rest...)
+	return append(append(httpFilters(), named("chatcache"), "typed_config", "config"), rest...)
 }
 
 func discoveryResponse(listeners any, version string) map[string]any {
@@ -121,6 +128,11 @@ func (d *document) get(path ...any) any {
 		at = next
 	}
 	return at
+}
+
+func (d *document) list(path ...any) []any {
+	list, _ := d.get(path...).([]any)
+	return list
 }
 
 func child(at, step any) (any, bool) {

@@ -39,6 +39,8 @@ type Options struct {
 	Ports   Ports
 	// RedisURL uses a server that runs already instead of starting one.
 	RedisURL string
+	// Front are HTTP filters to put before the cache, as parsed JSON has them.
+	Front []any
 	// BridgeArgs are appended to the bridge's command line.
 	BridgeArgs []string
 }
