@@ -1,0 +1,463 @@
+package redisbridge
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"chatcache/redisbridge/wire"
+)
+
+func TestFencing(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		before := w.want(wire.LookupMiss, "at first").Ticket
+		w.fill(before)
+		w.pass(20)
+		hit := w.want(wire.LookupHit, "after the fill")
+		if hit.Age < 20 || hit.Age > 5000 || hit.Age+hit.Remaining != 600_000 {
+			t.Errorf("age %d ms and remaining %d ms, want at least 20 and 600000 together", hit.Age, hit.Remaining)
+		}
+		if e, err := wire.DecodeEntry(hit.Entry); err != nil || string(e.Payload) != "payload" || e.Definition != "def" {
+			t.Errorf("entry %+v, %v", e, err)
+		}
+
+		w.suspend("w1", 30_000, w.groups[2])
+		w.want(wire.LookupSuspended, "while a write is in flight")
+		w.close("w1", true, w.groups[2])
+		after := w.want(wire.LookupMiss, "after the write").Ticket
+		w.fill(before)
+		w.want(wire.LookupMiss, "filled by a read that began before the write")
+		w.fill(after)
+		w.want(wire.LookupHit, "filled by a read that began after the write")
+	})
+}
+
+// Each of a response's groups invalidates it, also one that only the response
+// names, and no other does.
+func TestGroups(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		tests := []struct {
+			group string
+			want  wire.LookupState
+		}{
+			{"*", wire.LookupMiss},
+			{"c:stats", wire.LookupMiss},
+			{"p:stats:alice", wire.LookupMiss},
+			{"n:of the, origin%", wire.LookupMiss},
+			{"p:stats:bob", wire.LookupHit},
+			{"c:search", wire.LookupHit},
+			{"n:of", wire.LookupHit},
+		}
+		for i, tt := range tests {
+			w.fill(w.look().Ticket, "n:of the, origin%")
+			w.want(wire.LookupHit, tt.group+" before")
+			id := fmt.Sprint("w", i)
+			w.suspend(id, 30_000, tt.group)
+			suspended := tt.want
+			if suspended == wire.LookupMiss {
+				suspended = wire.LookupSuspended
+			}
+			w.want(suspended, tt.group+" suspended")
+			w.close(id, true, tt.group)
+			w.want(tt.want, tt.group+" raised")
+		}
+	})
+}
+
+func TestSuspensions(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.fill(w.look().Ticket)
+		w.suspend("w1", 30_000, "c:stats", "p:stats:alice")
+		w.suspend("w2", 30_000, "p:stats:alice")
+		w.close("w1", false, "c:stats", "p:stats:alice")
+		w.want(wire.LookupSuspended, "one of two writes closed")
+		_, err := w.Purge(w.ctx, PurgeRequest{Policy: "chat", Cache: "search"})
+		w.check(err)
+		w.want(wire.LookupSuspended, "after a purge")
+		w.close("unknown", true, "c:search")
+		w.want(wire.LookupSuspended, "after a close of another id")
+		w.close("w2", false, "p:stats:alice")
+		w.want(wire.LookupHit, "both closed without a raise")
+		if left := must(w.raw.HKeys(w.ctx, "{chatcache:chat}:state").Result()); len(left) != 5 {
+			t.Errorf("the state still holds %q", left)
+		}
+	})
+}
+
+// A suspend that was overtaken by its own close does nothing; later ids do.
+func TestTombstone(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		closed := w.close("w1", true, "c:stats")
+		if got := w.suspend("w1", 30_000, "c:stats"); got != closed {
+			t.Errorf("the late suspend took number %d, after %d", got.Sequence, closed.Sequence)
+		}
+		w.want(wire.LookupMiss, "after a late suspend")
+		w.suspend("w2", 30_000, "c:stats")
+		w.want(wire.LookupSuspended, "after another id's suspend")
+	})
+}
+
+func TestRenewal(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		opened := w.suspend("w1", 100, "c:stats")
+		w.pass(60)
+		if renewed := w.suspend("w1", 30_000, "c:stats"); renewed != opened {
+			t.Errorf("a renewal took number %d, after %d", renewed.Sequence, opened.Sequence)
+		}
+		w.pass(60)
+		w.want(wire.LookupSuspended, "beyond the first deadline")
+		// Widened: both groups until the close.
+		w.suspend("w1", 30_000, "c:search")
+		w.close("w1", true, "c:search")
+		w.want(wire.LookupMiss, "closed")
+		if e := w.poll(opened, 0).Events; len(e) != 3 || e[1].Groups[0] != "c:stats" || e[2].Groups[0] != "c:search" {
+			t.Errorf("events %v, want the widening and a raise of either group", e)
+		}
+		// Shortened: the new deadline counts.
+		w.suspend("w2", 30_000, "c:stats")
+		w.suspend("w2", 1, "c:stats")
+		w.pass(5)
+		w.want(wire.LookupMiss, "beyond a shortened deadline")
+	})
+}
+
+// A deadline that passes is a raise, whoever notices it.
+func TestExpiry(t *testing.T) {
+	notice := map[string]func(w *world){
+		"lookup":  func(w *world) { w.look() },
+		"feed":    func(w *world) { w.poll(wire.Ticket{}, 0) },
+		"suspend": func(w *world) { w.suspend("other", 30_000, "c:search") },
+		"close":   func(w *world) { w.close("other", false, "c:search") },
+		"purge":   func(w *world) { _, err := w.Purge(w.ctx, PurgeRequest{Policy: "chat", Cache: "search"}); w.check(err) },
+	}
+	for name, call := range notice {
+		t.Run(name, func(t *testing.T) {
+			onEachRedis(t, nil, func(t *testing.T, w *world) {
+				before := w.look().Ticket
+				w.fill(before)
+				w.suspend("w1", 40, "c:stats")
+				w.suspend("w2", 20, "p:stats:alice")
+				cursor := w.suspend("w3", 30_000, "c:models")
+				w.pass(50)
+				call(w)
+				a := w.poll(cursor, 0)
+				if len(a.Events) < 2 || a.Events[0].Kind != wire.EventRaise || a.Events[0].Groups[0] != "p:stats:alice" ||
+					a.Events[1].Kind != wire.EventRaise || a.Events[1].Groups[0] != "c:stats" {
+					t.Errorf("events %v, want the two raises in the order of their deadlines first", a.Events)
+				}
+				w.want(wire.LookupMiss, "the entry from before the write")
+				if open := must(w.raw.HGet(w.ctx, "{chatcache:chat}:state", "s:w3").Result()); open == "" {
+					t.Error("the suspension that isn't due is gone")
+				}
+			})
+		})
+	}
+}
+
+func TestNewEpoch(t *testing.T) {
+	lose := map[string]func(w *world){
+		"flushed":       func(w *world) { w.check(w.raw.FlushDB(w.ctx).Err()) },
+		"state deleted": func(w *world) { w.check(w.raw.Del(w.ctx, "{chatcache:chat}:state").Err()) },
+		"state damaged": func(w *world) { w.check(w.raw.HDel(w.ctx, "{chatcache:chat}:state", "seq").Err()) },
+		"moved by another server": func(w *world) {
+			w.check(w.raw.HSet(w.ctx, "{chatcache:chat}:state", "server", "another:one").Err())
+		},
+		"numbers used up": func(w *world) {
+			w.check(w.raw.HSet(w.ctx, "{chatcache:chat}:state", "seq", "9007199254740992").Err())
+		},
+	}
+	for name, lost := range lose {
+		t.Run(name, func(t *testing.T) {
+			onEachRedis(t, nil, func(t *testing.T, w *world) { testNewEpoch(t, w, func() { lost(w) }) })
+		})
+	}
+	t.Run("restarted", func(t *testing.T) {
+		w := newRealWorld(t, nil)
+		testNewEpoch(t, w, func() { w.server.restart() })
+	})
+}
+
+func testNewEpoch(t *testing.T, w *world, lose func()) {
+	for range 3 {
+		w.close("w0", true, "*", "c:stats") // generations greater than the new epoch's numbers
+	}
+	old := w.look().Ticket
+	w.fill(old)
+	entry := must(w.raw.Get(w.ctx, w.key).Result())
+	w.suspend("w1", quarantine, "c:search")
+	lose()
+
+	now := w.want(wire.LookupSuspended, "in quarantine").Ticket
+	if now.Epoch == old.Epoch || now.Sequence != 1 {
+		t.Errorf("position %v after %v, want another epoch at 1", now, old)
+	}
+	if a := w.poll(old, 10_000); a.Continues(old) || len(a.Events) > 0 {
+		t.Errorf("a poll with the old cursor got %v, want a reset at once", a)
+	}
+	w.pass(quarantine + 20)
+	w.check(w.raw.Set(w.ctx, w.key, entry, 0).Err())
+	w.check(w.raw.PExpire(w.ctx, w.key, 300_000_000_000).Err())
+	fresh := w.want(wire.LookupMiss, "an entry of the old epoch").Ticket
+	if fresh.Sequence != 2 {
+		t.Errorf("sequence %d, want 2: the end of the quarantine is a raise", fresh.Sequence)
+	}
+	w.fill(fresh)
+	w.want(wire.LookupHit, "filled in the new epoch")
+}
+
+// A policy's first call may go without a quarantine, once, and only where the
+// operator says so.
+func TestBootstrap(t *testing.T) {
+	onEachRedis(t, func(o *Options) { o.Bootstrap = false }, func(t *testing.T, w *world) {
+		w.want(wire.LookupSuspended, "without --bootstrap")
+		w.pass(quarantine + 20)
+		w.want(wire.LookupMiss, "after the quarantine")
+	})
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				if a, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key}); err != nil || a.State != wire.LookupMiss {
+					t.Errorf("one of the first calls: state %d, %v", a.State, err)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// The quarantine is the longest deadline that the bridge has seen, whoever begins the epoch.
+func TestLongestQuarantine(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.suspend("w1", 40_000, "c:stats")
+		w.check(w.raw.FlushDB(w.ctx).Err())
+		w.want(wire.LookupSuspended, "after the flush")
+		deadline, _, _ := strings.Cut(must(w.raw.HGet(w.ctx, "{chatcache:chat}:state", "s:quarantine").Result()), " ")
+		var ms int64
+		fmt.Sscan(deadline, &ms)
+		if left := ms - must(w.raw.Time(w.ctx).Result()).UnixMilli(); left < 30_000 || left > 40_000 {
+			t.Errorf("%d ms of quarantine left, want about 40000", left)
+		}
+	})
+}
+
+// A lost generation costs hits and brings nothing back.
+func TestLostGeneration(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		old := w.look().Ticket
+		w.fill(old)
+		w.close("w1", true, "c:stats")
+		w.check(w.raw.Del(w.ctx, "{chatcache:chat}:gen:c:stats").Err())
+		w.want(wire.LookupMiss, "from before the raise")
+		w.fill(w.look().Ticket)
+		w.check(w.raw.Del(w.ctx, "{chatcache:chat}:gen:c:stats").Err())
+		w.want(wire.LookupHit, "nothing happened since")
+	})
+}
+
+// Generations outlive what they may invalidate: they expire after the longest
+// TTL, and a lookup renews one that has less than half of its life left.
+func TestGenerationLife(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	w.look()
+	life := func() int64 { return w.memory.TTL("{chatcache:chat}:gen:c:stats").Milliseconds() }
+	if life() != 660_000 {
+		t.Errorf("life %d ms, want the horizon and a minute", life())
+	}
+	w.pass(300_000)
+	if w.look(); life() != 360_000 {
+		t.Errorf("life %d ms at more than half, want it left alone", life())
+	}
+	w.pass(100_000)
+	if w.look(); life() != 660_000 {
+		t.Errorf("life %d ms, want it renewed", life())
+	}
+}
+
+// Numbers compare as numbers: as text "10" is less than "9".
+func TestLongNumbers(t *testing.T) {
+	for _, from := range []uint64{9, 99_999_999_999_999, 1e15 - 1, 1<<53 - 10} {
+		onEachRedis(t, nil, func(t *testing.T, w *world) {
+			w.look()
+			w.check(w.raw.HSet(w.ctx, "{chatcache:chat}:state", "seq", fmt.Sprint(from)).Err())
+			before := w.look().Ticket
+			w.fill(before)
+			w.want(wire.LookupHit, "before")
+			after := w.close("w1", true, "c:stats")
+			if before.Sequence != from || after.Sequence != from+1 {
+				t.Fatalf("sequence %d, then %d, want %d and one more", before.Sequence, after.Sequence, from)
+			}
+			w.want(wire.LookupMiss, "after")
+			if a := w.poll(before, 0); !a.Continues(before) || len(a.Events) != 1 {
+				t.Errorf("feed %v doesn't continue %v", a, before)
+			}
+		})
+	}
+}
+
+// Each policy has its own sequence, and a purge touches nothing else in Redis.
+func TestCoTenants(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.check(w.raw.Set(w.ctx, "stats:session", "of another application", 0).Err())
+		for _, policy := range []string{"chat", "chat2"} {
+			w.of(policy)
+			w.fill(w.look().Ticket)
+		}
+		_, err := w.Purge(w.ctx, PurgeRequest{Policy: "chat", All: true})
+		w.check(err)
+		w.want(wire.LookupHit, "the other policy")
+		w.of("chat")
+		w.want(wire.LookupMiss, "the purged policy")
+		if got := must(w.raw.Get(w.ctx, "stats:session").Result()); got != "of another application" {
+			t.Errorf("the other application's key is now %q", got)
+		}
+	})
+}
+
+func TestCorruptEntries(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		ticket := w.look().Ticket
+		w.fill(ticket)
+		good := must(w.raw.Get(w.ctx, w.key).Result())
+		for name, value := range map[string]string{
+			"empty":         "",
+			"text":          "hello",
+			"no ttl":        strings.Replace(good, "ttl=600000", "ttl=0", 1),
+			"too short ttl": strings.Replace(good, "ttl=600000", "ttl=5", 1),
+			"endless ttl":   strings.Replace(good, "ttl=600000", "ttl=99999999999999", 1),
+			"no groups":     strings.Replace(good, "groups=", "groups=,", 1),
+		} {
+			w.check(w.raw.Set(w.ctx, w.key, value, 500_000_000_000).Err())
+			w.want(wire.LookupMiss, name)
+		}
+		w.check(w.raw.Set(w.ctx, w.key, good, 0).Err())
+		w.want(wire.LookupMiss, "without an expiry")
+	})
+}
+
+// Numbers are contiguous however many writers there are.
+func TestContiguousNumbers(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		start := w.look().Ticket
+		var all sync.WaitGroup
+		for writer := range 8 {
+			all.Go(func() {
+				for i := range 10 {
+					id := fmt.Sprintf("w%d-%d", writer, i)
+					w.suspend(id, 30_000, "c:stats")
+					w.close(id, true, "c:stats")
+				}
+			})
+		}
+		all.Wait()
+		a := w.poll(start, 0)
+		if !a.Continues(start) || len(a.Events) != 160 {
+			t.Errorf("%d events up to %v, want 160 that continue %v", len(a.Events), a.Last, start)
+		}
+	})
+}
+
+func TestTooManySuspensions(t *testing.T) {
+	onEachRedis(t, func(o *Options) { o.MaxSuspensions = 2 }, func(t *testing.T, w *world) {
+		w.suspend("w1", 30_000, "c:stats")
+		w.suspend("w2", 30_000, "c:stats")
+		_, err := w.Suspend(w.ctx, wire.SuspendRequest{Scope: w.scope, ID: "w3", Groups: []string{"c:stats"}, Deadline: 30_000})
+		wantError(t, err, ErrTooMany)
+		if got := fmt.Sprint(err); got != "too many suspensions open: at most 2" {
+			t.Errorf("error %q", got)
+		}
+		w.suspend("w2", 20_000, "c:stats") // a renewal isn't one more
+		w.close("w1", false, "c:stats")
+		w.suspend("w3", 30_000, "c:stats")
+
+		var many []string
+		for i := range wire.MaxGroups {
+			many = append(many, fmt.Sprint("n:", i))
+		}
+		_, err = w.Suspend(w.ctx, wire.SuspendRequest{Scope: w.scope, ID: "w3", Groups: many, Deadline: 30_000})
+		if got := fmt.Sprint(err); got != "too many groups on one suspension: found 65, at most 64" {
+			t.Errorf("error %q", got)
+		}
+	})
+}
+
+// What else is in Redis may go wrong: scripts forgotten, the feed replaced.
+func TestRepairs(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.fill(w.look().Ticket)
+		w.check(w.raw.ScriptFlush(w.ctx).Err())
+		w.want(wire.LookupHit, "after SCRIPT FLUSH")
+
+		w.check(w.raw.Set(w.ctx, "{chatcache:chat}:feed", "not a stream", 0).Err())
+		before := w.close("w1", false, "c:stats")
+		after := w.close("w2", true, "c:stats")
+		if a := w.poll(before, 0); !a.Continues(before) || len(a.Events) != 1 || a.Last != after {
+			t.Errorf("feed %v doesn't continue %v after it was repaired", a, before)
+		}
+	})
+}
+
+// Out of memory, lookups and stores are refused; what keeps answers right works on.
+func TestOutOfMemory(t *testing.T) {
+	w := newRealWorld(t, nil)
+	w.fill(w.look().Ticket)
+	start := w.suspend("w1", 30_000, "c:stats")
+	w.check(w.raw.ConfigSet(w.ctx, "maxmemory", "1").Err())
+
+	_, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups})
+	wantError(t, err, ErrRedis)
+	if !strings.Contains(fmt.Sprint(err), "out of memory") {
+		t.Errorf("error %q doesn't say why", err)
+	}
+	w.suspend("w2", 30_000, "c:stats")
+	w.close("w1", true, "c:stats")
+	w.close("w2", true, "c:stats")
+	_, err = w.Purge(w.ctx, PurgeRequest{Policy: "chat", All: true})
+	w.check(err)
+	if a := w.poll(start, 0); !a.Continues(start) || len(a.Events) != 4 {
+		t.Errorf("feed %v doesn't continue %v", a, start)
+	}
+	w.check(w.raw.ConfigSet(w.ctx, "maxmemory", "0").Err())
+	w.want(wire.LookupMiss, "with memory again")
+}
+
+// A server that stopped answering costs a call its timeout and no more, and
+// nothing has to be done when it is back.
+func TestHungServer(t *testing.T) {
+	w := newRealWorld(t, nil)
+	w.fill(w.look().Ticket)
+	o := w.options
+	o.Timeout, o.Bootstrap = 30_000_000, false // 30 ms
+	b := newBridge(t, o)
+	w.server.signal(stop)
+	defer w.server.signal(cont)
+	_, err := b.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups})
+	wantError(t, err, ErrRedis)
+	w.server.signal(cont)
+	eventually(t, "lookups work again", func() bool {
+		a, err := b.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups})
+		return err == nil && a.State == wire.LookupHit
+	})
+}
+
+// All keys of a policy's validity share one hash tag, so that scripts work on a
+// cluster; entries spread by partition.
+func TestKeysShareTheTag(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	w.fill(w.look().Ticket)
+	w.suspend("w1", 30_000, "c:stats")
+	w.close("w1", true, "c:stats")
+	w.poll(wire.Ticket{}, 0)
+	got := w.memory.Keys()
+	want := []string{
+		w.key, "{chatcache:chat}:closed:w1", "{chatcache:chat}:feed", "{chatcache:chat}:gen:*",
+		"{chatcache:chat}:gen:c:stats", "{chatcache:chat}:gen:p:stats:alice",
+		"{chatcache:chat}:state", "{chatcache:chat}:vms",
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("keys\n%q, want\n%q", got, want)
+	}
+}

@@ -1,0 +1,280 @@
+package redisbridge
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"chatcache/redisbridge/wire"
+)
+
+// world is a bridge on a Redis that nobody else uses. The same tests run on
+// miniredis, whose clock the test moves, and on a real server.
+type world struct {
+	*Bridge
+	t       *testing.T
+	ctx     context.Context
+	raw     redis.UniversalClient // what the tests do behind the bridge's back
+	options Options
+	server  *valkey              // nil on miniredis
+	memory  *miniredis.Miniredis // nil on a real server
+	now     time.Time            // miniredis' clock
+	scope   wire.Scope
+	key     string
+	groups  []string
+}
+
+const quarantine = 80 // ms
+
+// onEachRedis runs a test on both kinds of server. The bridge has the permission
+// to bootstrap unless change takes it away.
+func onEachRedis(t *testing.T, change func(*Options), test func(t *testing.T, w *world)) {
+	t.Run("miniredis", func(t *testing.T) { test(t, newMemoryWorld(t, change)) })
+	t.Run("valkey", func(t *testing.T) { test(t, newRealWorld(t, change)) })
+}
+
+func newMemoryWorld(t *testing.T, change func(*Options)) *world {
+	t.Helper()
+	m := miniredis.RunT(t)
+	w := &world{t: t, memory: m, now: time.Unix(1_790_000_000, 0)}
+	m.SetTime(w.now)
+	m.ClockTTL(true)
+	w.options = Options{Redis: redis.UniversalOptions{Addrs: []string{m.Addr()}}, Miniredis: true}
+	w.start(change)
+	return w
+}
+
+func newRealWorld(t *testing.T, change func(*Options)) *world {
+	t.Helper()
+	w := &world{t: t, server: startValkey(t)}
+	w.options = Options{Redis: redis.UniversalOptions{Addrs: []string{w.server.socket}}}
+	w.start(change)
+	return w
+}
+
+func (w *world) start(change func(*Options)) {
+	w.t.Helper()
+	w.ctx = w.t.Context()
+	w.options.Insecure, w.options.Bootstrap = true, true
+	w.options.Timeout, w.options.StoreTimeout, w.options.AdminTimeout = 5*time.Second, 5*time.Second, 5*time.Second
+	if change != nil {
+		change(&w.options)
+	}
+	w.Bridge = newBridge(w.t, w.options)
+	w.raw = redis.NewUniversalClient(&w.options.Redis)
+	w.t.Cleanup(func() { w.raw.Close() })
+	w.of("chat")
+}
+
+// of makes the world speak of another policy.
+func (w *world) of(policy string) {
+	w.scope = wire.Scope{Policy: policy, Horizon: 600_000, Quarantine: quarantine}
+	w.groups = wire.ReadGroups("stats", "alice")
+	w.key = wire.EntryKey("stats", policy, "alice", "GET", "/api/chat/stats", "d1")
+}
+
+func newBridge(t *testing.T, o Options) *Bridge {
+	t.Helper()
+	b, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+// pass lets the server's clock move on.
+func (w *world) pass(ms int) {
+	w.t.Helper()
+	if w.memory != nil {
+		w.now = w.now.Add(time.Duration(ms) * time.Millisecond)
+		w.memory.SetTime(w.now)
+		return
+	}
+	began := must(w.raw.Time(w.ctx).Result())
+	eventually(w.t, "the server's clock moves", func() bool {
+		return must(w.raw.Time(w.ctx).Result()).Sub(began) > time.Duration(ms)*time.Millisecond
+	})
+}
+
+// eventually looks until ok, for at most ten seconds.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for limit := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatalf("gave up waiting: %s", what)
+		}
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func (w *world) check(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) look() wire.LookupAnswer {
+	w.t.Helper()
+	a, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups})
+	w.check(err)
+	return a
+}
+
+// want looks up and says what state was expected.
+func (w *world) want(state wire.LookupState, when string) wire.LookupAnswer {
+	w.t.Helper()
+	a := w.look()
+	if a.State != state {
+		w.t.Errorf("%s: lookup gave state %d at %v, want %d", when, a.State, a.Ticket, state)
+	}
+	return a
+}
+
+// fill stores a response with a ticket; it belongs to the world's groups and more.
+func (w *world) fill(ticket wire.Ticket, more ...string) {
+	w.t.Helper()
+	e := wire.Entry{
+		Head:    wire.Head{Ticket: ticket, Definition: "def", Groups: append(append([]string{}, w.groups...), more...)},
+		Payload: []byte("payload"),
+	}
+	_, err := w.Store(w.ctx, wire.StoreRequest{Scope: w.scope, Key: w.key, TTL: 600_000, Entry: e.Encode()})
+	w.check(err)
+}
+
+func (w *world) suspend(id string, ms int64, groups ...string) wire.Ticket {
+	w.t.Helper()
+	a, err := w.Suspend(w.ctx, wire.SuspendRequest{Scope: w.scope, ID: id, Groups: groups, Deadline: ms})
+	w.check(err)
+	return a.Ticket
+}
+
+func (w *world) close(id string, raise bool, groups ...string) wire.Ticket {
+	w.t.Helper()
+	a, err := w.CloseSuspension(w.ctx, wire.CloseRequest{Scope: w.scope, ID: id, Groups: groups, Raise: raise})
+	w.check(err)
+	return a.Ticket
+}
+
+func (w *world) poll(cursor wire.Ticket, hold int64) wire.FeedAnswer {
+	w.t.Helper()
+	a, err := w.Feed(w.ctx, w.pollRequest(cursor, hold))
+	w.check(err)
+	return a
+}
+
+func (w *world) pollRequest(cursor wire.Ticket, hold int64) wire.FeedRequest {
+	return wire.FeedRequest{Scope: w.scope, VM: "vm-1", Cursor: cursor, Hold: hold, Lease: 3000}
+}
+
+// valkey is a real server on a Unix socket.
+type valkey struct {
+	t      *testing.T
+	socket string
+	args   []string
+	cmd    *exec.Cmd
+}
+
+// startValkey starts the server that VALKEY names, with its data in a directory
+// of its own and on disk at every write, so that a restart finds it again.
+func startValkey(t *testing.T) *valkey {
+	t.Helper()
+	binary := os.Getenv("VALKEY")
+	if binary == "" {
+		const why = "needs a real server: set VALKEY to the path of valkey-server or redis-server (7 or newer)"
+		if os.Getenv("CHATCACHE_REQUIRE") == "1" {
+			t.Fatal(why)
+		}
+		t.Skip(why)
+	}
+	dir, err := os.MkdirTemp("", "vk") // short: a socket's path has at most 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	v := &valkey{t: t, socket: filepath.Join(dir, "s")}
+	v.args = []string{binary, "--port", "0", "--unixsocket", v.socket, "--dir", dir,
+		"--appendonly", "yes", "--appendfsync", "always", "--save", "", "--io-threads", "1"}
+	v.run()
+	t.Cleanup(v.kill)
+	return v
+}
+
+func (v *valkey) run() {
+	v.t.Helper()
+	v.cmd = exec.Command(v.args[0], v.args[1:]...)
+	var output strings.Builder
+	v.cmd.Stdout, v.cmd.Stderr = &output, &output
+	if err := v.cmd.Start(); err != nil {
+		v.t.Fatal(err)
+	}
+	c := redis.NewClient(&redis.Options{Addr: v.socket, Network: "unix"})
+	defer c.Close()
+	eventually(v.t, "the server starts", func() bool { return c.Ping(context.Background()).Err() == nil })
+}
+
+func (v *valkey) kill() {
+	_ = v.cmd.Process.Kill()
+	_ = v.cmd.Wait()
+}
+
+func (v *valkey) restart() {
+	v.t.Helper()
+	v.kill()
+	v.run()
+}
+
+// stepClock is a clock whose waits end when the test says so.
+type stepClock struct {
+	waiting chan time.Duration // gets each wait's length when it begins
+	release chan struct{}      // one value ends one wait
+}
+
+func newStepClock() *stepClock {
+	return &stepClock{waiting: make(chan time.Duration, 16), release: make(chan struct{})}
+}
+
+func (*stepClock) Now() time.Time { return time.Unix(1_790_000_000, 0) }
+
+func (c *stepClock) Wait(ctx context.Context, wake <-chan struct{}, d time.Duration) {
+	c.waiting <- d
+	select {
+	case <-wake:
+	case <-c.release:
+	case <-ctx.Done():
+	}
+}
+
+func wantError(t *testing.T, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("got error %v, want %v", err, want)
+	}
+}
+
+const (
+	stop = syscall.SIGSTOP
+	cont = syscall.SIGCONT
+)
+
+func (v *valkey) signal(s syscall.Signal) {
+	if err := v.cmd.Process.Signal(s); err != nil {
+		v.t.Error(err)
+	}
+}
