@@ -1,0 +1,255 @@
+package redisbridge
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"chatcache/redisbridge/wire"
+)
+
+func TestFeed(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		first := w.poll(wire.Ticket{}, 30_000) // answers at once: it can't continue
+		if first.Last.Epoch == 0 || len(first.Events) > 0 || first.Continues(wire.Ticket{}) {
+			t.Fatalf("first poll got %v, want a position only", first)
+		}
+		w.suspend("w1", 30_000, "c:stats", "n:a, b")
+		w.close("w1", true, "n:a, b", "c:stats")
+		w.close("w2", false, "c:search") // takes no number
+		a := w.poll(first.Last, 30_000)
+		want := fmt.Sprint([]wire.Event{
+			{Sequence: 1, Kind: wire.EventSuspend, Groups: []string{"c:stats", "n:a, b"}},
+			{Sequence: 2, Kind: wire.EventRaise, Groups: []string{"c:stats", "n:a, b"}},
+		})
+		if fmt.Sprint(a.Events) != want || !a.Continues(first.Last) {
+			t.Errorf("events %v up to %v, want %v", a.Events, a.Last, want)
+		}
+		if a := w.poll(a.Last, 0); len(a.Events) != 0 || !a.Continues(a.Last) {
+			t.Errorf("nothing new: got %v", a)
+		}
+	})
+}
+
+// What the cursor can't be continued from is answered at once, without events.
+func TestFeedResets(t *testing.T) {
+	damage := map[string]func(w *world, cursor *wire.Ticket){
+		"an event is missing": func(w *world, _ *wire.Ticket) {
+			w.check(w.raw.XDel(w.ctx, "{chatcache:chat}:feed", "2-0").Err())
+		},
+		"trimmed":             func(w *world, _ *wire.Ticket) { w.check(w.raw.XTrimMaxLen(w.ctx, "{chatcache:chat}:feed", 1).Err()) },
+		"feed deleted":        func(w *world, _ *wire.Ticket) { w.check(w.raw.Del(w.ctx, "{chatcache:chat}:feed").Err()) },
+		"unreadable event":    func(w *world, _ *wire.Ticket) { damageEvent(w) },
+		"cursor ahead":        func(_ *world, c *wire.Ticket) { c.Sequence += 100 },
+		"cursor out of range": func(_ *world, c *wire.Ticket) { c.Sequence = 1<<53 + 3 },
+		"another epoch":       func(_ *world, c *wire.Ticket) { c.Epoch++ },
+	}
+	for name, damaged := range damage {
+		t.Run(name, func(t *testing.T) {
+			onEachRedis(t, nil, func(t *testing.T, w *world) {
+				cursor := w.look().Ticket
+				for range 3 {
+					w.close("w", true, "c:stats")
+				}
+				damaged(w, &cursor)
+				a := w.poll(cursor, 30_000)
+				if a.Continues(cursor) || len(a.Events) > 0 || a.Last.Sequence != 3 {
+					t.Errorf("got %v, want the position alone", a)
+				}
+			})
+		})
+	}
+}
+
+// damageEvent replaces the feed by one whose second event makes no sense.
+func damageEvent(w *world) {
+	const feed = "{chatcache:chat}:feed"
+	w.check(w.raw.Del(w.ctx, feed).Err())
+	for id, kind := range []string{"r", "x", "r"} {
+		w.check(w.raw.Do(w.ctx, "XADD", feed, fmt.Sprint(id+1, "-0"), "k", kind, "g", "*").Err())
+	}
+}
+
+// A VM that is further behind than one answer may tell resets.
+func TestFeedTooFarBehind(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		start := w.look().Ticket
+		for range wire.MaxEvents {
+			w.close("w", true, "*")
+		}
+		if a := w.poll(start, 0); !a.Continues(start) || len(a.Events) != wire.MaxEvents {
+			t.Errorf("%d behind: got %d events", wire.MaxEvents, len(a.Events))
+		}
+		w.close("w", true, "*")
+		if a := w.poll(start, 30_000); a.Continues(start) || len(a.Events) != 0 {
+			t.Errorf("%d behind: got %d events, want a reset", wire.MaxEvents+1, len(a.Events))
+		}
+	})
+}
+
+// An answer must fit a frame, however long the groups' names are.
+func TestFeedAnswerFits(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	start := w.look().Ticket
+	long := make([]string, wire.MaxGroups)
+	for i := range long {
+		long[i] = fmt.Sprintf("n:%0*d", wire.MaxGroup-2, i)
+	}
+	for range wire.MaxFrame / (wire.MaxGroups * wire.MaxGroup) {
+		w.close("w", true, long...)
+	}
+	a := w.poll(start, 0)
+	if size := len(a.Encode()); size > wire.MaxFrame {
+		t.Errorf("a frame of %d bytes, at most %d", size, wire.MaxFrame)
+	}
+	if a.Continues(start) {
+		t.Error("an answer of more bytes than fit continues the cursor")
+	}
+}
+
+// heldPoll starts a poll that has nothing to answer, and returns when it waits.
+func heldPoll(t *testing.T, b *Bridge, clock *stepClock, m wire.FeedRequest) <-chan wire.FeedAnswer {
+	t.Helper()
+	answer := make(chan wire.FeedAnswer, 1)
+	go func() {
+		a, err := b.Feed(context.WithoutCancel(t.Context()), m)
+		if err != nil {
+			t.Error(err)
+		}
+		answer <- a
+	}()
+	select {
+	case held := <-clock.waiting:
+		if held != time.Duration(m.Hold)*time.Millisecond {
+			t.Errorf("held for %v, want %d ms", held, m.Hold)
+		}
+	case a := <-answer:
+		t.Fatalf("the poll was answered at once: %v", a)
+	}
+	return answer
+}
+
+func TestHeldPolls(t *testing.T) {
+	clock := newStepClock()
+	onEachRedis(t, func(o *Options) { o.Clock = clock }, func(t *testing.T, w *world) {
+		cursor := w.look().Ticket
+		// A second bridge: its events arrive through Pub/Sub only.
+		o := w.options
+		o.Clock, o.Bootstrap = nil, false
+		other := newBridge(t, o)
+		eventually(t, "the bridges have subscribed", func() bool { return must(w.raw.PubSubNumPat(w.ctx).Result()) > 0 })
+
+		wake := map[string]func(){
+			"suspension here": func() { w.suspend("w1", 30_000, "c:stats") },
+			"raise here":      func() { w.close("w1", true, "c:stats") },
+			"purge here":      func() { _, err := w.Purge(w.ctx, PurgeRequest{Policy: "chat", All: true}); w.check(err) },
+			"raise elsewhere": func() {
+				_, err := other.CloseSuspension(w.ctx, wire.CloseRequest{Scope: w.scope, ID: "w9", Groups: []string{"*"}, Raise: true})
+				w.check(err)
+			},
+			"new epoch here": func() { w.check(w.raw.FlushDB(w.ctx).Err()); w.look() },
+		}
+		for _, name := range []string{"suspension here", "raise here", "purge here", "raise elsewhere", "new epoch here"} {
+			answer := heldPoll(t, w.Bridge, clock, w.pollRequest(cursor, 1000))
+			wake[name]()
+			a := <-answer
+			if a.Last == cursor || a.Last.Epoch == cursor.Epoch && !a.Continues(cursor) {
+				t.Errorf("%s: the poll at %v got %v", name, cursor, a)
+			}
+			cursor = a.Last
+		}
+
+		answer := heldPoll(t, w.Bridge, clock, w.pollRequest(cursor, 1000))
+		clock.release <- struct{}{}
+		if a := <-answer; !a.Continues(cursor) || len(a.Events) > 0 {
+			t.Errorf("at the hold's end: got %v, want that nothing happened", a)
+		}
+	})
+}
+
+// What a poll answers at its hold's end is what it reads then: here a deadline
+// that nobody else has noticed.
+func TestHoldEndsWithARead(t *testing.T) {
+	clock := newStepClock()
+	onEachRedis(t, func(o *Options) { o.Clock = clock }, func(t *testing.T, w *world) {
+		cursor := w.suspend("w1", 30, "c:stats")
+		answer := heldPoll(t, w.Bridge, clock, w.pollRequest(cursor, 1000))
+		w.pass(50)
+		clock.release <- struct{}{}
+		if a := <-answer; !a.Continues(cursor) || len(a.Events) != 1 || a.Events[0].Kind != wire.EventRaise {
+			t.Errorf("got %v, want the raise of the deadline", a)
+		}
+	})
+}
+
+// The channel is taken before the read: an event between a poll's read and its
+// wait must end the wait.
+func TestNoLostWake(t *testing.T) {
+	clock := newStepClock()
+	w := newMemoryWorld(t, func(o *Options) { o.Clock = clock })
+	cursor := w.look().Ticket
+	interposed := &interposingClock{stepClock: clock, before: func() { w.close("w1", true, "c:stats") }}
+	w.clock = interposed
+	if a := w.poll(cursor, 30_000); len(a.Events) != 1 {
+		t.Errorf("got %v, want the raise", a)
+	}
+}
+
+// interposingClock does something after a poll's read and before its wait.
+type interposingClock struct {
+	*stepClock
+	before func()
+}
+
+func (c *interposingClock) Wait(ctx context.Context, wake <-chan struct{}, d time.Duration) {
+	c.before()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	select {
+	case <-wake:
+	case <-ctx.Done():
+	}
+}
+
+func TestDrain(t *testing.T) {
+	clock := newStepClock()
+	onEachRedis(t, func(o *Options) { o.Clock = clock }, func(t *testing.T, w *world) {
+		cursor := w.look().Ticket
+		answer := heldPoll(t, w.Bridge, clock, w.pollRequest(cursor, 30_000))
+		w.Drain()
+		if a := <-answer; !a.Continues(cursor) {
+			t.Errorf("the held poll got %v", a)
+		}
+		go func() { clock.release <- struct{}{} }()
+		w.poll(cursor, 30_000)
+		if held := <-clock.waiting; held != drainHold {
+			t.Errorf("a poll during the drain was held %v, want %v", held, drainHold)
+		}
+	})
+}
+
+// VMs are registered before the answer, for as long as their lease.
+func TestRegistry(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		poll := func(vm string, lease int64) {
+			m := w.pollRequest(wire.Ticket{}, 0)
+			m.VM, m.Lease = vm, lease
+			_, err := w.Feed(w.ctx, m)
+			w.check(err)
+		}
+		poll("short", 20)
+		poll("long", 30_000)
+		if got := w.Status(w.ctx).Policies[0].VMs; got != 2 {
+			t.Errorf("%d VMs, want 2", got)
+		}
+		w.pass(40)
+		if got := w.Status(w.ctx).Policies[0].VMs; got != 1 {
+			t.Errorf("%d VMs after a lease ran out, want 1", got)
+		}
+		poll("long", 30_000)
+		if got := must(w.raw.ZRange(w.ctx, "{chatcache:chat}:vms", 0, -1).Result()); fmt.Sprint(got) != "[long]" {
+			t.Errorf("registry %q, want it pruned", got)
+		}
+	})
+}
