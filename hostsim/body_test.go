@@ -183,7 +183,21 @@ func TestAFailedSetEffectiveContextHitsAnotherStream(t *testing.T) {
 	s.Settle()
 	gone.Disconnect()
 	resp := do(s, "x-on-request-headers", "release reply; pause")
-	if string(resp.Body) != "released" {
-		t.Errorf("got %+v", resp)
+	if string(resp.Body) != "released" || !logged(s, "release err=error status returned by host: bad argument") {
+		t.Errorf("got %+v, log %v", resp, s.Logs())
+	}
+}
+
+func TestAnOverlongBufferedResponseIs500OrCut(t *testing.T) {
+	big := strings.Repeat("x", 40_000)
+	s := probe(t, func(o *hostsim.Options) { o.BufferLimit, o.Clusters["backend"] = 20_000, text(big) })
+	if r := do(s, "x-on-quiet", "1", "x-on-response-body", "buffer"); r.Complete || r.Details != "response_payload_too_large" {
+		t.Errorf("with headers sent: %d complete=%v %s", r.Status, r.Complete, r.Details)
+	}
+	s = probe(t, func(o *hostsim.Options) {
+		o.BufferLimit, o.Clusters["backend"], o.AllowOnHeadersStopIteration = 20_000, text(big), true
+	})
+	if r := do(s, "x-on-quiet", "1", "x-on-response-headers", "pause", "x-on-response-body", "buffer"); r.Status != 500 || r.Details != "response_payload_too_large" {
+		t.Errorf("with headers held: %d %s", r.Status, r.Details)
 	}
 }

@@ -182,3 +182,28 @@ func TestATraceTellsTheStory(t *testing.T) {
 		t.Errorf("trace:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
+
+func TestHeadersCanBeReadAgainAtTheEnd(t *testing.T) {
+	s := probe(t, nil)
+	do(s, "x-on-quiet", "1", "x-mine", "7", "x-on-response-headers", "prop request.path; prop request.protocol",
+		"x-on-done", "header request x-mine; header response :status; prop request.path; prop response.headers.content-length")
+	wantLogs(t, s, "prop: error status returned by host: not found", `prop request.protocol = "HTTP/1.1"`,
+		`header x-mine = "7"`, `header :status = "200"`, `prop request.path = "/x"`, `prop response.headers.content-length = "7"`)
+}
+
+func TestPendingNamesWhatTheModuleWaitsFor(t *testing.T) {
+	clock := hostsim.NewClock(time.Time{})
+	s := probe(t, func(o *hostsim.Options) {
+		o.Clock = clock
+		o.Clusters["slow"] = slow(clock, time.Second)
+	})
+	s.Start(1, hostsim.Get("/x", "x-on-request-headers", "call slow /a 0; pause", "x-on-call", "resume-request"))
+	s.Settle()
+	if got := fmt.Sprint(s.Pending()); got != "[worker 1: call 1 to slow call 1 to slow /a]" {
+		t.Errorf("pending %s", got)
+	}
+	s.Advance(time.Second)
+	if got := s.Pending(); len(got) != 0 {
+		t.Errorf("pending after the answer %v", got)
+	}
+}

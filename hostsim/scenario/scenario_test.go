@@ -1,10 +1,14 @@
 package scenario_test
 
 import (
+	"fmt"
+	"time"
+
 	"errors"
 	"strings"
 	"testing"
 
+	"chatcache/hostsim"
 	"chatcache/hostsim/scenario"
 )
 
@@ -49,4 +53,52 @@ func FuzzParse(f *testing.F) {
 	f.Add("GET /x\n  expect status 200\n")
 	f.Add("origin * * 200 {}\n  fault hang\n  delay 1s\ncall a POST /p {}\n  expect header a ~ b\n\tbody x # y")
 	f.Fuzz(func(t *testing.T, text string) { scenario.Parse("f", text) })
+}
+
+// fixed answers every request alike.
+type fixed struct{ resp hostsim.Response }
+
+func (f fixed) Do(int, *hostsim.Request) (*hostsim.Response, []string) { return &f.resp, nil }
+func (f fixed) Call(string, *hostsim.Request) (*hostsim.Response, error) {
+	return nil, errors.New("nobody there")
+}
+func (fixed) Advance(time.Duration)                   {}
+func (fixed) SetCluster(string, hostsim.ClusterState) {}
+func (fixed) Counter(string) uint64                   { return 3 }
+
+func TestExpectationsThatDontHold(t *testing.T) {
+	s, err := scenario.Parse("f", strings.Join([]string{
+		"GET /x",
+		"  expect status 404",
+		"  expect header etag: b",
+		"  expect header etag ~ ^b",
+		"  expect no header etag",
+		"  expect body other",
+		"  expect cache-status !hit",
+		"  expect cache-status ttl=8",
+		"  expect cache-status stored",
+		"  expect origin 1",
+		"  expect counter n 2",
+		"  expect cut",
+		"call nobody GET /",
+	}, "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := fixed{hostsim.Response{Status: 200, Complete: true, Body: []byte("body"),
+		Headers: hostsim.Headers{{"etag", "a"}, {"cache-status", "x; hit; ttl=7"}}}}
+	var got []string
+	for _, m := range scenario.Run(s, target, &scenario.Origin{}) {
+		got = append(got, fmt.Sprintf("%d: want %s, got %s", m.Line, m.Want, m.Got))
+	}
+	want := []string{
+		"2: want status 404, got 200", "3: want header etag: b, got a", "4: want header etag ~ ^b, got a",
+		"5: want no header etag, got a", "6: want body other, got body", "7: want cache-status !hit, got x; hit; ttl=7",
+		"8: want cache-status ttl=8, got x; hit; ttl=7", "9: want cache-status stored, got x; hit; ttl=7",
+		"10: want origin 1, got 0", "11: want counter n 2, got 3", "1: want a response that is cut, got a complete one",
+		"13: want an answer, got nobody there",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
 }
