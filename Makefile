@@ -32,7 +32,7 @@ build/policy:
 build/run:
 	go build -o $@ ./test/stack/cmd/run
 
-run: tools build build/run ## start sample chat API, Valkey, bridge and Envoy; Ctrl-C stops them
+run: tools build/chatcache.wasm build/redisbridge build/run ## start sample chat API, Valkey, bridge and Envoy; Ctrl-C stops them
 	@exec build/run
 
 test: tools build lint ## everything that must hold: unit, simulator, and end to end on real Envoy and Valkey
