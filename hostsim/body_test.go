@@ -78,6 +78,15 @@ func TestAnOverlongBufferedRequestIs413(t *testing.T) {
 	}
 }
 
+func TestOnePieceLargerThanTheBufferIs413AtOnce(t *testing.T) {
+	s := probe(t, func(o *hostsim.Options) { o.BufferLimit, o.AllowOnHeadersStopIteration = 4, true })
+	req := hostsim.Post("/x", "hello", "x-on-request-headers", "pause", "x-on-request-body", "buffer")
+	req.Open = true // nothing follows that would be checked
+	if resp := s.Do(1, req); resp.Status != 413 {
+		t.Errorf("got %+v", resp)
+	}
+}
+
 func TestBuffersCanBeReplaced(t *testing.T) {
 	s := probe(t, func(o *hostsim.Options) { o.Clusters["backend"] = text(strings.Repeat("x", 3000)) })
 	resp := do(s, "x-on-quiet", "1", "x-on-response-body", "setbody response answer;")
