@@ -1,0 +1,70 @@
+package e2e
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"chatcache/test/chatapi"
+	"chatcache/test/stack"
+)
+
+// Prometheus sees the filter's metrics with their labels, as the shipped stats_tags make them.
+func TestPrometheusLabels(t *testing.T) {
+	s := stack.RunT(t, stack.Options{Origin: chatapi.New(chatapi.Options{})})
+	ask := func(method, path, body string) {
+		t.Helper()
+		req, err := http.NewRequest(method, s.Envoys[0].URL()+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer ann")
+		response, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+	}
+	ask("GET", "/api/chat/stats", "")
+	wantMetrics(t, s, `chatcache_stores{cache="stats"} 1`)
+	ask("GET", "/api/chat/stats", "")
+	ask("GET", "/api/chat/stats", "")
+	ask("HEAD", "/api/chat/stats", "")
+	ask("POST", "/api/chat/sessions", "{}")
+	wantMetrics(t, s,
+		`chatcache_hits{cache="stats",tier="l`, // either: the first read may come before the first lease
+		`chatcache_misses{cache="stats"} 1`,
+		`chatcache_bypasses{cache="stats",reason="head"} 1`,
+		`chatcache_invalidations{cache="sessions"} 1`,
+		`chatcache_invalidations{cache="stats"} 1`,
+		`chatcache_latency_us_count{cache="stats"} 4`,
+		`chatcache_latency_us_bucket{cache="stats",le="50"}`,
+		`chatcache_writes_closed{} 1`,
+		`chatcache_feed_resets{} 1`,
+		`chatcache_l1_entries{}`,
+	)
+}
+
+// wantMetrics waits for lines of /stats/prometheus, by their beginnings.
+func wantMetrics(t *testing.T, s *stack.Stack, missing ...string) {
+	t.Helper()
+	// Histograms are merged when Envoy flushes its statistics, every 5 s.
+	for end := time.Now().Add(20 * time.Second); len(missing) > 0 && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		text, err := s.Envoys[0].Admin(context.Background(), "/stats/prometheus")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var still []string
+		for _, line := range missing {
+			if !strings.Contains(text, line) {
+				still = append(still, line)
+			}
+		}
+		missing = still
+	}
+	if len(missing) > 0 {
+		t.Errorf("not in /stats/prometheus: %q", missing)
+	}
+}
