@@ -105,7 +105,10 @@ func (p *Process) reap(cmd *exec.Cmd, exited chan<- struct{}) {
 	p.mu.Unlock()
 	close(exited)
 	if unexpected && p.died != nil {
-		p.died <- p
+		select {
+		case p.died <- p:
+		default: // nobody listens any more, or enough deaths are reported
+		}
 	}
 }
 
