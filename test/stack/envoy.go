@@ -27,12 +27,9 @@ type Envoy struct {
 	*Process
 	Port, AdminPort int
 
-	shipped   []byte
-	addresses Addresses
-	filter    string
-	front     []any  // HTTP filters before the cache
-	listeners string // path of the file that Envoy watches
-	version   int
+	shipped       []byte
+	configuration Configuration // as rendered last
+	version       int
 }
 
 func newEnvoys(o Options, paths programs, died chan<- *Process) ([]*Envoy, error) {
@@ -44,16 +41,18 @@ func newEnvoys(o Options, paths programs, died chan<- *Process) ([]*Envoy, error
 	ports := o.Ports
 	for i := range envoys {
 		if i > 0 {
-			ports.Envoy, ports.EnvoyAdmin = 0, 0
-			ports.Bridge, ports.Origin, ports.Valkey = 0, 0, 0
+			ports = Ports{}
 			if err := ports.fill(); err != nil {
 				return nil, err
 			}
 		}
 		envoys[i] = &Envoy{
-			Port: ports.Envoy, AdminPort: ports.EnvoyAdmin, shipped: shipped, filter: paths.filter, front: o.Front,
-			addresses: Addresses{Listener: ports.Envoy, Admin: ports.EnvoyAdmin, Origin: o.Ports.Origin, Bridge: o.Ports.Bridge},
-			listeners: filepath.Join(o.Dir, fmt.Sprintf("envoy-%d.listeners.json", i)),
+			Port: ports.Envoy, AdminPort: ports.EnvoyAdmin, shipped: shipped,
+			configuration: Configuration{
+				Listener: ports.Envoy, Admin: ports.EnvoyAdmin, Origin: o.Ports.Origin, Bridge: o.Ports.Bridge,
+				Filter: paths.filter, Front: o.Front,
+				ListenersPath: filepath.Join(o.Dir, fmt.Sprintf("envoy-%d.listeners.json", i)),
+			},
 		}
 		if err := envoys[i].prepare(i, o, paths, died); err != nil {
 			return nil, err
@@ -69,7 +68,7 @@ func (e *Envoy) prepare(i int, o Options, paths programs, died chan<- *Process) 
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.WriteFile(bootstrap, rendered.Bootstrap, 0o644), os.WriteFile(e.listeners, rendered.Listeners, 0o644)); err != nil {
+	if err := errors.Join(os.WriteFile(bootstrap, rendered.Bootstrap, 0o644), os.WriteFile(e.configuration.ListenersPath, rendered.Listeners, 0o644)); err != nil {
 		return err
 	}
 	e.Process = &Process{
@@ -95,7 +94,8 @@ func (e *Envoy) AdminURL() string { return "http://" + hostPort(e.AdminPort) }
 
 func (e *Envoy) render(policy []byte) (Rendered, error) {
 	e.version++
-	return Render(e.shipped, e.addresses, e.filter, policy, e.front, e.listeners, strconv.Itoa(e.version))
+	e.configuration.Policy, e.configuration.Version = policy, strconv.Itoa(e.version)
+	return Render(e.shipped, e.configuration)
 }
 
 // SetPolicy gives the running Envoy another policy and returns once it is in
@@ -113,8 +113,8 @@ func (e *Envoy) SetPolicy(ctx context.Context, policy []byte) error {
 		return err
 	}
 	// Envoy looks when a file is moved into place, not when one is written.
-	next := e.listeners + ".next"
-	if err := errors.Join(os.WriteFile(next, rendered.Listeners, 0o644), os.Rename(next, e.listeners)); err != nil {
+	path := e.configuration.ListenersPath
+	if err := errors.Join(os.WriteFile(path+".next", rendered.Listeners, 0o644), os.Rename(path+".next", path)); err != nil {
 		return err
 	}
 	return e.awaitListeners(ctx, before)

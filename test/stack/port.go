@@ -6,20 +6,30 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync"
 	"syscall"
 )
 
 // ErrPortTaken says that somebody else listens on a port that is wanted.
 var ErrPortTaken = errors.New("port is taken")
 
+var given = struct {
+	sync.Mutex
+	ports map[int]bool
+}{ports: map[int]bool{}}
+
 // freePort gives a port on 127.0.0.1 that nobody listens on, below the range
 // that the kernel gives to outgoing connections: a part of the mesh that is
 // down leaves its port free, and an outgoing connection (even the one that
-// looks for that part) could take it before the part comes back.
+// looks for that part) could take it before the part comes back. No port is
+// given twice by one process.
 func freePort() (int, error) {
+	given.Lock()
+	defer given.Unlock()
 	for range 100 {
 		port := 15000 + rand.IntN(17000)
-		if checkPort(port) == nil {
+		if !given.ports[port] && checkPort(port) == nil {
+			given.ports[port] = true
 			return port, nil
 		}
 	}
