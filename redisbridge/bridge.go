@@ -3,6 +3,7 @@ package redisbridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -58,7 +59,7 @@ type Options struct {
 }
 
 // ErrOptions says that a bridge can't be made of its options.
-var ErrOptions = errors.New("redisbridge")
+var ErrOptions = errors.New("bridge options")
 
 // Bridge stands between filters and Redis. Its methods may be called from any
 // number of goroutines.
@@ -74,6 +75,7 @@ type Bridge struct {
 	timeout, storeTimeout, adminTimeout time.Duration
 	maxOpen                             int
 
+	failures      failureLog
 	lookupSeconds prometheus.Histogram
 	registry      *prometheus.Registry
 
@@ -112,10 +114,10 @@ func New(o Options) (*Bridge, error) {
 
 func checkOptions(o Options) error {
 	if len(o.Redis.Addrs) == 0 {
-		return errors.Join(ErrOptions, errors.New("no address of Redis"))
+		return fmt.Errorf("%w: no address of Redis", ErrOptions)
 	}
 	if !o.Insecure && (o.Token == "" || o.AdminToken == "") {
-		return errors.Join(ErrOptions, errors.New("a token for filters and one for administrators are required, or the explicit wish to run without"))
+		return fmt.Errorf("%w: want a token for filters and one for administrators (CHATCACHE_BRIDGE_TOKEN, CHATCACHE_ADMIN_TOKEN), or --insecure on loopback", ErrOptions)
 	}
 	return nil
 }

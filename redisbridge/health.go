@@ -60,7 +60,7 @@ func (b *Bridge) inspect(ctx context.Context) (server, error) {
 	if err := b.redis.Ping(ctx).Err(); err != nil {
 		return server{}, redisError(err)
 	}
-	s := server{Mode: "memory", PingLatency: b.clock.Now().Sub(began)}
+	s := server{Mode: "memory", Version: "miniredis", PingLatency: b.clock.Now().Sub(began)}
 	if b.options.Miniredis {
 		return s, nil
 	}

@@ -77,7 +77,7 @@ func (b *Bridge) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	status := statusOf(err)
 	if status >= 500 {
-		b.log.Warn("call failed", "path", r.URL.Path, "status", status, "error", err)
+		b.failures.log(b.log, b.clock.Now(), r.URL.Path, err)
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)

@@ -28,6 +28,9 @@ func (b *Bridge) Lookup(ctx context.Context, m wire.LookupRequest) (wire.LookupA
 	if err := checkKey(m.Key, m.Policy); err != nil {
 		return wire.LookupAnswer{}, err
 	}
+	if err := checkGroups(m.Groups); err != nil {
+		return wire.LookupAnswer{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
 	cache := p.counters.cache(cacheOfKey(m.Key))

@@ -53,7 +53,9 @@ func (b *Bridge) Serve(ctx context.Context, l net.Listener) error {
 	case <-ctx.Done():
 	}
 	b.Drain()
-	b.clock.Wait(context.WithoutCancel(ctx), nil, b.options.DrainDelay)
+	if b.options.DrainDelay > 0 {
+		b.clock.Wait(context.WithoutCancel(ctx), nil, b.options.DrainDelay)
+	}
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	err := server.Shutdown(limit)

@@ -278,3 +278,13 @@ func (v *valkey) signal(s syscall.Signal) {
 		v.t.Error(err)
 	}
 }
+
+// go-redis logs what its errors say already.
+type noLog struct{}
+
+func (noLog) Printf(context.Context, string, ...any) {}
+
+func TestMain(m *testing.M) {
+	redis.SetLogger(noLog{})
+	os.Exit(m.Run())
+}

@@ -125,13 +125,13 @@ func checkWrite(id string, groups []string) error {
 	if err := checkPlain("suspension id", id); err != nil {
 		return err
 	}
+	if len(groups) == 0 {
+		return fmt.Errorf("%w: no groups, want at least one", ErrRequest)
+	}
 	return checkGroups(groups)
 }
 
 func checkGroups(groups []string) error {
-	if len(groups) == 0 {
-		return fmt.Errorf("%w: no groups, want at least one", ErrRequest)
-	}
 	for i, g := range groups {
 		if g == "" {
 			return fmt.Errorf("%w: group %d is empty", ErrRequest, i)

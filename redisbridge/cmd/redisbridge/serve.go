@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"chatcache/policy"
 	"chatcache/redisbridge"
 )
@@ -69,6 +71,7 @@ func serve(ctx context.Context, args []string, env environment) int {
 		return usageCode(err)
 	}
 	log := slog.New(slog.NewTextHandler(env.stderr, nil))
+	redis.SetLogger(redisLog{log})
 	options, stop, err := serveOptions(f, env, log)
 	if err != nil {
 		return env.fail(exitUsage, err)

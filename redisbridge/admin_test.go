@@ -1,0 +1,277 @@
+package redisbridge
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"chatcache/policy"
+	"chatcache/redisbridge/wire"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (go test -update writes it anew); got:\n%s", path, got)
+	}
+}
+
+const secret = "sixteen bytes or more"
+
+const document = `{
+  "version": 1, "name": "chat",
+  "identity": [{"jwt_authn_claim": "sub"}, {"header": "authorization"}, {"cookie": "session"}, {"property": ["connection", "uri_san_peer_certificate"]}],
+  "bridge": {"cluster": "redis-bridge", "timeout": "50ms"},
+  "caches": {
+    "stats":  {"match": ["GET /api/chat/stats"], "ttl": "600s"},
+    "models": {"match": ["GET /api/models"], "ttl": "3600s", "shared": true}
+  },
+  "invalidations": [
+    {"name": "save message", "match": ["POST /api/chat/messages"], "invalidate": ["stats", "models"]},
+    {"name": "reset", "match": ["POST /api/reset"], "invalidate": ["stats"], "scope": "all"}
+  ]
+}`
+
+func parsePolicy(t *testing.T, doc string) *policy.Policy {
+	t.Helper()
+	p, problems := policy.Parse([]byte(doc))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	return p
+}
+
+func withPolicy(t *testing.T) func(*Options) {
+	return func(o *Options) {
+		o.Policies, o.PartitionSecret = []*policy.Policy{parsePolicy(t, document)}, secret
+	}
+}
+
+// The bridge derives the very groups that a filter does for a request of the
+// same identity.
+func TestInvalidate(t *testing.T) {
+	w := newMemoryWorld(t, withPolicy(t))
+	sources := w.options.Policies[0].Identity
+	identifier := must(policy.NewIdentifier(sources, []byte(secret)))
+	partition := func(i Identity) string {
+		p, ok := identifier.Identify(identityRequest{i, sources})
+		if !ok {
+			t.Fatalf("no partition of %+v", i)
+		}
+		return "p:stats:" + p.ID
+	}
+	header := partition(Identity{Header: map[string]string{"authorization": "Bearer alice"}})
+	cookie := partition(Identity{Cookie: map[string]string{"session": "s1"}})
+	claim := partition(Identity{Claim: map[string]string{"sub": "alice", "iss": "https://issuer"}})
+	bare := partition(Identity{Claim: map[string]string{"sub": "alice"}})
+	property := partition(Identity{Property: map[string]string{"connection.uri_san_peer_certificate": "spiffe://a"}})
+	tests := []struct{ name, body, want string }{
+		{"header", `{"policy":"chat","rule":"save message","identity":{"header":{"Authorization":"Bearer alice"}}}`, "200 " + header + " c:models"},
+		{"without the scheme", `{"rule":"save message","identity":{"header":{"authorization":"alice"}}}`, "200 " + header + " c:models"},
+		{"cookie", `{"rule":"save message","identity":{"cookie":{"session":"s1","other":"x"}}}`, "200 " + cookie + " c:models"},
+		{"claim", `{"rule":"save message","identity":{"jwt_authn_claim":{"sub":"alice","iss":"https://issuer"}}}`, "200 " + claim + " c:models"},
+		{"property", `{"rule":"save message","identity":{"property":{"connection.uri_san_peer_certificate":"spiffe://a"}}}`, "200 " + property + " c:models"},
+		{"value", `{"rule":"save message","identity":{"value":"alice"}}`, "200 " + bare + " c:models"},
+		{"value with an issuer", `{"rule":"save message","identity":{"value":"alice","jwt_authn_claim":{"iss":"https://issuer"}}}`, "200 " + claim + " c:models"},
+		{"no identity", `{"rule":"save message"}`, "200 c:stats c:models"},
+		{"scope all", `{"rule":"reset","identity":{"value":"alice"}}`, "200 c:stats"},
+		{"nothing to identify", `{"rule":"save message","identity":{"header":{"x-other":"1"}}}`,
+			`400 bad request: the identity has nothing that policy "chat" looks for: jwt_authn_claim sub (payload `},
+		{"unknown rule", `{"rule":"save"}`, `404 not found: policy "chat" has no invalidation "save", it has "save message", "reset"`},
+		{"unknown policy", `{"policy":"other","rule":"reset"}`, `404 not found: the bridge has no document of policy "other": start it with --policy FILE`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			status, body := call(w, "POST", "/v1/invalidate", "", []byte(tt.body))
+			got := fmt.Sprint(status, " ", body)
+			if status == 200 {
+				groups := regexp.MustCompile(`"([*cnp]:?[^"]*)"`).FindAllStringSubmatch(body[strings.Index(body, "groups"):], -1)
+				got = "200"
+				for _, g := range groups {
+					got += " " + g[1]
+				}
+			}
+			if !strings.HasPrefix(got, tt.want) {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestInvalidateInvalidates(t *testing.T) {
+	onEachRedis(t, withPolicy(t), func(t *testing.T, w *world) {
+		partition := must((Identity{Value: "alice"}).partition(w.options.Policies[0], secret))
+		w.groups = wire.ReadGroups("stats", partition)
+		w.fill(w.look().Ticket)
+		_, err := w.Invalidate(w.ctx, InvalidateRequest{Rule: "save message", Identity: &Identity{Value: "bob"}})
+		w.check(err)
+		w.want(wire.LookupHit, "somebody else's write")
+		a, err := w.Invalidate(w.ctx, InvalidateRequest{Rule: "save message", Identity: &Identity{Value: "alice"}})
+		w.check(err)
+		ticket := w.want(wire.LookupMiss, "alice's write").Ticket
+		if a.Sequence != ticket.Sequence || a.Epoch != epochText(ticket.Epoch) || a.Policy != "chat" {
+			t.Errorf("answer %+v, position %v", a, ticket)
+		}
+	})
+}
+
+func TestInvalidateNeedsTheSecret(t *testing.T) {
+	w := newMemoryWorld(t, func(o *Options) { withPolicy(t)(o); o.PartitionSecret = "" })
+	_, err := w.Invalidate(w.ctx, InvalidateRequest{Rule: "reset", Identity: &Identity{Value: "alice"}})
+	wantError(t, err, ErrRequest)
+	if !strings.Contains(fmt.Sprint(err), "CHATCACHE_PARTITION_SECRET") {
+		t.Errorf("error %q doesn't say what to do", err)
+	}
+}
+
+func TestPurge(t *testing.T) {
+	onEachRedis(t, withPolicy(t), func(t *testing.T, w *world) {
+		tests := []struct {
+			r    PurgeRequest
+			want wire.LookupState
+		}{
+			{PurgeRequest{All: true}, wire.LookupMiss},
+			{PurgeRequest{Cache: "stats"}, wire.LookupMiss},
+			{PurgeRequest{Cache: "stats", Partition: "alice"}, wire.LookupMiss},
+			{PurgeRequest{Cache: "stats", Partition: "bob"}, wire.LookupHit},
+			{PurgeRequest{Cache: "models"}, wire.LookupHit},
+		}
+		for _, tt := range tests {
+			w.fill(w.look().Ticket)
+			_, err := w.Purge(w.ctx, tt.r)
+			w.check(err)
+			w.want(tt.want, fmt.Sprintf("%+v", tt.r))
+		}
+		_, err := w.Purge(w.ctx, PurgeRequest{Cache: "stat"})
+		wantError(t, err, ErrNotFound)
+	})
+}
+
+// Where the bridge knows several policies, or none, an administrator says which.
+func TestPolicyHasToBeNamed(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	_, err := w.Purge(w.ctx, PurgeRequest{All: true})
+	if got := fmt.Sprint(err); got != "bad request: say which policy: this bridge knows 0 []" {
+		t.Errorf("error %q", got)
+	}
+	for _, p := range []string{"chat", "files"} {
+		w.of(p)
+		w.look()
+	}
+	_, err = w.Purge(w.ctx, PurgeRequest{All: true})
+	if got := fmt.Sprint(err); got != `bad request: say which policy: this bridge knows 2 ["chat" "files"]` {
+		t.Errorf("error %q", got)
+	}
+}
+
+// A purge on a bridge that knows nothing of the policy begins its epoch with the
+// longest quarantine there may be.
+func TestPurgeFirst(t *testing.T) {
+	w := newMemoryWorld(t, func(o *Options) { o.Bootstrap = false })
+	_, err := w.Purge(w.ctx, PurgeRequest{Policy: "chat", All: true})
+	w.check(err)
+	w.pass(wire.MaxDeadline - 10)
+	w.want(wire.LookupSuspended, "before the longest deadline")
+	w.pass(20)
+	w.want(wire.LookupMiss, "after it")
+}
+
+// someWork makes every counter count.
+func someWork(w *world) {
+	w.fill(w.look().Ticket)
+	w.look()
+	w.look()
+	w.suspend("w1", 30_000, "c:stats", "p:search:alice")
+	w.look()
+	w.suspend("w2", 30_000, "p:stats:bob")
+	w.close("w1", true, "c:stats", "p:search:alice")
+	w.close("w2", false, "p:stats:bob")
+	w.suspend("w3", 30_000, "c:models")
+	must(w.Purge(w.ctx, PurgeRequest{Policy: "chat", All: true}))
+	w.poll(wire.Ticket{}, 0)
+	w.check(w.raw.Set(w.ctx, "{chatcache:files}:state", "not a hash", 0).Err())
+	w.of("files")
+	_, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key})
+	wantError(w.t, err, ErrRedis)
+	w.check(w.raw.Del(w.ctx, "{chatcache:files}:state").Err())
+}
+
+func TestStatusGolden(t *testing.T) {
+	w := newMemoryWorld(t, func(o *Options) { o.Clock = newStepClock() })
+	someWork(w)
+	status, body := call(w, "GET", "/v1/status", "", nil)
+	body = regexp.MustCompile(`"epoch": "[0-9a-f]+"`).ReplaceAllString(body, `"epoch": "EPOCH"`)
+	golden(t, "status.json", fmt.Sprint(status, "\n", body))
+}
+
+func TestMetricsGolden(t *testing.T) {
+	w := newMemoryWorld(t, func(o *Options) { o.Clock = newStepClock() })
+	someWork(w)
+	_, body := call(w, "GET", "/metrics", "", nil)
+	golden(t, "metrics.txt", body)
+}
+
+func TestRealStatus(t *testing.T) {
+	w := newRealWorld(t, nil)
+	w.look()
+	s := w.Status(w.ctx)
+	if !s.Redis.OK || s.Redis.Mode != "standalone" || !regexp.MustCompile(`^\d+\.\d+\.\d+`).MatchString(s.Redis.Version) || s.Redis.PingMS <= 0 {
+		t.Errorf("redis: %+v", s.Redis)
+	}
+}
+
+// However many caches a filter names, the counters stay bounded.
+func TestCountersAreBounded(t *testing.T) {
+	var c counters
+	for i := range 10 * maxCaches {
+		c.cache(fmt.Sprint("c", i)).countStore(nil)
+	}
+	names := c.names()
+	if len(names) != maxCaches+1 {
+		t.Errorf("%d names", len(names))
+	}
+	if got := c.cache("other").stores.Load(); got != 9*maxCaches {
+		t.Errorf("%d counted as other, want %d", got, 9*maxCaches)
+	}
+}
+
+// Logs tell of failures once a second, and hold neither keys nor tokens.
+func TestFailureLog(t *testing.T) {
+	var out bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	var f failureLog
+	now := time.Unix(1_790_000_000, 0)
+	for _, after := range []time.Duration{0, 10, 999, 1000, 1001, 2500} {
+		f.log(log, now.Add(after*time.Millisecond), "/v1/lookup", ErrRedis)
+	}
+	want := "level=WARN msg=\"call failed\" path=/v1/lookup error=redis omitted=0\n" +
+		"level=WARN msg=\"call failed\" path=/v1/lookup error=redis omitted=2\n" +
+		"level=WARN msg=\"call failed\" path=/v1/lookup error=redis omitted=1\n"
+	if out.String() != want {
+		t.Errorf("got\n%s", out.String())
+	}
+}

@@ -1,0 +1,90 @@
+package redisbridge
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"chatcache/redisbridge/wire"
+)
+
+func TestRedisFromEnv(t *testing.T) {
+	tests := []struct{ name, env, want string }{
+		{"nothing set", "", "[127.0.0.1:6379] db=0 user= password= master= cluster=false tls=false"},
+		{"host and port", "REDIS_HOST=redis REDIS_PORT=6380 REDIS_DB=2", "[redis:6380] db=2 user= password= master= cluster=false tls=false"},
+		{"IPv6", "REDIS_HOST=::1", "[[::1]:6379] db=0 user= password= master= cluster=false tls=false"},
+		{"credentials and TLS", "REDIS_HOST=redis REDIS_USERNAME=u REDIS_PASSWORD=p REDIS_TLS=true", "[redis:6379] db=0 user=u password=p master= cluster=false tls=true redis"},
+		{"URL", "REDIS_URL=redis://u:p@redis:6380/3", "[redis:6380] db=3 user=u password=p master= cluster=false tls=false"},
+		{"URL with TLS", "REDIS_URL=rediss://redis", "[redis:6379] db=0 user= password= master= cluster=false tls=true redis"},
+		{"URL of a socket", "REDIS_URL=unix:///run/redis.sock", "[/run/redis.sock] db=0 user= password= master= cluster=false tls=false"},
+		{"URL wins", "REDIS_URL=redis://a REDIS_HOST=b REDIS_DB=x", "[a:6379] db=0 user= password= master= cluster=false tls=false" +
+			"; REDIS_HOST has no effect: REDIS_URL is set and wins; REDIS_DB has no effect: REDIS_URL is set and wins"},
+		{"cluster", "REDIS_CLUSTER=a:1,b:2", "[a:1 b:2] db=0 user= password= master= cluster=true tls=false"},
+		{"cluster by one node", "REDIS_CLUSTER=a:1", "[a:1] db=0 user= password= master= cluster=true tls=false"},
+		{"sentinels", "REDIS_SENTINELS=a:1,b:2 REDIS_SENTINEL_MASTER=m REDIS_DB=1", "[a:1 b:2] db=1 user= password= master=m cluster=false tls=false"},
+		{"sentinels without a name", "REDIS_SENTINELS=a:1", "redis settings: REDIS_SENTINELS and REDIS_SENTINEL_MASTER need each other"},
+		{"both", "REDIS_SENTINELS=a:1 REDIS_SENTINEL_MASTER=m REDIS_CLUSTER=b:1", "redis settings: both REDIS_CLUSTER and REDIS_SENTINELS are set, want one"},
+		{"cluster's database", "REDIS_CLUSTER=a:1 REDIS_DB=1", "redis settings: REDIS_DB=1 with REDIS_CLUSTER: a cluster has database 0 only"},
+		{"bad port", "REDIS_PORT=redis", `redis settings: REDIS_PORT="redis", want a number up to 65535`},
+		{"bad TLS", "REDIS_TLS=on", `redis settings: REDIS_TLS="on", want true or false`},
+		{"bad URL", "REDIS_URL=http://u:hunter2@redis", "redis settings: REDIS_URL can't be read, want redis://[user:password@]host:port[/db], rediss:// for TLS, or unix:///path"},
+		{"unreadable URL", "REDIS_URL=redis://u:hunter2@%zz", "redis settings: REDIS_URL can't be read, want redis://[user:password@]host:port[/db], rediss:// for TLS, or unix:///path"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			env := map[string]string{}
+			for _, pair := range strings.Fields(tt.env) {
+				name, value, _ := strings.Cut(pair, "=")
+				env[name] = value
+			}
+			o, warnings, err := RedisFromEnv(func(name string) string { return env[name] })
+			got := describe(o, warnings)
+			if err != nil {
+				wantError(t, err, ErrRedisConfig)
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func describe(o redis.UniversalOptions, warnings []string) string {
+	s := fmt.Sprintf("%v db=%d user=%s password=%s master=%s cluster=%t tls=%t",
+		o.Addrs, o.DB, o.Username, o.Password, o.MasterName, o.IsClusterMode, o.TLSConfig != nil)
+	if o.TLSConfig != nil {
+		s += " " + o.TLSConfig.ServerName
+	}
+	return strings.Join(append([]string{s}, warnings...), "; ")
+}
+
+// The Redis in memory keeps time by itself.
+func TestMemory(t *testing.T) {
+	o, stop, err := Memory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	o.Insecure, o.Timeout = true, 5*time.Second
+	b := newBridge(t, o)
+	m := wire.LookupRequest{
+		Scope: wire.Scope{Policy: "chat", Horizon: 1000, Quarantine: 50},
+		Key:   wire.EntryKey("stats", "chat", "", "GET", "/", "d"),
+	}
+	state := func() wire.LookupState { return must(b.Lookup(t.Context(), m)).State }
+	if got := state(); got != wire.LookupSuspended {
+		t.Errorf("at first: state %d, want the quarantine", got)
+	}
+	eventually(t, "the quarantine ends", func() bool { return state() == wire.LookupMiss })
+	ticket := must(b.Lookup(t.Context(), m)).Ticket
+	entry := wire.Entry{Head: wire.Head{Ticket: ticket, Groups: []string{"*"}}}.Encode()
+	must(b.Store(t.Context(), wire.StoreRequest{Scope: m.Scope, Key: m.Key, TTL: 300, Entry: entry}))
+	if got := state(); got != wire.LookupHit {
+		t.Errorf("stored: state %d", got)
+	}
+	eventually(t, "the entry expires", func() bool { return state() == wire.LookupMiss })
+}

@@ -1,0 +1,339 @@
+package redisbridge
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"chatcache/redisbridge/wire"
+)
+
+const (
+	filterToken = "filters' own"
+	adminToken  = "administrators' own"
+)
+
+func withTokens(o *Options) {
+	o.Token, o.AdminToken, o.Insecure = filterToken, adminToken, false
+}
+
+// call gives status and body of one call.
+func call(h http.Handler, method, path, token string, body []byte) (int, string) {
+	r := httptest.NewRequest(method, path, bytes.NewReader(body))
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Code, w.Body.String()
+}
+
+func TestTokens(t *testing.T) {
+	w := newMemoryWorld(t, withTokens)
+	lookup := wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups}.Encode()
+	routes := []struct {
+		method, path string
+		body         []byte
+		token        string // that it needs
+	}{
+		{"POST", wire.PathLookup, lookup, filterToken},
+		{"POST", wire.PathStore, nil, filterToken},
+		{"POST", wire.PathSuspend, nil, filterToken},
+		{"POST", wire.PathClose, nil, filterToken},
+		{"POST", wire.PathFeed, nil, filterToken},
+		{"POST", "/v1/purge", []byte(`{"policy":"chat","all":true}`), adminToken},
+		{"POST", "/v1/invalidate", []byte(`{}`), adminToken},
+		{"GET", "/v1/status", nil, adminToken},
+		{"GET", "/healthz", nil, ""},
+		{"GET", "/readyz", nil, ""},
+		{"GET", "/metrics", nil, ""},
+	}
+	for _, r := range routes {
+		for _, token := range []string{"", "wrong", filterToken, adminToken} {
+			status, body := call(w, r.method, r.path, token, r.body)
+			if refused := status == http.StatusUnauthorized; refused != (r.token != "" && token != r.token) {
+				t.Errorf("%s %s with token %q: %d %s", r.method, r.path, token, status, body)
+			}
+		}
+	}
+	// A scheme other than Bearer.
+	r := httptest.NewRequest("GET", "/v1/status", nil)
+	r.Header.Set("Authorization", "Basic "+adminToken)
+	rec := httptest.NewRecorder()
+	w.ServeHTTP(rec, r)
+	if got := rec.Body.String(); got != "unauthorized: want \"authorization: Bearer TOKEN\"\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A bridge that lets everybody in has to be asked for.
+func TestTokensAreRequired(t *testing.T) {
+	for _, change := range []func(*Options){
+		func(o *Options) { o.Token = "" },
+		func(o *Options) { o.AdminToken = "" },
+		func(o *Options) { o.Redis.Addrs = nil },
+	} {
+		o := Options{Token: "t", AdminToken: "a"}
+		o.Redis.Addrs = []string{"127.0.0.1:1"}
+		change(&o)
+		b, err := New(o)
+		wantError(t, err, ErrOptions)
+		if b != nil {
+			b.Close()
+		}
+	}
+}
+
+// Every refused request says what was found and what was wanted.
+func TestRefusals(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	policy := func(name string) wire.Scope { return wire.Scope{Policy: name, Horizon: 1000} }
+	entry := wire.Entry{Head: wire.Head{Ticket: wire.Ticket{Epoch: 1}, Groups: []string{"*"}}}
+	big := entry
+	big.Payload = make([]byte, wire.MaxEntry-len(entry.Encode()))
+	tests := []struct {
+		name, path string
+		body       []byte
+		want       string
+	}{
+		{"no such call", "/v2/lookup", nil, "404 not found: no call POST /v2/lookup in this version of redisbridge"},
+		{"wrong method", "/v1/status", nil, "404 not found: no call POST /v1/status in this version of redisbridge"},
+		{"no frame", wire.PathLookup, nil, "400 wire: not a valid frame: cut short"},
+		{"another frame", wire.PathLookup, wire.Ack{}.Encode(), "400 wire: not a valid frame: found kind 6, want 1"},
+		{"no policy", wire.PathLookup, wire.LookupRequest{Key: w.key}.Encode(), "400 bad request: policy name of 0 bytes, want 1 to 64"},
+		{"policy that leaves its tag", wire.PathLookup, wire.LookupRequest{Scope: policy("a}b"), Key: w.key}.Encode(),
+			`400 bad request: policy name "a}b" has byte '}' at 1, want letters, digits and -_. only`},
+		{"foreign key", wire.PathLookup, wire.LookupRequest{Scope: w.scope, Key: "session:1"}.Encode(),
+			`400 bad request: key is not one of policy "chat", as wire.EntryKey builds them`},
+		{"foreign key stored", wire.PathStore, wire.StoreRequest{Scope: w.scope, Key: "session:1", TTL: 1, Entry: entry.Encode()}.Encode(),
+			`400 bad request: key is not one of policy "chat", as wire.EntryKey builds them`},
+		{"no TTL", wire.PathStore, wire.StoreRequest{Scope: w.scope, Key: w.key, Entry: entry.Encode()}.Encode(),
+			"400 bad request: store with a TTL of 0 ms, want at least 1"},
+		{"no entry", wire.PathStore, wire.StoreRequest{Scope: w.scope, Key: w.key, TTL: 1, Entry: []byte("x")}.Encode(),
+			"400 wire: not a valid entry: no head"},
+		{"no ticket", wire.PathStore, wire.StoreRequest{Scope: w.scope, Key: w.key, TTL: 1,
+			Entry: wire.Entry{Head: wire.Head{Groups: []string{"*"}}}.Encode()}.Encode(),
+			"400 bad request: entry without a ticket: only what a lookup gave a ticket for may be stored"},
+		{"entry too large with its TTL", wire.PathStore, wire.StoreRequest{Scope: w.scope, Key: w.key, TTL: 600_000, Entry: big.Encode()}.Encode(),
+			"413 too large: entry of 8388613 bytes, at most 8388608"},
+		{"frame too large", wire.PathStore, make([]byte, wire.MaxFrame+1), "413 too large: body of 9437185 bytes, at most 9437184"},
+		{"no groups", wire.PathSuspend, wire.SuspendRequest{Scope: w.scope, ID: "w1", Deadline: 1}.Encode(), "400 bad request: no groups, want at least one"},
+		{"empty group", wire.PathClose, wire.CloseRequest{Scope: w.scope, ID: "w1", Groups: []string{"*", ""}}.Encode(), "400 bad request: group 1 is empty"},
+		{"empty group looked up", wire.PathLookup, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: []string{""}}.Encode(), "400 bad request: group 0 is empty"},
+		{"the quarantine's id", wire.PathClose, wire.CloseRequest{Scope: w.scope, ID: "quarantine", Groups: []string{"*"}}.Encode(),
+			`400 bad request: suspension id "quarantine", want a random word`},
+		{"id with a space", wire.PathSuspend, wire.SuspendRequest{Scope: w.scope, ID: "a b", Groups: []string{"*"}, Deadline: 1}.Encode(),
+			`400 bad request: suspension id "a b" has byte ' ' at 1, want letters, digits and -_. only`},
+		{"no deadline", wire.PathSuspend, wire.SuspendRequest{Scope: w.scope, ID: "w1", Groups: []string{"*"}}.Encode(),
+			"400 bad request: suspension with a deadline of 0 ms, want at least 1"},
+		{"no VM", wire.PathFeed, wire.FeedRequest{Scope: w.scope, Lease: 1}.Encode(),
+			`400 bad request: poll of VM "" with a lease of 1 ms, want a name and at least 1`},
+		{"no JSON", "/v1/purge", []byte("all"), "400 bad request: body is not the JSON of this call: invalid character 'a' looking for beginning of value"},
+		{"unknown member", "/v1/purge", []byte(`{"everything":true}`), `400 bad request: body is not the JSON of this call: json: unknown field "everything"`},
+		{"two values", "/v1/purge", []byte(`{"all":true}{}`), "400 bad request: more than one JSON value in the body"},
+		{"purge of nothing", "/v1/purge", []byte(`{"policy":"chat"}`), `400 bad request: want either "all": true or a "cache"`},
+		{"purge of both", "/v1/purge", []byte(`{"policy":"chat","all":true,"cache":"stats"}`), `400 bad request: want either "all": true or a "cache"`},
+		{"partition of all", "/v1/purge", []byte(`{"policy":"chat","all":true,"partition":"4f"}`), `400 bad request: a "partition" is one of a "cache", found "all"`},
+		{"invalidate without a document", "/v1/invalidate", []byte(`{"policy":"chat","rule":"r"}`),
+			`404 not found: the bridge has no document of policy "chat": start it with --policy FILE`},
+		{"JSON too large", "/v1/purge", make([]byte, maxAdminBody+1), "413 too large: body of 65537 bytes, at most 65536"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			status, body := call(w, "POST", tt.path, "", tt.body)
+			if got := fmt.Sprintf("%d %s", status, strings.TrimSuffix(body, "\n")); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+	if keys := w.memory.Keys(); len(keys) > 0 {
+		t.Errorf("refused calls left %q in Redis", keys)
+	}
+}
+
+func TestTooManyPolicies(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	for i := range maxPolicies {
+		w.of(fmt.Sprint("p", i))
+		w.look()
+	}
+	w.of("p")
+	status, body := call(w, "POST", wire.PathLookup, "", wire.LookupRequest{Scope: w.scope, Key: w.key}.Encode())
+	if status != http.StatusServiceUnavailable || body != "too many policies: this bridge serves 256 already\n" {
+		t.Errorf("got %d %s", status, body)
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		if status, body := call(w, "GET", "/readyz", "", nil); status != 200 || body != "ready\n" {
+			t.Errorf("got %d %s", status, body)
+		}
+		w.Drain()
+		if status, body := call(w, "GET", "/readyz", "", nil); status != 503 || body != "not ready: draining\n" {
+			t.Errorf("draining: got %d %s", status, body)
+		}
+		if status, _ := call(w, "GET", "/healthz", "", nil); status != 200 {
+			t.Errorf("draining: healthz %d", status)
+		}
+	})
+	t.Run("eviction", func(t *testing.T) {
+		w := newRealWorld(t, nil)
+		for policy, want := range map[string]int{"noeviction": 200, "volatile-lru": 200, "volatile-ttl": 200, "allkeys-lru": 503} {
+			w.check(w.raw.ConfigSet(w.ctx, "maxmemory-policy", policy).Err())
+			status, body := call(w, "GET", "/readyz", "", nil)
+			if status != want {
+				t.Errorf("%s: %d %s, want %d", policy, status, body, want)
+			}
+			if status == 503 && !strings.Contains(body, "set noeviction or one of volatile-*") {
+				t.Errorf("%s: %q doesn't say what to do", policy, body)
+			}
+		}
+	})
+}
+
+// Without Redis every call fails at once, and the bridge stays alive.
+func TestRedisUnreachable(t *testing.T) {
+	w := newMemoryWorld(t, func(o *Options) { o.Timeout, o.StoreTimeout, o.AdminTimeout = 0, 0, 0 })
+	w.memory.Close()
+	for path, body := range map[string][]byte{
+		wire.PathLookup:  wire.LookupRequest{Scope: w.scope, Key: w.key}.Encode(),
+		wire.PathSuspend: wire.SuspendRequest{Scope: w.scope, ID: "w1", Groups: []string{"*"}, Deadline: 1}.Encode(),
+		wire.PathFeed:    w.pollRequest(wire.Ticket{}, 30_000).Encode(),
+		"/v1/purge":      []byte(`{"policy":"chat","all":true}`),
+	} {
+		if status, body := call(w, "POST", path, "", body); status != 503 || !strings.HasPrefix(body, "redis") {
+			t.Errorf("%s: got %d %s", path, status, body)
+		}
+	}
+	if status, body := call(w, "GET", "/readyz", "", nil); status != 503 || !strings.HasPrefix(body, "not ready: redis") {
+		t.Errorf("readyz: got %d %s", status, body)
+	}
+	if s := w.Status(w.ctx); s.Redis.OK || s.Redis.Error == "" {
+		t.Errorf("status: %+v", s.Redis)
+	}
+	w.check(w.memory.Restart())
+	eventually(t, "calls work again", func() bool {
+		_, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key})
+		return err == nil
+	})
+}
+
+// serving starts Serve and gives its end.
+func serving(t *testing.T, b *Bridge, address string) (l net.Listener, stop func() error) {
+	t.Helper()
+	l, err := Listen(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- b.Serve(ctx, l) }()
+	return l, func() error { cancel(); return <-done }
+}
+
+func httpClient(l net.Listener, h2 bool) *http.Client {
+	p := new(http.Protocols)
+	p.SetHTTP1(!h2)
+	p.SetUnencryptedHTTP2(h2)
+	return &http.Client{Transport: &http.Transport{
+		Protocols: p,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, l.Addr().Network(), l.Addr().String())
+		},
+	}}
+}
+
+// Both protocols over both kinds of listener; at the end a held poll is answered.
+func TestServe(t *testing.T) {
+	for _, h2 := range []bool{false, true} {
+		for _, kind := range []string{"tcp", "unix"} {
+			t.Run(fmt.Sprintf("h2=%t %s", h2, kind), func(t *testing.T) { testServe(t, kind, h2) })
+		}
+	}
+}
+
+func testServe(t *testing.T, kind string, h2 bool) {
+	clock := newStepClock()
+	w := newMemoryWorld(t, func(o *Options) { o.Clock = clock })
+	address := "127.0.0.1:0"
+	if kind == "unix" {
+		address = "unix:" + filepath.Join(shortDir(t), "s")
+	}
+	l, stop := serving(t, w.Bridge, address)
+	client := httpClient(l, h2)
+	cursor := w.look().Ticket
+
+	answer := make(chan string, 1)
+	go func() {
+		r, err := client.Post("http://bridge"+wire.PathFeed, wire.ContentType, bytes.NewReader(w.pollRequest(cursor, 30_000).Encode()))
+		if err != nil {
+			answer <- err.Error()
+			return
+		}
+		defer r.Body.Close()
+		b, err := io.ReadAll(r.Body)
+		a, decodeErr := wire.DecodeFeedAnswer(b)
+		answer <- fmt.Sprint(r.ProtoMajor, r.StatusCode, r.Header.Get("Content-Type"), a.Last, err, decodeErr)
+	}()
+	if held := <-clock.waiting; held != 30*time.Second {
+		t.Errorf("held for %v", held)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	major := map[bool]int{false: 1, true: 2}[h2]
+	if got, want := <-answer, fmt.Sprint(major, 200, wire.ContentType, cursor, error(nil), error(nil)); got != want {
+		t.Errorf("the held poll got %s, want %s", got, want)
+	}
+	if _, err := net.Dial(l.Addr().Network(), l.Addr().String()); err == nil {
+		t.Error("still listening after the end")
+	}
+}
+
+func shortDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "rb") // short: a socket's path has at most 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// A socket file is taken over from a process that died, not from a live one, and
+// nothing else is deleted.
+func TestListenUnix(t *testing.T) {
+	path := filepath.Join(shortDir(t), "s")
+	first, err := Listen("unix:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen("unix:" + path); err == nil || !strings.Contains(err.Error(), "another process listens there") {
+		t.Errorf("a live one's: %v", err)
+	}
+	first.(*net.UnixListener).SetUnlinkOnClose(false)
+	first.Close()
+	second, err := Listen("unix:" + path)
+	if err != nil {
+		t.Fatalf("a dead one's: %v", err)
+	}
+	second.Close()
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen("unix:" + path); err == nil {
+		t.Error("took an ordinary file for a socket")
+	}
+	if b, _ := os.ReadFile(path); string(b) != "precious" {
+		t.Error("deleted an ordinary file")
+	}
+}
