@@ -18,12 +18,12 @@ var given = struct {
 	ports map[int]bool
 }{ports: map[int]bool{}}
 
-// freePort gives a port on 127.0.0.1 that nobody listens on, below the range
+// FreePort gives a port on 127.0.0.1 that nobody listens on, below the range
 // that the kernel gives to outgoing connections: a part of the mesh that is
 // down leaves its port free, and an outgoing connection (even the one that
 // looks for that part) could take it before the part comes back. No port is
 // given twice by one process.
-func freePort() (int, error) {
+func FreePort() (int, error) {
 	given.Lock()
 	defer given.Unlock()
 	for range 100 {

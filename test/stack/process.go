@@ -39,7 +39,7 @@ type Process struct {
 	starts   int
 	cmd      *exec.Cmd
 	exited   chan struct{} // closed when cmd has ended
-	exitErr  error
+	ending   string // how cmd ended: "exit status 1"
 	expected bool // somebody asked it to end
 }
 
@@ -59,7 +59,7 @@ func (p *Process) Start(ctx context.Context) error {
 		}
 		select {
 		case <-exited:
-			return fmt.Errorf("%s: %w while it started: %v; its log says:\n%s", p.Name, ErrExited, p.exitErr, p.LogTail(20))
+			return fmt.Errorf("%s: %w while it started: %s; its log says:\n%s", p.Name, ErrExited, p.ending, p.LogTail(20))
 		case <-ctx.Done():
 			_ = p.Kill()
 			return fmt.Errorf("%s: not ready after %s: %w; its log says:\n%s", p.Name, startTimeout, last, p.LogTail(20))
@@ -98,9 +98,9 @@ func (p *Process) spawn() (<-chan struct{}, error) {
 }
 
 func (p *Process) reap(cmd *exec.Cmd, exited chan<- struct{}) {
-	err := cmd.Wait()
+	cmd.Wait()
 	p.mu.Lock()
-	p.exitErr = err
+	p.ending = cmd.ProcessState.String()
 	unexpected := !p.expected
 	p.mu.Unlock()
 	close(exited)

@@ -122,7 +122,7 @@ func TestPausedProcessIsStoppedInOrder(t *testing.T) {
 func TestFreePortsAreDistinctAndOutsideTheOutgoingRange(t *testing.T) {
 	seen := map[int]bool{}
 	for range 200 {
-		port, err := freePort()
+		port, err := FreePort()
 		if err != nil {
 			t.Fatal(err)
 		}

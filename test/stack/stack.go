@@ -127,7 +127,7 @@ func (s *Stack) Wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	case p := <-s.died:
-		return fmt.Errorf("%s: %w: %v; the end of its log (%s):\n%s", p.Name, ErrExited, p.exitErr, p.Log, p.LogTail(20))
+		return fmt.Errorf("%s: %w: %s; the end of its log (%s):\n%s", p.Name, ErrExited, p.ending, p.Log, p.LogTail(20))
 	}
 }
 
@@ -185,7 +185,7 @@ func (p *Ports) fill() error {
 	for _, port := range []*int{&p.Envoy, &p.EnvoyAdmin, &p.Bridge, &p.Origin, &p.Valkey} {
 		var err error
 		if *port == 0 {
-			*port, err = freePort()
+			*port, err = FreePort()
 		} else {
 			err = checkPort(*port)
 		}

@@ -68,7 +68,7 @@ func (s *Stack) endTest(t testing.TB) {
 	}
 	select {
 	case p := <-s.died:
-		t.Errorf("%s ended during the test: %v; the end of its log:\n%s", p.Name, p.exitErr, p.LogTail(40))
+		t.Errorf("%s ended during the test: %s; the end of its log:\n%s", p.Name, p.ending, p.LogTail(40))
 	default:
 	}
 }

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"chatcache/test/stack"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestSettings(t *testing.T) {
+	for _, c := range []struct {
+		env  map[string]string
+		want string // the error
+	}{
+		{map[string]string{}, ""},
+		{map[string]string{"ENVOY_PORT": "0"}, `ENVOY_PORT="0": want a port from 1 to 65535`},
+		{map[string]string{"VALKEY_PORT": "x"}, `VALKEY_PORT="x": want a port from 1 to 65535`},
+		{map[string]string{"CHATAPI_LATENCY": "NaN"}, `CHATAPI_LATENCY="NaN": want a number from 0 to 100`},
+	} {
+		_, err := readSettings(func(name string) string { return c.env[name] })
+		if got := errorText(err); got != c.want {
+			t.Errorf("%v: got %q", c.env, got)
+		}
+	}
+	env := map[string]string{
+		"ENVOY_PORT": "1", "ENVOY_ADMIN_PORT": "2", "BRIDGE_PORT": "3", "CHATAPI_PORT": "4", "VALKEY_PORT": "5",
+		"CHATAPI_LATENCY": "0.5", "REDIS_URL": "redis://r",
+	}
+	got, err := readSettings(func(name string) string { return env[name] })
+	want := settings{stack.Ports{Envoy: 1, EnvoyAdmin: 2, Bridge: 3, Origin: 4, Valkey: 5}, 0.5, "redis://r"}
+	if err != nil || !cmp.Equal(got, want, cmp.AllowUnexported(settings{})) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func TestTakenPortIsSaid(t *testing.T) {
+	stack.RequireT(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	err = run(t.Context(), settings{ports: stack.Ports{Bridge: l.Addr().(*net.TCPAddr).Port}})
+	if !errors.Is(err, stack.ErrPortTaken) || !strings.Contains(err.Error(), l.Addr().String()) || !strings.HasSuffix(err.Error(), portHelp) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// program is a running `make run`.
+type program struct {
+	cmd   *exec.Cmd
+	ports map[string]int
+	log   string
+	temp  string // its TMPDIR
+}
+
+func start(t *testing.T) *program {
+	t.Helper()
+	stack.RequireT(t)
+	root, err := stack.Root()
+	if err == nil {
+		err = stack.Build(t.Context(), root, "build/chatcache.wasm", "build/redisbridge", "build/run")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &program{cmd: exec.Command(filepath.Join(root, "build", "run")), ports: map[string]int{}, log: filepath.Join(t.TempDir(), "log"), temp: t.TempDir()}
+	p.cmd.Env = append(os.Environ(), "CHATAPI_LATENCY=0", "TMPDIR="+p.temp)
+	for _, name := range []string{"ENVOY_PORT", "ENVOY_ADMIN_PORT", "BRIDGE_PORT", "CHATAPI_PORT", "VALKEY_PORT"} {
+		port, err := stack.FreePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.ports[name] = port
+		p.cmd.Env = append(p.cmd.Env, name+"="+strconv.Itoa(port))
+	}
+	log, err := os.Create(p.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = root, log, log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.cmd.Process.Kill(); p.cmd.Wait() })
+	p.await(t, "Ctrl-C stops everything.")
+	return p
+}
+
+// await waits until the program has printed text.
+func (p *program) await(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); !strings.Contains(p.output(t), text); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %q in:\n%s", text, p.output(t))
+		}
+	}
+}
+
+func (p *program) output(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// end waits for the program's end and gives its exit status; its ports must be free.
+func (p *program) end(t *testing.T) int {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { p.cmd.Process.Kill() })
+	p.cmd.Wait()
+	if !stop() {
+		t.Errorf("it did not end:\n%s", p.output(t))
+	}
+	for name, port := range p.ports {
+		if conn, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
+			conn.Close()
+			t.Errorf("something still listens on %s", name)
+		}
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+func TestServesUntilInterrupted(t *testing.T) {
+	p := start(t)
+	r, err := http.NewRequest("GET", "http://127.0.0.1:"+strconv.Itoa(p.ports["ENVOY_PORT"])+"/api/chat/stats", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer ada")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 || !strings.HasPrefix(resp.Header.Get("Cache-Status"), "chatcache;") {
+		t.Errorf("%s, %v", resp.Status, resp.Header)
+	}
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.end(t); code != 0 || !strings.HasSuffix(p.output(t), "\nstopping\n") {
+		t.Errorf("exit status %d:\n%s", code, p.output(t))
+	}
+	if left, err := os.ReadDir(p.temp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestDeathOfAPartEndsAllAndIsSaid(t *testing.T) {
+	p := start(t)
+	resp, err := http.Post("http://127.0.0.1:"+strconv.Itoa(p.ports["ENVOY_ADMIN_PORT"])+"/quitquitquit", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	code := p.end(t)
+	if code != 1 || !strings.Contains(p.output(t), "make run: envoy-0: process ended: exit status 0; the end of its log") {
+		t.Errorf("exit status %d:\n%s", code, p.output(t))
+	}
+}

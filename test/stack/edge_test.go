@@ -1,0 +1,71 @@
+package stack_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"chatcache/test/stack"
+)
+
+// What the shipped envoy.yaml promises beside the cache.
+func TestShippedConfigurationAsAnEdge(t *testing.T) {
+	var asked atomic.Int32
+	var path atomic.Value
+	s := stack.RunT(t, stack.Options{Origin: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		path.Store(r.URL.Path)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})})
+	post := func(target string, header http.Header) {
+		t.Helper()
+		asked.Store(0)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Envoys[0].URL()+target, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = header
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusServiceUnavailable {
+			t.Fatalf("POST %s: %s", target, resp.Status)
+		}
+	}
+
+	post("/api/chat/sessions", http.Header{"X-Envoy-Retry-On": {"5xx"}, "X-Envoy-Max-Retries": {"3"}})
+	if n := asked.Load(); n != 1 {
+		t.Errorf("a client had its write sent %d times with x-envoy-retry-on", n)
+	}
+	post("/api//chat/x/../sessions", nil)
+	if got := path.Load(); got != "/api/chat/sessions" {
+		t.Errorf("the origin saw the path %v", got)
+	}
+	post("/api/chat/sessions?q=private+words", nil)
+	if line := accessLogLine(t, s.Envoys[0], "POST /api/chat/sessions 503"); strings.Contains(line, "private") || !strings.Contains(line, `"chatcache; fwd=method`) {
+		t.Errorf("access log: %s", line)
+	}
+}
+
+// accessLogLine gives the last line with text; Envoy writes it a little after the answer.
+func accessLogLine(t *testing.T, e *stack.Envoy, text string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		lines := strings.Split(e.LogTail(50), "\n")
+		for i := len(lines) - 1; i >= 0; i-- {
+			if strings.Contains(lines[i], text) {
+				return lines[i]
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatalf("no line with %q in the access log", text)
+	return ""
+}
