@@ -39,8 +39,8 @@ type Process struct {
 	starts   int
 	cmd      *exec.Cmd
 	exited   chan struct{} // closed when cmd has ended
-	ending   string // how cmd ended: "exit status 1"
-	expected bool // somebody asked it to end
+	ending   string        // how cmd ended: "exit status 1"
+	expected bool          // somebody asked it to end
 }
 
 // Start starts the process and returns once it can serve. It is an error if it
