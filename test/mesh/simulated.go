@@ -56,6 +56,7 @@ type simulated struct {
 	redisDown bool
 	link      link // the bridge's to Redis
 	ledger    ledger
+	delay     func() time.Duration // of each way to the bridge; none if nil
 }
 
 // Simulated runs a mesh in this process, in virtual time.
@@ -65,22 +66,30 @@ func Simulated(t *testing.T, o Options) Mesh {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &simulated{t: t, clock: hostsim.NewClock(time.Time{}), redis: miniredis.RunT(t)}
+	m := newSimulated(t)
 	m.origin = newOrigin(m.clock.Wait)
+	m.start(module, o.Policy, m.origin)
+	return m
+}
+
+func newSimulated(t *testing.T) *simulated {
+	return &simulated{t: t, clock: hostsim.NewClock(time.Time{}), redis: miniredis.RunT(t)}
+}
+
+func (m *simulated) start(module []byte, policy string, origin http.Handler) {
 	m.startBridge()
 	m.moveRedis()
 	m.options = hostsim.Options{
-		Module: module, PluginConfig: []byte(o.Policy), Workers: Workers, VMID: "chatcache",
+		Module: module, PluginConfig: []byte(policy), Workers: Workers, VMID: "chatcache",
 		Env:   map[string]string{"CHATCACHE_PARTITION_SECRET": stack.PartitionSecret, "CHATCACHE_BRIDGE_TOKEN": stack.BridgeToken},
 		Clock: m.clock, AllowOnHeadersStopIteration: true, Policy: hostsim.FailReload,
 		Route: hostsim.RouteTo("chat"), RouteTimeout: 300 * time.Second,
-		Clusters: map[string]http.Handler{"chat": m.origin, "redis-bridge": http.HandlerFunc(m.serveBridge)},
+		Clusters: map[string]http.Handler{"chat": origin, "redis-bridge": http.HandlerFunc(m.serveBridge)},
 	}
 	for i := range m.proxies {
 		m.options.Seed = uint64(i + 1)
-		m.proxies[i] = hostsim.RunT(t, m.options)
+		m.proxies[i] = hostsim.RunT(m.t, m.options)
 	}
-	return m
 }
 
 func (m *simulated) startBridge() {
@@ -113,7 +122,16 @@ func (m *simulated) serveBridge(w http.ResponseWriter, r *http.Request) {
 	case Garbage:
 		w.Write([]byte("<html>It works!</html>"))
 	default:
+		m.dawdle(r)
 		m.bridge.ServeHTTP(w, r)
+		m.dawdle(r)
+	}
+}
+
+// dawdle makes the way to the bridge, and back, take time.
+func (m *simulated) dawdle(r *http.Request) {
+	if m.delay != nil {
+		m.clock.Wait(r.Context(), nil, m.delay())
 	}
 }
 

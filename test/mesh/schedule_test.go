@@ -1,0 +1,186 @@
+package mesh
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"chatcache/hostsim"
+)
+
+// register is an origin with one number a user: POST makes it greater, GET tells it.
+// Everything it does takes a random time.
+type register struct {
+	clock *hostsim.Clock
+	rng   *rand.Rand
+	value int64
+	past  []change // L1 may serve what was true max_staleness ago
+}
+
+type change struct {
+	at    time.Time
+	value int64
+}
+
+func (g *register) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	pause := func() { g.clock.Wait(r.Context(), nil, time.Duration(g.rng.IntN(30))*time.Millisecond) }
+	pause()
+	if r.Method == http.MethodGet {
+		body := fmt.Sprintf(`{"value":%d}`, g.value)
+		pause()
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		w.Write([]byte(body))
+		return
+	}
+	fate := g.rng.IntN(10)
+	if fate == 0 {
+		w.WriteHeader(http.StatusUnprocessableEntity) // rejected: nothing changes
+		return
+	}
+	g.value++ // commits also when the client has gone meanwhile
+	g.past = append(g.past, change{g.clock.Now(), g.value})
+	pause()
+	if fate == 1 {
+		panic(http.ErrAbortHandler) // committed, but nobody hears of it
+	}
+	w.WriteHeader(http.StatusCreated)
+}
+
+// valueAt is what a read of the origin would have told then.
+func (g *register) valueAt(then time.Time) (value int64) {
+	for _, c := range g.past {
+		if c.at.Before(then) {
+			value = c.value
+		}
+	}
+	return value
+}
+
+// pending is a read under way and the least that it may answer.
+type pending struct {
+	stream *hostsim.Stream
+	least  int64
+	what   string
+}
+
+// schedule is one random run: reads and writes of one user over all workers, whose events
+// happen in a random order.
+type schedule struct {
+	*simulated
+	register *register
+	rng      *rand.Rand
+	stale    time.Duration // how old an answer may be
+	reads    []pending
+	writes   []*hostsim.Stream
+	hits     int
+}
+
+func (s *schedule) begin(method, path string) *hostsim.Stream {
+	proxy := s.proxies[s.rng.IntN(Proxies)]
+	return proxy.Start(1+s.rng.IntN(Workers), s.request(Request{Method: method, Path: path, User: "ann"}))
+}
+
+func (s *schedule) step() {
+	switch n := s.rng.IntN(100); {
+	case n < 35:
+		what := fmt.Sprintf("read begun at %v", s.clock.Since())
+		least := s.register.value
+		if s.stale > 0 {
+			least = s.register.valueAt(s.clock.Now().Add(-s.stale))
+		}
+		s.reads = append(s.reads, pending{s.begin("GET", "/api/chat/stats"), least, what})
+	case n < 40:
+		s.writes = append(s.writes, s.begin("POST", "/api/chat/sessions"))
+	case n < 43 && len(s.writes) > 0:
+		s.writes[len(s.writes)-1].Disconnect()
+	case n < 45:
+		s.clock.Advance(time.Duration(s.rng.IntN(2000)) * time.Millisecond)
+	default:
+		s.clock.Advance(time.Duration(s.rng.IntN(25)) * time.Millisecond)
+	}
+	s.check()
+}
+
+// check looks at the reads that have ended.
+func (s *schedule) check() {
+	s.t.Helper()
+	var open []pending
+	for _, r := range s.reads {
+		if !r.stream.Done() {
+			open = append(open, r)
+			continue
+		}
+		got := s.response(r.stream.Response())
+		if got.Hit() {
+			s.hits++
+		}
+		var answer struct{ Value int64 }
+		if err := json.Unmarshal([]byte(got.Body), &answer); err != nil || got.Status != 200 {
+			s.t.Fatalf("%s: %v", r.what, got)
+		}
+		if answer.Value < r.least {
+			s.t.Fatalf("%s, ended by %v: stale: value %d, at least %d was true: %v\n%v",
+				r.what, s.clock.Since(), answer.Value, r.least, got, r.stream.Trace())
+		}
+	}
+	s.reads = open
+}
+
+// In whatever order things happen, a read answers with nothing older than what was true
+// when it began; with L1, than what was true max_staleness before. Longer: CHATCACHE_SEEDS=1000.
+func TestRandomSchedules(t *testing.T) {
+	seeds := uint64(12)
+	if more, err := strconv.ParseUint(os.Getenv("CHATCACHE_SEEDS"), 10, 32); err == nil {
+		seeds = more
+	}
+	module, err := filterModule()
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuse := func(document map[string]any) {
+		for _, rule := range document["invalidations"].([]any) {
+			rule.(map[string]any)["unreachable"] = "refuse"
+		}
+	}
+	for name, variant := range map[string]struct {
+		edits []func(map[string]any)
+		stale time.Duration
+		delay int // at most, of each way to the bridge, in milliseconds
+	}{
+		"no L1":                        {[]func(map[string]any){func(d map[string]any) { d["l1"] = false }}, 0, 20},
+		"no L1, refusing, slow bridge": {[]func(map[string]any){func(d map[string]any) { d["l1"] = false }, refuse}, 0, 60},
+		"L1":                           {nil, 3 * time.Second, 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hits := 0
+			for seed := range seeds {
+				t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+					m := newSimulated(t)
+					rng := rand.New(rand.NewPCG(seed, 1))
+					m.clock.Shuffle(seed)
+					m.delay = func() time.Duration { return time.Duration(rng.IntN(variant.delay)) * time.Millisecond }
+					g := &register{clock: m.clock, rng: rng}
+					m.start(module, ChatPolicy(t, variant.edits...), g)
+					s := &schedule{simulated: m, register: g, rng: rng, stale: variant.stale}
+					for range 400 {
+						s.step()
+					}
+					m.clock.Advance(time.Minute)
+					s.check()
+					if len(s.reads) > 0 {
+						t.Errorf("%d reads never ended", len(s.reads))
+					}
+					hits += s.hits
+				})
+			}
+			if t.Logf("%d seeds, %d hits", seeds, hits); hits == 0 {
+				t.Error("no read was a hit: the test shows nothing")
+			}
+		})
+	}
+}
