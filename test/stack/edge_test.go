@@ -46,8 +46,8 @@ func TestShippedConfigurationAsAnEdge(t *testing.T) {
 	if got := path.Load(); got != "/api/chat/sessions" {
 		t.Errorf("the origin saw the path %v", got)
 	}
-	post("/api/chat/sessions?q=private+words", nil)
-	if line := accessLogLine(t, s.Envoys[0], "POST /api/chat/sessions 503"); strings.Contains(line, "private") || !strings.Contains(line, `"chatcache; fwd=method`) {
+	post("/api/chat/sessions/s1/messages?q=private+words", nil)
+	if line := accessLogLine(t, s.Envoys[0], "POST /api/chat/sessions/s1/messages"); strings.Contains(line, "private") || !strings.Contains(line, `"chatcache; fwd=method`) {
 		t.Errorf("access log: %s", line)
 	}
 }
