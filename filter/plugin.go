@@ -64,7 +64,7 @@ func (p *pluginContext) start() error {
 	}
 	p.queue = queue
 	p.bridge = newBridge(parsed.Bridge, os.Getenv(envBridgeToken))
-	p.metrics = metrics{}
+	p.metrics.add(exchange.MetricPanics, 0) // defined before it is needed
 	secret := parsed.PartitionSecret
 	if secret == "" {
 		secret = os.Getenv(envPartitionSecret)
@@ -109,6 +109,9 @@ func (p *pluginContext) run() {
 }
 
 func (p *pluginContext) NewHttpContext(uint32) types.HttpContext {
+	if p.plugin == nil { // its start failed
+		return &types.DefaultHttpContext{}
+	}
 	s := &stream{root: p}
 	s.exchange = p.plugin.NewExchange(s)
 	return s

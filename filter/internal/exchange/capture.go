@@ -168,5 +168,5 @@ func (r *read) fill(c capture) {
 		Payload: block,
 	}.Encode()
 	frame := wire.StoreRequest{Scope: r.plugin.scope, Key: r.redisKey, TTL: ttl, Entry: entry}.Encode()
-	r.state.outbox.post(r.plugin, store{frame: frame, metrics: r.metrics})
+	r.state.outbox.post(r.plugin, &store{frame: frame, metrics: r.metrics})
 }

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -183,4 +184,118 @@ func TestVMWithoutStreamsDoesNotPoll(t *testing.T) {
 	w := newWorld(t)
 	w.run()
 	w.none(wire.PathFeed)
+}
+
+// A lookup may be answered before the suspension reaches Redis although it was sent after it.
+func TestEntryLookedUpBetweenSuspensionAndItsAckIsNotTakenIn(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	_, _, suspension := w.write("POST")
+	s := w.stream("GET", "/stats", "ann")
+	s.exchange.RequestHeaders(true)
+	w.take(wire.PathLookup).miss(1) // overtook the suspension
+	suspension.ack()
+	s.respond("200", "old")
+	if hit(w, "ann") {
+		t.Error("an answer from before the write is in L1")
+	}
+}
+
+// A write may turn pending while a lookup of its groups is under way.
+func TestLookupAnsweredAfterItsGroupsWereBlockedIsNotUsed(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	s := w.stream("GET", "/stats", "ann")
+	s.exchange.RequestHeaders(true)
+	lookup := w.take(wire.PathLookup)
+	_, _, suspension := w.write("POST")
+	suspension.fails()
+	lookup.miss(1)
+	s.respond("200", "old")
+	s.wants("chatcache; fwd=bypass; detail=invalidation-pending")
+	w.run()
+	w.none(wire.PathStore)
+}
+
+func TestResponseThatEndsWhileItsGroupsAreBlockedIsNotStored(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	s := w.stream("GET", "/stats", "ann")
+	s.exchange.RequestHeaders(true)
+	w.take(wire.PathLookup).miss(1)
+	_, _, suspension := w.write("POST")
+	suspension.fails()
+	s.respond("200", "old")
+	w.run()
+	w.none(wire.PathStore)
+}
+
+func TestShorterTTLOfANewPolicyHoldsForWhatIsStored(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	fill(t, w, "ann", "one")
+	w.plugin = w.configure(strings.ReplaceAll(testPolicy, `"ttl": "600s"`, `"ttl": "2s"`))
+	w.run()
+	w.now = 2 * time.Second
+	w.feed(1)
+	if hit(w, "ann") {
+		t.Error("a response of two seconds' age is used with a ttl of 2s")
+	}
+}
+
+// Calls of a plugin that ends are never answered: what they were to do is done by the next.
+func TestWorkOfAClosedPluginIsTakenOver(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	for range maxOutboxCalls + 1 {
+		s := w.stream("GET", "/models", "")
+		s.exchange.RequestHeaders(true)
+		if s.status == 0 {
+			w.take(wire.PathLookup).miss(1)
+			s.respond("200", "one")
+		}
+		w.plugin.state.l1.Clear()
+	}
+	s, _, c := w.write("POST")
+	c.ack()
+	s.respond("200", "{}")
+	w.takeClose()
+	w.plugin.Close()
+	w.calls = nil // no answer comes any more
+	w.plugin = w.configure(testPolicy)
+	w.run()
+	_, again := w.takeClose()
+	again.ack()
+	if len(w.plugin.state.journal.entries) != 0 {
+		t.Error("the write's end is not done")
+	}
+	w.take(wire.PathStore).ack()
+	if left := w.plugin.state.outbox.bytes; left != 0 {
+		t.Errorf("%d bytes are still counted in the outbox", left)
+	}
+}
+
+func TestNewPluginTicksAndTakesOverTheGauges(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	fill(t, w, "ann", "one")
+	w.run()
+	w.plugin = w.configure(testPolicy)
+	w.run()
+	if !w.roots[1].ticking {
+		t.Error("the new root doesn't tick")
+	}
+	if n := w.gauge(metricL1Entries); n != 1 {
+		t.Errorf("the proxy shows %d entries in L1, want 1", n)
+	}
+	w.plugin.Close()
+	w.plugin = w.states.byName["chat"].current()
+	w.run()
+	if n := w.gauge(metricL1Entries); n != 1 {
+		t.Errorf("the proxy shows %d entries in L1 after the new plugin ended, want 1", n)
+	}
+	w.plugin.Close()
+	if n := w.gauge(metricL1Entries); n != 0 {
+		t.Errorf("the proxy shows %d entries in L1 after the last plugin ended", n)
+	}
 }

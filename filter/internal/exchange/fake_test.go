@@ -54,6 +54,7 @@ type world struct {
 	states  *States
 	plugin  *Plugin
 	streams int
+	roots   []*fakeRoot
 }
 
 func newWorld(t *testing.T) *world {
@@ -69,11 +70,31 @@ func (w *world) configure(document string) *Plugin {
 	if len(problems) > 0 {
 		w.t.Fatal(problems)
 	}
-	plugin, err := NewPlugin(p, []byte("0123456789abcdef"), w, w.states)
+	root := &fakeRoot{world: w, gauges: map[string]int64{}}
+	plugin, err := NewPlugin(p, []byte("0123456789abcdef"), root, w.states)
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.roots = append(w.roots, root)
 	return plugin
+}
+
+// fakeRoot is the root context of one plugin.
+type fakeRoot struct {
+	*world
+	ticking bool
+	gauges  map[string]int64
+}
+
+func (r *fakeRoot) StartTicks()               { r.ticking = true }
+func (r *fakeRoot) Set(gauge string, v int64) { r.gauges[gauge] = v }
+
+// gauge is what the proxy shows: the sum over all root contexts.
+func (w *world) gauge(name string) (sum int64) {
+	for _, r := range w.roots {
+		sum += r.gauges[name]
+	}
+	return sum
 }
 
 func (w *world) Call(path string, frame []byte, _ time.Duration, done func(Answer)) error {
@@ -89,11 +110,9 @@ func (w *world) call(owner, path string, frame []byte, done func(Answer)) error 
 }
 
 func (w *world) Wake()                  { w.wakes++ }
-func (w *world) StartTicks()            {}
 func (w *world) Now() int64             { return int64(w.now) }
 func (w *world) Unix() int64            { return w.unix }
 func (w *world) Add(c string, n uint64) { w.counts[c] += n }
-func (w *world) Set(string, int64)      {}
 func (w *world) Record(string, uint64)  {}
 func (w *world) Warn(string)            {}
 

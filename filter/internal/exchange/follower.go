@@ -31,11 +31,13 @@ type follower struct {
 	cursor    wire.Ticket
 	lease     int64 // monotonic nanoseconds until which L1 may be used
 
-	polling  *Plugin // who has a poll under way
-	giveUpAt int64
-	retryAt  int64
-	backOff  time.Duration
+	polling *poll // under way, nil if none
+	retryAt int64
+	backOff time.Duration
 }
+
+// poll is one call to the feed.
+type poll struct{ giveUpAt int64 }
 
 // follow begins to follow the feed. The main thread's VM never sees a stream,
 // so it never polls.
@@ -60,11 +62,10 @@ func (f *follower) handOver() {
 func (f *follower) alive(now int64) bool { return now < f.lease }
 
 func (f *follower) run(p *Plugin, now int64) {
-	lost := f.polling != nil && now >= f.giveUpAt
-	if !f.following || !p.Policy.L1.Enabled || now < f.retryAt || f.polling != nil && !lost {
+	waiting := f.polling != nil && now < f.polling.giveUpAt
+	if !f.following || !p.Policy.L1.Enabled || now < f.retryAt || waiting {
 		return
 	}
-	p.host.StartTicks()
 	f.poll(p, now)
 }
 
@@ -76,10 +77,11 @@ func (f *follower) poll(p *Plugin, sent int64) {
 		Scope: p.scope, VM: f.vm, Cursor: f.cursor,
 		Hold: hold.Milliseconds(), Lease: staleness.Milliseconds(),
 	}.Encode()
-	f.polling, f.giveUpAt = p, sent+int64(2*timeout)
+	this := &poll{giveUpAt: sent + int64(2*timeout)}
+	f.polling = this
 	err := p.host.Call(wire.PathFeed, frame, timeout, func(a Answer) {
-		if f.polling != p || f.state.current() != p {
-			return // another plugin has taken over
+		if f.polling != this {
+			return // given up, or another plugin has taken over
 		}
 		f.polling = nil
 		f.answered(p, sent, a)

@@ -37,7 +37,7 @@ type Answer struct {
 }
 
 // Host is what a plugin needs of the proxy, outside of any stream. It is
-// called in the root context only, but for Now, Unix, Wake, Log and the metrics.
+// called in the root context only, but for Now, Unix, Wake, Warn and the metrics.
 type Host interface {
 	// Call sends a frame to the bridge from the root context: done is called
 	// also when no stream lives any more. An error means that nothing was sent
@@ -45,7 +45,8 @@ type Host interface {
 	Call(path string, frame []byte, timeout time.Duration, done func(Answer)) error
 	// Wake asks for Plugin.Run in the root context, soon.
 	Wake()
-	// StartTicks asks for Plugin.Run in the root context every TickPeriod.
+	// StartTicks asks for Plugin.Run in the root context every TickPeriod, from now
+	// on. It is called from Run only.
 	StartTicks()
 	// Now is the monotonic clock in nanoseconds.
 	Now() int64

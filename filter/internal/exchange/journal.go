@@ -22,7 +22,6 @@ type journal struct {
 	state   *State
 	entries []*journalEntry
 	blocked map[string]int // entries and open writes that block a group
-	calls   int
 }
 
 // journalEntry is the end of one write.
@@ -33,11 +32,14 @@ type journalEntry struct {
 	settle  time.Duration // what is left to wait where the outcome is unknown
 	blocks  bool
 
-	sent    bool
+	call    *delivery // under way, nil if none
 	done    bool
 	retryAt int64
 	backOff time.Duration
 }
+
+// delivery is one call for an entry. Its answer is lost with its plugin.
+type delivery struct{ by *Plugin }
 
 // block stops use and filling of groups in this VM until unblock.
 func (j *journal) block(groups []string) {
@@ -100,31 +102,43 @@ func (j *journal) merge(e *journalEntry) *journalEntry {
 }
 
 func (j *journal) run(p *Plugin, now int64) {
+	calls := 0
 	for _, e := range j.entries {
-		if j.calls >= maxJournalCalls {
-			return
-		}
-		if !e.sent && now >= e.retryAt {
+		if e.call == nil && now >= e.retryAt {
 			j.deliver(p, e)
+		}
+		if e.call != nil {
+			calls++
+		}
+		if calls >= maxJournalCalls {
+			return
 		}
 	}
 }
 
 func (j *journal) deliver(p *Plugin, e *journalEntry) {
 	path, frame := e.frame(p.scope)
-	e.sent = true
-	j.calls++
+	this := &delivery{by: p}
+	e.call = this
 	err := p.host.Call(path, frame, rootTimeout, func(a Answer) {
-		j.calls--
-		e.sent = false
-		j.answered(p, e, a)
+		if e.call == this && !e.done {
+			e.call = nil
+			j.answered(p, e, a)
+		}
 	})
 	if err != nil {
-		j.calls--
-		e.sent = false
+		e.call = nil
 		e.postpone(p.host.Now())
 	}
-	p.host.StartTicks()
+}
+
+// takeBack makes what a plugin that ends was delivering due again.
+func (j *journal) takeBack(p *Plugin) {
+	for _, e := range j.entries {
+		if e.call != nil && e.call.by == p {
+			e.call, e.retryAt = nil, 0
+		}
+	}
 }
 
 // frame is the call that ends the write: a close, or where the outcome is unknown
@@ -141,9 +155,6 @@ func (e *journalEntry) frame(scope wire.Scope) (path string, frame []byte) {
 }
 
 func (j *journal) answered(p *Plugin, e *journalEntry, a Answer) {
-	if e.done {
-		return
-	}
 	if _, err := wire.DecodeAck(a.Body); a.Status != "200" || err != nil {
 		e.postpone(p.host.Now())
 		return
@@ -161,7 +172,7 @@ func (j *journal) answered(p *Plugin, e *journalEntry, a Answer) {
 		j.unblock(e.groups)
 	}
 	if len(j.entries) > 0 {
-		j.run(p, p.host.Now())
+		j.state.wake()
 	}
 }
 

@@ -29,19 +29,12 @@ func (w *openWrites) add(o *openWrite, now int64) {
 	if len(w.open) == 1 || o.renewAt < w.next {
 		w.next = o.renewAt
 	}
-	if len(w.open) == 1 {
-		w.state.wake() // for ticks
-	}
 }
 
 func (w *openWrites) remove(id string) { delete(w.open, id) }
 
 func (w *openWrites) run(p *Plugin, now int64) {
-	if len(w.open) == 0 {
-		return
-	}
-	p.host.StartTicks()
-	if now < w.next {
+	if len(w.open) == 0 || now < w.next {
 		return
 	}
 	w.next = now + int64(time.Hour)

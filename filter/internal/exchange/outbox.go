@@ -11,9 +11,9 @@ const (
 // and a lost one costs a miss, so it is neither retried nor kept beyond a bound.
 type outbox struct {
 	state *State
-	queue []store
+	queue []*store
+	sent  map[*store]*Plugin // under way, and whose call it is
 	bytes int
-	calls int
 }
 
 type store struct {
@@ -22,7 +22,7 @@ type store struct {
 }
 
 // post takes a store, or drops it where the bound is reached.
-func (o *outbox) post(p *Plugin, s store) {
+func (o *outbox) post(p *Plugin, s *store) {
 	if o.bytes+len(s.frame) > maxOutboxBytes {
 		p.host.Add(s.metrics.errors, 1)
 		return
@@ -33,19 +33,21 @@ func (o *outbox) post(p *Plugin, s store) {
 }
 
 func (o *outbox) run(p *Plugin) {
-	for len(o.queue) > 0 && o.calls < maxOutboxCalls {
+	for len(o.queue) > 0 && len(o.sent) < maxOutboxCalls {
 		s := o.queue[0]
-		o.queue[0] = store{}
+		o.queue[0] = nil
 		o.queue = o.queue[1:]
 		o.send(p, s)
 	}
 }
 
-func (o *outbox) send(p *Plugin, s store) {
-	o.calls++
+func (o *outbox) send(p *Plugin, s *store) {
+	o.sent[s] = p
 	finish := func(a Answer) {
-		o.calls--
-		o.bytes -= len(s.frame)
+		if o.sent[s] != p {
+			return // taken back
+		}
+		o.forget(s)
 		if _, err := wire.DecodeAck(a.Body); a.Status != "200" || err != nil {
 			p.host.Add(s.metrics.errors, 1)
 		} else {
@@ -57,5 +59,19 @@ func (o *outbox) send(p *Plugin, s store) {
 	}
 	if err := p.host.Call(wire.PathStore, s.frame, rootTimeout, finish); err != nil {
 		finish(Answer{})
+	}
+}
+
+func (o *outbox) forget(s *store) {
+	delete(o.sent, s)
+	o.bytes -= len(s.frame)
+}
+
+// takeBack forgets the stores whose answers are lost with a plugin that ends.
+func (o *outbox) takeBack(p *Plugin) {
+	for s, by := range o.sent {
+		if by == p {
+			o.forget(s)
+		}
 	}
 }

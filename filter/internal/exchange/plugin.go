@@ -63,6 +63,14 @@ func (p *Plugin) NewExchange(s Stream) *Exchange {
 	return &Exchange{plugin: p, state: p.state, stream: s}
 }
 
+// show sets the gauges. Each plugin contributes to the proxy's sums, so one that
+// doesn't speak for the state any more shows nothing.
+func (p *Plugin) show(journal, l1Bytes, l1Entries int) {
+	p.host.Set(metricJournal, int64(journal))
+	p.host.Set(metricL1Bytes, int64(l1Bytes))
+	p.host.Set(metricL1Entries, int64(l1Entries))
+}
+
 func (p *Plugin) l1Bytes() int {
 	if !p.Policy.L1.Enabled {
 		return 0

@@ -285,3 +285,26 @@ func TestCredentialExpiryBoundsTheLifetime(t *testing.T) {
 	late.respond("200", "one")
 	late.wants("chatcache; fwd=bypass; detail=credential-expired")
 }
+
+func TestCaptureBudgetIsKeptAndGivenBack(t *testing.T) {
+	w := newWorld(t)
+	w.plugin.state.captured = maxCaptured
+	s := w.stream("GET", "/stats", "ann")
+	s.exchange.RequestHeaders(true)
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "one")
+	s.wants("chatcache; fwd=uri-miss; detail=capture-limit")
+	w.plugin.state.captured = 0
+	s = w.stream("GET", "/stats", "ann")
+	s.exchange.RequestHeaders(true)
+	w.take(wire.PathLookup).miss(1)
+	s.head("200", [2]string{"content-length", "10"})
+	if w.plugin.state.captured != 10 {
+		t.Errorf("%d bytes reserved, want 10", w.plugin.state.captured)
+	}
+	s.exchange.Abandon()
+	s.exchange.Done()
+	if w.plugin.state.captured != 0 {
+		t.Errorf("%d bytes still reserved after a panic", w.plugin.state.captured)
+	}
+}

@@ -53,19 +53,25 @@ func (s *States) of(policy string) *State {
 	state.follower = follower{state: state, vm: s.vm}
 	state.journal = journal{state: state, blocked: make(map[string]int)}
 	state.writes = openWrites{state: state, open: make(map[string]*openWrite)}
-	state.outbox = outbox{state: state}
+	state.outbox = outbox{state: state, sent: make(map[*store]*Plugin)}
 	s.byName[policy] = state
 	return state
 }
 
 // adopt makes p the plugin that speaks for the state.
 func (s *State) adopt(p *Plugin) {
+	if before := s.current(); before != nil {
+		before.show(0, 0, 0)
+	}
 	s.plugins = append(s.plugins, p)
 	s.l1.Resize(p.l1Bytes())
 	s.follower.handOver()
 }
 
-// drop forgets a plugin that ends; an older one may become the speaker again.
+// drop forgets a plugin that ends, and whose calls won't be answered any more; an
+// older one may become the speaker again. Where none is left, ends of writes that
+// were not delivered stay undelivered: their suspensions, where Redis has them, end
+// by their deadlines as raises.
 func (s *State) drop(p *Plugin) {
 	for i, other := range s.plugins {
 		if other == p {
@@ -73,11 +79,14 @@ func (s *State) drop(p *Plugin) {
 			break
 		}
 	}
-	if current := s.current(); current != nil {
-		s.follower.handOver()
-		current.host.StartTicks()
-		current.host.Wake()
+	p.show(0, 0, 0)
+	s.follower.handOver()
+	s.journal.takeBack(p)
+	s.outbox.takeBack(p)
+	if s.current() == nil {
+		s.l1.Clear()
 	}
+	s.wake()
 }
 
 // current is the plugin that speaks for the state, nil when none lives.
@@ -91,13 +100,14 @@ func (s *State) current() *Plugin {
 // run does what is due. It is called in the root context of the current plugin.
 func (s *State) run(p *Plugin) {
 	now := p.host.Now()
+	if s.follower.following {
+		p.host.StartTicks() // not in the main thread's VM, which never sees a stream
+	}
 	s.follower.run(p, now)
 	s.journal.run(p, now)
 	s.writes.run(p, now)
 	s.outbox.run(p)
-	p.host.Set(metricJournal, int64(len(s.journal.entries)))
-	p.host.Set(metricL1Bytes, int64(s.l1.Bytes()))
-	p.host.Set(metricL1Entries, int64(s.l1.Len()))
+	p.show(len(s.journal.entries), s.l1.Bytes(), s.l1.Len())
 }
 
 // wake asks for run soon.

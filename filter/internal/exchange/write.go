@@ -103,8 +103,20 @@ func (w *write) chunk(_ int, end bool) { w.end = end }
 
 func (w *write) trailers() { w.end = true }
 
-// abort takes the request as forwarded: it is let on whatever was known of it.
-func (w *write) abort() { w.forwarded = true }
+// abort takes the request as forwarded: it is let on whatever was known of it. Without
+// an acknowledged suspension its groups are blocked, and without an identity they
+// are whole caches.
+func (w *write) abort() {
+	w.forwarded = true
+	if w.suspended || w.pending {
+		return
+	}
+	if w.id == "" {
+		w.id, w.groups = w.state.newID(), w.rule.Groups("")
+	}
+	w.pending = true
+	w.state.journal.block(w.groups)
+}
 
 // done ends the suspension. The call is made from the root context, since this
 // stream would not hear the answer any more.

@@ -275,8 +275,25 @@ func TestPanicLetsTheStreamGoOnAndTheWriteEnds(t *testing.T) {
 	if s.resumed != 1 {
 		t.Fatal("not resumed")
 	}
+	read := w.stream("GET", "/stats", "ann")
+	read.exchange.RequestHeaders(true)
+	read.respond("200", "one")
+	read.wants("chatcache; fwd=bypass; detail=invalidation-pending")
 	s.respond("201", "{}")
 	if end, _ := w.takeClose(); !end.Raise {
 		t.Error("no raise")
+	}
+}
+
+func TestPanicBeforeTheSuspensionRaisesWholeCaches(t *testing.T) {
+	w := newWorld(t)
+	s := w.stream("POST", "/messages", "ann")
+	r, _ := newRequest(s)
+	s.exchange.flow = newWrite(s.exchange, r, w.plugin.Policy.Invalidation("save"))
+	s.exchange.Abandon()
+	s.respond("201", "{}")
+	end, _ := w.takeClose()
+	if end.ID == "" || !end.Raise || len(end.Groups) != 2 || end.Groups[0] != "c:stats" {
+		t.Errorf("close %+v", end)
 	}
 }
