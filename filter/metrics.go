@@ -23,8 +23,11 @@ func metric[M any](known *map[string]M, name string, define func(string) M) M {
 	return m
 }
 
-func (m *metrics) add(name string, n uint64) {
-	metric(&m.counters, name, proxywasm.DefineCounterMetric).Increment(n)
+// add counts n, which isn't 0: the host refuses that.
+func (m *metrics) add(name string, n uint64) { m.counter(name).Increment(n) }
+
+func (m *metrics) counter(name string) proxywasm.MetricCounter {
+	return metric(&m.counters, name, proxywasm.DefineCounterMetric)
 }
 
 // set moves a gauge to value. The host offers only differences, and sums the

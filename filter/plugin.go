@@ -64,7 +64,7 @@ func (p *pluginContext) start() error {
 	}
 	p.queue = queue
 	p.bridge = newBridge(parsed.Bridge, os.Getenv(envBridgeToken))
-	p.metrics.add(exchange.MetricPanics, 0) // defined before it is needed
+	p.metrics.counter(exchange.MetricPanics) // defined before it is needed
 	secret := parsed.PartitionSecret
 	if secret == "" {
 		secret = os.Getenv(envPartitionSecret)

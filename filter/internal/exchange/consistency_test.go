@@ -106,7 +106,7 @@ func TestEntryIsNotTakenInWhenASlotMovedAfterItsLookup(t *testing.T) {
 	w.take(wire.PathLookup).miss(1)
 	w.feed(2, event(2, wire.EventSuspend, partitionGroup(w, "ann")))
 	s.respond("200", "old")
-	if hit(w, "ann") {
+	if w.plugin.state.l1.Len() != 0 || hit(w, "ann") {
 		t.Error("an answer from before the write is in L1")
 	}
 }
@@ -297,5 +297,31 @@ func TestNewPluginTicksAndTakesOverTheGauges(t *testing.T) {
 	w.plugin.Close()
 	if n := w.gauge(metricL1Entries); n != 0 {
 		t.Errorf("the proxy shows %d entries in L1 after the last plugin ended", n)
+	}
+}
+
+func TestDefinitionOfANewPolicyIsCompared(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	fill(t, w, "ann", "one")
+	// The key of a request without a query stays the same; what it means doesn't.
+	w.plugin = w.configure(strings.Replace(testPolicy, `"GET /stats"],`, `"GET /stats"], "ignore_query": ["a"],`, 1))
+	w.run()
+	if hit(w, "ann") {
+		t.Error("a response stored under another definition is used")
+	}
+}
+
+func TestPollThatWasGivenUpStartsNoSecondChain(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	late := w.take(wire.PathFeed)
+	w.now += 10 * time.Second
+	w.run()
+	late.ok(wire.FeedAnswer{Last: wire.Ticket{Epoch: 9, Sequence: 1}}.Encode())
+	w.take(wire.PathFeed)
+	w.none(wire.PathFeed)
+	if w.plugin.state.follower.alive(w.now.Nanoseconds()) {
+		t.Error("the late answer gave a lease")
 	}
 }

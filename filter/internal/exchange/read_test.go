@@ -308,3 +308,51 @@ func TestCaptureBudgetIsKeptAndGivenBack(t *testing.T) {
 		t.Errorf("%d bytes still reserved after a panic", w.plugin.state.captured)
 	}
 }
+
+// The proxy may answer by itself while the request waits for the bridge.
+func TestLocalReplyBeforeTheBridgeAnswers(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	s := w.stream("GET", "/stats", "ann")
+	s.exchange.RequestHeaders(true)
+	lookup := w.take(wire.PathLookup)
+	s.respond("200", "maintenance")
+	s.wants("chatcache; fwd=uri-miss; detail=not-from-origin")
+	lookup.miss(1)
+	if s.resumed != 0 || w.plugin.state.l1.Len() != 0 {
+		t.Errorf("resumed %d times, %d entries", s.resumed, w.plugin.state.l1.Len())
+	}
+}
+
+func TestOwnReplyIsLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	fill(t, w, "ann", "one")
+	s := w.stream("GET", "/stats", "ann")
+	s.exchange.RequestHeaders(true)
+	s.respond("200", "one") // the proxy re-enters the filter with it
+	if len(s.added) != 0 {
+		t.Errorf("added %v to a response that has its cache-status", s.added)
+	}
+}
+
+func TestVaryOnTheIdentitysFieldIsWithinTheKey(t *testing.T) {
+	w := newWorld(t)
+	s := w.stream("GET", "/stats", "ann")
+	s.exchange.RequestHeaders(true)
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "one", [2]string{"vary", "Authorization"})
+	s.wants("chatcache; fwd=uri-miss; stored")
+}
+
+func TestOutboxIsBounded(t *testing.T) {
+	w := newWorld(t)
+	o := &w.plugin.state.outbox
+	metrics := &w.plugin.metrics[0]
+	for range 20 {
+		o.post(w.plugin, &store{frame: make([]byte, 1<<20), metrics: metrics})
+	}
+	if o.bytes > maxOutboxBytes || len(o.queue) != 16 || w.counts[metrics.errors] != 4 {
+		t.Errorf("%d bytes in %d stores, %d dropped", o.bytes, len(o.queue), w.counts[metrics.errors])
+	}
+}

@@ -297,3 +297,21 @@ func TestPanicBeforeTheSuspensionRaisesWholeCaches(t *testing.T) {
 		t.Errorf("close %+v", end)
 	}
 }
+
+// The answer to a call of an entry that was merged meanwhile must not unblock another write.
+func TestLateAckOfAMergedEntryUnblocksNothing(t *testing.T) {
+	w := newWorld(t)
+	open, _, c := w.write("POST")
+	c.fails() // pending, its response hasn't ended
+	ended, _, c := w.write("POST")
+	c.fails()
+	ended.respond("200", "{}")
+	_, late := w.takeClose()
+	w.plugin.state.journal.entries = append(w.plugin.state.journal.entries,
+		w.plugin.state.journal.merge(&journalEntry{id: "x", groups: []string{"c:models"}}))
+	late.ack()
+	if w.plugin.state.journal.blocked[partitionGroup(w, "ann")] != 1 {
+		t.Errorf("blocked: %v; the write that is still open must block its groups", w.plugin.state.journal.blocked)
+	}
+	open.respond("200", "{}")
+}

@@ -51,6 +51,17 @@ func TestStoreBytesStayFlatOverManyKeys(t *testing.T) {
 	}
 }
 
+func TestStoreReplaces(t *testing.T) {
+	s := l1.NewStore(10_000)
+	s.Put([]byte("k"), l1.Item{Block: make([]byte, 100), Expires: forever})
+	s.Put([]byte("k"), l1.Item{Block: make([]byte, 700), Expires: forever})
+	once := l1.NewStore(10_000)
+	once.Put([]byte("k"), l1.Item{Block: make([]byte, 700), Expires: forever})
+	if s.Len() != 1 || s.Bytes() != once.Bytes() {
+		t.Errorf("%d items, %d bytes; want 1 and %d", s.Len(), s.Bytes(), once.Bytes())
+	}
+}
+
 func TestStoreExpiry(t *testing.T) {
 	s := l1.NewStore(10_000)
 	s.Put([]byte("k"), l1.Item{Expires: 100})
