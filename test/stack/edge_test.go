@@ -2,7 +2,10 @@ package stack_test
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -49,6 +52,29 @@ func TestShippedConfigurationAsAnEdge(t *testing.T) {
 	post("/api/chat/sessions/s1/messages?q=private+words", nil)
 	if line := accessLogLine(t, s.Envoys[0], "POST /api/chat/sessions/s1/messages"); strings.Contains(line, "private") || !strings.Contains(line, `"chatcache; fwd=method`) {
 		t.Errorf("access log: %s", line)
+	}
+}
+
+// An Envoy that refuses its first listener still calls itself ready.
+func TestStartThatEnvoyRefusesFailsAtOnceAndLeavesNothing(t *testing.T) {
+	stack.RequireT(t)
+	if err := stack.Build(t.Context(), repositoryRoot(t), "build/chatcache.wasm", "build/redisbridge"); err != nil {
+		t.Fatal(err)
+	}
+	port, err := stack.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := stack.Start(t.Context(), stack.Options{
+		Dir: t.TempDir(), Ports: stack.Ports{EnvoyAdmin: port},
+		Front: []any{map[string]any{"name": "nonsense"}},
+	})
+	if s != nil || !errors.Is(err, stack.ErrRefused) || !strings.Contains(err.Error(), "nonsense") {
+		t.Fatalf("got %v, %v", s, err)
+	}
+	if conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+		conn.Close()
+		t.Error("Envoy still runs")
 	}
 }
 

@@ -81,7 +81,7 @@ func (e *Envoy) prepare(i int, o Options, paths programs, died chan<- *Process) 
 			cmd.Env = append(os.Environ(), "CHATCACHE_PARTITION_SECRET="+PartitionSecret, "CHATCACHE_BRIDGE_TOKEN="+BridgeToken)
 			return cmd
 		},
-		probe: func(ctx context.Context) error { return expectOK(ctx, e.AdminURL()+"/ready") },
+		probe: e.ready,
 	}
 	return nil
 }
@@ -118,6 +118,19 @@ func (e *Envoy) SetPolicy(ctx context.Context, policy []byte) error {
 		return err
 	}
 	return e.awaitListeners(ctx, before)
+}
+
+// ready tells whether Envoy serves its listener. An Envoy whose first listener
+// was refused calls itself ready all the same, and listens to nothing.
+func (e *Envoy) ready(ctx context.Context) error {
+	if err := expectOK(ctx, e.AdminURL()+"/ready"); err != nil {
+		return err
+	}
+	state, err := e.listenerState(ctx)
+	if err == nil && state.Refused.Details != "" {
+		err = fmt.Errorf("listener %w: %s", ErrRefused, state.Refused.Details)
+	}
+	return err
 }
 
 // awaitListeners returns when Envoy has taken or refused a listener since before.

@@ -44,7 +44,7 @@ type Process struct {
 }
 
 // Start starts the process and returns once it can serve. It is an error if it
-// runs already.
+// runs already. A probe that fails with [ErrRefused] gives up at once.
 func (p *Process) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -56,6 +56,10 @@ func (p *Process) Start(ctx context.Context) error {
 	for {
 		if last = p.probeOnce(ctx); last == nil {
 			return nil
+		}
+		if errors.Is(last, ErrRefused) {
+			_ = p.Kill()
+			return fmt.Errorf("%s: %w; its log says:\n%s", p.Name, last, p.LogTail(20))
 		}
 		select {
 		case <-exited:
