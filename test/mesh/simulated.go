@@ -23,7 +23,10 @@ import (
 )
 
 // filterModule builds the filter, once for all tests of a process. It needs Go alone.
-var filterModule = sync.OnceValues(func() ([]byte, error) {
+var filterModule = sync.OnceValues(func() ([]byte, error) { return buildFilter() })
+
+// buildFilter builds the filter with more flags for `go build`.
+func buildFilter(flags ...string) ([]byte, error) {
 	root, err := stack.Root()
 	if err != nil {
 		return nil, err
@@ -34,14 +37,15 @@ var filterModule = sync.OnceValues(func() ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, "chatcache.wasm")
-	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out, "./filter")
+	arguments := append([]string{"build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out}, flags...)
+	cmd := exec.Command("go", append(arguments, "./filter")...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return nil, errors.New("go build ./filter: " + string(text))
 	}
 	return os.ReadFile(out)
-})
+}
 
 type simulated struct {
 	t         *testing.T
