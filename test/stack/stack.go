@@ -41,8 +41,6 @@ type Options struct {
 	RedisURL string
 	// Front are HTTP filters to put before the cache, as parsed JSON has them.
 	Front []any
-	// BridgeArgs are appended to the bridge's command line.
-	BridgeArgs []string
 }
 
 // Stack is a running mesh.
@@ -141,6 +139,9 @@ type programs struct {
 // prepare fills in defaults, finds the programs and reserves ports.
 func prepare(o Options) (Options, programs, error) {
 	o.Envoys, o.Workers = max(1, o.Envoys), max(1, o.Workers)
+	if o.RedisURL != "" {
+		o.Ports.Valkey = 0 // none is started: its port may well be the server's
+	}
 	if o.Origin == nil {
 		o.Origin = http.NotFoundHandler()
 	}

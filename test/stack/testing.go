@@ -13,7 +13,7 @@ import (
 // skipped with the reason; with CHATCACHE_REQUIRE=1 that is a failure.
 //
 // Filter and bridge are built first, so that a test never runs old ones.
-// RunT leaves Options.RedisURL alone: tests flush and stop their server.
+// It looks at no REDIS_URL: tests flush and stop their server.
 func RunT(t testing.TB, o Options) *Stack {
 	t.Helper()
 	RequireT(t)

@@ -72,7 +72,8 @@ type program struct {
 	temp  string // its TMPDIR
 }
 
-func start(t *testing.T) *program {
+// start runs it on free ports, with more environment.
+func start(t *testing.T, env ...string) *program {
 	t.Helper()
 	stack.RequireT(t)
 	root, err := stack.Root()
@@ -92,6 +93,7 @@ func start(t *testing.T) *program {
 		p.ports[name] = port
 		p.cmd.Env = append(p.cmd.Env, name+"="+strconv.Itoa(port))
 	}
+	p.cmd.Env = append(p.cmd.Env, env...)
 	log, err := os.Create(p.log)
 	if err != nil {
 		t.Fatal(err)
@@ -181,4 +183,48 @@ func TestDeathOfAPartEndsAllAndIsSaid(t *testing.T) {
 	if code != 1 || !strings.Contains(p.output(t), "make run: envoy-0: process ended: exit status 0; the end of its log") {
 		t.Errorf("exit status %d:\n%s", code, p.output(t))
 	}
+}
+
+// With REDIS_URL no server is started: VALKEY_PORT may be the running one's.
+func TestOwnRedisIsUsedAndLeftRunning(t *testing.T) {
+	port := startValkey(t)
+	p := start(t, "REDIS_URL=redis://127.0.0.1:"+port+"/0", "VALKEY_PORT="+port)
+	if !strings.Contains(p.output(t), "Redis                   as REDIS_URL says") {
+		t.Error(p.output(t))
+	}
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.end(t); code != 0 {
+		t.Errorf("exit status %d:\n%s", code, p.output(t))
+	}
+	if conn, err := net.Dial("tcp", "127.0.0.1:"+port); err != nil {
+		t.Errorf("the server that was there before is gone: %v", err)
+	} else {
+		conn.Close()
+	}
+}
+
+func startValkey(t *testing.T) (port string) {
+	t.Helper()
+	stack.RequireT(t)
+	root, err := stack.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := stack.ValkeyPath(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := stack.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	port = strconv.Itoa(free)
+	cmd := exec.Command(path, "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", t.TempDir())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	return port
 }
