@@ -101,9 +101,7 @@ func TestLeaseCountsFromWhenThePollWasSent(t *testing.T) {
 func TestEntryIsNotTakenInWhenASlotMovedAfterItsLookup(t *testing.T) {
 	w := newWorld(t)
 	w.lease()
-	s := w.stream("GET", "/stats", "ann")
-	s.exchange.RequestHeaders(true)
-	w.take(wire.PathLookup).miss(1)
+	s := w.missed("ann")
 	w.feed(2, event(2, wire.EventSuspend, partitionGroup(w, "ann")))
 	s.respond("200", "old")
 	if w.plugin.state.l1.Len() != 0 || hit(w, "ann") {
@@ -220,9 +218,7 @@ func TestLookupAnsweredAfterItsGroupsWereBlockedIsNotUsed(t *testing.T) {
 func TestResponseThatEndsWhileItsGroupsAreBlockedIsNotStored(t *testing.T) {
 	w := newWorld(t)
 	w.lease()
-	s := w.stream("GET", "/stats", "ann")
-	s.exchange.RequestHeaders(true)
-	w.take(wire.PathLookup).miss(1)
+	s := w.missed("ann")
 	_, _, suspension := w.write("POST")
 	suspension.fails()
 	s.respond("200", "old")

@@ -203,6 +203,15 @@ func (w *world) stream(method, path, user string, extra ...[2]string) *fakeStrea
 	return s
 }
 
+// missed is a read of the user's stats that the bridge has answered with a miss.
+func (w *world) missed(user string) *fakeStream {
+	w.t.Helper()
+	s := w.stream("GET", "/stats", user)
+	s.exchange.RequestHeaders(true)
+	w.take(wire.PathLookup).miss(1)
+	return s
+}
+
 func (s *fakeStream) RequestFields() (httpcache.Fields, error)  { return s.request, nil }
 func (s *fakeStream) RequestBody(n int) ([]byte, error)         { return s.body[:n], nil }
 func (s *fakeStream) ResponseFields() (httpcache.Fields, error) { return s.fields, nil }

@@ -236,9 +236,7 @@ func TestIncompleteResponsesAreNotStored(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.lease()
-			s := w.stream("GET", "/stats", "ann")
-			s.exchange.RequestHeaders(true)
-			w.take(wire.PathLookup).miss(1)
+			s := w.missed("ann")
 			answer(s)
 			s.exchange.Done()
 			w.run()
@@ -253,9 +251,7 @@ func TestIncompleteResponsesAreNotStored(t *testing.T) {
 func TestEndOfStreamAsAnEmptyChunkCompletes(t *testing.T) {
 	w := newWorld(t)
 	w.lease()
-	s := w.stream("GET", "/stats", "ann")
-	s.exchange.RequestHeaders(true)
-	w.take(wire.PathLookup).miss(1)
+	s := w.missed("ann")
 	s.head("200", [2]string{"transfer-encoding", "chunked"})
 	s.send("one", false)
 	s.send("", true)
@@ -270,9 +266,7 @@ func TestCredentialExpiryBoundsTheLifetime(t *testing.T) {
 	w.lease()
 	// exp = 1790000030: thirty seconds from now.
 	const jwt = "eyJhbGciOiJub25lIn0.eyJleHAiOjE3OTAwMDAwMzB9.c2ln"
-	s := w.stream("GET", "/stats", jwt)
-	s.exchange.RequestHeaders(true)
-	w.take(wire.PathLookup).miss(1)
+	s := w.missed(jwt)
 	s.respond("200", "one")
 	w.run()
 	stored, _ := wire.DecodeStoreRequest(w.take(wire.PathStore).frame)
@@ -289,15 +283,11 @@ func TestCredentialExpiryBoundsTheLifetime(t *testing.T) {
 func TestCaptureBudgetIsKeptAndGivenBack(t *testing.T) {
 	w := newWorld(t)
 	w.plugin.state.captured = maxCaptured
-	s := w.stream("GET", "/stats", "ann")
-	s.exchange.RequestHeaders(true)
-	w.take(wire.PathLookup).miss(1)
+	s := w.missed("ann")
 	s.respond("200", "one")
 	s.wants("chatcache; fwd=uri-miss; detail=capture-limit")
 	w.plugin.state.captured = 0
-	s = w.stream("GET", "/stats", "ann")
-	s.exchange.RequestHeaders(true)
-	w.take(wire.PathLookup).miss(1)
+	s = w.missed("ann")
 	s.head("200", [2]string{"content-length", "10"})
 	if w.plugin.state.captured != 10 {
 		t.Errorf("%d bytes reserved, want 10", w.plugin.state.captured)
@@ -338,9 +328,7 @@ func TestOwnReplyIsLeftAlone(t *testing.T) {
 
 func TestVaryOnTheIdentitysFieldIsWithinTheKey(t *testing.T) {
 	w := newWorld(t)
-	s := w.stream("GET", "/stats", "ann")
-	s.exchange.RequestHeaders(true)
-	w.take(wire.PathLookup).miss(1)
+	s := w.missed("ann")
 	s.respond("200", "one", [2]string{"vary", "Authorization"})
 	s.wants("chatcache; fwd=uri-miss; stored")
 }
