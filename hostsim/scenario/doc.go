@@ -26,17 +26,21 @@
 //	METHOD PATH                       a request
 //	  header NAME: VALUE                a header field
 //	  body TEXT                         the rest of the line
+//	  size N                            a body of N bytes instead
 //	  worker N                          1 is the first; the default
 //	  http2                             over HTTP/2
 //	  metadata JSON                     dynamic metadata by filter name (simulator only)
 //	user NAME                         later requests carry "authorization: Bearer NAME"; "user -" none
 //	origin METHOD PATH STATUS [BODY]  what the origin answers from now on; PATH may be *
 //	  header NAME: VALUE
+//	  size N                            a body of N bytes instead
 //	  delay DURATION                    before it answers
 //	  fault KIND                        truncated, cut, close-delimited, no-answer or hang
 //	advance DURATION                  time passes
-//	cluster NAME STATE                up, refusing or no-hosts
+//	cluster NAME STATE                up, refusing, no-hosts or hanging (takes requests, never answers)
 //	call CLUSTER METHOD PATH [BODY]   a request to a cluster beside the proxy, a purge for example
+//	virtual time only                 what follows needs time that can be moved, also in every
+//	                                  cluster; runs against real servers end here
 //
 // # Expectations
 //

@@ -27,9 +27,9 @@ type Origin struct {
 	// Wait lets time pass: hostsim.Clock.Wait on the simulator.
 	Wait func(r *http.Request, d time.Duration)
 
-	mu      sync.Mutex
-	answers []Answer
-	count   int
+	mu       sync.Mutex
+	answers  []Answer
+	requests []string
 }
 
 // Set makes a the answer to its method and path from now on.
@@ -43,13 +43,20 @@ func (o *Origin) Set(a Answer) {
 func (o *Origin) Count() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.count
+	return len(o.requests)
+}
+
+// Requests are the requests so far, "METHOD PATH?QUERY", in the order in which they came.
+func (o *Origin) Requests() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return append([]string(nil), o.requests...)
 }
 
 func (o *Origin) find(r *http.Request) Answer {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.count++
+	o.requests = append(o.requests, r.Method+" "+r.URL.RequestURI())
 	for _, a := range o.answers {
 		if (a.Method == "*" || a.Method == r.Method) && (a.Path == "*" || a.Path == r.URL.Path) {
 			return a
@@ -100,6 +107,10 @@ func (a *Answer) detail(word, rest string) (err error) {
 			return fmt.Errorf("found %q, want NAME: VALUE", rest)
 		}
 		a.Headers.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	case "size":
+		var body []byte
+		body, err = filler(rest)
+		a.Body = string(body)
 	case "delay":
 		a.Delay, err = time.ParseDuration(rest)
 	case "fault":
@@ -110,7 +121,7 @@ func (a *Answer) detail(word, rest string) (err error) {
 			err = fmt.Errorf("found fault %q, want truncated, cut, close-delimited, no-answer or hang", rest)
 		}
 	default:
-		err = fmt.Errorf("found %q, want header, delay or fault", word)
+		err = fmt.Errorf("found %q, want header, size, delay or fault", word)
 	}
 	return err
 }

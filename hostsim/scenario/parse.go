@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ var ErrSyntax = errors.New("scenario")
 type Scenario struct {
 	Name  string
 	Steps []Step
+	id    string // of Isolated
 }
 
 // Step is one line that isn't indented, with those that belong to it.
@@ -33,6 +35,7 @@ type Step struct {
 	worker  int
 	expects []expectation
 	cut     bool
+	virtual bool // "virtual time only"
 	// Of origin:
 	answer *Answer
 }
@@ -94,10 +97,12 @@ func (s *Scenario) step(line int, text string) error {
 		err = step.cluster(rest)
 	case word == "call":
 		err = step.call(rest)
+	case text == "virtual time only":
+		step.virtual, step.do = true, func(*runner, *Step) {}
 	case isMethod(word):
 		err = step.send(word, rest)
 	default:
-		err = fmt.Errorf("found %q, want a METHOD in capitals, user, origin, advance, cluster or call", word)
+		err = fmt.Errorf("found %q, want a METHOD in capitals, user, origin, advance, cluster, call or \"virtual time only\"", word)
 	}
 	if err != nil {
 		step.do = func(*runner, *Step) {}
@@ -135,12 +140,10 @@ func (s *Step) call(rest string) error {
 
 func (s *Step) cluster(rest string) error {
 	name, state, _ := strings.Cut(rest, " ")
-	states := map[string]hostsim.ClusterState{"up": hostsim.ClusterUp, "refusing": hostsim.ClusterRefusing, "no-hosts": hostsim.ClusterNoHosts}
-	to, ok := states[state]
-	if !ok {
-		return fmt.Errorf("found state %q, want up, refusing or no-hosts", state)
+	if _, ok := clusterStates[state]; !ok {
+		return fmt.Errorf("found state %q, want up, refusing, no-hosts or hanging", state)
 	}
-	s.do = func(r *runner, s *Step) { r.target.SetCluster(name, to) }
+	s.do = func(r *runner, s *Step) { r.target.SetCluster(name, state) }
 	return nil
 }
 
@@ -191,6 +194,8 @@ func (s *Step) requestDetail(word, rest string) error {
 		s.request.Headers.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 	case "body":
 		s.request.Body = []byte(rest)
+	case "size":
+		s.request.Body, err = filler(rest)
 	case "worker":
 		s.worker, err = strconv.Atoi(rest)
 	case "http2":
@@ -198,10 +203,21 @@ func (s *Step) requestDetail(word, rest string) error {
 	case "metadata":
 		err = json.Unmarshal([]byte(rest), &s.request.Metadata)
 	default:
-		err = fmt.Errorf("found %q, want header, body, worker, http2, metadata or expect", word)
+		err = fmt.Errorf("found %q, want header, body, size, worker, http2, metadata or expect", word)
 	}
 	return err
 }
+
+// filler makes a body of so many bytes.
+func filler(text string) ([]byte, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > maxFiller {
+		return nil, fmt.Errorf("found size %q, want 0 to %d bytes", text, maxFiller)
+	}
+	return bytes.Repeat([]byte("x"), n), nil
+}
+
+const maxFiller = 16 << 20
 
 func (s *Step) expect(line int, text string) error {
 	if text == "cut" {

@@ -16,7 +16,8 @@ type Target interface {
 	// Call sends a request to a cluster beside the proxy.
 	Call(cluster string, r *hostsim.Request) (*hostsim.Response, error)
 	Advance(d time.Duration)
-	SetCluster(name string, state hostsim.ClusterState)
+	// SetCluster changes how a cluster answers: up, refusing, no-hosts or hanging.
+	SetCluster(name, state string)
 	Counter(name string) uint64
 }
 
@@ -37,6 +38,28 @@ func (m Mismatch) String() string {
 		b.WriteString("\n  trace\n    " + strings.Join(m.Trace, "\n    "))
 	}
 	return b.String()
+}
+
+// Isolated gives the scenario an authority and users of its own, told apart by
+// id, for a target that remembers what earlier scenarios did.
+func (s *Scenario) Isolated(id string) *Scenario {
+	alone := *s
+	alone.id = id
+	return &alone
+}
+
+// Real is the scenario up to its "virtual time only" line, for a target whose
+// time, or that of a cluster behind it, can't be moved; rest is the number of
+// steps that it leaves out.
+func (s *Scenario) Real() (real *Scenario, rest int) {
+	for i, step := range s.Steps {
+		if step.virtual {
+			head := *s
+			head.Steps = s.Steps[:i]
+			return &head, len(s.Steps) - i - 1
+		}
+	}
+	return s, 0
 }
 
 // Run runs a scenario and returns what wasn't as expected.
@@ -66,8 +89,13 @@ type result struct {
 func (r *runner) request(s *Step) {
 	req := *s.request
 	req.Headers = req.Headers.Clone()
+	token := "Bearer " + r.user
+	if r.scenario.id != "" {
+		req.Authority = r.scenario.id + ".example.com"
+		token += "-" + r.scenario.id
+	}
 	if r.user != "" && r.user != "-" && !req.Headers.Has("authorization") {
-		req.Headers.Add("authorization", "Bearer "+r.user)
+		req.Headers.Add("authorization", token)
 	}
 	before := r.origin.Count()
 	resp, trace := r.target.Do(s.worker, &req)

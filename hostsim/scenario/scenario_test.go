@@ -25,6 +25,7 @@ func TestSyntaxErrorsAreAllToldWithTheirLines(t *testing.T) {
 		"origin GET / 99",
 		"origin GET / 200 ok",
 		"  fault fire",
+		"  size -1",
 		"advance soon",
 		"cluster a down",
 		"call bridge",
@@ -32,18 +33,19 @@ func TestSyntaxErrorsAreAllToldWithTheirLines(t *testing.T) {
 		"  header a: b",
 	}, "\n"))
 	want := `scenario: f.scenario:1: an indented line needs a step above it
-scenario: f.scenario:2: found "get", want a METHOD in capitals, user, origin, advance, cluster or call
+scenario: f.scenario:2: found "get", want a METHOD in capitals, user, origin, advance, cluster, call or "virtual time only"
 scenario: f.scenario:3: found path "x", want one that begins with /
 scenario: f.scenario:5: found "statu", want status, header, no header, body, cache-status, origin, counter or cut
 scenario: f.scenario:6: found "etag", want: header NAME: VALUE, or header NAME ~ REGEXP
 scenario: f.scenario:7: error parsing regexp: missing closing ): ` + "`(`" + `
-scenario: f.scenario:8: found "colour", want header, body, worker, http2, metadata or expect
+scenario: f.scenario:8: found "colour", want header, body, size, worker, http2, metadata or expect
 scenario: f.scenario:9: found status "99", want 200 to 599
 scenario: f.scenario:11: found fault "fire", want truncated, cut, close-delimited, no-answer or hang
-scenario: f.scenario:12: time: invalid duration "soon"
-scenario: f.scenario:13: found state "down", want up, refusing or no-hosts
-scenario: f.scenario:14: found "bridge", want: call CLUSTER METHOD PATH [BODY]
-scenario: f.scenario:16: nothing can stand under "user alice"`
+scenario: f.scenario:12: found size "-1", want 0 to 16777216 bytes
+scenario: f.scenario:13: time: invalid duration "soon"
+scenario: f.scenario:14: found state "down", want up, refusing, no-hosts or hanging
+scenario: f.scenario:15: found "bridge", want: call CLUSTER METHOD PATH [BODY]
+scenario: f.scenario:17: nothing can stand under "user alice"`
 	if !errors.Is(err, scenario.ErrSyntax) || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
@@ -62,9 +64,9 @@ func (f fixed) Do(int, *hostsim.Request) (*hostsim.Response, []string) { return 
 func (f fixed) Call(string, *hostsim.Request) (*hostsim.Response, error) {
 	return nil, errors.New("nobody there")
 }
-func (fixed) Advance(time.Duration)                   {}
-func (fixed) SetCluster(string, hostsim.ClusterState) {}
-func (fixed) Counter(string) uint64                   { return 3 }
+func (fixed) Advance(time.Duration)     {}
+func (fixed) SetCluster(string, string) {}
+func (fixed) Counter(string) uint64     { return 3 }
 
 func TestExpectationsThatDontHold(t *testing.T) {
 	s, err := scenario.Parse("f", strings.Join([]string{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"time"
 
 	"chatcache/hostsim"
@@ -14,6 +15,7 @@ import (
 type simTarget struct {
 	*hostsim.Sim
 	clusters map[string]http.Handler
+	hangs    map[string]*atomic.Bool
 }
 
 // OnSim starts a simulated proxy for one scenario, with an Origin as the
@@ -28,12 +30,41 @@ func OnSim(o hostsim.Options) (Target, *Origin, *hostsim.Sim, error) {
 	for name, h := range o.Clusters {
 		clusters[name] = h
 	}
-	o.Clusters, o.Route = clusters, hostsim.RouteTo(OriginCluster)
+	hangs, simulated := map[string]*atomic.Bool{}, map[string]http.Handler{}
+	for name, h := range clusters {
+		hangs[name] = &atomic.Bool{}
+		simulated[name] = hangingHandler(h, hangs[name], clock)
+	}
+	o.Clusters, o.Route = simulated, hostsim.RouteTo(OriginCluster)
 	s, err := hostsim.New(o)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	return simTarget{s, clusters}, origin, s, nil
+	return simTarget{s, clusters, hangs}, origin, s, nil
+}
+
+// hangingHandler is h, but takes requests and never answers while on is set.
+func hangingHandler(h http.Handler, on *atomic.Bool, clock *hostsim.Clock) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if on.Load() {
+			clock.Wait(r.Context(), nil, hanging)
+			panic(http.ErrAbortHandler)
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// clusterStates are the words of "cluster NAME STATE".
+var clusterStates = map[string]hostsim.ClusterState{
+	"up": hostsim.ClusterUp, "hanging": hostsim.ClusterUp,
+	"refusing": hostsim.ClusterRefusing, "no-hosts": hostsim.ClusterNoHosts,
+}
+
+func (t simTarget) SetCluster(name, state string) {
+	if on := t.hangs[name]; on != nil {
+		on.Store(state == "hanging")
+	}
+	t.Sim.SetCluster(name, clusterStates[state])
 }
 
 // OriginCluster is the name of the origin's cluster on the simulator.
