@@ -1,0 +1,90 @@
+package scenarios
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"chatcache/hostsim/scenario"
+	"chatcache/test/stack"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// load reads every scenario of this folder.
+func load(t *testing.T) []*scenario.Scenario {
+	t.Helper()
+	files, err := filepath.Glob("*.scenario")
+	if err != nil || len(files) < 60 {
+		t.Fatalf("%d scenario files, want 60 or more (%v)", len(files), err)
+	}
+	var all []*scenario.Scenario
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := scenario.Parse(file, string(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+var protocols = []struct {
+	name  string
+	http2 bool
+}{{"http1", false}, {"http2", true}}
+
+func TestOnTheSimulator(t *testing.T) {
+	for _, s := range load(t) {
+		for _, p := range protocols {
+			t.Run(name(s)+"/"+p.name, func(t *testing.T) { simulateOnce(t, s, p.http2) })
+		}
+	}
+}
+
+// TestSimulatorAndEnvoyAgree needs Envoy and Valkey.
+func TestSimulatorAndEnvoyAgree(t *testing.T) {
+	stack.RequireT(t)
+	envoy := startReal(t)
+	left, partly := 0, 0
+	for _, whole := range load(t) {
+		s, rest := whole.Real()
+		left += rest
+		if rest > 0 {
+			partly++
+		}
+		for _, p := range protocols {
+			t.Run(name(s)+"/"+p.name, func(t *testing.T) {
+				got := run(t, envoy, s, p.http2)
+				want := simulateOnce(t, s, p.http2)
+				if diff := cmp.Diff(got, want); diff != "" {
+					t.Errorf("Envoy (-) and the simulator (+) differ:\n%s", diff)
+				}
+			})
+		}
+	}
+	t.Logf("%d steps of %d files need virtual time and ran on the simulator only", left, partly)
+}
+
+// outcomes are those on the simulator, by file, protocol and number of steps.
+var outcomes = map[string]outcome{}
+
+// simulateOnce runs a scenario on the simulator if it hasn't run yet.
+func simulateOnce(t *testing.T, s *scenario.Scenario, http2 bool) outcome {
+	t.Helper()
+	key := fmt.Sprint(s.Name, len(s.Steps), http2)
+	o, ok := outcomes[key]
+	if !ok {
+		o = simulate(t, s, http2)
+		outcomes[key] = o
+	}
+	return o
+}
+
+func name(s *scenario.Scenario) string { return strings.TrimSuffix(s.Name, ".scenario") }
