@@ -79,9 +79,10 @@ type Bridge struct {
 	lookupSeconds prometheus.Histogram
 	registry      *prometheus.Registry
 
-	draining atomic.Bool
-	stop     context.CancelFunc
-	stopped  sync.WaitGroup
+	draining   atomic.Bool
+	subscribed atomic.Bool // to what other bridges' scripts publish
+	stop       context.CancelFunc
+	stopped    sync.WaitGroup
 }
 
 // New makes a bridge. It succeeds while Redis is down: calls then fail with

@@ -23,6 +23,9 @@ type RedisStatus struct {
 	Mode    string  `json:"mode,omitempty"`
 	Version string  `json:"version,omitempty"`
 	PingMS  float64 `json:"pingMs"` // of one PING, milliseconds
+	// Subscribed tells whether PSUBSCRIBE ever succeeded: without it events of
+	// other bridges reach a held poll at its hold's end only.
+	Subscribed bool `json:"subscribed"`
 }
 
 // PolicyStatus is one policy that filters or administrators asked about.
@@ -58,7 +61,8 @@ func (b *Bridge) Status(ctx context.Context) Status {
 	server, err := b.inspect(ctx)
 	s.Redis = RedisStatus{
 		OK: err == nil, Mode: server.Mode, Version: server.Version,
-		PingMS: float64(server.PingLatency.Microseconds()) / 1000,
+		PingMS:     float64(server.PingLatency.Microseconds()) / 1000,
+		Subscribed: b.subscribed.Load(),
 	}
 	for _, p := range b.policies.all() {
 		status := p.status()

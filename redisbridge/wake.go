@@ -86,6 +86,7 @@ func (b *Bridge) heard(m any) {
 	case *redis.Subscription:
 		// Subscribed again: what was published in between is lost.
 		b.wakeAll()
+		b.subscribed.Store(true)
 	case *redis.Message:
 		name, _ := strings.CutPrefix(m.Channel, "{chatcache:")
 		name, _ = strings.CutSuffix(name, "}:wake")

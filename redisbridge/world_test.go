@@ -70,6 +70,7 @@ func (w *world) start(change func(*Options)) {
 		change(&w.options)
 	}
 	w.Bridge = newBridge(w.t, w.options)
+	eventually(w.t, "the bridge has subscribed", w.Bridge.subscribed.Load)
 	w.raw = redis.NewUniversalClient(&w.options.Redis)
 	w.t.Cleanup(func() { w.raw.Close() })
 	w.of("chat")
