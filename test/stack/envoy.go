@@ -75,7 +75,7 @@ func (e *Envoy) prepare(i int, o Options, paths programs, died chan<- *Process) 
 		Name: name, Log: filepath.Join(o.Dir, name+".log"), died: died,
 		command: func(int) *exec.Cmd {
 			cmd := exec.Command(paths.envoy, "-c", bootstrap, "--concurrency", strconv.Itoa(o.Workers),
-				"--disable-hot-restart", "--file-flush-interval-msec", "100", "--drain-time-s", strconv.Itoa(drainSeconds), "--drain-strategy", "immediate",
+				"--disable-hot-restart", "--component-log-level", "main:warning", "--file-flush-interval-msec", "100", "--drain-time-s", strconv.Itoa(drainSeconds), "--drain-strategy", "immediate",
 				"--log-format", "[%Y-%m-%d %T.%e][%t][%l][%n] %v")
 			cmd.Dir = o.Dir
 			cmd.Env = append(os.Environ(), "CHATCACHE_PARTITION_SECRET="+PartitionSecret, "CHATCACHE_BRIDGE_TOKEN="+BridgeToken)

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	startTimeout = 30 * time.Second       // until a process must answer its probe
+	startTimeout = 120 * time.Second      // until a process must answer its probe; compiling the filter takes long on a busy machine
 	stopTimeout  = 10 * time.Second       // from SIGTERM to SIGKILL
 	probeEvery   = 20 * time.Millisecond  // between two probes of a starting process
 	probeTimeout = 500 * time.Millisecond // for one probe

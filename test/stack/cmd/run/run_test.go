@@ -111,7 +111,7 @@ func start(t *testing.T, env ...string) *program {
 // await waits until the program has printed text.
 func (p *program) await(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !strings.Contains(p.output(t), text); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(150 * time.Second); !strings.Contains(p.output(t), text); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("no %q in:\n%s", text, p.output(t))
 		}
