@@ -71,17 +71,21 @@ func run(t *testing.T, m machine, s *scenario.Scenario, http2 bool) outcome {
 	if r.down {
 		r.SetCluster(bridgeCluster, "up")
 	}
-	return outcome{r.steps, origin.Requests(), r.counted()}
+	requests := slices.DeleteFunc(origin.Requests(), func(r string) bool { return r == "GET "+probePath })
+	return outcome{r.steps, requests, r.counted()}
 }
 
 const bridgeCluster = "redis-bridge"
+
+// probePath is asked for by probes only.
+const probePath = "/api/models?probe"
 
 // awaitReady waits until the filter follows the feed and may use its own memory.
 func (r *recorder) awaitReady() {
 	r.t.Helper()
 	before := r.machine.counters()
 	runs++
-	probe := &hostsim.Request{Method: "GET", Path: "/api/models", Authority: fmt.Sprintf("ready-%d.example.com", runs)}
+	probe := &hostsim.Request{Method: "GET", Path: probePath, Authority: fmt.Sprintf("ready-%d.example.com", runs)}
 	misses := uint64(0)
 	r.until("a probe is answered from the filter's own memory", func() bool {
 		resp, _ := r.machine.Do(1, probe)

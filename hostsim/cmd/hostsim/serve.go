@@ -39,6 +39,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	o.Clock = hostsim.NewClock(time.Now())
+	o.Seed = uint64(time.Now().UnixNano()) // ids that the module draws must be new to the clusters
 	if o.Clusters, err = m.handlers(o.Clock, s.poke, 0); err != nil {
 		fmt.Fprintf(stderr, "hostsim serve: %v\n", err)
 		return exitUsage

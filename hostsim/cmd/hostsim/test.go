@@ -98,6 +98,7 @@ func (t *tester) run(file string) error {
 	if len(o.Clusters) > 0 { // real servers: they remember, and their time can't be moved
 		s = s.Isolated(runID(file))
 		s, rest = s.Real()
+		o.Seed = uint64(time.Now().UnixNano()) // ids that the module draws must be new to them, too
 	}
 	target, origin, sim, err := scenario.OnSim(o)
 	if err != nil {
