@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # Go's own build cache knows what is up to date, so every build target is phony.
-.PHONY: help tools build run test lint clean build/chatcache.wasm build/redisbridge build/hostsim build/policy build/run
+.PHONY: help tools build run test lint clean build/chatcache.wasm build/redisbridge build/hostsim build/policy build/run build/sim
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,11 +29,17 @@ build/hostsim:
 build/policy:
 	go build -o $@ ./policy/cmd/policy
 
+build/sim:
+	go build -o $@ ./test/stack/cmd/sim
+
 build/run:
 	go build -o $@ ./test/stack/cmd/run
 
 run: tools build/chatcache.wasm build/redisbridge build/run ## start sample chat API, Valkey, bridge and Envoy; Ctrl-C stops them
 	@exec build/run
+
+sim: build/chatcache.wasm build/redisbridge build/hostsim build/sim ## the same without Envoy and Redis: the filter in the simulator; Ctrl-C stops it
+	@exec build/sim
 
 test: tools build lint ## everything that must hold: unit, simulator, and end to end on real Envoy and Valkey
 	CHATCACHE_REQUIRE=1 ENVOY="$${ENVOY:-$(CURDIR)/.tools/envoy}" VALKEY="$${VALKEY:-$(CURDIR)/.tools/valkey-server}" \

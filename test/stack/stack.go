@@ -3,7 +3,6 @@ package stack
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -121,12 +120,7 @@ func (s *Stack) Close() error {
 // Wait returns when ctx is done, with nil, or when a process ended that nobody
 // stopped, with an error that wraps [ErrExited], names it and shows its last words.
 func (s *Stack) Wait(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case p := <-s.died:
-		return fmt.Errorf("%s: %w: %s; the end of its log (%s):\n%s", p.Name, ErrExited, p.ending, p.Log, p.LogTail(20))
-	}
+	return waitForDeath(ctx, s.died)
 }
 
 // programs are the files that a mesh is made of.

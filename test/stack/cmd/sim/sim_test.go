@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"chatcache/test/stack"
+)
+
+// lines is what the command has printed so far.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+var proxyURL = regexp.MustCompile(`simulator +(http://\S+)`)
+
+// TestServesUntilInterrupted reads until a hit, writes, and reads the new answer.
+func TestServesUntilInterrupted(t *testing.T) {
+	root, err := stack.Root()
+	if err == nil {
+		err = stack.Build(t.Context(), root, "build/chatcache.wasm", "build/redisbridge", "build/hostsim")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	var out lines
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, settings{}, &out) }()
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(out.String(), "Ctrl-C"); time.Sleep(10 * time.Millisecond) {
+		select {
+		case err := <-ended:
+			t.Fatal(err)
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no banner:\n%s", out.String())
+		}
+	}
+	url := proxyURL.FindStringSubmatch(out.String())[1]
+	await(t, url, "chatcache; hit")
+	if got := send(t, "POST", url+"/api/chat/sessions"); got != "chatcache; fwd=method" {
+		t.Errorf("write: %q", got)
+	}
+	await(t, url, "chatcache; fwd=uri-miss; stored")
+	interrupt()
+	if err := <-ended; err != nil || !strings.HasSuffix(out.String(), "\nstopping\n") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+	if conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://")); err == nil {
+		conn.Close()
+		t.Error("something still listens")
+	}
+}
+
+// await reads until the answer's Cache-Status begins so.
+func await(t *testing.T, url, status string) {
+	t.Helper()
+	got := ""
+	for deadline := time.Now().Add(20 * time.Second); !strings.HasPrefix(got, status); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("Cache-Status %q, want %q", got, status)
+		}
+		got = send(t, "GET", url+"/api/chat/stats")
+	}
+}
+
+// send gives the answer's Cache-Status.
+func send(t *testing.T, method, url string) string {
+	t.Helper()
+	body := strings.NewReader("")
+	if method == "POST" {
+		body = strings.NewReader(`{"title":"hello"}`)
+	}
+	r, err := http.NewRequest(method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer ada")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.Header.Get("Cache-Status")
+}
