@@ -104,3 +104,30 @@ func TestExpectationsThatDontHold(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
+
+// sent remembers who asked whom.
+type sent struct {
+	fixed
+	got *[]string
+}
+
+func (s sent) Do(w int, r *hostsim.Request) (*hostsim.Response, []string) {
+	*s.got = append(*s.got, r.Authority+" "+r.Headers.Get("authorization"))
+	return s.fixed.Do(w, r)
+}
+
+func TestTargetsThatRememberSeeOtherUsersAndAuthorities(t *testing.T) {
+	s, err := scenario.Parse("f", "user ada\nGET /x\nuser -\nGET /x\nvirtual time only\nGET /y\nadvance 1h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	target := sent{fixed{hostsim.Response{Status: 200, Complete: true}}, &got}
+	head, rest := s.Real()
+	scenario.Run(head, target, &scenario.Origin{})
+	scenario.Run(head.Isolated("7"), target, &scenario.Origin{})
+	want := []string{" Bearer ada", " ", "7.example.com Bearer ada-7", "7.example.com "}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") || rest != 2 {
+		t.Errorf("%d steps left out, got\n%s", rest, strings.Join(got, "\n"))
+	}
+}
