@@ -102,7 +102,7 @@ func (m *real) SetCluster(name, state string) {
 	case state == "refusing":
 		err = process.Kill()
 	case state == "hanging":
-		err = process.Pause()
+		err = m.hang()
 	case state == "up" && m.bridge == "hanging":
 		err = process.Resume()
 	case state == "up" && m.bridge == "refusing":
@@ -114,6 +114,21 @@ func (m *real) SetCluster(name, state string) {
 		m.t.Fatal(err)
 	}
 	m.bridge = state
+}
+
+// hang stops the bridge. A signal takes a moment to stop every thread: until then
+// one may still answer.
+func (m *real) hang() error {
+	err := m.stack.Bridge.Pause()
+	client := http.Client{Timeout: 50 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}
+	for err == nil {
+		resp, silent := client.Get(m.stack.Bridge.URL() + "/healthz")
+		if silent != nil {
+			return nil
+		}
+		resp.Body.Close()
+	}
+	return err
 }
 
 func (m *real) Counter(name string) uint64 { return m.counters()[name] }
