@@ -32,7 +32,11 @@ func (s *Server) Suspended() bool { return s.Open[0] || s.Open[1] || s.Quarantin
 // Suspend opens or renews a suspension, unless it was closed.
 func (s *Server) Suspend(r Rule, id int) {
 	s.expire(r, false)
-	if s.Closed[id] || s.Open[id] {
+	if s.Closed[id] {
+		return
+	}
+	s.Due[id] = false
+	if s.Open[id] {
 		return
 	}
 	s.Open[id] = true
@@ -42,7 +46,7 @@ func (s *Server) Suspend(r Rule, id int) {
 // Close ends a suspension, with or without a raise.
 func (s *Server) Close(r Rule, id int, raise bool) {
 	s.expire(r, false)
-	s.Open[id] = false
+	s.Open[id], s.Due[id] = false, false
 	if r == OneSuspensionPerGroup {
 		s.Open = [2]bool{}
 	}
