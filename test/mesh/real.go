@@ -36,7 +36,10 @@ func Real(t *testing.T, o Options) Mesh {
 	t.Helper()
 	m := &real{t: t, origin: newOrigin(wait), faults: map[Part]Fault{}}
 	m.client.Transport = &http.Transport{DisableKeepAlives: true, DisableCompression: true}
-	options := stack.Options{Envoys: Proxies, Workers: Workers, Policy: []byte(o.Policy), Origin: m.origin}
+	options := stack.Options{
+		Envoys: Proxies, Workers: Workers, Policy: []byte(o.Policy), Origin: m.origin,
+		BridgeArgs: []string{"--timeout", bridgePatience.String()},
+	}
 	if o.JWT {
 		options.Front = []any{jwtAuthn()}
 	}

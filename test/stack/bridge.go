@@ -25,7 +25,7 @@ func newBridge(o Options, paths programs, died chan<- *Process) *Bridge {
 				// No proxy runs yet. Later starts can't assert that.
 				args = append(args, "--bootstrap")
 			}
-			cmd := exec.Command(paths.bridge, args...)
+			cmd := exec.Command(paths.bridge, append(args, o.BridgeArgs...)...)
 			cmd.Dir = o.Dir
 			cmd.Env = append(os.Environ(),
 				"REDIS_URL="+o.RedisURL,

@@ -40,6 +40,8 @@ type Options struct {
 	RedisURL string
 	// Front are HTTP filters to put before the cache, as parsed JSON has them.
 	Front []any
+	// BridgeArgs are appended to the bridge's command line.
+	BridgeArgs []string
 }
 
 // Stack is a running mesh.
