@@ -162,8 +162,8 @@ func Each(t *testing.T, o Options, test func(t *testing.T, m Mesh)) {
 // A loaded machine must not turn a hit into a bypass: the tests' filters wait for the
 // bridge, and the bridge for Redis, longer than the shipped 50ms and 40ms.
 const (
-	patience       = "1s"
-	bridgePatience = 900 * time.Millisecond
+	Patience       = "1s"
+	BridgePatience = 900 * time.Millisecond
 )
 
 // ChatPolicy is the shipped policy, patient, with edits: each is called with the document.
@@ -181,7 +181,7 @@ func ChatPolicy(t testing.TB, edits ...func(document map[string]any)) string {
 	if err := json.Unmarshal(text, &document); err != nil {
 		t.Fatal(err)
 	}
-	document["bridge"].(map[string]any)["timeout"] = patience
+	document["bridge"].(map[string]any)["timeout"] = Patience
 	for _, edit := range edits {
 		edit(document)
 	}

@@ -99,7 +99,7 @@ func (m *simulated) start(module []byte, policy string, origin http.Handler) {
 func (m *simulated) startBridge() {
 	bridge, err := redisbridge.New(redisbridge.Options{
 		Redis:   redis.UniversalOptions{Addrs: []string{m.redis.Addr()}, Dialer: m.link.dial},
-		Timeout: bridgePatience, Miniredis: true, Bootstrap: true, Token: stack.BridgeToken, AdminToken: stack.AdminToken, Clock: m.clock,
+		Timeout: BridgePatience, Miniredis: true, Bootstrap: true, Token: stack.BridgeToken, AdminToken: stack.AdminToken, Clock: m.clock,
 	})
 	if err != nil {
 		m.t.Fatal(err)

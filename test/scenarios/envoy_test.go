@@ -14,6 +14,7 @@ import (
 
 	"chatcache/hostsim"
 	"chatcache/hostsim/scenario"
+	"chatcache/test/mesh"
 	"chatcache/test/stack"
 )
 
@@ -25,13 +26,16 @@ type real struct {
 	bridge string // its state
 }
 
-func startReal(t *testing.T) *real {
+func startReal(t *testing.T, policy []byte) *real {
 	t.Helper()
 	m := &real{t: t, bridge: "up"}
 	m.reset()
-	m.stack = stack.RunT(t, stack.Options{Origin: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m.origin.Load().ServeHTTP(w, r)
-	})})
+	m.stack = stack.RunT(t, stack.Options{
+		Policy: policy, BridgeArgs: []string{"--timeout", mesh.BridgePatience.String()},
+		Origin: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			m.origin.Load().ServeHTTP(w, r)
+		}),
+	})
 	return m
 }
 

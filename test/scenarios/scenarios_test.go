@@ -55,7 +55,11 @@ func TestOnTheSimulator(t *testing.T) {
 // TestSimulatorAndEnvoyAgree needs Envoy and Valkey.
 func TestSimulatorAndEnvoyAgree(t *testing.T) {
 	stack.RequireT(t)
-	envoy := startReal(t)
+	f, err := files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	envoy := startReal(t, f.policy)
 	left, partly := 0, 0
 	for _, whole := range load(t) {
 		s, rest := whole.Real()

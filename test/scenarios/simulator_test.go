@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"chatcache/hostsim"
 	"chatcache/hostsim/scenario"
 	"chatcache/redisbridge"
+	"chatcache/test/mesh"
 	"chatcache/test/stack"
 
 	"github.com/alicebob/miniredis/v2"
@@ -33,6 +35,8 @@ var files = sync.OnceValues(func() (f struct{ module, policy []byte }, err error
 		return f, err
 	}
 	f.policy, err = os.ReadFile(filepath.Join(root, "envoy", "chat.policy.json"))
+	// A loaded machine must not turn a hit into a bypass.
+	f.policy = bytes.Replace(f.policy, []byte(`"timeout": "50ms"`), []byte(`"timeout": "`+mesh.Patience+`"`), 1)
 	return f, err
 })
 
@@ -79,7 +83,7 @@ func bridge(t *testing.T, clock *hostsim.Clock) http.Handler {
 		last = now
 	})
 	b, err := redisbridge.New(redisbridge.Options{
-		Redis: redis.UniversalOptions{Addrs: []string{server.Addr()}}, Miniredis: true, Bootstrap: true,
+		Redis: redis.UniversalOptions{Addrs: []string{server.Addr()}}, Timeout: mesh.BridgePatience, Miniredis: true, Bootstrap: true,
 		Token: stack.BridgeToken, AdminToken: adminToken, Clock: clock,
 	})
 	if err != nil {
