@@ -40,6 +40,8 @@ func judge(o observed) outcome {
 		return unknown
 	case o.status == 408 || o.status >= 502 && o.status <= 504:
 		return unknown
+	case o.attempts > 1:
+		return unknown // the attempt that was given up may still commit, later than the answer to the next
 	case o.status < 400 || o.status >= 500:
 		return changed
 	case o.details != httpcache.ViaUpstream && o.attempts == 0:
