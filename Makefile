@@ -7,10 +7,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # Go's own build cache knows what is up to date, so every build target is phony.
-.PHONY: help tools build run test lint clean build/chatcache.wasm build/redisbridge build/hostsim build/policy build/run build/sim
+.PHONY: help tools build run sim test test-long lint clean build/chatcache.wasm build/redisbridge build/hostsim build/policy build/run build/sim
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tools: ## fetch Envoy and Valkey into .tools/ (pinned and hash-checked; no root needed)
 	@test/tools/fetch.sh
@@ -44,6 +44,10 @@ sim: build/chatcache.wasm build/redisbridge build/hostsim build/sim ## the same 
 test: tools build lint ## everything that must hold: unit, simulator, and end to end on real Envoy and Valkey
 	CHATCACHE_REQUIRE=1 ENVOY="$${ENVOY:-$(CURDIR)/.tools/envoy}" VALKEY="$${VALKEY:-$(CURDIR)/.tools/valkey-server}" \
 	  go test -timeout 20m ./...
+
+test-long: ## what takes longer: bigger models of the protocol, many random schedules
+	CHATCACHE_LONG=1 go test -count=1 -timeout 30m -run ProtocolLong ./test/model
+	CHATCACHE_SEEDS=300 go test -count=1 -timeout 30m -run RandomSchedules ./test/mesh
 
 lint: ## go vet and gofmt
 	go vet ./...
