@@ -130,6 +130,18 @@ func heldPoll(t *testing.T, b *Bridge, clock *stepClock, m wire.FeedRequest) <-c
 	return answer
 }
 
+// within gives a held poll's answer, which must come without anybody's help.
+func within(t *testing.T, answer <-chan wire.FeedAnswer) wire.FeedAnswer {
+	t.Helper()
+	select {
+	case a := <-answer:
+		return a
+	case <-time.After(10 * time.Second):
+		t.Fatal("the poll is held for ever")
+		return wire.FeedAnswer{}
+	}
+}
+
 func TestHeldPolls(t *testing.T) {
 	clock := newStepClock()
 	onEachRedis(t, func(o *Options) { o.Clock = clock }, func(t *testing.T, w *world) {
@@ -152,7 +164,7 @@ func TestHeldPolls(t *testing.T) {
 		for _, name := range []string{"suspension here", "raise here", "purge here", "raise elsewhere", "new epoch here"} {
 			answer := heldPoll(t, w.Bridge, clock, w.pollRequest(cursor, 1000))
 			wake[name]()
-			a := <-answer
+			a := within(t, answer)
 			if a.Last == cursor || a.Last.Epoch == cursor.Epoch && !a.Continues(cursor) {
 				t.Errorf("%s: the poll at %v got %v", name, cursor, a)
 			}
@@ -161,7 +173,7 @@ func TestHeldPolls(t *testing.T) {
 
 		answer := heldPoll(t, w.Bridge, clock, w.pollRequest(cursor, 1000))
 		clock.release <- struct{}{}
-		if a := <-answer; !a.Continues(cursor) || len(a.Events) > 0 {
+		if a := within(t, answer); !a.Continues(cursor) || len(a.Events) > 0 {
 			t.Errorf("at the hold's end: got %v, want that nothing happened", a)
 		}
 	})
@@ -176,7 +188,7 @@ func TestHoldEndsWithARead(t *testing.T) {
 		answer := heldPoll(t, w.Bridge, clock, w.pollRequest(cursor, 1000))
 		w.pass(350)
 		clock.release <- struct{}{}
-		if a := <-answer; !a.Continues(cursor) || len(a.Events) != 1 || a.Events[0].Kind != wire.EventRaise {
+		if a := within(t, answer); !a.Continues(cursor) || len(a.Events) != 1 || a.Events[0].Kind != wire.EventRaise {
 			t.Errorf("got %v, want the raise of the deadline", a)
 		}
 	})
@@ -217,7 +229,7 @@ func TestDrain(t *testing.T) {
 		cursor := w.look().Ticket
 		answer := heldPoll(t, w.Bridge, clock, w.pollRequest(cursor, 30_000))
 		w.Drain()
-		if a := <-answer; !a.Continues(cursor) {
+		if a := within(t, answer); !a.Continues(cursor) {
 			t.Errorf("the held poll got %v", a)
 		}
 		go func() { clock.release <- struct{}{} }()

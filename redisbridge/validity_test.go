@@ -236,6 +236,15 @@ func TestBootstrap(t *testing.T) {
 	})
 }
 
+// The permission is for a Redis that has no state: what another server left may
+// have lost suspensions.
+func TestBootstrapFindsState(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.check(w.raw.HSet(w.ctx, "{chatcache:chat}:state", "epoch", "1", "seq", "1", "next", "0", "open", "0", "server", "another:one").Err())
+		w.want(wire.LookupSuspended, "the first call, on another server's state")
+	})
+}
+
 // The quarantine is the longest deadline that the bridge has seen, whoever begins the epoch.
 func TestLongestQuarantine(t *testing.T) {
 	onEachRedis(t, nil, func(t *testing.T, w *world) {

@@ -194,7 +194,7 @@ type valkey struct {
 
 // startValkey starts the server that VALKEY names, with its data in a directory
 // of its own and on disk at every write, so that a restart finds it again.
-func startValkey(t *testing.T) *valkey {
+func startValkey(t *testing.T, more ...string) *valkey {
 	t.Helper()
 	binary := os.Getenv("VALKEY")
 	if binary == "" {
@@ -212,6 +212,7 @@ func startValkey(t *testing.T) *valkey {
 	v := &valkey{t: t, socket: filepath.Join(dir, "s")}
 	v.args = []string{binary, "--port", "0", "--unixsocket", v.socket, "--dir", dir,
 		"--appendonly", "yes", "--appendfsync", "always", "--save", "", "--io-threads", "1"}
+	v.args = append(v.args, more...)
 	v.run()
 	t.Cleanup(v.kill)
 	return v

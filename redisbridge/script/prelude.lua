@@ -132,8 +132,6 @@ local function begin_epoch(server)
   local quarantine = tonumber(ARGV[2])
   if quarantine > 0 and not (absent and ARGV[3] == '1') then
     suspend('quarantine', quarantine, '*')
-  else
-    wake()
   end
 end
 
