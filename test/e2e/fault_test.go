@@ -147,3 +147,18 @@ func TestPurge(t *testing.T) {
 		}
 	})
 }
+
+// The bridge derives the same partition as the filter: a write that didn't pass a proxy
+// invalidates its user's caches and nobody else's.
+func TestInvalidateByRuleAndUser(t *testing.T) {
+	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, withoutL1)}, func(t *testing.T, m mesh.Mesh) {
+		warm(t, m, "ann", "bob")
+		m.Invalidate("save message", "ann")
+		for _, r := range reads {
+			if got := m.Do(1, r.as("ann")); got.Hit() == writes[3].reaches(r) {
+				t.Errorf("ann's %v: %v", r, got)
+			}
+			wantHit(t, "bob's "+r.String(), m.Do(1, r.as("bob")))
+		}
+	})
+}

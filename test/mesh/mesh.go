@@ -132,6 +132,8 @@ type Mesh interface {
 	Keys() map[string]string
 	// Purge invalidates a cache, one partition of it, or everything.
 	Purge(cache, partition string)
+	// Invalidate tells the bridge of a write that didn't pass a proxy, by rule and user.
+	Invalidate(rule, user string)
 	// Reconfigure gives the proxies another policy.
 	Reconfigure(document string)
 	// Refused offers the proxies a policy that they must refuse, and gives what they say.

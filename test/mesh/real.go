@@ -198,8 +198,21 @@ func (m *real) Keys() map[string]string {
 
 func (m *real) Purge(cache, partition string) {
 	m.t.Helper()
-	body, _ := json.Marshal(map[string]any{"policy": "chat-api", "all": cache == "", "cache": cache, "partition": partition})
-	req, err := http.NewRequest(http.MethodPost, m.stack.Bridge.URL()+"/v1/purge", bytes.NewReader(body))
+	m.administer("/v1/purge", map[string]any{"policy": "chat-api", "all": cache == "", "cache": cache, "partition": partition})
+}
+
+func (m *real) Invalidate(rule, user string) {
+	m.t.Helper()
+	m.administer("/v1/invalidate", map[string]any{
+		"rule": rule, "identity": map[string]any{"header": map[string]string{"authorization": "Bearer " + user}},
+	})
+}
+
+// administer makes a call of the bridge's administration.
+func (m *real) administer(path string, ask map[string]any) {
+	m.t.Helper()
+	body, _ := json.Marshal(ask)
+	req, err := http.NewRequest(http.MethodPost, m.stack.Bridge.URL()+path, bytes.NewReader(body))
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -211,7 +224,7 @@ func (m *real) Purge(cache, partition string) {
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(response.Body)
-		m.t.Fatalf("purge: %s: %s", response.Status, text)
+		m.t.Fatalf("%s: %s: %s", path, response.Status, text)
 	}
 }
 

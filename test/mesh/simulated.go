@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"chatcache/hostsim"
+	"chatcache/policy"
 	"chatcache/redisbridge"
 	"chatcache/test/stack"
 
@@ -80,11 +81,11 @@ func newSimulated(t *testing.T) *simulated {
 	return &simulated{t: t, clock: hostsim.NewClock(time.Time{}), redis: miniredis.RunT(t)}
 }
 
-func (m *simulated) start(module []byte, policy string, origin http.Handler) {
-	m.startBridge()
+func (m *simulated) start(module []byte, document string, origin http.Handler) {
+	m.startBridge(document)
 	m.moveRedis()
 	m.options = hostsim.Options{
-		Module: module, PluginConfig: []byte(policy), Workers: Workers, VMID: "chatcache",
+		Module: module, PluginConfig: []byte(document), Workers: Workers, VMID: "chatcache",
 		Env:   map[string]string{"CHATCACHE_PARTITION_SECRET": stack.PartitionSecret, "CHATCACHE_BRIDGE_TOKEN": stack.BridgeToken},
 		Clock: m.clock, AllowOnHeadersStopIteration: true, Policy: hostsim.FailReload,
 		Route: hostsim.RouteTo("chat"), RouteTimeout: 300 * time.Second,
@@ -96,10 +97,15 @@ func (m *simulated) start(module []byte, policy string, origin http.Handler) {
 	}
 }
 
-func (m *simulated) startBridge() {
+func (m *simulated) startBridge(document string) {
+	parsed, problems := policy.Parse([]byte(document))
+	if len(problems) > 0 {
+		m.t.Fatal(problems)
+	}
 	bridge, err := redisbridge.New(redisbridge.Options{
 		Redis:   redis.UniversalOptions{Addrs: []string{m.redis.Addr()}, Dialer: m.link.dial},
 		Timeout: BridgePatience, Miniredis: true, Bootstrap: true, Token: stack.BridgeToken, AdminToken: stack.AdminToken, Clock: m.clock,
+		Policies: []*policy.Policy{parsed}, PartitionSecret: stack.PartitionSecret,
 	})
 	if err != nil {
 		m.t.Fatal(err)
@@ -283,6 +289,15 @@ func (m *simulated) Purge(cache, partition string) {
 	m.t.Helper()
 	ask := redisbridge.PurgeRequest{Policy: "chat-api", All: cache == "", Cache: cache, Partition: partition}
 	if _, err := m.bridge.Purge(context.Background(), ask); err != nil {
+		m.t.Fatal(err)
+	}
+	m.clock.Settle()
+}
+
+func (m *simulated) Invalidate(rule, user string) {
+	m.t.Helper()
+	ask := redisbridge.InvalidateRequest{Rule: rule, Identity: &redisbridge.Identity{Header: map[string]string{"authorization": "Bearer " + user}}}
+	if _, err := m.bridge.Invalidate(context.Background(), ask); err != nil {
 		m.t.Fatal(err)
 	}
 	m.clock.Settle()
