@@ -133,7 +133,9 @@ func (m *real) Break(p Part, f Fault) {
 	case Down:
 		err = process.Kill()
 	case Hung:
-		err = process.Pause()
+		if err = process.Pause(); err == nil {
+			m.untilSilent(p)
+		}
 	case Garbage:
 		if err = process.Kill(); err == nil {
 			err = m.serveGarbage()
@@ -143,6 +145,25 @@ func (m *real) Break(p Part, f Fault) {
 		m.t.Fatal(err)
 	}
 	m.faults[p] = f
+}
+
+// untilSilent waits until a part that was stopped really is: the signal returns before every
+// thread has got it.
+func (m *real) untilSilent(p Part) {
+	m.t.Helper()
+	m.Until(settleWithin, "the stopped part is silent", func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		defer cancel()
+		if p == Redis {
+			return m.redis.Ping(ctx).Err() != nil
+		}
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, m.stack.Bridge.URL()+"/healthz", nil)
+		response, err := m.client.Do(req)
+		if err == nil {
+			response.Body.Close()
+		}
+		return err != nil
+	})
 }
 
 func (m *real) heal(p *stack.Process, from Fault) error {
