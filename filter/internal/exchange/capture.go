@@ -50,8 +50,8 @@ func (r *read) begin(fields httpcache.Fields) httpcache.Reason {
 		return reason
 	}
 	size := min(max(plan.Length, 0), maxPreallocated)
-	if reason := r.state.reserve(size); reason != httpcache.Storable {
-		return reason
+	if !r.state.reserve(size) {
+		return reasonUnheld
 	}
 	r.capture = capture{
 		active: true, plan: plan, fields: httpcache.StoredFields(fields),
@@ -85,13 +85,11 @@ func (r *read) chunk(n int, end bool) {
 		return
 	}
 	if len(c.body)+n > r.cache.MaxResponse {
-		r.unstored(httpcache.ReasonTooLarge)
-		r.drop()
+		r.giveUp(httpcache.ReasonTooLarge)
 		return
 	}
 	if !r.grow(n) {
-		r.unstored(reasonUnheld)
-		r.drop()
+		r.giveUp(reasonUnheld)
 		return
 	}
 	chunk, err := r.stream.ResponseBody(n)
@@ -109,7 +107,7 @@ func (r *read) grow(n int) bool {
 	if more <= 0 {
 		return true
 	}
-	if r.state.reserve(more) != httpcache.Storable {
+	if !r.state.reserve(more) {
 		return false
 	}
 	c.reserved += more
@@ -119,8 +117,13 @@ func (r *read) grow(n int) bool {
 // trailers can't be replayed by a local reply.
 func (r *read) trailers() {
 	if r.capture.active {
-		r.unstored(httpcache.ReasonTrailers)
+		r.giveUp(httpcache.ReasonTrailers)
 	}
+}
+
+// giveUp ends the capture of a response that turned out not to be storable.
+func (r *read) giveUp(reason httpcache.Reason) {
+	r.unstored(reason)
 	r.drop()
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"chatcache/filter/internal/httpcache"
+	"chatcache/redisbridge/wire"
 )
 
 // Action is what a callback of a stream answers the proxy with.
@@ -34,6 +35,12 @@ const (
 type Answer struct {
 	Status string // ":status"; empty when there was no answer at all
 	Body   []byte
+}
+
+// acknowledges tells whether the bridge has done what the call asked for.
+func (a Answer) acknowledges() bool {
+	_, err := wire.DecodeAck(a.Body)
+	return a.Status == "200" && err == nil
 }
 
 // Host is what a plugin needs of the proxy, outside of any stream. It is

@@ -117,7 +117,7 @@ func (j *journal) run(p *Plugin, now int64) {
 }
 
 func (j *journal) deliver(p *Plugin, e *journalEntry) {
-	path, frame := e.frame(p.scope)
+	path, frame := e.frame(p)
 	this := &delivery{by: p}
 	e.call = this
 	err := p.host.Call(path, frame, rootTimeout, func(a Answer) {
@@ -143,19 +143,17 @@ func (j *journal) takeBack(p *Plugin) {
 
 // frame is the call that ends the write: a close, or where the outcome is unknown
 // a last term for the suspension, which ends as a raise.
-func (e *journalEntry) frame(scope wire.Scope) (path string, frame []byte) {
+func (e *journalEntry) frame(p *Plugin) (path string, frame []byte) {
 	if e.outcome == unknown {
-		return wire.PathSuspend, wire.SuspendRequest{
-			Scope: scope, ID: e.id, Groups: e.groups, Deadline: e.settle.Milliseconds(),
-		}.Encode()
+		return wire.PathSuspend, p.suspension(e.id, e.groups, e.settle)
 	}
 	return wire.PathClose, wire.CloseRequest{
-		Scope: scope, ID: e.id, Groups: e.groups, Raise: e.outcome == changed,
+		Scope: p.scope, ID: e.id, Groups: e.groups, Raise: e.outcome == changed,
 	}.Encode()
 }
 
 func (j *journal) answered(p *Plugin, e *journalEntry, a Answer) {
-	if _, err := wire.DecodeAck(a.Body); a.Status != "200" || err != nil {
+	if !a.acknowledges() {
 		e.postpone(p.host.Now())
 		return
 	}

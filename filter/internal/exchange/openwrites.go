@@ -49,12 +49,10 @@ func (w *openWrites) run(p *Plugin, now int64) {
 // renew asks for a new term, and asks again well before the present one ends
 // when that isn't acknowledged.
 func (w *openWrites) renew(p *Plugin, o *openWrite, now int64) {
-	frame := wire.SuspendRequest{
-		Scope: p.scope, ID: o.id, Groups: o.groups, Deadline: o.deadline.Milliseconds(),
-	}.Encode()
+	frame := p.suspension(o.id, o.groups, o.deadline)
 	o.renewAt = now + int64(o.deadline/8)
 	acknowledged := func(a Answer) {
-		if _, err := wire.DecodeAck(a.Body); a.Status != "200" || err != nil {
+		if !a.acknowledges() {
 			p.host.Add(metricRenewals, 1)
 			return
 		}

@@ -48,10 +48,10 @@ func (o *outbox) send(p *Plugin, s *store) {
 			return // taken back
 		}
 		o.forget(s)
-		if _, err := wire.DecodeAck(a.Body); a.Status != "200" || err != nil {
-			p.host.Add(s.metrics.errors, 1)
-		} else {
+		if a.acknowledges() {
 			p.host.Add(s.metrics.stores, 1)
+		} else {
+			p.host.Add(s.metrics.errors, 1)
 		}
 		if len(o.queue) > 0 {
 			o.state.wake()

@@ -3,6 +3,7 @@ package exchange
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"chatcache/policy"
 	"chatcache/redisbridge/wire"
@@ -61,6 +62,11 @@ func (p *Plugin) Close() { p.state.drop(p) }
 // NewExchange begins a stream.
 func (p *Plugin) NewExchange(s Stream) *Exchange {
 	return &Exchange{plugin: p, state: p.state, stream: s}
+}
+
+// suspension is the call that opens a write's suspension or gives it a new term.
+func (p *Plugin) suspension(id string, groups []string, term time.Duration) []byte {
+	return wire.SuspendRequest{Scope: p.scope, ID: id, Groups: groups, Deadline: term.Milliseconds()}.Encode()
 }
 
 // show sets the gauges. Each plugin contributes to the proxy's sums, so one that

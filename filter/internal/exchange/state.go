@@ -3,7 +3,6 @@ package exchange
 import (
 	"time"
 
-	"chatcache/filter/internal/httpcache"
 	"chatcache/filter/internal/l1"
 )
 
@@ -139,13 +138,13 @@ func (s *State) move(groups []string) {
 	s.slots.Move(s.slotsOf(groups)...)
 }
 
-// reserve takes n bytes of the capture budget.
-func (s *State) reserve(n int) httpcache.Reason {
+// reserve takes n bytes of the capture budget, if they are left.
+func (s *State) reserve(n int) bool {
 	if s.captured+n > maxCaptured {
-		return reasonUnheld
+		return false
 	}
 	s.captured += n
-	return httpcache.Storable
+	return true
 }
 
 func (s *State) release(n int) { s.captured -= n }

@@ -40,9 +40,7 @@ func (w *write) start(bool) Action {
 	w.groups = w.rule.Groups(partition.ID)
 	w.id = w.state.newID()
 	w.state.move(w.groups)
-	frame := wire.SuspendRequest{
-		Scope: w.plugin.scope, ID: w.id, Groups: w.groups, Deadline: w.rule.Deadline.Milliseconds(),
-	}.Encode()
+	frame := w.plugin.suspension(w.id, w.groups, w.rule.Deadline)
 	w.phase = paused
 	err := w.stream.Call(wire.PathSuspend, frame, w.plugin.Policy.Bridge.Timeout, w.answered)
 	if err == nil {
@@ -61,7 +59,7 @@ func (w *write) answered(a Answer) {
 	if w.phase != paused {
 		return
 	}
-	if _, err := wire.DecodeAck(a.Body); a.Status != "200" || err != nil {
+	if !a.acknowledges() {
 		if w.unreachable() {
 			w.resume()
 		}
