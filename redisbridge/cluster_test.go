@@ -2,20 +2,21 @@ package redisbridge
 
 import (
 	"fmt"
-	"net"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
 
 	"chatcache/redisbridge/wire"
+	"chatcache/test/stack"
 )
 
 // On a cluster a script may touch one slot only, and entries live elsewhere.
 func TestCluster(t *testing.T) {
-	port, bus := freePort(t), freePort(t)
-	server := startValkey(t, "--port", port, "--bind", "127.0.0.1", "--cluster-enabled", "yes", "--cluster-port", bus, "--appendonly", "no")
-	direct := redis.NewClient(&redis.Options{Addr: server.socket, Network: "unix"})
+	port, bus := strconv.Itoa(must(stack.FreePort())), strconv.Itoa(must(stack.FreePort()))
+	server := stack.ScratchValkeyT(t, "--port", port, "--bind", "127.0.0.1", "--cluster-enabled", "yes", "--cluster-port", bus)
+	direct := redis.NewClient(&redis.Options{Addr: server.Socket, Network: "unix"})
 	defer direct.Close()
 	if err := direct.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
 		t.Fatal(err)
@@ -43,15 +44,4 @@ func TestCluster(t *testing.T) {
 	if s := w.Status(w.ctx); !s.Redis.OK || s.Redis.Mode != "cluster" || fmt.Sprint(s.Policies[0].Sequence) != "5" {
 		t.Errorf("status %+v", s)
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }

@@ -183,7 +183,7 @@ func TestNewEpoch(t *testing.T) {
 	}
 	t.Run("restarted", func(t *testing.T) {
 		w := newRealWorld(t, nil)
-		testNewEpoch(t, w, func() { w.server.restart() })
+		testNewEpoch(t, w, func() { w.server.Restart() })
 	})
 }
 
@@ -448,11 +448,11 @@ func TestHungServer(t *testing.T) {
 	o := w.options
 	o.Timeout, o.Bootstrap = 30_000_000, false // 30 ms
 	b := newBridge(t, o)
-	w.server.signal(stop)
-	defer w.server.signal(cont)
+	w.server.Pause()
+	defer w.server.Resume()
 	_, err := b.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups})
 	wantError(t, err, ErrRedis)
-	w.server.signal(cont)
+	w.server.Resume()
 	eventually(t, "lookups work again", func() bool {
 		a, err := b.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups})
 		return err == nil && a.State == wire.LookupHit

@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -15,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"chatcache/redisbridge/wire"
+	"chatcache/test/stack"
 )
 
 // world is a bridge on a Redis that nobody else uses. The same tests run on
@@ -25,7 +22,7 @@ type world struct {
 	ctx     context.Context
 	raw     redis.UniversalClient // what the tests do behind the bridge's back
 	options Options
-	server  *valkey              // nil on miniredis
+	server  *stack.ScratchValkey // nil on miniredis
 	memory  *miniredis.Miniredis // nil on a real server
 	now     time.Time            // miniredis' clock
 	scope   wire.Scope
@@ -53,10 +50,13 @@ func newMemoryWorld(t *testing.T, change func(*Options)) *world {
 	return w
 }
 
+// onDisk lets a server keep every write, so that a restart finds it again.
+var onDisk = []string{"--appendonly", "yes", "--appendfsync", "always"}
+
 func newRealWorld(t *testing.T, change func(*Options)) *world {
 	t.Helper()
-	w := &world{t: t, server: startValkey(t)}
-	w.options = Options{Redis: redis.UniversalOptions{Addrs: []string{w.server.socket}}}
+	w := &world{t: t, server: stack.ScratchValkeyT(t, onDisk...)}
+	w.options = Options{Redis: redis.UniversalOptions{Addrs: []string{w.server.Socket}}}
 	w.start(change)
 	return w
 }
@@ -184,64 +184,6 @@ func (w *world) pollRequest(cursor wire.Ticket, hold int64) wire.FeedRequest {
 	return wire.FeedRequest{Scope: w.scope, VM: "vm-1", Cursor: cursor, Hold: hold, Lease: 3000}
 }
 
-// valkey is a real server on a Unix socket.
-type valkey struct {
-	t      *testing.T
-	socket string
-	args   []string
-	cmd    *exec.Cmd
-}
-
-// startValkey starts the server that VALKEY names, with its data in a directory
-// of its own and on disk at every write, so that a restart finds it again.
-func startValkey(t *testing.T, more ...string) *valkey {
-	t.Helper()
-	binary := os.Getenv("VALKEY")
-	if binary == "" {
-		const why = "needs a real server: set VALKEY to the path of valkey-server or redis-server (7 or newer)"
-		if os.Getenv("CHATCACHE_REQUIRE") == "1" {
-			t.Fatal(why)
-		}
-		t.Skip(why)
-	}
-	dir, err := os.MkdirTemp("", "vk") // short: a socket's path has at most 107 bytes
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	v := &valkey{t: t, socket: filepath.Join(dir, "s")}
-	v.args = []string{binary, "--port", "0", "--unixsocket", v.socket, "--dir", dir,
-		"--appendonly", "yes", "--appendfsync", "always", "--save", "", "--io-threads", "1"}
-	v.args = append(v.args, more...)
-	v.run()
-	t.Cleanup(v.kill)
-	return v
-}
-
-func (v *valkey) run() {
-	v.t.Helper()
-	v.cmd = exec.Command(v.args[0], v.args[1:]...)
-	var output strings.Builder
-	v.cmd.Stdout, v.cmd.Stderr = &output, &output
-	if err := v.cmd.Start(); err != nil {
-		v.t.Fatal(err)
-	}
-	c := redis.NewClient(&redis.Options{Addr: v.socket, Network: "unix"})
-	defer c.Close()
-	eventually(v.t, "the server starts", func() bool { return c.Ping(context.Background()).Err() == nil })
-}
-
-func (v *valkey) kill() {
-	_ = v.cmd.Process.Kill()
-	_ = v.cmd.Wait()
-}
-
-func (v *valkey) restart() {
-	v.t.Helper()
-	v.kill()
-	v.run()
-}
-
 // stepClock is a clock whose waits end when the test says so.
 type stepClock struct {
 	waiting chan time.Duration // gets each wait's length when it begins
@@ -267,17 +209,6 @@ func wantError(t *testing.T, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
 		t.Errorf("got error %v, want %v", err, want)
-	}
-}
-
-const (
-	stop = syscall.SIGSTOP
-	cont = syscall.SIGCONT
-)
-
-func (v *valkey) signal(s syscall.Signal) {
-	if err := v.cmd.Process.Signal(s); err != nil {
-		v.t.Error(err)
 	}
 }
 

@@ -138,7 +138,7 @@ func TestRandomSchedules(t *testing.T) {
 	if more, err := strconv.ParseUint(os.Getenv("CHATCACHE_SEEDS"), 10, 32); err == nil {
 		seeds = more
 	}
-	module, err := filterModule()
+	module, err := FilterModule()
 	if err != nil {
 		t.Fatal(err)
 	}

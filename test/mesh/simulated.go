@@ -23,8 +23,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// filterModule builds the filter, once for all tests of a process. It needs Go alone.
-var filterModule = sync.OnceValues(func() ([]byte, error) { return buildFilter() })
+// FilterModule builds the filter, once for all tests of a process. It needs Go alone.
+var FilterModule = sync.OnceValues(func() ([]byte, error) { return buildFilter() })
 
 // buildFilter builds the filter with more flags for `go build`.
 func buildFilter(flags ...string) ([]byte, error) {
@@ -67,7 +67,7 @@ type simulated struct {
 // Simulated runs a mesh in this process, in virtual time.
 func Simulated(t *testing.T, o Options) Mesh {
 	t.Helper()
-	module, err := filterModule()
+	module, err := FilterModule()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,12 +78,12 @@ func Simulated(t *testing.T, o Options) Mesh {
 }
 
 func newSimulated(t *testing.T) *simulated {
-	return &simulated{t: t, clock: hostsim.NewClock(time.Time{}), redis: miniredis.RunT(t)}
+	clock := hostsim.NewClock(time.Time{})
+	return &simulated{t: t, clock: clock, redis: VirtualRedis(t, clock)}
 }
 
 func (m *simulated) start(module []byte, document string, origin http.Handler) {
 	m.startBridge(document)
-	m.moveRedis()
 	m.options = hostsim.Options{
 		Module: module, PluginConfig: []byte(document), Workers: Workers, VMID: "chatcache",
 		Env:   map[string]string{"CHATCACHE_PARTITION_SECRET": stack.PartitionSecret, "CHATCACHE_BRIDGE_TOKEN": stack.BridgeToken},
@@ -102,26 +102,9 @@ func (m *simulated) startBridge(document string) {
 	if len(problems) > 0 {
 		m.t.Fatal(problems)
 	}
-	bridge, err := redisbridge.New(redisbridge.Options{
-		Redis:   redis.UniversalOptions{Addrs: []string{m.redis.Addr()}, Dialer: m.link.dial},
-		Timeout: BridgePatience, Miniredis: true, Bootstrap: true, Token: stack.BridgeToken, AdminToken: stack.AdminToken, Clock: m.clock,
+	m.bridge = VirtualBridge(m.t, m.clock, redisbridge.Options{
+		Redis:    redis.UniversalOptions{Addrs: []string{m.redis.Addr()}, Dialer: m.link.dial},
 		Policies: []*policy.Policy{parsed}, PartitionSecret: stack.PartitionSecret,
-	})
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	m.bridge = bridge
-	m.t.Cleanup(func() { bridge.Close() })
-}
-
-// moveRedis moves miniredis' two clocks, TIME's and the TTLs', with the virtual one.
-func (m *simulated) moveRedis() {
-	last := m.clock.Now()
-	m.redis.SetTime(last)
-	m.clock.OnAdvance(func(now time.Time) {
-		m.redis.SetTime(now)
-		m.redis.FastForward(now.Sub(last))
-		last = now
 	})
 }
 

@@ -26,12 +26,12 @@ type real struct {
 	bridge string // its state
 }
 
-func startReal(t *testing.T, policy []byte) *real {
+func startReal(t *testing.T) *real {
 	t.Helper()
 	m := &real{t: t, bridge: "up"}
 	m.reset()
 	m.stack = stack.RunT(t, stack.Options{
-		Policy: policy, BridgeArgs: []string{"--timeout", mesh.BridgePatience.String()},
+		Policy: []byte(mesh.ChatPolicy(t)), BridgeArgs: []string{"--timeout", mesh.BridgePatience.String()},
 		Origin: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			m.origin.Load().ServeHTTP(w, r)
 		}),

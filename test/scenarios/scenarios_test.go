@@ -55,11 +55,7 @@ func TestOnTheSimulator(t *testing.T) {
 // TestSimulatorAndEnvoyAgree needs Envoy and Valkey.
 func TestSimulatorAndEnvoyAgree(t *testing.T) {
 	stack.RequireT(t)
-	f, err := files()
-	if err != nil {
-		t.Fatal(err)
-	}
-	envoy := startReal(t, f.policy)
+	envoy := startReal(t)
 	left, partly := 0, 0
 	for _, whole := range load(t) {
 		s, rest := whole.Real()

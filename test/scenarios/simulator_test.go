@@ -1,12 +1,7 @@
 package scenarios
 
 import (
-	"bytes"
-	"context"
 	"net/http"
-	"os"
-	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,29 +11,10 @@ import (
 	"chatcache/test/mesh"
 	"chatcache/test/stack"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 )
 
 const adminToken = stack.AdminToken
-
-// files are what both machines run: the filter and the chat policy.
-var files = sync.OnceValues(func() (f struct{ module, policy []byte }, err error) {
-	root, err := stack.Root()
-	if err != nil {
-		return f, err
-	}
-	if err = stack.Build(context.Background(), root, "build/chatcache.wasm"); err != nil {
-		return f, err
-	}
-	if f.module, err = os.ReadFile(filepath.Join(root, "build", "chatcache.wasm")); err != nil {
-		return f, err
-	}
-	f.policy, err = os.ReadFile(filepath.Join(root, "envoy", "chat.policy.json"))
-	// A loaded machine must not turn a hit into a bypass.
-	f.policy = bytes.Replace(f.policy, []byte(`"timeout": "50ms"`), []byte(`"timeout": "`+mesh.Patience+`"`), 1)
-	return f, err
-})
 
 // simulated is a machine in this process, for one scenario.
 type simulated struct {
@@ -49,13 +25,13 @@ type simulated struct {
 
 func simulate(t *testing.T, s *scenario.Scenario, http2 bool) outcome {
 	t.Helper()
-	f, err := files()
+	module, err := mesh.FilterModule()
 	if err != nil {
 		t.Fatal(err)
 	}
 	clock := hostsim.NewClock(time.Time{})
 	target, origin, sim, err := scenario.OnSim(hostsim.Options{
-		Module: f.module, PluginConfig: f.policy, VMID: "chatcache", Clock: clock, Seed: 1,
+		Module: module, PluginConfig: []byte(mesh.ChatPolicy(t)), VMID: "chatcache", Clock: clock, Seed: 1,
 		Env:                         map[string]string{"CHATCACHE_PARTITION_SECRET": stack.PartitionSecret, "CHATCACHE_BRIDGE_TOKEN": stack.BridgeToken},
 		AllowOnHeadersStopIteration: true, Policy: hostsim.FailReload, RouteTimeout: 300 * time.Second,
 		Patience: 10 * time.Minute,
@@ -74,23 +50,8 @@ func simulate(t *testing.T, s *scenario.Scenario, http2 bool) outcome {
 
 // bridge is one on miniredis, both in the clock's time.
 func bridge(t *testing.T, clock *hostsim.Clock) http.Handler {
-	server := miniredis.RunT(t)
-	last := clock.Now()
-	server.SetTime(last)
-	clock.OnAdvance(func(now time.Time) {
-		server.SetTime(now)
-		server.FastForward(now.Sub(last))
-		last = now
-	})
-	b, err := redisbridge.New(redisbridge.Options{
-		Redis: redis.UniversalOptions{Addrs: []string{server.Addr()}}, Timeout: mesh.BridgePatience, Miniredis: true, Bootstrap: true,
-		Token: stack.BridgeToken, AdminToken: adminToken, Clock: clock,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.Close() })
-	return b
+	server := mesh.VirtualRedis(t, clock)
+	return mesh.VirtualBridge(t, clock, redisbridge.Options{Redis: redis.UniversalOptions{Addrs: []string{server.Addr()}}})
 }
 
 func (s simulated) reset() *scenario.Origin     { return s.origin }

@@ -47,13 +47,18 @@ func RequireT(t testing.TB) {
 	}
 	_, envoyErr := EnvoyPath(root)
 	_, valkeyErr := ValkeyPath(root)
-	err = errors.Join(envoyErr, valkeyErr)
+	require(t, errors.Join(envoyErr, valkeyErr))
+}
+
+// require is the one place that decides between a skip and a failure.
+func require(t testing.TB, missing error) {
+	t.Helper()
 	switch {
-	case err == nil:
+	case missing == nil:
 	case os.Getenv("CHATCACHE_REQUIRE") == "1":
-		t.Fatal(err)
+		t.Fatal(missing)
 	default:
-		t.Skip(err)
+		t.Skip(missing)
 	}
 }
 
