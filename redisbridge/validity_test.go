@@ -440,6 +440,56 @@ func TestOutOfMemory(t *testing.T) {
 	w.want(wire.LookupMiss, "with memory again")
 }
 
+// A script that is stopped between two writes takes back nothing of what it
+// wrote. What it hasn't raised stays suspended, until a raise is whole.
+func TestHalfARaise(t *testing.T) {
+	const (
+		whole = "resetkeys ~*"
+		half  = "resetkeys ~*:state ~*:feed ~*:closed:* ~*:vms ~stats:* %R~*"
+	)
+	tests := []struct {
+		name     string
+		deadline int64
+		end      func(w *world) error
+		then     wire.LookupState // once everything may be written again
+	}{
+		{"close", 30_000, func(w *world) error {
+			_, err := w.CloseSuspension(w.ctx, wire.CloseRequest{Scope: w.scope, ID: "w1", Groups: w.groups, Raise: true})
+			return err
+		}, wire.LookupSuspended},
+		{"deadline", 300, func(w *world) error {
+			w.pass(310)
+			_, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups})
+			return err
+		}, wire.LookupMiss},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newRealWorld(t, nil)
+			rights := func(keys string) {
+				args := []any{"ACL", "SETUSER", "default"}
+				for _, k := range strings.Fields(keys) {
+					args = append(args, k)
+				}
+				w.check(w.raw.Do(w.ctx, args...).Err())
+			}
+			w.fill(w.look().Ticket)
+			w.suspend("w1", tt.deadline, w.groups...)
+			rights(half)
+			if err := tt.end(w); err == nil || !strings.Contains(err.Error(), "permission") {
+				t.Fatalf("half a raise gave %v, want an error: the test doesn't stop the script", err)
+			}
+			if a, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups}); err == nil && a.State != wire.LookupSuspended {
+				t.Errorf("after half a raise: state %d, want suspended or an error", a.State)
+			}
+			rights(whole)
+			w.want(tt.then, "with all rights")
+			w.close("w1", true, w.groups...)
+			w.want(wire.LookupMiss, "raised as a whole")
+		})
+	}
+}
+
 // A server that stopped answering costs a call its timeout and no more, and
 // nothing has to be done when it is back.
 func TestHungServer(t *testing.T) {

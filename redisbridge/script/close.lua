@@ -8,12 +8,13 @@
 local id, groups = ARGV[own + 1], ARGV[own + 3]
 local known = redis.call('HGET', state, 's:' .. id)
 local open_on = known and string.match(known, ' (.*)$')
-if open_on then forget(id, open_on) end
-redis.call('SET', KEYS[3], '1', 'PX', ARGV[own + 2])
 if ARGV[own + 4] == '1' then
   -- The suspension may have been widened by a renewal that this close's sender
   -- doesn't speak of.
   if open_on and open_on ~= groups then raise(open_on) end
   raise(groups)
 end
+-- Last, see expire.
+if open_on then forget(id, open_on) end
+redis.call('SET', KEYS[3], '1', 'PX', ARGV[own + 2])
 return {epoch, text(seq)}

@@ -157,8 +157,12 @@ local function expire()
     return a.id < b.id
   end)
   for _, suspension in ipairs(due) do
-    forget(suspension.id, suspension.groups)
+    -- In this order: a script that is stopped between two writes (a generation
+    -- that may not be written: an ACL, a slot on its way to another node of a
+    -- cluster) has changed what it wrote already. What it hasn't raised must
+    -- still be suspended.
     raise(suspension.groups)
+    forget(suspension.id, suspension.groups)
   end
   set_earliest(following)
 end
