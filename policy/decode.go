@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -127,6 +128,42 @@ func (o object) bool(field string) bool {
 		o.wrongType(v, pointer(o.path, field), "true or false is wanted")
 	}
 	return v.Text == "true"
+}
+
+// optional opens the object of a field that false turns off; its kind has the field's name. An
+// object that isn't there is on, with the defaults of its fields.
+func (o object) optional(field string) (inner object, on bool) {
+	absent := object{o.decoder, &strictjson.Value{Kind: strictjson.Object}, pointer(o.path, field), o.rule}
+	v := o.value.Get(field)
+	switch {
+	case v == nil:
+		return absent, true
+	case v.Kind == strictjson.Bool:
+		return absent, v.Text == "true"
+	case v.Kind != strictjson.Object:
+		o.wrongType(v, absent.path, "an object, or false to turn it off, is wanted")
+		return absent, true
+	}
+	return o.object(v, field, absent.path, o.rule)
+}
+
+// count reads a whole number between two bounds. A document that Envoy handed through has its
+// numbers as doubles: 5 may come as 5.0.
+func (o object) count(field string, standard, least, most int) int {
+	v := o.value.Get(field)
+	if v == nil {
+		return standard
+	}
+	if v.Kind != strictjson.Number {
+		o.wrongType(v, pointer(o.path, field), "a whole number is wanted")
+		return standard
+	}
+	n, err := strconv.ParseFloat(v.Text, 64)
+	if err != nil || n < float64(least) || n > float64(most) || n != math.Trunc(n) {
+		o.bad(OutOfRange, field, "whole numbers from "+strconv.Itoa(least)+" to "+strconv.Itoa(most)+" are allowed", "")
+		return standard
+	}
+	return int(n)
 }
 
 // choice reads a string that is one of the options; the first is the default.

@@ -50,6 +50,15 @@
 //   - timeout: how long a request may wait for it, 1ms to 5s. Default "50ms".
 //   - token: what the bridge lets the filter in by. Better supplied through the environment
 //     (CHATCACHE_BRIDGE_TOKEN): a warning.
+//   - breaker: an object, or false to wait for the bridge at every request however often it failed. Default: an object with
+//     its defaults.
+//
+// # Fields of breaker
+//
+// It is each VM's own. While it is open, reads are forwarded at once, and writes as "unreachable" says, without waiting.
+//
+//   - failures: how many lookups or suspensions have to fail in a row, by timeout or with a 5xx, until it opens, 1 to 1000. Default 5.
+//   - open: how long it stays open before one request waits for the bridge again, 100ms to 60s. Default "1s".
 //
 // # Fields of l1
 //

@@ -7,9 +7,10 @@ import "time"
 var language = map[string][]string{
 	"policy": {"version", "name", "identity", "bridge", "l1", "partition_secret", "host", "max_response",
 		"caches", "invalidations"},
-	"bridge": {"cluster", "authority", "timeout", "token"},
-	"l1":     {"max_bytes", "max_staleness"},
-	"host":   {"allow_on_headers_stop_iteration", "upstream_http2"},
+	"bridge":  {"cluster", "authority", "timeout", "token", "breaker"},
+	"breaker": {"failures", "open"},
+	"l1":      {"max_bytes", "max_staleness"},
+	"host":    {"allow_on_headers_stop_iteration", "upstream_http2"},
 	"identity": {"header", "cookie", "jwt_authn_claim", "payload", "jwt_claim", "unverified",
 		"property"},
 	"cache": {"match", "ttl", "shared", "l1", "authority", "ignore_query", "headers", "body",
@@ -35,6 +36,12 @@ const (
 	minTimeout     = time.Millisecond
 	maxTimeout     = 5 * time.Second
 	defaultTimeout = 50 * time.Millisecond
+
+	maxFailures     = 1000
+	defaultFailures = 5
+	minOpen         = 100 * time.Millisecond
+	maxOpen         = time.Minute
+	defaultOpen     = time.Second
 
 	minStaleness     = 300 * time.Millisecond
 	maxStaleness     = time.Minute

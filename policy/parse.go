@@ -124,24 +124,28 @@ func (o object) bridge() (b Bridge) {
 	}
 	b.Timeout = o.duration("timeout", defaultTimeout, minTimeout, maxTimeout)
 	b.Token = o.secret("token", 1)
+	b.Breaker = o.breaker()
 	return b
 }
 
-func (o object) l1() L1 {
-	l := L1{Enabled: true, MaxBytes: defaultL1Bytes, MaxStaleness: defaultStaleness}
-	v := o.value.Get("l1")
-	switch {
-	case v == nil:
-	case v.Kind == strictjson.Bool:
-		l.Enabled = v.Text == "true"
-	case v.Kind != strictjson.Object:
-		o.wrongType(v, "/l1", "an object, or false to turn it off, is wanted")
-	default:
-		o, _ := o.object(v, "l1", "/l1", "")
-		l.MaxBytes = o.size("max_bytes", defaultL1Bytes, minL1Bytes, maxL1Bytes)
-		l.MaxStaleness = o.duration("max_staleness", defaultStaleness, minStaleness, maxStaleness)
+func (o object) breaker() Breaker {
+	o, on := o.optional("breaker")
+	if !on {
+		return Breaker{}
 	}
-	return l
+	return Breaker{
+		Failures: o.count("failures", defaultFailures, 1, maxFailures),
+		Open:     o.duration("open", defaultOpen, minOpen, maxOpen),
+	}
+}
+
+func (o object) l1() L1 {
+	o, on := o.optional("l1")
+	return L1{
+		Enabled:      on,
+		MaxBytes:     o.size("max_bytes", defaultL1Bytes, minL1Bytes, maxL1Bytes),
+		MaxStaleness: o.duration("max_staleness", defaultStaleness, minStaleness, maxStaleness),
+	}
 }
 
 // warn notes what is allowed but probably not meant.

@@ -24,7 +24,8 @@ func TestDefaults(t *testing.T) {
 	c := &Cache{Name: "c", Index: 1, TTL: 90 * time.Minute, L1: true, MaxResponse: 1 << 20}
 	want := &Policy{
 		Name: "p", Identity: []Source{{Kind: SourceHeader, Name: "x-user"}},
-		Bridge: Bridge{Cluster: "b", Authority: "b", Timeout: 50 * time.Millisecond},
+		Bridge: Bridge{Cluster: "b", Authority: "b", Timeout: 50 * time.Millisecond,
+			Breaker: Breaker{Failures: 5, Open: time.Second}},
 		L1:     L1{Enabled: true, MaxBytes: 32 << 20, MaxStaleness: 3 * time.Second},
 		Caches: []*Cache{b, c}, MaxResponse: 1 << 20,
 		Invalidations: []*Invalidation{{Name: "w", Caches: []*Cache{c, b}, Deadline: 15 * time.Second, Settle: 10 * time.Second}},
@@ -71,7 +72,8 @@ func TestEverything(t *testing.T) {
 
 // everything uses every field of the language.
 const everything = `{"version": 1, "name": "p", "partition_secret": "0123456789abcdef", "max_response": "7MiB",
-	"bridge": {"cluster": "b", "authority": "a", "timeout": "5s", "token": "t"}, "l1": {"max_bytes": "4KiB", "max_staleness": "300ms"},
+	"bridge": {"cluster": "b", "authority": "a", "timeout": "5s", "token": "t",
+		"breaker": {"failures": 1000, "open": "60s"}}, "l1": {"max_bytes": "4KiB", "max_staleness": "300ms"},
 	"host": {"allow_on_headers_stop_iteration": true, "upstream_http2": true},
 	"identity": [{"jwt_authn_claim": "sub", "payload": "p"}, {"header": "X-User"}, {"cookie": "sid"},
 		{"jwt_claim": "sub", "header": "X-Token", "unverified": true}, {"property": ["connection", "uri_san_peer_certificate"]}],

@@ -30,6 +30,13 @@ type Bridge struct {
 	Authority string // the calls' :authority; the cluster's name unless the policy says otherwise
 	Timeout   time.Duration
 	Token     string // empty where the environment supplies it
+	Breaker   Breaker
+}
+
+// Breaker says when a VM stops waiting for a bridge that doesn't answer.
+type Breaker struct {
+	Failures int           // in a row; 0: never
+	Open     time.Duration // between one attempt and the next from then on
 }
 
 // L1 says how a VM's own memory is used.

@@ -60,6 +60,41 @@ func duringFault(t *testing.T, m mesh.Mesh) (written int64) {
 	return save.Serial()
 }
 
+// Each worker waits for a hanging bridge a few times, and then no longer: reads and
+// writes pass it by until it answers again.
+func TestHangingBridgeIsSoonNotWaitedFor(t *testing.T) {
+	// Longer than one wait of the other worker, whose turn comes in between.
+	patient := func(document map[string]any) {
+		document["bridge"].(map[string]any)["breaker"] = map[string]any{"open": "5s"}
+	}
+	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, withoutL1, quick, patient)}, func(t *testing.T, m mesh.Mesh) {
+		warm(t, m, "ann")
+		m.Break(mesh.Bridge, mesh.Hung)
+		const open = "chatcache; fwd=bypass; detail=breaker-open"
+		m.Until(settleBreaker, "a worker's breaker opens", func() bool {
+			got := m.Do(0, reads[0].as("ann"))
+			if got.Status != 200 || got.Hit() {
+				t.Errorf("%v, want 200 from the origin", got)
+			}
+			return got.CacheStatus() == open
+		})
+		save := m.Do(0, writes[3].make(m))
+		if save.Status != 201 || save.CacheStatus() != "chatcache; fwd=method; detail=invalidation-pending" {
+			t.Errorf("a write: %v, want 201, marked as pending", save)
+		}
+		m.Break(mesh.Bridge, mesh.Healthy)
+		m.Settle()
+		m.Until(resumeWithin, "caching resumes", func() bool { return m.Do(0, reads[0].as("ann")).Hit() })
+		if got := m.Do(1, reads[0].as("ann")); got.Serial() < save.Serial() {
+			t.Errorf("the write made meanwhile is not honoured: %v", got)
+		}
+	})
+}
+
+// settleBreaker is more than a timeout of the tests' policies for each failure that a
+// worker allows, on each worker of a proxy.
+const settleBreaker = 30 * time.Second
+
 // A rule may prefer to refuse what can't be invalidated.
 func TestRefusedWrite(t *testing.T) {
 	refuse := func(document map[string]any) {

@@ -37,6 +37,10 @@ type Answer struct {
 	Body   []byte
 }
 
+// reached tells whether the bridge was there and could do its work: a refusal of
+// this one call (4xx) is no sign against it.
+func (a Answer) reached() bool { return a.Status != "" && a.Status[0] != '5' }
+
 // acknowledges tells whether the bridge has done what the call asked for.
 func (a Answer) acknowledges() bool {
 	_, err := wire.DecodeAck(a.Body)

@@ -16,6 +16,7 @@ const (
 	metricRenewals      = "chatcache.renewals_failed"      // renewals of a suspension that weren't acknowledged
 	metricPending       = "chatcache.invalidation_pending" // writes forwarded without an acknowledged suspension
 	metricRefused       = "chatcache.writes_refused"       // writes answered 503 by "unreachable": "refuse"
+	metricBreaker       = "chatcache.breaker_opened"       // VMs that stopped waiting for the bridge
 	metricL1Bytes       = "chatcache.l1_bytes"             // gauge
 	metricL1Entries     = "chatcache.l1_entries"           // gauge
 )

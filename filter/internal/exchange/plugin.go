@@ -69,6 +69,20 @@ func (p *Plugin) suspension(id string, groups []string, term time.Duration) []by
 	return wire.SuspendRequest{Scope: p.scope, ID: id, Groups: groups, Deadline: term.Milliseconds()}.Encode()
 }
 
+// admit tells whether a request may wait for the bridge now.
+func (p *Plugin) admit() (permit, bool) {
+	return p.state.breaker.admit(p.Policy.Bridge.Breaker, p.host.Now())
+}
+
+// report takes the answer to a call that a request was admitted to wait for.
+func (p *Plugin) report(admitted permit, a Answer) {
+	if p.state.breaker.report(p.Policy.Bridge.Breaker, admitted, a.reached(), p.host.Now()) {
+		p.host.Add(metricBreaker, 1)
+		p.host.Warn("chatcache: the bridge doesn't answer: requests no longer wait for it, but for one every " +
+			policy.FormatDuration(p.Policy.Bridge.Breaker.Open))
+	}
+}
+
 // show sets the gauges. Each plugin contributes to the proxy's sums, so one that
 // doesn't speak for the state any more shows nothing.
 func (p *Plugin) show(journal, l1Bytes, l1Entries int) {

@@ -33,6 +33,7 @@ type read struct {
 	ticket wire.Ticket
 	// fence is what L1 needs to know of the moment the lookup was sent.
 	fence   fence
+	permit  permit
 	capture capture
 }
 
@@ -195,6 +196,11 @@ func (r *read) lookup() Action {
 	if len(r.redisKey) > wire.MaxKey {
 		return r.letGo(reasonKeyTooLong)
 	}
+	permit, ok := r.plugin.admit()
+	if !ok {
+		return r.letGo(reasonBreaker)
+	}
+	r.permit = permit
 	frame := wire.LookupRequest{Scope: r.plugin.scope, Key: r.redisKey, Groups: r.groups}.Encode()
 	if err := r.stream.Call(wire.PathLookup, frame, r.plugin.Policy.Bridge.Timeout, r.lookedUp); err != nil {
 		r.plugin.host.Add(r.metrics.errors, 1)
@@ -204,6 +210,7 @@ func (r *read) lookup() Action {
 }
 
 func (r *read) lookedUp(a Answer) {
+	r.plugin.report(r.permit, a)
 	if r.phase != paused {
 		return
 	}

@@ -28,6 +28,7 @@ type State struct {
 	journal  journal
 	writes   openWrites
 	outbox   outbox
+	breaker  breaker
 
 	ids      uint64
 	captured int // bytes

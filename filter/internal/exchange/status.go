@@ -26,6 +26,7 @@ const (
 	reasonWriteInFlight httpcache.Reason = "write-in-flight"      // a group is suspended
 	reasonPending       httpcache.Reason = "invalidation-pending" // this VM still owes a write's end to the bridge
 	reasonTimeout       httpcache.Reason = "bridge-timeout"
+	reasonBreaker       httpcache.Reason = "breaker-open" // it has failed too often in a row to be waited for
 	reasonUnreachable   httpcache.Reason = "bridge-unreachable"
 	reasonBridgeError   httpcache.Reason = "bridge-error"  // it answered, but not with what was asked
 	reasonUnheld        httpcache.Reason = "capture-limit" // too many responses are being captured

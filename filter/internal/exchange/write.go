@@ -23,6 +23,7 @@ type write struct {
 
 	id     string
 	groups []string
+	permit permit
 
 	suspended bool // the bridge has acknowledged the suspension
 	pending   bool // it hasn't, and the write was forwarded all the same
@@ -41,11 +42,15 @@ func (w *write) start(bool) Action {
 	w.id = w.state.newID()
 	w.state.move(w.groups)
 	frame := w.plugin.suspension(w.id, w.groups, w.rule.Deadline)
-	w.phase = paused
+	permit, waits := w.plugin.admit()
+	w.permit = permit
 	err := w.stream.Call(wire.PathSuspend, frame, w.plugin.Policy.Bridge.Timeout, w.answered)
-	if err == nil {
+	w.phase = paused
+	if err == nil && waits {
 		return PauseAll
 	}
+	// Where the breaker is open the suspension is asked for all the same: it may
+	// arrive, and then the other VMs know of this write sooner.
 	if w.unreachable() {
 		w.phase = flowing
 		return Continue
@@ -56,6 +61,7 @@ func (w *write) start(bool) Action {
 func (w *write) body(int, bool) Action { return PauseForBody }
 
 func (w *write) answered(a Answer) {
+	w.plugin.report(w.permit, a)
 	if w.phase != paused {
 		return
 	}
