@@ -24,6 +24,9 @@ type Options struct {
 	// Redis says where Redis is. Of its fields the bridge sets those that
 	// bound time and retries.
 	Redis redis.UniversalOptions
+	// Hooks see every command on its way to Redis, in go-redis' own form: for
+	// traces, and for tests that answer in Redis' place.
+	Hooks []redis.Hook
 	// Miniredis says that the server is a miniredis: it has no identity to
 	// compare and no flags on scripts.
 	Miniredis bool
@@ -105,6 +108,9 @@ func New(o Options) (*Bridge, error) {
 	}
 	b.policies.byName = make(map[string]*policyState)
 	b.redis = redis.NewUniversalClient(bounded(o.Redis))
+	for _, hook := range o.Hooks {
+		b.redis.AddHook(hook)
+	}
 	b.registry, b.lookupSeconds = newMetrics(b)
 	b.handler = b.routes()
 	ctx, cancel := context.WithCancel(context.Background())

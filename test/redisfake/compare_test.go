@@ -1,0 +1,259 @@
+package redisfake
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"chatcache/redisbridge"
+	"chatcache/redisbridge/wire"
+	"chatcache/test/stack"
+)
+
+const (
+	commandSeed = 7
+	sequences   = 40
+	commands    = 40 // of a sequence
+)
+
+// TestAgreesWithTheScripts runs random calls of a bridge on a server, repeats each
+// command of theirs here, and compares the answers and then all that is stored.
+func TestAgreesWithTheScripts(t *testing.T) {
+	t.Run("miniredis", func(t *testing.T) {
+		o := redisbridge.Options{Miniredis: true}
+		o.Redis.Addrs = []string{miniredis.RunT(t).Addr()}
+		compareOn(t, o)
+	})
+	t.Run("valkey", func(t *testing.T) {
+		var o redisbridge.Options
+		o.Redis.Addrs = []string{stack.ScratchValkeyT(t).Socket}
+		compareOn(t, o)
+	})
+}
+
+func compareOn(t *testing.T, o redisbridge.Options) {
+	o.Insecure, o.MaxSuspensions = true, 5
+	o.Timeout, o.StoreTimeout, o.AdminTimeout = 5*time.Second, 5*time.Second, 5*time.Second
+	raw := redis.NewUniversalClient(&o.Redis)
+	defer raw.Close()
+	for run := range uint64(sequences) {
+		c := &comparison{t: t, raw: raw, random: rand.New(rand.NewPCG(commandSeed, run)), name: fmt.Sprintf("sequence %d", run)}
+		c.reset(t.Context(), o.Miniredis)
+		c.run(t.Context(), o)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// comparison is a bridge on a real server with a fake one beside it. It is the bridge's hook.
+type comparison struct {
+	t      *testing.T
+	fake   *Server
+	raw    redis.UniversalClient
+	bridge *redisbridge.Bridge
+	random *rand.Rand
+	name   string
+	step   int
+	scope  wire.Scope
+	ticket wire.Ticket // of some lookup or poll, perhaps of an epoch that ended
+}
+
+func (c *comparison) reset(ctx context.Context, anonymous bool) {
+	if err := c.raw.FlushDB(ctx).Err(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.fake = New(func() int64 {
+		now, err := c.raw.Time(ctx).Result()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		return now.UnixMilli()
+	})
+	if anonymous {
+		return
+	}
+	field := func(section, name string) string {
+		info, err := c.raw.Info(ctx, section).Result()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(info, name+":")
+		return strings.Fields(rest)[0]
+	}
+	c.fake.Identity = field("server", "run_id") + ":" + field("replication", "master_replid")
+}
+
+func (c *comparison) run(ctx context.Context, o redisbridge.Options) {
+	var err error
+	o.Hooks = []redis.Hook{c}
+	o.Bootstrap = c.random.IntN(2) == 0
+	if c.bridge, err = redisbridge.New(o); err != nil {
+		c.t.Fatal(err)
+	}
+	defer c.bridge.Close()
+	c.scope = wire.Scope{Policy: "chat", Horizon: 600_000, Quarantine: 30_000}
+	for c.step = range commands {
+		c.command(ctx)
+		c.compareState(ctx)
+		if c.t.Failed() {
+			return
+		}
+	}
+}
+
+// some gives a few of the groups.
+func (c *comparison) some() []string {
+	all := []string{"*", "c:stats", "c:user", "p:stats:a", "p:stats:b,c %", "n:x"}
+	c.random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:1+c.random.IntN(3)]
+}
+
+func (c *comparison) command(ctx context.Context) {
+	id := fmt.Sprint("w", c.random.IntN(8))
+	key := wire.EntryKey("stats", "chat", "", "GET", "/", fmt.Sprint("d", c.random.IntN(2)))
+	switch c.random.IntN(12) {
+	case 0, 1:
+		_, _ = c.bridge.Suspend(ctx, wire.SuspendRequest{Scope: c.scope, ID: id, Groups: c.some(), Deadline: 30_000 + c.random.Int64N(1000)})
+	case 2, 3:
+		_, _ = c.bridge.CloseSuspension(ctx, wire.CloseRequest{Scope: c.scope, ID: id, Groups: c.some(), Raise: c.random.IntN(2) == 0})
+	case 4, 5:
+		a, _ := c.bridge.Lookup(ctx, wire.LookupRequest{Scope: c.scope, Key: key, Groups: c.some()})
+		c.ticket = a.Ticket
+	case 6:
+		_, _ = c.bridge.Purge(ctx, redisbridge.PurgeRequest{Policy: "chat", Cache: "stats"})
+	case 7, 8:
+		a, _ := c.bridge.Feed(ctx, wire.FeedRequest{Scope: c.scope, VM: id, Cursor: c.ticket, Lease: 100_000})
+		if c.random.IntN(2) == 0 {
+			c.ticket = a.Last
+		}
+	case 9:
+		entry := wire.Entry{Head: wire.Head{Ticket: c.ticket, Definition: "d", Groups: c.some()}, Payload: []byte("x")}
+		_, _ = c.bridge.Store(ctx, wire.StoreRequest{Scope: c.scope, Key: key, TTL: 600_000, Entry: entry.Encode()})
+	case 10:
+		c.pass(ctx)
+	case 11:
+		c.lose(ctx)
+	}
+}
+
+// pass moves some deadlines into the past, on both.
+func (c *comparison) pass(ctx context.Context) {
+	v := c.fake.Validity("chat")
+	if v == nil || !v.Exists {
+		return
+	}
+	deadline := int64(1)
+	for _, id := range sorted(v.Open) {
+		if c.random.IntN(2) == 0 {
+			continue
+		}
+		deadline++ // whose order is that of the raises
+		s := v.Open[id]
+		s.Deadline = deadline
+		v.Open[id], v.Next = s, 1
+		c.raw.HSet(ctx, "{chatcache:chat}:state", "s:"+id, fmt.Sprint(deadline, " ", s.Groups), "next", "1")
+	}
+}
+
+// lose forgets something, on both.
+func (c *comparison) lose(ctx context.Context) {
+	v := c.fake.Validity("chat")
+	if v == nil {
+		return
+	}
+	switch c.random.IntN(4) {
+	case 0:
+		v.Lose()
+		c.raw.Del(ctx, "{chatcache:chat}:state", "{chatcache:chat}:feed")
+	case 1:
+		for _, group := range sorted(v.Generation)[:len(v.Generation)/2] {
+			delete(v.Generation, group)
+			c.raw.Del(ctx, "{chatcache:chat}:gen:"+group)
+		}
+	case 2:
+		v.Trim(v.Seq / 2)
+		c.raw.XTrimMinID(ctx, "{chatcache:chat}:feed", fmt.Sprint(v.Seq/2+1))
+	case 3:
+		for _, key := range sorted(c.fake.Entries) {
+			delete(c.fake.Entries, key)
+			c.raw.Del(ctx, key)
+		}
+	}
+}
+
+func (c *comparison) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		return next(ctx, network, address)
+	}
+}
+
+func (c *comparison) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		c.repeat(cmd)
+		return err
+	}
+}
+
+func (c *comparison) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		for _, cmd := range cmds {
+			c.repeat(cmd)
+		}
+		return err
+	}
+}
+
+// repeat runs on the fake what the server has answered, and compares.
+func (c *comparison) repeat(cmd redis.Cmder) {
+	if name := cmd.Name(); name != "evalsha" && name != "eval" && name != "set" || redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		return
+	}
+	got, err := c.fake.Do(cmd.Args())
+	if err == errNoScript {
+		return // the server knew the script from before
+	}
+	var want any
+	wantErr := cmd.Err()
+	switch cmd := cmd.(type) {
+	case *redis.Cmd:
+		want = cmd.Val()
+	case *redis.StatusCmd:
+		want = cmd.Val()
+	}
+	if (err == nil) != (wantErr == nil) || err != nil && err.Error() != strings.TrimPrefix(wantErr.Error(), "ERR ") {
+		c.t.Errorf("%s, command %d, %v: error %v, the server's %v", c.name, c.step, brief(cmd.Args()), err, wantErr)
+		return
+	}
+	if err == nil && !reflect.DeepEqual(rounded(got), rounded(want)) {
+		c.t.Errorf("%s, command %d, %v:\n got %q\nwant %q", c.name, c.step, brief(cmd.Args()), got, want)
+	}
+}
+
+// brief leaves out a script's text.
+func brief(args []any) []any {
+	if args[0] == "eval" {
+		return append([]any{"eval", "…"}, args[2:]...)
+	}
+	return args
+}
+
+// rounded leaves out by how many milliseconds the two differ.
+func rounded(answer any) any {
+	if list, ok := answer.([]any); ok && len(list) == 2 {
+		if left, ok := list[1].(int64); ok && left > 0 {
+			return []any{list[0], "some time"}
+		}
+	}
+	return answer
+}

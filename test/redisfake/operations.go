@@ -1,0 +1,111 @@
+package redisfake
+
+import (
+	"strconv"
+	"strings"
+)
+
+// lookup is script/lookup.lua.
+func (v *Validity) lookup(c *call) (any, error) {
+	for _, group := range c.own {
+		if v.Suspends[group] > 0 {
+			return append(v.position(), "1"), nil
+		}
+	}
+	answer := append(v.position(), "0")
+	for _, group := range c.own {
+		g, ok := v.Generation[group]
+		if !ok || g.Epoch != v.Epoch || g.Expires <= c.now {
+			g = Generation{v.Seq, v.Epoch, c.now + c.life()}
+			v.Generation[group] = g
+		} else if (g.Expires-c.now)*2 < c.life() {
+			g.Expires = c.now + c.life()
+			v.Generation[group] = g
+		}
+		answer = append(answer, strconv.FormatUint(g.Seq, 10))
+	}
+	return answer, nil
+}
+
+// suspendScript is script/suspend.lua.
+func (v *Validity) suspendScript(c *call) (any, error) {
+	id := c.own[0]
+	if v.Tombstone[id] <= c.now {
+		if err := v.suspend(c, id, integer(c.own[1]), c.own[2]); err != nil {
+			return nil, err
+		}
+	}
+	return v.position(), nil
+}
+
+// closeScript is script/close.lua.
+func (v *Validity) closeScript(c *call) (any, error) {
+	id, groups := c.own[0], c.own[2]
+	open, known := v.Open[id]
+	if known {
+		v.forget(id)
+	}
+	v.Tombstone[id] = c.now + integer(c.own[1])
+	if c.own[3] == "1" {
+		if known && open.Groups != groups {
+			v.raise(c, open.Groups)
+		}
+		v.raise(c, groups)
+	}
+	return v.position(), nil
+}
+
+// raiseScript is script/raise.lua.
+func (v *Validity) raiseScript(c *call) (any, error) {
+	v.raise(c, c.own[0])
+	return v.position(), nil
+}
+
+// feedScript is script/feed.lua.
+func (v *Validity) feedScript(c *call) (any, error) {
+	for vm, until := range v.VMs {
+		if until <= c.now {
+			delete(v.VMs, vm)
+		}
+	}
+	vm, most := c.own[0], int(integer(c.own[5]))
+	if _, known := v.VMs[vm]; !known && len(v.VMs) >= most {
+		return nil, Error("TOOMANY VMs registered: at most " + strconv.Itoa(most))
+	}
+	v.VMs[vm] = c.now + integer(c.own[1])
+
+	events := []any{}
+	cursor := integer(c.own[3])
+	behind := int64(v.Seq) - cursor
+	if c.own[2] == v.Epoch && behind > 0 && behind <= integer(c.own[4]) {
+		for _, e := range v.Feed {
+			if e.Seq > uint64(cursor) {
+				id := strconv.FormatUint(e.Seq, 10) + "-0"
+				events = append(events, []any{id, []any{"k", e.Kind, "g", e.Groups}})
+			}
+		}
+	}
+	return append(v.position(), events), nil
+}
+
+// Trim forgets the feed's events up to a number, as its bounded length would.
+func (v *Validity) Trim(upTo uint64) {
+	for len(v.Feed) > 0 && v.Feed[0].Seq <= upTo {
+		v.Feed = v.Feed[1:]
+	}
+}
+
+// Lose forgets everything of the policy but the closed ids' and the group's keys
+// that stand for themselves: what is left of FLUSHDB on a cluster's other nodes is nothing
+// of it, so this is the loss of the key "state" alone.
+func (v *Validity) Lose() { v.State, v.Feed = State{}, nil }
+
+// Suspended tells whether anything is open on one of the groups.
+func (v *Validity) Suspended(groups string) bool {
+	for group := range strings.SplitSeq(groups, ",") {
+		if v.Suspends[group] > 0 {
+			return true
+		}
+	}
+	return false
+}

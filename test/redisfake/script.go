@@ -1,0 +1,120 @@
+package redisfake
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"chatcache/test/stack"
+)
+
+// script is one of redisbridge/script, in Go.
+type script func(*Server, *call) (any, error)
+
+// handlers are the scripts by file name.
+var handlers = map[string]script{
+	"entry":   (*Server).entry,
+	"lookup":  validity((*Validity).lookup),
+	"suspend": validity((*Validity).suspendScript),
+	"close":   validity((*Validity).closeScript),
+	"raise":   validity((*Validity).raiseScript),
+	"feed":    validity((*Validity).feedScript),
+}
+
+// known are the scripts by the SHA-1 of the text that clients sent.
+var known sync.Map // string → script
+
+// sources reads the scripts' files, once.
+var sources = sync.OnceValues(func() (map[string]string, error) {
+	root, err := stack.Root()
+	if err != nil {
+		return nil, err
+	}
+	texts := map[string]string{}
+	for _, name := range append(names(), "prelude") {
+		b, err := os.ReadFile(filepath.Join(root, "redisbridge", "script", name+".lua"))
+		if err != nil {
+			return nil, err
+		}
+		texts[name] = string(b)
+	}
+	return texts, nil
+})
+
+func names() (list []string) {
+	for name := range handlers {
+		list = append(list, name)
+	}
+	return list
+}
+
+// scriptOf finds the script that a command names by its hash, or learns it from its text.
+func scriptOf(command, word string) (script, error) {
+	if command == "evalsha" {
+		if found, ok := known.Load(word); ok {
+			return found.(script), nil
+		}
+		return nil, errNoScript
+	}
+	files, err := sources()
+	if err != nil {
+		return nil, err
+	}
+	for name, run := range handlers {
+		whole := files["prelude"] + files[name]
+		if name == "entry" {
+			whole = files[name] // stands alone
+		}
+		if strings.HasSuffix(word, whole) {
+			digest := sha1.Sum([]byte(word))
+			known.Store(hex.EncodeToString(digest[:]), run)
+			return run, nil
+		}
+	}
+	return nil, Error("ERR redisfake: a script that isn't one of redisbridge/script as they were written")
+}
+
+// call is one run of a script.
+type call struct {
+	keys []string
+	args []string
+	now  int64
+	own  []string // arguments after those of the prelude
+}
+
+func (s *Server) eval(run script, rest []any) (any, error) {
+	n := int(integer(rest[0]))
+	c := &call{now: s.Now(), keys: make([]string, n), args: make([]string, len(rest)-1-n)}
+	for i := range c.keys {
+		c.keys[i] = text(rest[1+i])
+	}
+	for i := range c.args {
+		c.args[i] = text(rest[1+n+i])
+	}
+	return run(s, c)
+}
+
+// text writes an argument as go-redis sends it.
+func text(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case []byte:
+		return string(v)
+	case int:
+		return strconv.Itoa(v)
+	case int64:
+		return strconv.FormatInt(v, 10)
+	}
+	return fmt.Sprint(v)
+}
+
+func integer(v any) int64 {
+	n, _ := strconv.ParseInt(text(v), 10, 64)
+	return n
+}

@@ -1,0 +1,83 @@
+package redisfake
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Error is an error that the server answers with.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+// RedisError tells go-redis that the server answered.
+func (Error) RedisError() {}
+
+// errNoScript makes a client send the script's text.
+const errNoScript = Error("NOSCRIPT No matching script. Please use EVAL.")
+
+// Server is one Redis server. It isn't safe for concurrent use.
+type Server struct {
+	// Now is the server's clock, milliseconds since 1970.
+	Now func() int64
+	// Identity is the process that holds the data and its line of replication, as the
+	// scripts put them together; empty for a server that has none.
+	Identity string
+
+	policies map[string]*Validity
+	Entries  map[string]Entry
+}
+
+// Entry is a string with an expiry.
+type Entry struct {
+	Value   string
+	Expires int64 // ms since 1970
+}
+
+// New gives an empty server.
+func New(now func() int64) *Server {
+	return &Server{Now: now, policies: make(map[string]*Validity), Entries: make(map[string]Entry)}
+}
+
+// Validity is what decides validity for a policy, nil before its first script.
+func (s *Server) Validity(policy string) *Validity { return s.policies["{chatcache:"+policy+"}:"] }
+
+// Do runs a command, given as go-redis sends it, and answers as go-redis reads it.
+func (s *Server) Do(args []any) (any, error) {
+	switch name := strings.ToLower(fmt.Sprint(args[0])); name {
+	case "evalsha", "eval":
+		run, err := scriptOf(name, args[1].(string))
+		if err != nil {
+			return nil, err
+		}
+		return s.eval(run, args[2:])
+	case "set":
+		return s.set(args[1:])
+	case "ping":
+		return "PONG", nil
+	default:
+		return nil, Error("ERR redisfake: unknown command " + name)
+	}
+}
+
+// set is SET key value PX milliseconds, or EX seconds as go-redis shortens it.
+func (s *Server) set(args []any) (any, error) {
+	if len(args) != 4 {
+		return nil, Error(fmt.Sprintf("ERR redisfake: SET with %d arguments, want key, value and expiry", len(args)))
+	}
+	life := integer(args[3])
+	if strings.EqualFold(fmt.Sprint(args[2]), "ex") {
+		life *= 1000
+	}
+	s.Entries[args[0].(string)] = Entry{Value: text(args[1]), Expires: s.Now() + life}
+	return "OK", nil
+}
+
+// entry is script/entry.lua.
+func (s *Server) entry(c *call) (any, error) {
+	e, ok := s.Entries[c.keys[0]]
+	if left := e.Expires - c.now; ok && left > 0 {
+		return []any{e.Value, left}, nil
+	}
+	return []any{nil, int64(-2)}, nil
+}

@@ -1,0 +1,104 @@
+package redisfake
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+// compareState compares all that is stored, but for the milliseconds of deadlines and lives.
+func (c *comparison) compareState(ctx context.Context) {
+	c.t.Helper()
+	got, want := c.fake.dump("chat"), c.dump(ctx)
+	for _, key := range sorted(want) {
+		if got[key] != want[key] {
+			c.t.Errorf("%s, command %d: %s is\n     %q, on the server\n     %q", c.name, c.step, key, got[key], want[key])
+		}
+	}
+	for _, key := range sorted(got) {
+		if _, ok := want[key]; !ok {
+			c.t.Errorf("%s, command %d: %s is %q, on the server nothing", c.name, c.step, key, got[key])
+		}
+	}
+}
+
+// dump writes the server's keys as text.
+func (c *comparison) dump(ctx context.Context) map[string]string {
+	const prefix = "{chatcache:chat}:"
+	d := map[string]string{}
+	state, err := c.raw.HGetAll(ctx, prefix+"state").Result()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for field, value := range state {
+		switch {
+		case strings.HasPrefix(field, "s:"):
+			_, value, _ = strings.Cut(value, " ")
+		case field == "next":
+			value = fmt.Sprint(value != "0")
+		}
+		d["state "+field] = value
+	}
+	keys, err := c.raw.Keys(ctx, "*").Result()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, key := range keys {
+		short, ours := strings.CutPrefix(key, prefix)
+		switch {
+		case !ours:
+			d["entry "+key] = c.raw.Get(ctx, key).Val()
+		case strings.HasPrefix(short, "gen:"):
+			d[short] = c.raw.Get(ctx, key).Val()
+		case strings.HasPrefix(short, "closed:"):
+			d[short] = ""
+		}
+	}
+	for _, vm := range c.raw.ZRange(ctx, prefix+"vms", 0, -1).Val() {
+		d["vm "+vm] = ""
+	}
+	for _, m := range c.raw.XRange(ctx, prefix+"feed", "-", "+").Val() {
+		d["feed "+m.ID] = fmt.Sprint(m.Values["k"], " ", m.Values["g"])
+	}
+	return d
+}
+
+// dump writes what the fake keeps in the same form.
+func (s *Server) dump(policy string) map[string]string {
+	d := map[string]string{}
+	for key, e := range s.Entries {
+		d["entry "+key] = e.Value
+	}
+	v := s.Validity(policy)
+	if v == nil {
+		return d
+	}
+	if v.Exists {
+		d["state epoch"], d["state seq"], d["state server"] = v.Epoch, fmt.Sprint(v.Seq), v.Server
+		d["state next"], d["state open"] = fmt.Sprint(v.Next != 0), fmt.Sprint(len(v.Open))
+	}
+	for id, suspension := range v.Open {
+		d["state s:"+id] = suspension.Groups
+	}
+	for group, n := range v.Suspends {
+		d["state g:"+group] = fmt.Sprint(n)
+	}
+	for group, g := range v.Generation {
+		d["gen:"+group] = fmt.Sprint(g.Seq, " ", g.Epoch)
+	}
+	for id := range v.Tombstone {
+		d["closed:"+id] = ""
+	}
+	for vm := range v.VMs {
+		d["vm "+vm] = ""
+	}
+	for _, e := range v.Feed {
+		d[fmt.Sprintf("feed %d-0", e.Seq)] = e.Kind + " " + e.Groups
+	}
+	return d
+}

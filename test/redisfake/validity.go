@@ -1,0 +1,175 @@
+package redisfake
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	maxGroups = 64 // of one suspension and one event, as in prelude.lua
+	ownFrom   = 6  // arguments of the prelude
+)
+
+// Validity is what decides validity for one policy: the keys that share its hash tag.
+type Validity struct {
+	State
+	Feed       []Event
+	Generation map[string]Generation // by group
+	Tombstone  map[string]int64      // closed ids, until when (ms)
+	VMs        map[string]int64      // registry: lease's end (ms)
+}
+
+// State is the key "state"; Exists is false before the first epoch.
+type State struct {
+	Exists   bool
+	Epoch    string
+	Seq      uint64
+	Server   string
+	Next     int64                 // lower bound of the earliest deadline, 0: none
+	Open     map[string]Suspension // by id
+	Suspends map[string]int        // open suspensions by group
+}
+
+// Suspension is one that is open.
+type Suspension struct {
+	Deadline int64
+	Groups   string // as wire.JoinGroups writes them
+}
+
+// Generation is a group's, with the epoch it belongs to.
+type Generation struct {
+	Seq     uint64
+	Epoch   string
+	Expires int64
+}
+
+// Event is one number of the feed.
+type Event struct {
+	Seq    uint64
+	Kind   string // "r" or "s"
+	Groups string
+}
+
+// validity makes a script of what comes after the prelude.
+func validity(own func(*Validity, *call) (any, error)) script {
+	return func(s *Server, c *call) (any, error) {
+		prefix := strings.TrimSuffix(c.keys[0], "state")
+		v := s.policies[prefix]
+		if v == nil {
+			v = &Validity{Generation: map[string]Generation{}, Tombstone: map[string]int64{}, VMs: map[string]int64{}}
+			s.policies[prefix] = v
+		}
+		c.own = c.args[ownFrom:]
+		v.prelude(c, s.Identity)
+		return own(v, c)
+	}
+}
+
+func (v *Validity) prelude(c *call, server string) {
+	if !v.Exists || v.Server != server {
+		v.beginEpoch(c, server)
+	}
+	v.expire(c)
+}
+
+func (v *Validity) beginEpoch(c *call, server string) {
+	absent := !v.Exists
+	v.Feed = nil
+	v.State = State{
+		Exists: true, Epoch: c.args[0], Server: server,
+		Open: map[string]Suspension{}, Suspends: map[string]int{},
+	}
+	quarantine := integer(c.args[1])
+	if quarantine > 0 && !(absent && c.args[2] == "1") {
+		v.suspend(c, "quarantine", quarantine, "*") // within every bound: nothing else is open
+	}
+}
+
+func (v *Validity) expire(c *call) {
+	if v.Next == 0 || c.now < v.Next {
+		return
+	}
+	type due struct {
+		id string
+		Suspension
+	}
+	var passed []due
+	v.Next = 0
+	for id, s := range v.Open {
+		if s.Deadline <= c.now {
+			passed = append(passed, due{id, s})
+		} else if v.Next == 0 || s.Deadline < v.Next {
+			v.Next = s.Deadline
+		}
+	}
+	slices.SortFunc(passed, func(a, b due) int {
+		return cmp.Or(cmp.Compare(a.Deadline, b.Deadline), strings.Compare(a.id, b.id))
+	})
+	for _, s := range passed {
+		v.forget(s.id)
+		v.raise(c, s.Groups)
+	}
+}
+
+// take gives the next number to an event.
+func (v *Validity) take(kind, groups string) {
+	v.Seq++
+	v.Feed = append(v.Feed, Event{v.Seq, kind, groups})
+}
+
+func (v *Validity) raise(c *call, groups string) {
+	v.take("r", groups)
+	for group := range strings.SplitSeq(groups, ",") {
+		v.Generation[group] = Generation{v.Seq, v.Epoch, c.now + c.life()}
+	}
+}
+
+func (c *call) life() int64 { return integer(c.args[3]) }
+
+// suspend opens the suspension id, or renews it and adds groups.
+func (v *Validity) suspend(c *call, id string, duration int64, groups string) error {
+	open, renewed := v.Open[id]
+	var all, added []string
+	if renewed {
+		all = strings.Split(open.Groups, ",")
+	}
+	for group := range strings.SplitSeq(groups, ",") {
+		if !slices.Contains(all, group) {
+			all, added = append(all, group), append(added, group)
+		}
+	}
+	if len(all) > maxGroups {
+		return Error("TOOMANY groups on one suspension: found " + strconv.Itoa(len(all)) + ", at most 64")
+	}
+	if most := int(integer(c.args[4])); !renewed && len(v.Open) >= most {
+		return Error("TOOMANY suspensions open: at most " + strconv.Itoa(most))
+	}
+	deadline := c.now + duration
+	v.Open[id] = Suspension{deadline, strings.Join(all, ",")}
+	for _, group := range added {
+		v.Suspends[group]++
+	}
+	if v.Next == 0 || deadline < v.Next {
+		v.Next = deadline
+	}
+	if len(added) > 0 {
+		v.take("s", strings.Join(added, ","))
+	}
+	return nil
+}
+
+func (v *Validity) forget(id string) {
+	for group := range strings.SplitSeq(v.Open[id].Groups, ",") {
+		if v.Suspends[group]--; v.Suspends[group] <= 0 {
+			delete(v.Suspends, group)
+		}
+	}
+	delete(v.Open, id)
+}
+
+// position is the beginning of every answer.
+func (v *Validity) position() []any {
+	return []any{v.Epoch, strconv.FormatUint(v.Seq, 10)}
+}
