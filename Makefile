@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # Go's own build cache knows what is up to date, so every build target is phony.
-.PHONY: help tools build run sim test test-long lint clean build/chatcache.wasm build/redisbridge build/hostsim build/policy build/run build/sim
+.PHONY: help tools build run sim test test-long soak lint clean build/chatcache.wasm build/redisbridge build/hostsim build/policy build/run build/sim
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test: tools build lint ## everything that must hold: unit, simulator, and end to
 test-long: ## what takes longer: bigger models of the protocol, many random schedules
 	CHATCACHE_LONG=1 go test -count=1 -timeout 30m -run ProtocolLong ./test/model
 	CHATCACHE_SEEDS=300 go test -count=1 -timeout 30m -run RandomSchedules ./test/mesh
+
+soak: tools build/chatcache.wasm build/redisbridge ## memory over 10 million different keys, half an hour or more (KEYS=n for fewer)
+	go run ./test/bench/soak -keys $(or $(KEYS),10000000)
 
 lint: ## go vet and gofmt
 	go vet ./...

@@ -21,7 +21,7 @@ func TestChildrenDontOutliveTheirParent(t *testing.T) {
 		if err := p.Start(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		os.Stdout.WriteString("pid " + strconv.Itoa(p.cmd.Process.Pid) + "\n")
+		os.Stdout.WriteString("pid " + strconv.Itoa(p.PID()) + "\n")
 		select {}
 	}
 	parent := exec.Command(os.Args[0], "-test.run=^TestChildrenDontOutliveTheirParent$")

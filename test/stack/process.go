@@ -129,6 +129,16 @@ func (p *Process) running() bool {
 	}
 }
 
+// PID is the id of the running process, 0 if it doesn't run.
+func (p *Process) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.running() {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
+
 // signal sends a signal; ends tells that the process is meant to end by it. It
 // gives the channel that is closed at the end, or nil if it doesn't run.
 func (p *Process) signal(s syscall.Signal, ends bool) (<-chan struct{}, error) {
