@@ -39,8 +39,15 @@ func TestCluster(t *testing.T) {
 	if a := w.poll(start, 0); !a.Continues(start) || len(a.Events) != 4 {
 		t.Errorf("feed %v doesn't continue %v", a, start)
 	}
+	ticket := w.wantFetch("f1", "granted", "after the writes").Ticket
+	w.wantFetch("f2", "leased", "while f1 fetches")
+	w.fillAs("f1", ticket)
+	w.wantFetch("f2", "hit", "stored")
 	_, err := w.Purge(w.ctx, PurgeRequest{Policy: "chat", All: true})
 	w.check(err)
+	w.wantFetch("f3", "granted", "after the purge")
+	w.letGo("f3", 5000)
+	w.wantFetch("f4", "miss", "under the mark")
 	if s := w.Status(w.ctx); !s.Redis.OK || s.Redis.Mode != "cluster" || fmt.Sprint(s.Policies[0].Sequence) != "5" {
 		t.Errorf("status %+v", s)
 	}

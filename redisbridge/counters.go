@@ -25,6 +25,7 @@ type cacheCounters struct {
 	hits        atomic.Int64 // lookups that gave a valid entry
 	misses      atomic.Int64 // lookups that gave none
 	suspended   atomic.Int64 // lookups that met a suspension
+	leased      atomic.Int64 // lookups that were told that somebody else fetches
 	errors      atomic.Int64 // lookups, stores, suspensions and closes that failed in Redis
 	stores      atomic.Int64 // entries kept
 	suspensions atomic.Int64 // suspensions opened or renewed, counted for each cache that they concern
@@ -70,6 +71,8 @@ func (c *cacheCounters) countLookup(state wire.LookupState, err error) {
 		c.hits.Add(1)
 	case state == wire.LookupSuspended:
 		c.suspended.Add(1)
+	case state == wire.LookupLeased:
+		c.leased.Add(1)
 	default:
 		c.misses.Add(1)
 	}

@@ -20,13 +20,19 @@
 //	{chatcache:P}:vms         ZSET of VMs by the end of their lease (ms)
 //	{chatcache:P}:closed:<id> tombstone of a closed suspension, 60 s
 //	{chatcache:P}:wake        Pub/Sub: "<epoch> <sequence>" at every event
+//	{chatcache:P}:filled      Pub/Sub: the key of an entry whose fetch has ended
 //
 // Entries stand elsewhere, under the names of [wire.EntryKey], with their own
-// TTL. An entry is valid if its ticket's epoch is the current one, no group that
+// TTL, each with its fetch lease beside it, on the same node:
+//
+//	<key>                     STRING the entry
+//	lease:<key>               STRING "<fetch id> <epoch> <sequence>", or "pass", the hit-for-miss mark
+//
+// An entry is valid if its ticket's epoch is the current one, no group that
 // was asked for or that it names is suspended, and each one's generation is at
 // most the ticket's sequence.
 //
-// Every operation is one Lua script (directory script) that begins with the same
+// Every operation on validity is one Lua script (directory script) that begins with the same
 // prelude: it begins a new epoch if the state is missing or was written by
 // another process than the one that runs it, and turns deadlines that have
 // passed into raises. Only then it gives a ticket. So a Redis that was flushed,
@@ -40,6 +46,8 @@
 //     sequence, which costs hits and can't bring back anything.
 //   - A generation names its epoch: after a restart with persistence old
 //     generations still stand there, greater than any new number.
+//   - A fetch lease decides who asks the origin, never what is valid: lost, evicted
+//     or granted twice it costs a request.
 //   - Out of memory, lookups and stores are refused and everything else works on.
 //
 // Redis 7 or Valkey is required, with maxmemory-policy noeviction or volatile-*

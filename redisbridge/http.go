@@ -24,6 +24,7 @@ func (b *Bridge) routes() http.Handler {
 
 	handle("POST "+wire.PathLookup, filter, frame(wire.DecodeLookupRequest, b.Lookup))
 	handle("POST "+wire.PathStore, filter, frame(wire.DecodeStoreRequest, b.Store))
+	handle("POST "+wire.PathRelease, filter, frame(wire.DecodeReleaseRequest, b.Release))
 	handle("POST "+wire.PathSuspend, filter, frame(wire.DecodeSuspendRequest, b.Suspend))
 	handle("POST "+wire.PathClose, filter, frame(wire.DecodeCloseRequest, b.CloseSuspension))
 	handle("POST "+wire.PathFeed, filter, frame(wire.DecodeFeedRequest, b.Feed))

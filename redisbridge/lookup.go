@@ -5,48 +5,115 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"chatcache/redisbridge/wire"
 )
 
-// stored is an entry as Redis had it.
+// stored is an entry as Redis had it, and the fetch lease beside it.
 type stored struct {
 	bytes     []byte
 	remaining int64 // ms; negative without an expiry, which no entry has
+	lease     lease
+}
+
+// finding is what one read of Redis says to a lookup.
+type finding struct {
+	answer  wire.LookupAnswer
+	granted string        // whom the fetch lease was granted to
+	left    time.Duration // of somebody else's lease
 }
 
 // Lookup answers what a filter asks before it asks the origin. The ticket of the
 // answer is the policy's position at one moment after the call began, whatever
-// the state. The error matches ErrRequest, ErrTooMany or ErrRedis.
-func (b *Bridge) Lookup(ctx context.Context, m wire.LookupRequest) (wire.LookupAnswer, error) {
+// the state. Where somebody else fetches the entry the call is held, as far as it
+// asks for that. The error matches ErrRequest, ErrTooMany or ErrRedis.
+func (b *Bridge) Lookup(ctx context.Context, m wire.LookupRequest) (answer wire.LookupAnswer, err error) {
 	p, err := b.policyOf(m.Scope)
 	if err != nil {
 		return wire.LookupAnswer{}, err
 	}
-	if err := checkKey(m.Key, m.Policy); err != nil {
+	if err := checkLookup(m); err != nil {
 		return wire.LookupAnswer{}, err
 	}
-	if err := checkGroups(m.Groups); err != nil {
-		return wire.LookupAnswer{}, err
+	if m.Wait > 0 {
+		answer, err = b.hold(ctx, p, m)
+	} else {
+		var f finding
+		f, err = b.lookup(ctx, p, m, m.Fetch)
+		answer = f.answer
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.timeout)
-	defer cancel()
-	cache := p.counters.cache(cacheOfKey(m.Key))
-	began := b.clock.Now()
-	answer, err := b.lookup(ctx, p, m)
-	b.lookupSeconds.Observe(b.clock.Now().Sub(began).Seconds())
-	cache.countLookup(answer.State, err)
+	p.counters.cache(cacheOfKey(m.Key)).countLookup(answer.State, err)
 	return answer, err
 }
 
-func (b *Bridge) lookup(ctx context.Context, p *policyState, m wire.LookupRequest) (wire.LookupAnswer, error) {
+func checkLookup(m wire.LookupRequest) error {
+	if err := checkKey(m.Key, m.Policy); err != nil {
+		return err
+	}
+	if err := checkGroups(m.Groups); err != nil {
+		return err
+	}
+	if m.Fetch == "" {
+		if m.Wait > 0 {
+			return fmt.Errorf("%w: lookup that waits %d ms without a fetch's id", ErrRequest, m.Wait)
+		}
+		return nil
+	}
+	return checkPlain("fetch id", m.Fetch)
+}
+
+// lookup reads once for lookups that ask for the same but for the fetch's id.
+func (b *Bridge) lookup(ctx context.Context, p *policyState, m wire.LookupRequest, fetches ...string) (finding, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel()
+	began := b.clock.Now()
+	defer func() { b.lookupSeconds.Observe(b.clock.Now().Sub(began).Seconds()) }()
+	for range maxClaims {
+		f, changed, err := b.lookOnce(ctx, p, m, fetches)
+		if err != nil || !changed {
+			return f, err
+		}
+	}
+	m.Fetch = "" // others claim and store all the time: no lease, then
+	f, _, err := b.lookOnce(ctx, p, m, nil)
+	return f, err
+}
+
+// lookOnce tells also whether something has changed between its read and its claim:
+// then it has found nothing.
+func (b *Bridge) lookOnce(ctx context.Context, p *policyState, m wire.LookupRequest, fetches []string) (f finding, changed bool, err error) {
 	asked := canonical(append([]string{wire.GroupAll}, m.Groups...))
 	v, found, err := b.readBoth(ctx, p, asked, m.Key)
 	if err != nil {
-		return wire.LookupAnswer{}, err
+		return finding{}, false, err
 	}
+	f.answer, err = b.judge(ctx, p, asked, v, found)
+	if err != nil || f.answer.State != wire.LookupMiss || m.Fetch == "" || found.lease.pass {
+		return f, false, err
+	}
+	m.Fetch = fetches[0]
+	if found.lease.holds(v) {
+		if !slices.Contains(fetches, found.lease.fetch) {
+			f.answer.State, f.left = wire.LookupLeased, found.lease.left
+			return f, false, nil
+		}
+		m.Fetch = found.lease.fetch // whoever has it may have it again
+	}
+	granted, err := b.claim(ctx, m, found, v.ticket)
+	if err != nil {
+		return f, false, nil // the miss stands: only the lease is refused, or unknown
+	}
+	if f.answer.Granted = granted; granted {
+		f.granted = m.Fetch
+	}
+	return f, !granted, nil
+}
+
+// judge decides on an entry, as far as validity goes.
+func (b *Bridge) judge(ctx context.Context, p *policyState, asked []string, v validity, found stored) (wire.LookupAnswer, error) {
 	answer := wire.LookupAnswer{State: wire.LookupMiss, Ticket: v.ticket}
 	if v.suspended {
 		answer.State = wire.LookupSuspended
@@ -59,7 +126,7 @@ func (b *Bridge) lookup(ctx context.Context, p *policyState, m wire.LookupReques
 	// Groups that only the entry names. Each group's check stands for itself, so
 	// it may rest on a later moment than the others.
 	if more := without(entry.Groups, asked); len(more) > 0 {
-		v, err = b.readValidity(ctx, p, more)
+		v, err := b.readValidity(ctx, p, more)
 		switch {
 		case err != nil:
 			return wire.LookupAnswer{}, err
@@ -141,7 +208,7 @@ type evaluator func(s *redis.Script, ctx context.Context, c redis.Scripter, keys
 func (b *Bridge) pipeline(ctx context.Context, eval evaluator, keys []string, args []any, key string) (answer, found []any, err error) {
 	pipe := b.redis.Pipeline()
 	validity := eval(b.scripts.lookup, ctx, pipe, keys, args...)
-	entry := eval(b.scripts.entry, ctx, pipe, []string{key})
+	entry := eval(b.scripts.entry, ctx, pipe, entryKeys(key))
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -154,15 +221,17 @@ func (b *Bridge) pipeline(ctx context.Context, eval evaluator, keys []string, ar
 
 // parseStored reads the answer of the entry script.
 func parseStored(answer []any) (stored, error) {
-	if len(answer) != 2 {
+	if len(answer) != 4 {
 		return stored{}, fmt.Errorf("%w: %w: an entry of %d values", ErrRedis, errScript, len(answer))
 	}
-	body, ok := answer[0].(string)
-	if !ok {
-		return stored{}, nil
+	text, _ := answer[2].(string)
+	left, _ := answer[3].(int64)
+	s := stored{lease: parseLease(text, left)}
+	if body, ok := answer[0].(string); ok {
+		s.bytes = []byte(body)
+		s.remaining, _ = answer[1].(int64)
 	}
-	remaining, _ := answer[1].(int64)
-	return stored{bytes: []byte(body), remaining: remaining}, nil
+	return s, nil
 }
 
 func checkKey(key, policy string) error {

@@ -44,13 +44,17 @@ var cacheMetrics = []metric{
 	newMetric("hits_total", "Lookups that gave a valid entry.", func(c *cacheCounters) *atomic.Int64 { return &c.hits }),
 	newMetric("misses_total", "Lookups that gave none.", func(c *cacheCounters) *atomic.Int64 { return &c.misses }),
 	newMetric("suspended_total", "Lookups that met a suspension.", func(c *cacheCounters) *atomic.Int64 { return &c.suspended }),
+	newMetric("leased_total", "Lookups that were told that somebody else fetches.", func(c *cacheCounters) *atomic.Int64 { return &c.leased }),
 	newMetric("errors_total", "Calls that failed in Redis.", func(c *cacheCounters) *atomic.Int64 { return &c.errors }),
 	newMetric("stores_total", "Entries kept.", func(c *cacheCounters) *atomic.Int64 { return &c.stores }),
 	newMetric("suspensions_total", "Suspensions opened or renewed.", func(c *cacheCounters) *atomic.Int64 { return &c.suspensions }),
 	newMetric("raises_total", "Raises by closes and administrators.", func(c *cacheCounters) *atomic.Int64 { return &c.raises }),
 }
 
-var heldPolls = prometheus.NewDesc("chatcache_bridge_held_polls", "Polls of the feed that wait right now.", []string{"policy"}, nil)
+var (
+	heldPolls   = prometheus.NewDesc("chatcache_bridge_held_polls", "Polls of the feed that wait right now.", []string{"policy"}, nil)
+	heldLookups = prometheus.NewDesc("chatcache_bridge_held_lookups", "Lookups that wait right now for somebody else's fetch.", []string{"policy"}, nil)
+)
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
@@ -58,12 +62,14 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 		ch <- m.desc
 	}
 	ch <- heldPolls
+	ch <- heldLookups
 }
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for _, p := range c.bridge.policies.all() {
 		ch <- prometheus.MustNewConstMetric(heldPolls, prometheus.GaugeValue, float64(p.counters.held.Load()), p.name)
+		ch <- prometheus.MustNewConstMetric(heldLookups, prometheus.GaugeValue, float64(p.held.waiting()), p.name)
 		for _, name := range p.counters.names() {
 			cache := p.counters.cache(name)
 			for _, m := range cacheMetrics {

@@ -28,6 +28,7 @@ type policyState struct {
 	horizon    atomic.Int64 // the longest TTL seen, ms
 	bootstrap  bootstrap
 	wake       wake
+	held       held
 	counters   counters
 }
 
@@ -73,9 +74,12 @@ func (p *policies) all() []*policyState {
 func newPolicyState(name string, mayBootstrap bool) *policyState {
 	s := &policyState{name: name, prefix: "{chatcache:" + name + "}:"}
 	s.bootstrap.init(mayBootstrap)
-	s.wake.init()
+	s.wake.init(&s.held)
 	return s
 }
+
+// filledChannel is where scripts publish the keys that were stored or released.
+func (p *policyState) filledChannel() string { return p.prefix + "filled" }
 
 // checkPolicyName refuses names that could leave their place in a key of Redis.
 func checkPolicyName(name string) error {

@@ -10,10 +10,12 @@ import (
 //go:embed script/*.lua
 var scriptFiles embed.FS
 
-// scripts are the operations on a policy's validity. All of them are safe to
-// repeat: a suspension is renewed, a raise takes one more number.
+// scripts are the operations on a policy's validity and on entries. All of them are
+// safe to repeat: a suspension is renewed, a raise takes one more number, a claim
+// finds its own lease.
 type scripts struct {
-	lookup, suspend, close, raise, feed, entry *redis.Script
+	lookup, suspend, close, raise, feed *redis.Script
+	entry, claim, store, release        *redis.Script // of one entry, and so on its node
 }
 
 // newScripts puts the scripts together. The first line makes a server refuse a
@@ -37,6 +39,9 @@ func newScripts(miniredis bool) scripts {
 		raise:   script(allowOOM, validity+scriptFile("raise")),
 		feed:    script(allowOOM, validity+scriptFile("feed")),
 		entry:   script(readOnly, scriptFile("entry")),
+		claim:   script(plain, scriptFile("claim")),
+		store:   script(plain, scriptFile("store")),
+		release: script(allowOOM, scriptFile("release")), // puts a mark in a lease's place at most
 	}
 }
 

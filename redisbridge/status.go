@@ -36,6 +36,7 @@ type PolicyStatus struct {
 	Suspensions int64         `json:"suspensions"` // open ones
 	VMs         int64         `json:"vms"`         // whose lease hasn't run out
 	HeldPolls   int64         `json:"heldPolls"`   // that wait at this bridge
+	HeldLookups int64         `json:"heldLookups"` // likewise, for somebody else's fetch
 	Caches      []CacheStatus `json:"caches"`
 }
 
@@ -45,6 +46,7 @@ type CacheStatus struct {
 	Hits        int64   `json:"hits"`
 	Misses      int64   `json:"misses"`
 	Suspended   int64   `json:"suspended"`
+	Leased      int64   `json:"leased"` // told to wait for somebody else's fetch
 	Errors      int64   `json:"errors"`
 	HitRate     float64 `json:"hitRate"` // hits of all lookups that were answered; 0 without any
 	Stores      int64   `json:"stores"`
@@ -100,7 +102,7 @@ func (b *Bridge) readPosition(ctx context.Context, p *policyState, s *PolicyStat
 }
 
 func (p *policyState) status() PolicyStatus {
-	s := PolicyStatus{Name: p.name, HeldPolls: p.counters.held.Load(), Caches: []CacheStatus{}}
+	s := PolicyStatus{Name: p.name, HeldPolls: p.counters.held.Load(), HeldLookups: int64(p.held.waiting()), Caches: []CacheStatus{}}
 	for _, name := range p.counters.names() {
 		s.Caches = append(s.Caches, p.counters.cache(name).status(name))
 	}
@@ -109,7 +111,7 @@ func (p *policyState) status() PolicyStatus {
 
 func (c *cacheCounters) status(name string) CacheStatus {
 	s := CacheStatus{
-		Name: name, Hits: c.hits.Load(), Misses: c.misses.Load(), Suspended: c.suspended.Load(), Errors: c.errors.Load(),
+		Name: name, Hits: c.hits.Load(), Misses: c.misses.Load(), Suspended: c.suspended.Load(), Leased: c.leased.Load(), Errors: c.errors.Load(),
 		Stores: c.stores.Load(), Suspensions: c.suspensions.Load(), Raises: c.raises.Load(),
 	}
 	if n := s.Hits + s.Misses + s.Suspended; n > 0 {

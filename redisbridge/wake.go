@@ -25,9 +25,10 @@ type wake struct {
 	mu   sync.Mutex
 	ch   chan struct{}
 	last wire.Ticket
+	held *held // lookups that wait: what happened may make a fetch lease void
 }
 
-func (w *wake) init() { w.ch = make(chan struct{}) }
+func (w *wake) init(h *held) { w.ch, w.held = make(chan struct{}), h }
 
 // channel is closed at the next ticket.
 func (w *wake) channel() <-chan struct{} {
@@ -46,13 +47,15 @@ func (w *wake) saw(t wire.Ticket) {
 	}
 	w.last = t
 	w.wakeLocked()
+	w.held.all(false)
 }
 
-// all wakes the polls without a reason of its own.
+// all wakes polls and lookups without a reason of its own.
 func (w *wake) all() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.wakeLocked()
+	w.held.all(true)
 }
 
 func (w *wake) wakeLocked() {
@@ -60,12 +63,16 @@ func (w *wake) wakeLocked() {
 	w.ch = make(chan struct{})
 }
 
-// wakePattern matches the channels that the scripts publish to.
-const wakePattern = "{chatcache:*}:wake"
+// wakePattern and filledPattern match the channels that the scripts publish to: new
+// tickets, and keys of entries.
+const (
+	wakePattern   = "{chatcache:*}:wake"
+	filledPattern = "{chatcache:*}:filled"
+)
 
 // listen follows what other bridges' scripts publish, until ctx is done.
 func (b *Bridge) listen(ctx context.Context) {
-	sub := b.redis.PSubscribe(ctx, wakePattern)
+	sub := b.redis.PSubscribe(ctx, wakePattern, filledPattern)
 	defer sub.Close()
 	messages := sub.ChannelWithSubscriptions()
 	for {
@@ -89,8 +96,12 @@ func (b *Bridge) heard(m any) {
 		b.subscribed.Store(true)
 	case *redis.Message:
 		name, _ := strings.CutPrefix(m.Channel, "{chatcache:")
-		name, _ = strings.CutSuffix(name, "}:wake")
-		if p := b.policies.known(name); p != nil {
+		name, kind, _ := strings.Cut(name, "}:")
+		switch p := b.policies.known(name); {
+		case p == nil:
+		case kind == "filled":
+			p.held.filled(m.Payload)
+		default:
 			p.wake.saw(parseTicket(m.Payload))
 		}
 	}

@@ -3,7 +3,6 @@ package redisbridge
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"chatcache/redisbridge/wire"
 )
@@ -11,7 +10,8 @@ import (
 // quarantineID is the suspension of a new epoch; no write may use it.
 const quarantineID = "quarantine"
 
-// Store keeps an entry. Whether it is valid is decided when it is looked up.
+// Store keeps an entry, and ends the fetch lease that it was fetched under. Whether it
+// is valid is decided when it is looked up.
 // The error matches ErrRequest, wire.ErrEntry, ErrTooMany or ErrRedis.
 func (b *Bridge) Store(ctx context.Context, m wire.StoreRequest) (wire.Ack, error) {
 	p, err := b.policyOf(m.Scope)
@@ -24,7 +24,10 @@ func (b *Bridge) Store(ctx context.Context, m wire.StoreRequest) (wire.Ack, erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.storeTimeout)
 	defer cancel()
-	err = redisError(b.redis.Set(ctx, m.Key, bytes, time.Duration(m.TTL)*time.Millisecond).Err())
+	err = redisError(b.scripts.store.Run(ctx, b.redis, entryKeys(m.Key), bytes, m.TTL, m.Fetch, p.filledChannel()).Err())
+	if err == nil && m.Fetch != "" {
+		p.held.filled(m.Key)
+	}
 	p.counters.cache(cacheOfKey(m.Key)).countStore(err)
 	return wire.Ack{}, err
 }
@@ -32,6 +35,9 @@ func (b *Bridge) Store(ctx context.Context, m wire.StoreRequest) (wire.Ack, erro
 // withTTL checks a store and writes its TTL into the entry's head.
 func withTTL(m wire.StoreRequest) ([]byte, error) {
 	if err := checkKey(m.Key, m.Policy); err != nil {
+		return nil, err
+	}
+	if err := checkPlain("fetch id", m.Fetch); err != nil {
 		return nil, err
 	}
 	if m.TTL < 1 {

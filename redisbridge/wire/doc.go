@@ -16,6 +16,7 @@
 //	path          request           answer
 //	PathLookup    LookupRequest     LookupAnswer
 //	PathStore     StoreRequest      Ack
+//	PathRelease   ReleaseRequest    Ack
 //	PathSuspend   SuspendRequest    Ack
 //	PathClose     CloseRequest      Ack
 //	PathFeed      FeedRequest       FeedAnswer
@@ -34,6 +35,7 @@ package wire
 const (
 	PathLookup  = "/v1/lookup"
 	PathStore   = "/v1/store"
+	PathRelease = "/v1/release"
 	PathSuspend = "/v1/suspend"
 	PathClose   = "/v1/close"
 	PathFeed    = "/v1/feed"
@@ -48,11 +50,12 @@ const (
 	MaxKey        = 512             // bytes of an entry's Redis key
 	MaxGroup      = 256             // bytes of one group's name
 	MaxGroups     = 64              // groups in one frame or entry
-	MaxID         = 64              // bytes of a suspension's or a VM's id
+	MaxID         = 64              // bytes of a suspension's, a fetch lease's or a VM's id
 	MaxEvents     = 1024            // events in one feed answer
 	MaxEntry      = 8 << 20         // bytes of an entry, head included
 	MaxFrame      = 9 << 20         // bytes of any frame
 	MaxTTL        = 30 * 86_400_000 // milliseconds: 30 days
 	MaxDeadline   = 60_000          // milliseconds a suspension may last without renewal
-	MaxHold       = 30_000          // milliseconds a poll may be held
+	MaxHold       = 30_000          // milliseconds a poll or a lookup may be held
+	MaxLease      = 60_000          // milliseconds a fetch lease or a hit-for-miss mark may last
 )

@@ -29,6 +29,7 @@ const (
 	kindAck
 	kindFeed
 	kindFeedAnswer
+	kindRelease
 )
 
 // writer appends fields to a buffer.

@@ -46,6 +46,10 @@ func writeReadable(b *strings.Builder, s string) {
 	}
 }
 
+// LeaseKey names the key of an entry's fetch lease. It has the entry's hash tag, so
+// that both are on one node.
+func LeaseKey(entryKey string) string { return "lease:" + entryKey }
+
 // KeyOfPolicy tells whether key is one that [EntryKey] builds for the policy.
 // The bridge refuses every other one, so that a filter can't reach keys of its
 // neighbours in a shared Redis.

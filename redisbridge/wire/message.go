@@ -21,10 +21,18 @@ type Scope struct {
 
 // LookupRequest asks for the entry under Key and for a ticket. Groups are those
 // that the response is known to belong to before it is seen.
+//
+// Fetch asks for the fetch lease, too: an id that no other caller uses. A caller
+// that asks again with the id of a lease that it holds already gets it again.
+// Where somebody else fetches, the answer is LookupLeased, after up to Wait
+// milliseconds in which the answer didn't become another.
 type LookupRequest struct {
 	Scope
 	Key    string
 	Groups []string
+	Fetch  string // empty: no lease is wanted, and nobody else's matters
+	Lease  int64  // milliseconds that a granted lease lasts at most
+	Wait   int64  // milliseconds; 0 without Fetch
 }
 
 // LookupState says what a lookup found.
@@ -39,24 +47,40 @@ const (
 	// LookupSuspended: a write on one of the groups is in flight. Forward the
 	// request and store nothing.
 	LookupSuspended
+	// LookupLeased: no valid entry, and somebody else's fetch of it is under
+	// way. Only lookups that want a lease get this answer.
+	LookupLeased
 )
 
 // LookupAnswer is the answer to a LookupRequest.
 type LookupAnswer struct {
 	State     LookupState
 	Ticket    Ticket // as the lookup saw it, whatever the state
+	Granted   bool   // the fetch lease; misses only
 	Age       int64  // milliseconds since the entry was stored; hits only
 	Remaining int64  // milliseconds until it expires; hits only
 	Entry     []byte // as DecodeEntry reads it; hits only; aliases the frame
 }
 
 // StoreRequest puts an entry under Key for TTL milliseconds. Whether it is
-// valid is decided when it is looked up, by the ticket in its head.
+// valid is decided when it is looked up, by the ticket in its head. It ends the
+// fetch lease of Fetch, and no other.
 type StoreRequest struct {
 	Scope
 	Key   string
 	TTL   int64
+	Fetch string // empty without a lease
 	Entry []byte // aliases the frame
+}
+
+// ReleaseRequest ends the fetch lease of Fetch on Key, and no other, where
+// nothing is stored. With Mark it leaves a mark there for so many milliseconds
+// (hit-for-miss): lookups that miss are then given no lease, and nobody waits.
+type ReleaseRequest struct {
+	Scope
+	Key   string
+	Fetch string
+	Mark  int64
 }
 
 // SuspendRequest opens the suspension ID on Groups for Deadline milliseconds,
@@ -78,8 +102,8 @@ type CloseRequest struct {
 	Raise  bool
 }
 
-// Ack acknowledges a store, a suspension or a close; Ticket is the policy's
-// position after it (zero after a store).
+// Ack acknowledges a store, a release, a suspension or a close; Ticket is the
+// policy's position after it (zero after a store or a release).
 type Ack struct{ Ticket Ticket }
 
 // FeedRequest asks for what happened after Cursor, and waits up to Hold
@@ -135,17 +159,23 @@ func (a FeedAnswer) Continues(cursor Ticket) bool {
 
 // Encode gives the frame.
 func (m LookupRequest) Encode() []byte {
-	w := newWriter(kindLookup, 64+len(m.Key)+64*len(m.Groups))
+	w := newWriter(kindLookup, 128+len(m.Key)+64*len(m.Groups))
 	w.scope(m.Scope)
 	w.string(m.Key)
 	w.strings(m.Groups)
+	w.string(m.Fetch)
+	w.uint(uint64(m.Lease))
+	w.uint(uint64(m.Wait))
 	return w.buf
 }
 
 // DecodeLookupRequest reads the frame.
 func DecodeLookupRequest(frame []byte) (LookupRequest, error) {
 	r := newReader(frame, kindLookup)
-	m := LookupRequest{Scope: r.scope(), Key: r.string(MaxKey), Groups: r.groups()}
+	m := LookupRequest{
+		Scope: r.scope(), Key: r.string(MaxKey), Groups: r.groups(),
+		Fetch: r.string(MaxID), Lease: r.millis(MaxLease), Wait: r.millis(MaxHold),
+	}
 	return m, r.finish()
 }
 
@@ -154,6 +184,7 @@ func (m LookupAnswer) Encode() []byte {
 	w := newWriter(kindLookupAnswer, 48+len(m.Entry))
 	w.byte(byte(m.State))
 	w.ticket(m.Ticket)
+	w.bool(m.Granted)
 	w.uint(uint64(m.Age))
 	w.uint(uint64(m.Remaining))
 	w.bytes(m.Entry)
@@ -164,11 +195,11 @@ func (m LookupAnswer) Encode() []byte {
 func DecodeLookupAnswer(frame []byte) (LookupAnswer, error) {
 	r := newReader(frame, kindLookupAnswer)
 	state := LookupState(r.byte())
-	if state > LookupSuspended {
+	if state > LookupLeased {
 		r.fail(ErrFrame)
 	}
 	m := LookupAnswer{
-		State: state, Ticket: r.ticket(),
+		State: state, Ticket: r.ticket(), Granted: r.bool(),
 		Age: r.millis(MaxTTL), Remaining: r.millis(MaxTTL), Entry: r.bytes(MaxEntry),
 	}
 	return m, r.finish()
@@ -180,6 +211,7 @@ func (m StoreRequest) Encode() []byte {
 	w.scope(m.Scope)
 	w.string(m.Key)
 	w.uint(uint64(m.TTL))
+	w.string(m.Fetch)
 	w.bytes(m.Entry)
 	return w.buf
 }
@@ -188,8 +220,25 @@ func (m StoreRequest) Encode() []byte {
 func DecodeStoreRequest(frame []byte) (StoreRequest, error) {
 	r := newReader(frame, kindStore)
 	m := StoreRequest{
-		Scope: r.scope(), Key: r.string(MaxKey), TTL: r.millis(MaxTTL), Entry: r.bytes(MaxEntry),
+		Scope: r.scope(), Key: r.string(MaxKey), TTL: r.millis(MaxTTL), Fetch: r.string(MaxID), Entry: r.bytes(MaxEntry),
 	}
+	return m, r.finish()
+}
+
+// Encode gives the frame.
+func (m ReleaseRequest) Encode() []byte {
+	w := newWriter(kindRelease, 96+len(m.Key))
+	w.scope(m.Scope)
+	w.string(m.Key)
+	w.string(m.Fetch)
+	w.uint(uint64(m.Mark))
+	return w.buf
+}
+
+// DecodeReleaseRequest reads the frame.
+func DecodeReleaseRequest(frame []byte) (ReleaseRequest, error) {
+	r := newReader(frame, kindRelease)
+	m := ReleaseRequest{Scope: r.scope(), Key: r.string(MaxKey), Fetch: r.string(MaxID), Mark: r.millis(MaxLease)}
 	return m, r.finish()
 }
 

@@ -20,12 +20,14 @@ var frames = []struct {
 	decode func([]byte) (any, error)
 	golden string
 }{
-	{"lookup", LookupRequest{scope, "stats:chat-api:{u}:GET /x:d", []string{"*", "c:stats"}}, erased(DecodeLookupRequest),
-		"0101" + "08636861742d617069" + "c0cf24" + "9875" + "1b73746174733a636861742d6170693a7b757d3a474554202f783a64" + "02012a07633a7374617473"},
-	{"lookup answer", LookupAnswer{LookupHit, Ticket{1 << 63, 300}, 1500, 2500, []byte("entry")}, erased(DecodeLookupAnswer),
-		"0102" + "01" + "80808080808080808001" + "ac02" + "dc0b" + "c413" + "05656e747279"},
-	{"store", StoreRequest{scope, "k", 60_000, []byte{0, 0xff}}, erased(DecodeStoreRequest),
-		"0103" + "08636861742d617069" + "c0cf24" + "9875" + "016b" + "e0d403" + "0200ff"},
+	{"lookup", LookupRequest{scope, "stats:chat-api:{u}:GET /x:d", []string{"*", "c:stats"}, "f-1", 3000, 1000}, erased(DecodeLookupRequest),
+		"0101" + "08636861742d617069" + "c0cf24" + "9875" + "1b73746174733a636861742d6170693a7b757d3a474554202f783a64" + "02012a07633a7374617473" + "03662d31" + "b817" + "e807"},
+	{"lookup answer", LookupAnswer{LookupHit, Ticket{1 << 63, 300}, true, 1500, 2500, []byte("entry")}, erased(DecodeLookupAnswer),
+		"0102" + "01" + "80808080808080808001" + "ac02" + "01" + "dc0b" + "c413" + "05656e747279"},
+	{"store", StoreRequest{scope, "k", 60_000, "f-1", []byte{0, 0xff}}, erased(DecodeStoreRequest),
+		"0103" + "08636861742d617069" + "c0cf24" + "9875" + "016b" + "e0d403" + "03662d31" + "0200ff"},
+	{"release", ReleaseRequest{scope, "k", "f-1", 5000}, erased(DecodeReleaseRequest),
+		"0109" + "08636861742d617069" + "c0cf24" + "9875" + "016b" + "03662d31" + "8827"},
 	{"suspend", SuspendRequest{scope, "id-1", []string{"p:stats:u"}, 15_000}, erased(DecodeSuspendRequest),
 		"0104" + "08636861742d617069" + "c0cf24" + "9875" + "0469642d31" + "0109703a73746174733a75" + "9875"},
 	{"close", CloseRequest{scope, "id-1", []string{"p:stats:u"}, true}, erased(DecodeCloseRequest),
@@ -104,9 +106,9 @@ func TestLimits(t *testing.T) {
 		beyond interface{ Encode() []byte }
 	}{
 		{"policy", lookup, LookupRequest{Scope: Scope{Policy: long(MaxPolicyName)}}, LookupRequest{Scope: Scope{Policy: long(MaxPolicyName + 1)}}},
-		{"key", lookup, LookupRequest{scope, long(MaxKey), nil}, LookupRequest{scope, long(MaxKey + 1), nil}},
-		{"group", lookup, LookupRequest{scope, "k", []string{long(MaxGroup)}}, LookupRequest{scope, "k", []string{long(MaxGroup + 1)}}},
-		{"groups", lookup, LookupRequest{scope, "k", groups(MaxGroups)}, LookupRequest{scope, "k", groups(MaxGroups + 1)}},
+		{"key", lookup, LookupRequest{Scope: scope, Key: long(MaxKey)}, LookupRequest{Scope: scope, Key: long(MaxKey + 1)}},
+		{"group", lookup, LookupRequest{Scope: scope, Groups: []string{long(MaxGroup)}}, LookupRequest{Scope: scope, Groups: []string{long(MaxGroup + 1)}}},
+		{"groups", lookup, LookupRequest{Scope: scope, Groups: groups(MaxGroups)}, LookupRequest{Scope: scope, Groups: groups(MaxGroups + 1)}},
 		{"horizon", lookup,
 			LookupRequest{Scope: with(func(s *Scope) { s.Horizon = MaxTTL })},
 			LookupRequest{Scope: with(func(s *Scope) { s.Horizon = MaxTTL + 1 })}},
@@ -117,8 +119,12 @@ func TestLimits(t *testing.T) {
 		{"id", suspend, SuspendRequest{Scope: scope, ID: long(MaxID)}, SuspendRequest{Scope: scope, ID: long(MaxID + 1)}},
 		{"deadline", suspend, SuspendRequest{Scope: scope, Deadline: MaxDeadline}, SuspendRequest{Scope: scope, Deadline: MaxDeadline + 1}},
 		{"hold", feed, FeedRequest{Scope: scope, Hold: MaxHold}, FeedRequest{Scope: scope, Hold: MaxHold + 1}},
+		{"fetch", lookup, LookupRequest{Scope: scope, Fetch: long(MaxID)}, LookupRequest{Scope: scope, Fetch: long(MaxID + 1)}},
+		{"lease", lookup, LookupRequest{Scope: scope, Lease: MaxLease}, LookupRequest{Scope: scope, Lease: MaxLease + 1}},
+		{"wait", lookup, LookupRequest{Scope: scope, Wait: MaxHold}, LookupRequest{Scope: scope, Wait: MaxHold + 1}},
+		{"mark", erased(DecodeReleaseRequest), ReleaseRequest{Scope: scope, Mark: MaxLease}, ReleaseRequest{Scope: scope, Mark: MaxLease + 1}},
 		{"events", erased(DecodeFeedAnswer), FeedAnswer{Events: make([]Event, MaxEvents)}, FeedAnswer{Events: make([]Event, MaxEvents+1)}},
-		{"ttl", erased(DecodeStoreRequest), StoreRequest{scope, "k", MaxTTL, nil}, StoreRequest{scope, "k", MaxTTL + 1, nil}},
+		{"ttl", erased(DecodeStoreRequest), StoreRequest{Scope: scope, TTL: MaxTTL}, StoreRequest{Scope: scope, TTL: MaxTTL + 1}},
 		{"entry", erased(DecodeLookupAnswer), LookupAnswer{Entry: make([]byte, MaxEntry)}, LookupAnswer{Entry: make([]byte, MaxEntry+1)}},
 	}
 	for _, tt := range tests {
@@ -139,6 +145,7 @@ func TestNoAllocationByPromise(t *testing.T) {
 	w.scope(scope)
 	w.string("k")
 	w.uint(1)
+	w.string("")
 	w.uint(MaxEntry) // bytes that don't follow
 	if n := testing.AllocsPerRun(10, func() { _, _ = DecodeStoreRequest(w.buf) }); n > 10 {
 		t.Errorf("%v allocations", n)

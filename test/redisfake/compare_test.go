@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,7 +121,8 @@ func (c *comparison) some() []string {
 func (c *comparison) command(ctx context.Context) {
 	id := fmt.Sprint("w", c.random.IntN(8))
 	key := wire.EntryKey("stats", "chat", "", "GET", "/", fmt.Sprint("d", c.random.IntN(2)))
-	switch c.random.IntN(12) {
+	fetch := fmt.Sprint("f", c.random.IntN(3))
+	switch c.random.IntN(15) {
 	case 0, 1:
 		_, _ = c.bridge.Suspend(ctx, wire.SuspendRequest{Scope: c.scope, ID: id, Groups: c.some(), Deadline: 30_000 + c.random.Int64N(1000)})
 	case 2, 3:
@@ -137,11 +139,16 @@ func (c *comparison) command(ctx context.Context) {
 		}
 	case 9:
 		entry := wire.Entry{Head: wire.Head{Ticket: c.ticket, Definition: "d", Groups: c.some()}, Payload: []byte("x")}
-		_, _ = c.bridge.Store(ctx, wire.StoreRequest{Scope: c.scope, Key: key, TTL: 600_000, Entry: entry.Encode()})
+		_, _ = c.bridge.Store(ctx, wire.StoreRequest{Scope: c.scope, Key: key, TTL: 600_000, Fetch: []string{"", fetch}[c.random.IntN(2)], Entry: entry.Encode()})
 	case 10:
 		c.pass(ctx)
 	case 11:
 		c.lose(ctx)
+	case 12, 13:
+		a, _ := c.bridge.Lookup(ctx, wire.LookupRequest{Scope: c.scope, Key: key, Groups: c.some(), Fetch: fetch, Lease: 30_000})
+		c.ticket = a.Ticket
+	case 14:
+		_, _ = c.bridge.Release(ctx, wire.ReleaseRequest{Scope: c.scope, Key: key, Fetch: fetch, Mark: 30_000 * c.random.Int64N(2)})
 	}
 }
 
@@ -216,21 +223,14 @@ func (c *comparison) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.P
 
 // repeat runs on the fake what the server has answered, and compares.
 func (c *comparison) repeat(cmd redis.Cmder) {
-	if name := cmd.Name(); name != "evalsha" && name != "eval" && name != "set" || redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+	if name := cmd.Name(); name != "evalsha" && name != "eval" || redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
 		return
 	}
 	got, err := c.fake.Do(cmd.Args())
 	if err == errNoScript {
 		return // the server knew the script from before
 	}
-	var want any
-	wantErr := cmd.Err()
-	switch cmd := cmd.(type) {
-	case *redis.Cmd:
-		want = cmd.Val()
-	case *redis.StatusCmd:
-		want = cmd.Val()
-	}
+	want, wantErr := cmd.(*redis.Cmd).Result()
 	if (err == nil) != (wantErr == nil) || err != nil && err.Error() != strings.TrimPrefix(wantErr.Error(), "ERR ") {
 		c.t.Errorf("%s, command %d, %v: error %v, the server's %v", c.name, c.step, brief(cmd.Args()), err, wantErr)
 		return
@@ -250,10 +250,15 @@ func brief(args []any) []any {
 
 // rounded leaves out by how many milliseconds the two differ.
 func rounded(answer any) any {
-	if list, ok := answer.([]any); ok && len(list) == 2 {
-		if left, ok := list[1].(int64); ok && left > 0 {
-			return []any{list[0], "some time"}
+	list, ok := answer.([]any)
+	if !ok {
+		return answer
+	}
+	list = slices.Clone(list)
+	for i, value := range list {
+		if left, ok := value.(int64); ok && left > 0 {
+			list[i] = "some time"
 		}
 	}
-	return answer
+	return list
 }

@@ -19,6 +19,9 @@ type script func(*Server, *call) (any, error)
 // handlers are the scripts by file name.
 var handlers = map[string]script{
 	"entry":   (*Server).entry,
+	"claim":   (*Server).claim,
+	"store":   (*Server).store,
+	"release": (*Server).release,
 	"lookup":  validity((*Validity).lookup),
 	"suspend": validity((*Validity).suspendScript),
 	"close":   validity((*Validity).closeScript),
@@ -67,7 +70,8 @@ func scriptOf(command, word string) (script, error) {
 	}
 	for name, run := range handlers {
 		whole := files["prelude"] + files[name]
-		if name == "entry" {
+		switch name {
+		case "entry", "claim", "store", "release":
 			whole = files[name] // stands alone
 		}
 		if strings.HasSuffix(word, whole) {

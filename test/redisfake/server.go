@@ -25,7 +25,7 @@ type Server struct {
 	Identity string
 
 	policies map[string]*Validity
-	Entries  map[string]Entry
+	Entries  map[string]Entry // and fetch leases
 }
 
 // Entry is a string with an expiry.
@@ -51,33 +51,9 @@ func (s *Server) Do(args []any) (any, error) {
 			return nil, err
 		}
 		return s.eval(run, args[2:])
-	case "set":
-		return s.set(args[1:])
 	case "ping":
 		return "PONG", nil
 	default:
 		return nil, Error("ERR redisfake: unknown command " + name)
 	}
-}
-
-// set is SET key value PX milliseconds, or EX seconds as go-redis shortens it.
-func (s *Server) set(args []any) (any, error) {
-	if len(args) != 4 {
-		return nil, Error(fmt.Sprintf("ERR redisfake: SET with %d arguments, want key, value and expiry", len(args)))
-	}
-	life := integer(args[3])
-	if strings.EqualFold(fmt.Sprint(args[2]), "ex") {
-		life *= 1000
-	}
-	s.Entries[args[0].(string)] = Entry{Value: text(args[1]), Expires: s.Now() + life}
-	return "OK", nil
-}
-
-// entry is script/entry.lua.
-func (s *Server) entry(c *call) (any, error) {
-	e, ok := s.Entries[c.keys[0]]
-	if left := e.Expires - c.now; ok && left > 0 {
-		return []any{e.Value, left}, nil
-	}
-	return []any{nil, int64(-2)}, nil
 }

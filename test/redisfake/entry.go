@@ -1,0 +1,66 @@
+package redisfake
+
+import "strings"
+
+// get gives a string that hasn't expired, and its remaining life in milliseconds.
+func (s *Server) get(key string, now int64) (value any, left int64) {
+	e, ok := s.Entries[key]
+	if left = e.Expires - now; ok && left > 0 {
+		return e.Value, left
+	}
+	return nil, -2
+}
+
+// put is SET key value PX milliseconds.
+func (s *Server) put(c *call, key, value, life string) {
+	s.Entries[key] = Entry{Value: value, Expires: c.now + integer(life)}
+}
+
+// entry is script/entry.lua.
+func (s *Server) entry(c *call) (any, error) {
+	entry, left := s.get(c.keys[0], c.now)
+	lease, leaseLeft := s.get(c.keys[1], c.now)
+	return []any{entry, left, lease, leaseLeft}, nil
+}
+
+// claim is script/claim.lua.
+func (s *Server) claim(c *call) (any, error) {
+	value, _ := s.get(c.keys[0], c.now)
+	entry, _ := value.(string)
+	value, _ = s.get(c.keys[1], c.now)
+	lease, _ := value.(string)
+	began := entry[:min(len(entry), max(len(c.args[0]), 1))]
+	if began != c.args[0] || lease != c.args[1] {
+		return int64(0), nil
+	}
+	s.put(c, c.keys[1], c.args[2], c.args[3])
+	return int64(1), nil
+}
+
+// store is script/store.lua.
+func (s *Server) store(c *call) (any, error) {
+	s.put(c, c.keys[0], c.args[0], c.args[1])
+	if s.leasedTo(c, c.args[2]) {
+		delete(s.Entries, c.keys[1])
+	}
+	return int64(1), nil
+}
+
+// release is script/release.lua.
+func (s *Server) release(c *call) (any, error) {
+	switch {
+	case !s.leasedTo(c, c.args[0]):
+	case c.args[1] == "0":
+		delete(s.Entries, c.keys[1])
+	default:
+		s.put(c, c.keys[1], c.args[2], c.args[1])
+	}
+	return int64(1), nil
+}
+
+// leasedTo tells whether the fetch lease is that fetch's.
+func (s *Server) leasedTo(c *call, fetch string) bool {
+	value, _ := s.get(c.keys[1], c.now)
+	lease, _ := value.(string)
+	return fetch != "" && strings.HasPrefix(lease, fetch+" ")
+}
