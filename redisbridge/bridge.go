@@ -53,6 +53,11 @@ type Options struct {
 	AdminTimeout time.Duration
 	// MaxSuspensions bounds the open suspensions of one policy; 10,000 if zero.
 	MaxSuspensions int
+	// BreakerFailures is how many calls in a row Redis may leave without an answer
+	// until lookups and stores fail at once; 5 if zero, no limit if negative.
+	BreakerFailures int
+	// BreakerWait is how long they do before one is tried again; 1 s if zero.
+	BreakerWait time.Duration
 	// DrainDelay is how long Serve goes on after /readyz began to say no, so
 	// that balancers can turn away.
 	DrainDelay time.Duration
@@ -78,6 +83,7 @@ type Bridge struct {
 	timeout, storeTimeout, adminTimeout time.Duration
 	maxOpen                             int
 
+	breaker       breaker
 	failures      failureLog
 	lookupSeconds prometheus.Histogram
 	registry      *prometheus.Registry
@@ -99,6 +105,7 @@ func New(o Options) (*Bridge, error) {
 		clock: o.Clock, log: o.Log,
 		timeout: or(o.Timeout, 40*time.Millisecond), storeTimeout: or(o.StoreTimeout, time.Second),
 		adminTimeout: or(o.AdminTimeout, time.Second), maxOpen: or(o.MaxSuspensions, 10_000),
+		breaker: breaker{limit: or(o.BreakerFailures, 5), wait: or(o.BreakerWait, time.Second)},
 	}
 	if b.clock == nil {
 		b.clock = systemClock{}

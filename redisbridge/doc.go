@@ -50,6 +50,14 @@
 //     or granted twice it costs a request.
 //   - Out of memory, lookups and stores are refused and everything else works on.
 //
+// # When Redis doesn't answer
+//
+// After [Options.BreakerFailures] calls in a row without an answer (timeouts, broken
+// connections; an error is an answer) the circuit breaker opens: lookups and stores
+// fail at once, with a 503 that says why, and after [Options.BreakerWait] one lookup
+// at a time is tried. Suspensions, closes, raises and the feed's reads are always
+// tried; the first of them that succeeds closes the breaker.
+//
 // Redis 7 or Valkey is required, with maxmemory-policy noeviction or volatile-*
 // (/readyz checks it); Redis' user needs INFO, PUBLISH and PSUBSCRIBE besides
 // the commands of the scripts.

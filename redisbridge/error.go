@@ -54,9 +54,21 @@ func redisError(err error) error {
 	case redis.HasErrorPrefix(err, "TOOMANY"):
 		return fmt.Errorf("%w%s", ErrTooMany, err.Error()[len("TOOMANY"):])
 	case redis.HasErrorPrefix(err, "OOM"):
-		return fmt.Errorf("%w is out of memory and stores nothing (raise maxmemory, or set a volatile-* policy): %v", ErrRedis, err)
+		return fmt.Errorf("%w is out of memory and stores nothing (raise maxmemory, or set a volatile-* policy): %w", ErrRedis, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w did not answer in time: %w", ErrRedis, err)
 	}
 	return fmt.Errorf("%w: %w", ErrRedis, err)
+}
+
+// outcomeOf tells the circuit breaker whether Redis answered a call.
+func outcomeOf(err error) outcome {
+	var reply redis.Error
+	switch {
+	case err == nil, errors.As(err, &reply), errors.Is(err, ErrTooMany):
+		return outcomeAnswered
+	case errors.Is(err, context.Canceled):
+		return outcomeUnknown
+	}
+	return outcomeFailed
 }

@@ -180,13 +180,15 @@ func (b *Bridge) readValidity(ctx context.Context, p *policyState, groups []stri
 func (b *Bridge) readBoth(ctx context.Context, p *policyState, groups []string, key string) (validity, stored, error) {
 	keys, own := lookupKeys(p, groups)
 	var answer, found []any
-	err := b.prepared(ctx, p, func(common []any) (err error) {
-		args := append(common, own...)
-		answer, found, err = b.pipeline(ctx, (*redis.Script).EvalSha, keys, args, key)
-		if errors.Is(err, redis.ErrNoScript) || redis.HasErrorPrefix(err, "NOSCRIPT") {
-			answer, found, err = b.pipeline(ctx, (*redis.Script).Eval, keys, args, key)
-		}
-		return err
+	err := b.try(callProbe, func() error {
+		return b.prepared(ctx, p, func(common []any) (err error) {
+			args := append(common, own...)
+			answer, found, err = b.pipeline(ctx, (*redis.Script).EvalSha, keys, args, key)
+			if errors.Is(err, redis.ErrNoScript) || redis.HasErrorPrefix(err, "NOSCRIPT") {
+				answer, found, err = b.pipeline(ctx, (*redis.Script).Eval, keys, args, key)
+			}
+			return err
+		})
 	})
 	if err != nil {
 		return validity{}, stored{}, err

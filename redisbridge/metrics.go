@@ -56,6 +56,12 @@ var (
 	heldLookups = prometheus.NewDesc("chatcache_bridge_held_lookups", "Lookups that wait right now for somebody else's fetch.", []string{"policy"}, nil)
 )
 
+var (
+	breakerOpen     = prometheus.NewDesc("chatcache_bridge_breaker_open", "Whether lookups and stores fail at once because Redis doesn't answer: 0 no, 1 yes.", nil, nil)
+	breakerOpenings = prometheus.NewDesc("chatcache_bridge_breaker_openings_total", "How often the circuit breaker opened.", nil, nil)
+	breakerRefused  = prometheus.NewDesc("chatcache_bridge_breaker_refused_total", "Lookups and stores that were not tried.", nil, nil)
+)
+
 // Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range cacheMetrics {
@@ -63,10 +69,14 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 	ch <- heldPolls
 	ch <- heldLookups
+	ch <- breakerOpen
+	ch <- breakerOpenings
+	ch <- breakerRefused
 }
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
+	c.bridge.collectBreaker(ch)
 	for _, p := range c.bridge.policies.all() {
 		ch <- prometheus.MustNewConstMetric(heldPolls, prometheus.GaugeValue, float64(p.counters.held.Load()), p.name)
 		ch <- prometheus.MustNewConstMetric(heldLookups, prometheus.GaugeValue, float64(p.held.waiting()), p.name)
@@ -77,4 +87,15 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			}
 		}
 	}
+}
+
+func (b *Bridge) collectBreaker(ch chan<- prometheus.Metric) {
+	s := b.breaker.status(b.clock.Now())
+	open := 1.0
+	if s.State == "closed" {
+		open = 0
+	}
+	ch <- prometheus.MustNewConstMetric(breakerOpen, prometheus.GaugeValue, open)
+	ch <- prometheus.MustNewConstMetric(breakerOpenings, prometheus.CounterValue, float64(s.Openings))
+	ch <- prometheus.MustNewConstMetric(breakerRefused, prometheus.CounterValue, float64(s.Refused))
 }

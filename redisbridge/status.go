@@ -26,6 +26,8 @@ type RedisStatus struct {
 	// Subscribed tells whether PSUBSCRIBE ever succeeded: without it events of
 	// other bridges reach a held poll at its hold's end only.
 	Subscribed bool `json:"subscribed"`
+	// Breaker is the circuit breaker between this bridge and Redis.
+	Breaker BreakerStatus `json:"breaker"`
 }
 
 // PolicyStatus is one policy that filters or administrators asked about.
@@ -64,7 +66,7 @@ func (b *Bridge) Status(ctx context.Context) Status {
 	s.Redis = RedisStatus{
 		OK: err == nil, Mode: server.Mode, Version: server.Version,
 		PingMS:     float64(server.PingLatency.Microseconds()) / 1000,
-		Subscribed: b.subscribed.Load(),
+		Subscribed: b.subscribed.Load(), Breaker: b.breaker.status(b.clock.Now()),
 	}
 	for _, p := range b.policies.all() {
 		status := p.status()

@@ -92,13 +92,26 @@ func (b *Bridge) prepared(ctx context.Context, p *policyState, call func(common 
 	return redisError(err)
 }
 
+// try makes a call to Redis, unless the circuit breaker spares it that.
+func (b *Bridge) try(kind callKind, call func() error) error {
+	a, err := b.breaker.admit(kind, b.clock.Now())
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRedis, err)
+	}
+	err = call()
+	b.breaker.settle(a, outcomeOf(err), err, b.clock.Now())
+	return err
+}
+
 // run runs a validity script, wakes the polls for what it did, and gives the
 // rest of its answer behind the ticket.
 func (b *Bridge) run(ctx context.Context, p *policyState, s *redis.Script, keys []string, own ...any) (t wire.Ticket, rest []any, err error) {
 	var answer []any
-	err = b.prepared(ctx, p, func(common []any) (err error) {
-		answer, err = s.Run(ctx, b.redis, keys, append(common, own...)...).Slice()
-		return err
+	err = b.try(callAlways, func() error {
+		return b.prepared(ctx, p, func(common []any) (err error) {
+			answer, err = s.Run(ctx, b.redis, keys, append(common, own...)...).Slice()
+			return err
+		})
 	})
 	if err != nil {
 		return wire.Ticket{}, nil, err

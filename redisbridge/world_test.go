@@ -159,6 +159,29 @@ func (w *world) fill(ticket wire.Ticket, more ...string) {
 	w.check(err)
 }
 
+// entryOf is a response with a ticket that belongs to everything.
+func entryOf(ticket wire.Ticket) []byte {
+	return wire.Entry{Head: wire.Head{Ticket: ticket, Groups: []string{"*"}}}.Encode()
+}
+
+// silence lets the server answer nobody until wakeUp.
+func (w *world) silence() {
+	if w.memory != nil {
+		w.memory.Close()
+		return
+	}
+	w.server.Pause()
+	w.t.Cleanup(w.server.Resume)
+}
+
+func (w *world) wakeUp() {
+	if w.memory != nil {
+		w.check(w.memory.Restart())
+		return
+	}
+	w.server.Resume()
+}
+
 func (w *world) suspend(id string, ms int64, groups ...string) wire.Ticket {
 	w.t.Helper()
 	a, err := w.Suspend(w.ctx, wire.SuspendRequest{Scope: w.scope, ID: id, Groups: groups, Deadline: ms})

@@ -24,7 +24,9 @@ func (b *Bridge) Store(ctx context.Context, m wire.StoreRequest) (wire.Ack, erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.storeTimeout)
 	defer cancel()
-	err = redisError(b.scripts.store.Run(ctx, b.redis, entryKeys(m.Key), bytes, m.TTL, m.Fetch, p.filledChannel()).Err())
+	err = b.try(callSpared, func() error {
+		return redisError(b.scripts.store.Run(ctx, b.redis, entryKeys(m.Key), bytes, m.TTL, m.Fetch, p.filledChannel()).Err())
+	})
 	if err == nil && m.Fetch != "" {
 		p.held.filled(m.Key)
 	}

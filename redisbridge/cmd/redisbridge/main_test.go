@@ -92,13 +92,15 @@ func TestExitCodes(t *testing.T) {
 // A bridge whose Redis is down: status prints what it knows and says no.
 func TestStatusOfABrokenBridge(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, `{"redis":{"ok":false,"error":"redis did not answer in time"},"policies":[
+		io.WriteString(w, `{"redis":{"ok":false,"error":"redis did not answer in time",
+			"breaker":{"state":"half-open","cause":"i/o timeout","openings":2,"refused":7}},"policies":[
 			{"name":"chat","caches":[{"name":"stats","hits":1,"misses":2,"suspended":1,"errors":12,"hitRate":0.25,"stores":2}]}]}`)
 	}))
 	defer server.Close()
 	var out strings.Builder
 	code := run(t.Context(), []string{"status", "--bridge", server.URL}, func(string) string { return "" }, &out, io.Discard)
 	want := `redis: redis did not answer in time
+circuit breaker: half-open (i/o timeout), 7 lookups and stores refused so far
 
 policy chat: sequence 0 of epoch , 0 open suspensions, 0 VMs, 0 held polls
   cache  hits  misses  suspended  hit rate  stores  suspensions  raises  errors

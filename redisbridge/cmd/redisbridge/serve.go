@@ -24,6 +24,11 @@ Flags:
   --listen ADDRESS    host:port or unix:/path (default 127.0.0.1:8470)
   --policy FILE       a policy whose rules /v1/invalidate may name; repeatable
   --timeout DURATION  bound of a lookup, suspension or close in Redis (default 40ms)
+  --breaker-failures N
+                      calls in a row without an answer of Redis after which
+                      lookups and stores fail at once (default 5; 0: never)
+  --breaker-wait DURATION
+                      how long, until one lookup is tried again (default 1s)
   --memory            keep everything in this process instead of Redis, for trying
   --drain-delay DURATION
                       go on that long after /readyz says no (default 0s)
@@ -47,6 +52,8 @@ type serveFlags struct {
 	listen                      string
 	policies                    []string
 	timeout, drainDelay         time.Duration
+	breakerFailures             int
+	breakerWait                 time.Duration
 	memory, bootstrap, insecure bool
 }
 
@@ -55,6 +62,8 @@ func (f *serveFlags) parse(args []string, env environment) error {
 	set.StringVar(&f.listen, "listen", "127.0.0.1:8470", "")
 	set.DurationVar(&f.timeout, "timeout", 0, "")
 	set.DurationVar(&f.drainDelay, "drain-delay", 0, "")
+	set.IntVar(&f.breakerFailures, "breaker-failures", 5, "")
+	set.DurationVar(&f.breakerWait, "breaker-wait", 0, "")
 	set.BoolVar(&f.memory, "memory", false, "")
 	set.BoolVar(&f.bootstrap, "bootstrap", false, "")
 	set.BoolVar(&f.insecure, "insecure", false, "")
@@ -124,6 +133,10 @@ func serveOptions(f serveFlags, env environment, log *slog.Logger) (o redisbridg
 	}
 	o.Log, o.Policies = log, documents
 	o.DrainDelay = f.drainDelay
+	o.BreakerFailures, o.BreakerWait = f.breakerFailures, f.breakerWait
+	if f.breakerFailures <= 0 {
+		o.BreakerFailures = -1
+	}
 	o.Bootstrap, o.Insecure = f.bootstrap, f.insecure
 	if f.timeout > 0 {
 		o.Timeout = f.timeout

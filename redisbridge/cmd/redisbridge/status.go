@@ -55,6 +55,9 @@ func printStatus(w io.Writer, s redisbridge.Status) {
 	} else {
 		fmt.Fprintf(w, "redis: %s\n", s.Redis.Error)
 	}
+	if b := s.Redis.Breaker; b.Cause != "" {
+		fmt.Fprintf(w, "circuit breaker: %s (%s), %d lookups and stores refused so far\n", b.State, b.Cause, b.Refused)
+	}
 	for _, p := range s.Policies {
 		fmt.Fprintf(w, "\npolicy %s: sequence %d of epoch %s, %d open suspensions, %d VMs, %d held polls\n",
 			p.Name, p.Sequence, p.Epoch, p.Suspensions, p.VMs, p.HeldPolls)
