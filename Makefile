@@ -7,13 +7,16 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # Go's own build cache knows what is up to date, so every build target is phony.
-.PHONY: help tools build run sim test test-long soak lint clean build/chatcache.wasm build/redisbridge build/hostsim build/policy build/run build/sim
+.PHONY: help tools toolchains build run sim test test-long soak lint clean build/chatcache.wasm build/redisbridge build/hostsim build/policy build/run build/sim
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tools: ## fetch Envoy and Valkey into .tools/ (pinned and hash-checked; no root needed)
 	@test/tools/fetch.sh
+
+toolchains: ## fetch the compilers of hostsim's samples in C and AssemblyScript, as `make test` does
+	@test/tools/toolchains.sh
 
 build: build/chatcache.wasm build/redisbridge build/hostsim build/policy ## build the filter and the programs into build/
 
@@ -43,7 +46,7 @@ sim: build/chatcache.wasm build/redisbridge build/hostsim build/sim ## the same 
 
 # The meshes under test/ take a part that doesn't answer within tens of
 # milliseconds for broken, so they have the machine to themselves, one by one.
-test: tools build lint ## everything that must hold: unit, simulator, and end to end on real Envoy and Valkey
+test: tools toolchains build lint ## everything that must hold: unit, simulator, and end to end on real Envoy and Valkey
 	export CHATCACHE_REQUIRE=1 ENVOY="$${ENVOY:-$(CURDIR)/.tools/envoy}" VALKEY="$${VALKEY:-$(CURDIR)/.tools/valkey-server}"; \
 	go test -timeout 20m $$(go list ./... | grep -v /test/) && \
 	go test -timeout 20m -p 1 ./test/...

@@ -7,11 +7,12 @@ import (
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm/proxytest"
 
 	"chatcache/hostsim"
+	"chatcache/hostsim/internal/toolchain"
 )
 
 // BenchmarkStart is a proxy with one worker (two VMs) from a compiled module to a closed one.
 func BenchmarkStart(b *testing.B) {
-	code := buildModule(b, "probe")
+	code := toolchain.Module(b, "probe")
 	for b.Loop() {
 		s, err := hostsim.New(hostsim.Options{Module: code})
 		if err != nil {
@@ -23,7 +24,7 @@ func BenchmarkStart(b *testing.B) {
 
 // BenchmarkSingleRequestTest is what a test with one request costs.
 func BenchmarkSingleRequestTest(b *testing.B) {
-	code := buildModule(b, "probe")
+	code := toolchain.Module(b, "probe")
 	for b.Loop() {
 		s, err := hostsim.New(hostsim.Options{Module: code, Clusters: clusters(echo), Route: hostsim.RouteTo("backend")})
 		if err != nil {
@@ -36,7 +37,7 @@ func BenchmarkSingleRequestTest(b *testing.B) {
 
 // BenchmarkRequest is one more request on a running proxy.
 func BenchmarkRequest(b *testing.B) {
-	s, err := hostsim.New(hostsim.Options{Module: buildModule(b, "probe"), Clusters: clusters(echo), Route: hostsim.RouteTo("backend")})
+	s, err := hostsim.New(hostsim.Options{Module: toolchain.Module(b, "probe"), Clusters: clusters(echo), Route: hostsim.RouteTo("backend")})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func BenchmarkRequest(b *testing.B) {
 // BenchmarkProxytest is the SDK's own test host with the same module and the
 // same callbacks: start, a request's headers, the response's headers and body, done.
 func BenchmarkProxytest(b *testing.B) {
-	code := buildModule(b, "probe")
+	code := toolchain.Module(b, "probe")
 	for b.Loop() {
 		vm, err := proxytest.NewWasmVMContext(code)
 		if err != nil {

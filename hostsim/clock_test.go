@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"chatcache/hostsim"
+	"chatcache/hostsim/internal/toolchain"
 )
 
 // slow answers after d of virtual time.
@@ -134,7 +135,7 @@ func TestAHandlerThatNeverWaitsIsReported(t *testing.T) {
 	defer close(release)
 	inner := &failing{TB: t}
 	s := hostsim.RunT(inner, hostsim.Options{
-		Module: buildModule(t, "probe"), Route: hostsim.RouteTo("backend"), HandlerTimeout: 50 * time.Millisecond,
+		Module: toolchain.Module(t, "probe"), Route: hostsim.RouteTo("backend"), HandlerTimeout: 50 * time.Millisecond,
 		Clusters: clusters(func(http.ResponseWriter, *http.Request) { <-release }),
 	})
 	s.Start(1, hostsim.Get("/x"))

@@ -4,48 +4,19 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"chatcache/hostsim"
+	"chatcache/hostsim/internal/toolchain"
 )
-
-// buildModule builds one of the modules under internal/testdata, once a process.
-func buildModule(t testing.TB, name string) []byte {
-	t.Helper()
-	build, _ := modules.LoadOrStore(name, sync.OnceValues(func() ([]byte, error) {
-		dir, err := os.MkdirTemp("", "hostsim")
-		if err != nil {
-			return nil, err
-		}
-		defer os.RemoveAll(dir)
-		out := filepath.Join(dir, name+".wasm")
-		cmd := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out, "./internal/testdata/"+name)
-		cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-		if text, err := cmd.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("building %s: %v\n%s", name, err, text)
-		}
-		return os.ReadFile(out)
-	}))
-	code, err := build.(func() ([]byte, error))()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
-}
-
-var modules sync.Map
 
 // probe starts a proxy with the probe module and a cluster "backend" that answers with what it got.
 func probe(t testing.TB, change func(*hostsim.Options)) *hostsim.Sim {
 	t.Helper()
 	o := hostsim.Options{
-		Module:   buildModule(t, "probe"),
+		Module:   toolchain.Module(t, "probe"),
 		Clusters: map[string]http.Handler{"backend": http.HandlerFunc(echo)},
 		Route:    hostsim.RouteTo("backend"),
 	}

@@ -14,8 +14,10 @@ import (
 )
 
 // sdkExample builds one of the Go SDK's examples, unchanged, from the checkout
-// of its repository that SDK_EXAMPLES names (its examples are modules of their
-// own that no module proxy serves).
+// of its repository that SDK_EXAMPLES names. They can't be fetched as Go modules:
+// the SDK's own module leaves them out, for each is a module of its own, and those
+// replace the SDK by ../.. and have no tags. TestWhatTheSDKExamplesShow and
+// TestSampleFilter assert the same behaviours of modules that are here.
 func sdkExample(t *testing.T, name string) []byte {
 	t.Helper()
 	root := os.Getenv("SDK_EXAMPLES")

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"chatcache/hostsim"
+	"chatcache/hostsim/internal/toolchain"
 )
 
 func TestARequestPassesThrough(t *testing.T) {
@@ -73,7 +74,7 @@ func TestWhatEnvoyWouldNotSurviveIsAFailure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inner := &failing{TB: t}
 			s := hostsim.RunT(inner, hostsim.Options{
-				Module: buildModule(t, "probe"), Route: hostsim.RouteTo("backend"),
+				Module: toolchain.Module(t, "probe"), Route: hostsim.RouteTo("backend"),
 				Clusters: clusters(echo),
 			})
 			do(s, c.script...)

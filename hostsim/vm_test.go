@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"chatcache/hostsim"
+	"chatcache/hostsim/internal/toolchain"
 )
 
 func counting(n *int) http.Handler {
@@ -79,7 +80,7 @@ func TestMemoryIsBounded(t *testing.T) {
 }
 
 func TestARefusedConfigurationIsAnError(t *testing.T) {
-	_, err := hostsim.New(hostsim.Options{Module: buildModule(t, "probe"), PluginConfig: []byte("refuse")})
+	_, err := hostsim.New(hostsim.Options{Module: toolchain.Module(t, "probe"), PluginConfig: []byte("refuse")})
 	want := "hostsim: configuration refused: proxy_on_configure refused or failed\n  [0][error] refused: as asked"
 	if !errors.Is(err, hostsim.ErrConfig) || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)

@@ -6,7 +6,8 @@
 // reply STATUS BODY, replybig BYTES, call CLUSTER PATH TIMEOUT_MS, effective ID, prop A.B,
 // setprop NAME VALUE, headers request|response, header request|response NAME,
 // set request|response NAME VALUE, body request|response, setbody request|response TEXT,
-// hold, release reply|resume, kept, foreign NAME ARGUMENT, zip TEXT, state NAME VALUE, log TEXT, count NAME, enqueue TEXT, shared KEY VALUE, now, close, panic, loop, grow MiB, exit.
+// hold, release reply|resume, kept, foreign NAME ARGUMENT, zip TEXT, state NAME VALUE, log TEXT, count NAME, resolve VM_ID QUEUE, enqueue TEXT,
+// last COMMAND… (when no call is under way), shared KEY VALUE, now, close, panic, loop, grow MiB, exit.
 package main
 
 import (
@@ -96,6 +97,7 @@ type stream struct {
 	id     uint32
 	script map[string]string
 	action types.Action
+	calls  int // under way
 }
 
 func (s *stream) OnHttpRequestHeaders(n int, eos bool) types.Action {
@@ -181,6 +183,10 @@ func (s *stream) do(c []string) error {
 		return proxywasm.SendHttpResponse(200, nil, make([]byte, n), -1)
 	case "call":
 		return s.call(c)
+	case "last":
+		if s.calls == 0 {
+			return s.do(c[1:])
+		}
 	case "log":
 		logf("%s", strings.TrimSpace(strings.Join(c[1:], " ")))
 	case "count":
@@ -217,6 +223,7 @@ func (s *stream) call(c []string) error {
 	ms, _ := strconv.Atoi(c[3])
 	headers := [][2]string{{":method", "GET"}, {":path", c[2]}, {":authority", c[1]}}
 	_, err := proxywasm.DispatchHttpCall(c[1], headers, nil, nil, uint32(ms), func(n, size, trailers int) {
+		s.calls--
 		h, _ := proxywasm.GetHttpCallResponseHeaders()
 		status := ""
 		for _, p := range h {
@@ -228,6 +235,9 @@ func (s *stream) call(c []string) error {
 		logf("call answered %s %q", status, body)
 		s.run(s.script["call"])
 	})
+	if err == nil {
+		s.calls++
+	}
 	return err
 }
 
@@ -285,6 +295,10 @@ func (s *stream) inspect(c []string) error {
 			return proxywasm.ReplaceHttpResponseBody([]byte(c[2]))
 		}
 		return proxywasm.ReplaceHttpRequestBody([]byte(c[2]))
+	case "resolve":
+		id, err := proxywasm.ResolveSharedQueue(c[1], c[2])
+		queue = id
+		return err
 	case "enqueue":
 		return proxywasm.EnqueueSharedQueue(queue, []byte(c[1]))
 	case "hold":
