@@ -119,7 +119,10 @@
 //     cache is shared or the write has no identity.
 //   - scope: "all" invalidates the caches for everybody. Default "partition".
 //   - deadline: how long a write's suspension lasts without renewal, 100ms to 60s. Default "15s".
-//   - settle: how long it lasts once the write's outcome is unknown, 100ms to 60s. Default "10s".
+//   - settle: how long it lasts once the write's outcome is unknown, 1s to 60s. Default "10s".
+//   - also_after: for origins whose data settle only after they have answered (credits, search indexes): invalidates once more, that
+//     long after the suspension's end, 100ms to 60s. Until then a response may be stored that lacks the
+//     write. Default: not.
 //   - unreachable: "refuse" answers 503 to the write while the bridge is unreachable. Default "forward".
 //   - raise_on_4xx: true invalidates also after a definite 4xx, for origins that write and then refuse. Default false.
 //

@@ -11,7 +11,7 @@ const groupsDocument = `{"version": 1, "name": "p", "bridge": {"cluster": "b"}, 
 	"invalidations": [
 		{"name": "own", "match": ["DELETE /x/{id}"], "invalidate": ["mine", "ours"]},
 		{"name": "all", "match": ["DELETE /x/{id}/{y}"], "invalidate": ["other", "mine"], "scope": "all", "unreachable": "refuse",
-			"raise_on_4xx": true, "deadline": "20s", "settle": "30s"}]}`
+			"raise_on_4xx": true, "deadline": "20s", "settle": "30s", "also_after": "2s"}]}`
 
 // TestGroups: a write invalidates the writer's partition of a private cache, and no more unless it must.
 func TestGroups(t *testing.T) {
@@ -28,8 +28,8 @@ func TestGroups(t *testing.T) {
 			t.Errorf("%s in partition %q: %s, want %s", test.rule, test.partition, got, test.want)
 		}
 	}
-	if d := p.MaxDeadline(); d != 30*time.Second {
-		t.Errorf("longest deadline %v, want 30s: a settle counts too", d)
+	if d := p.MaxDeadline(); d != 32*time.Second {
+		t.Errorf("longest deadline %v, want 32s: a settle counts too, and what comes also after it", d)
 	}
 }
 
@@ -41,7 +41,7 @@ func TestJoinedRules(t *testing.T) {
 	}
 	own, all := p.Invalidation("own"), p.Invalidation("all")
 	for _, i := range []*Invalidation{join(own, all), join(all, own)} {
-		if !i.All || !i.Refuse || !i.RaiseOn4xx || i.Deadline != 20*time.Second || i.Settle != 30*time.Second || len(i.Caches) != 3 || len(i.Patterns()) != 2 {
+		if !i.All || !i.Refuse || !i.RaiseOn4xx || i.Deadline != 20*time.Second || i.Settle != 30*time.Second || i.AlsoAfter != 2*time.Second || len(i.Caches) != 3 || len(i.Patterns()) != 2 {
 			t.Errorf("%+v", i)
 		}
 	}

@@ -17,7 +17,7 @@ var language = map[string][]string{
 		"max_response"},
 	"body": {"ignore", "max_bytes"},
 	"invalidation": {"name", "match", "invalidate", "scope", "deadline", "settle", "unreachable",
-		"raise_on_4xx"},
+		"also_after", "raise_on_4xx"},
 }
 
 // Bounds of the language.
@@ -49,8 +49,11 @@ const (
 
 	minDeadline     = 100 * time.Millisecond
 	maxDeadline     = time.Minute
+	minSettle       = time.Second // the call that sets it may take that long
 	defaultDeadline = 15 * time.Second
 	defaultSettle   = 10 * time.Second
+	minAlsoAfter    = 100 * time.Millisecond
+	maxAlsoAfter    = time.Minute
 
 	minL1Bytes      = 4 << 10
 	maxL1Bytes      = 512 << 20

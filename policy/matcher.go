@@ -66,6 +66,7 @@ func join(a, b *Invalidation) *Invalidation {
 	both.RaiseOn4xx = a.RaiseOn4xx || b.RaiseOn4xx
 	both.Deadline = max(a.Deadline, b.Deadline)
 	both.Settle = max(a.Settle, b.Settle)
+	both.AlsoAfter = max(a.AlsoAfter, b.AlsoAfter)
 	both.patterns = slices.Concat(a.patterns, b.patterns)
 	return &both
 }

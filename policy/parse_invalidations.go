@@ -61,7 +61,8 @@ func (o object) invalidation(p *Policy, table *patternTable, names []string) *In
 	o.invalidated(p, i, names)
 	i.All = o.choice("scope", "partition", "all") == "all"
 	i.Deadline = o.duration("deadline", defaultDeadline, minDeadline, maxDeadline)
-	i.Settle = o.duration("settle", defaultSettle, minDeadline, maxDeadline)
+	i.Settle = o.duration("settle", defaultSettle, minSettle, maxDeadline)
+	i.AlsoAfter = o.duration("also_after", 0, minAlsoAfter, maxAlsoAfter)
 	i.Refuse = o.choice("unreachable", "forward", "refuse") == "refuse"
 	i.RaiseOn4xx = o.bool("raise_on_4xx")
 	return i

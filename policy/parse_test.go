@@ -57,7 +57,7 @@ func TestEverything(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	i := p.Invalidation("w")
-	if !i.All || !i.Refuse || !i.RaiseOn4xx || i.Deadline != time.Minute || i.Settle != 100*time.Millisecond {
+	if !i.All || !i.Refuse || !i.RaiseOn4xx || i.Deadline != time.Minute || i.Settle != time.Second || i.AlsoAfter != 100*time.Millisecond {
 		t.Errorf("%+v", i)
 	}
 	var names []string
@@ -81,7 +81,7 @@ const everything = `{"version": 1, "name": "p", "partition_secret": "0123456789a
 			"ignore_query": ["_ts"], "headers": ["Accept"], "max_response": "10"},
 		"b": {"match": ["POST /b"], "ttl": "1s", "body": {"ignore": ["a.b", "c"], "max_bytes": "1MiB"}}},
 	"invalidations": [{"name": "w", "match": ["PATCH /w", "PURGE /w/"], "invalidate": ["c", "b"], "scope": "all", "deadline": "60s",
-		"settle": "100ms", "unreachable": "refuse", "raise_on_4xx": true}]}`
+		"settle": "1s", "also_after": "100ms", "unreachable": "refuse", "raise_on_4xx": true}]}`
 
 // TestProblems holds the whole text of every diagnostic. Each file of testdata/problems.txtar is a policy
 // followed by a line "---" and what is wrong with it, as Envoy's log shows it. UPDATE=1 writes them anew.
@@ -202,7 +202,7 @@ func FuzzParse(f *testing.F) {
 		if !reflect.DeepEqual(p, again) {
 			t.Fatal("a second reading differs")
 		}
-		if p.MaxTTL() > maxTTL || p.MaxDeadline() > maxDeadline || p.Bridge.Timeout > maxTimeout || p.MaxResponse > maxResponse {
+		if p.MaxTTL() > maxTTL || p.MaxDeadline() > maxDeadline+maxAlsoAfter || p.Bridge.Timeout > maxTimeout || p.MaxResponse > maxResponse {
 			t.Fatalf("beyond the bounds: %+v", p)
 		}
 	})

@@ -80,6 +80,7 @@ type Invalidation struct {
 	All        bool          // reaches every partition, not only the writer's
 	Deadline   time.Duration // how long the suspension lasts without renewal
 	Settle     time.Duration // how long it lasts once the outcome is unknown
+	AlsoAfter  time.Duration // raise once more, that long after the suspension's end; 0: don't
 	Refuse     bool          // bridge unreachable: refuse the write; otherwise forward it
 	RaiseOn4xx bool          // raise even after a definite 4xx
 	patterns   []string
@@ -112,16 +113,18 @@ func (p *Policy) MaxTTL() (longest time.Duration) {
 	return longest
 }
 
-// MaxDeadline is the longest time that a write of any rule may stay suspended;
-// 15 s for a policy without rules.
-func (p *Policy) MaxDeadline() (longest time.Duration) {
+// MaxDeadline is the longest time until the last raise for a write of any rule, or of several rules that
+// join, counted from the last sign of life of its proxy; 15 s for a policy without rules.
+func (p *Policy) MaxDeadline() time.Duration {
+	var suspended, also time.Duration
 	for _, i := range p.Invalidations {
-		longest = max(longest, i.Deadline, i.Settle)
+		suspended = max(suspended, i.Deadline, i.Settle)
+		also = max(also, i.AlsoAfter)
 	}
-	if longest == 0 {
+	if suspended == 0 {
 		return defaultDeadline
 	}
-	return longest
+	return suspended + also
 }
 
 // Cache finds a cache by name, nil when there is none.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"chatcache/policy"
 	"chatcache/redisbridge/wire"
@@ -36,6 +37,8 @@ type RaiseAnswer struct {
 	Epoch    string   `json:"epoch"`
 	Sequence uint64   `json:"sequence"`
 	Groups   []string `json:"groups"`
+	// AlsoAfterMS is after how many milliseconds the groups are raised once more; 0: they aren't.
+	AlsoAfterMS int64 `json:"alsoAfterMs,omitempty"`
 }
 
 // Purge invalidates without a rule. Its cost doesn't depend on how much is
@@ -52,7 +55,7 @@ func (b *Bridge) Purge(ctx context.Context, r PurgeRequest) (RaiseAnswer, error)
 	if known := b.document(name); known != nil && r.Cache != "" && known.Cache(r.Cache) == nil {
 		return RaiseAnswer{}, fmt.Errorf("%w: policy %q has no cache %q", ErrNotFound, name, r.Cache)
 	}
-	return b.raised(ctx, name, []string{group})
+	return b.raised(ctx, name, []string{group}, 0)
 }
 
 func purgeGroup(r PurgeRequest) (string, error) {
@@ -94,7 +97,7 @@ func (b *Bridge) Invalidate(ctx context.Context, r InvalidateRequest) (RaiseAnsw
 			return RaiseAnswer{}, err
 		}
 	}
-	return b.raised(ctx, name, rule.Groups(partition))
+	return b.raised(ctx, name, rule.Groups(partition), rule.AlsoAfter)
 }
 
 func ruleNames(p *policy.Policy) string {
@@ -105,13 +108,16 @@ func ruleNames(p *policy.Policy) string {
 	return strings.Join(names, ", ")
 }
 
-func (b *Bridge) raised(ctx context.Context, name string, groups []string) (RaiseAnswer, error) {
-	t, err := b.raise(ctx, name, groups)
+func (b *Bridge) raised(ctx context.Context, name string, groups []string, also time.Duration) (RaiseAnswer, error) {
+	t, err := b.raise(ctx, name, groups, also)
 	if err != nil {
 		return RaiseAnswer{}, err
 	}
 	b.log.Info("raised", "policy", name, "sequence", t.Sequence, "groups", len(groups))
-	return RaiseAnswer{Policy: name, Epoch: epochText(t.Epoch), Sequence: t.Sequence, Groups: groups}, nil
+	return RaiseAnswer{
+		Policy: name, Epoch: epochText(t.Epoch), Sequence: t.Sequence, Groups: groups,
+		AlsoAfterMS: also.Milliseconds(),
+	}, nil
 }
 
 // policyName settles which policy an administrator means.

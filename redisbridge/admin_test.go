@@ -189,8 +189,8 @@ func TestPurgeFirst(t *testing.T) {
 	w := newMemoryWorld(t, func(o *Options) { o.Bootstrap = false })
 	_, err := w.Purge(w.ctx, PurgeRequest{Policy: "chat", All: true})
 	w.check(err)
-	w.pass(wire.MaxDeadline - 10)
-	w.want(wire.LookupSuspended, "before the longest deadline")
+	w.pass(wire.MaxQuarantine - 10)
+	w.want(wire.LookupSuspended, "before the longest deadline, and what may come also after it")
 	w.pass(20)
 	w.want(wire.LookupMiss, "after it")
 }

@@ -13,13 +13,17 @@
 //	    server                run_id and replication id of the process that holds it
 //	    next                  no deadline is earlier than this (ms by Redis' TIME); 0: none
 //	    open                  how many suspensions are open
-//	    s:<id>                one of them: its deadline, a space, its groups
+//	    s:<id>                one of them: its deadline, its groups, and how many ms after
+//	                          its end they are raised once more, spaces between
 //	    g:<group>             how many of them are open on the group
+//	    due                   when raises are due that "also_after" asks for, in order
+//	    d:<time>              the groups that are due then
 //	{chatcache:P}:gen:<group> STRING "<generation> <epoch>"; lives for the longest TTL and a minute
 //	{chatcache:P}:feed        STREAM <seq>-0: k = r (raise) or s (suspension), g = groups
 //	{chatcache:P}:vms         ZSET of VMs by the end of their lease (ms)
 //	{chatcache:P}:closed:<id> tombstone of a closed suspension, 60 s
-//	{chatcache:P}:wake        Pub/Sub: "<epoch> <sequence>" at every event
+//	{chatcache:P}:wake        Pub/Sub: "<epoch> <sequence>" at every event, "sooner" where a
+//	                          deadline is moved forward
 //	{chatcache:P}:filled      Pub/Sub: the key of an entry whose fetch has ended
 //
 // Entries stand elsewhere, under the names of [wire.EntryKey], with their own
@@ -35,13 +39,18 @@
 // Every operation on validity is one Lua script (directory script) that begins with the same
 // prelude: it begins a new epoch if the state is missing or was written by
 // another process than the one that runs it, and turns deadlines that have
-// passed into raises. Only then it gives a ticket. So a Redis that was flushed,
-// restarted or failed over is noticed at the first call of anybody.
+// passed, and raises that have become due, into raises. Only then it gives a
+// ticket. So a Redis that was flushed, restarted or failed over is noticed at the
+// first call of anybody.
 //
 //   - A new epoch starts with everything suspended, for the longest write
 //     deadline, because suspensions may have been lost. [Options.Bootstrap]
 //     spares the very first one. A primary without any replica changes its
 //     replication id when one is attached: that begins a new epoch, too.
+//   - What is due once more is in the state, too: every script of every bridge
+//     sees to it, and a held poll waits no longer than until then. Its times are
+//     rounded up to a 64th of the delay: that bounds their number. The
+//     groups due at one time are bounded, too: more become everything.
 //   - A generation may be lost (expired, evicted): it is then set to the current
 //     sequence, which costs hits and can't bring back anything.
 //   - A generation names its epoch: after a restart with persistence old

@@ -3,6 +3,7 @@ package redisbridge
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -17,57 +18,131 @@ const maxVMs = 50_000
 // come are kept alive, and can't spin.
 const drainHold = 100 * time.Millisecond
 
-// Feed answers one poll: at once if anything happened after the cursor or the
-// cursor can't be continued, otherwise when something happens, the hold ends, or
-// the bridge drains. The answer is what a read of the primary said that began
-// after the poll arrived, and after the wait. The error matches ErrRequest,
-// ErrTooMany or ErrRedis.
+// gather is how long a poll that has something to tell waits for more of it: a burst
+// of writes costs each VM one answer.
+const gather = 3 * time.Millisecond
+
+// never is longer than any hold.
+const never = time.Duration(math.MaxInt64)
+
+// Feed answers one poll: at once if the cursor can't be continued, otherwise
+// when something has happened after it, the hold ends, or the bridge drains. The
+// answer is what a read of the primary said that began after the poll arrived, and
+// after every wait. The error matches ErrRequest, ErrTooMany or ErrRedis.
 func (b *Bridge) Feed(ctx context.Context, m wire.FeedRequest) (wire.FeedAnswer, error) {
 	p, err := b.policyOf(m.Scope)
 	if err != nil {
 		return wire.FeedAnswer{}, err
 	}
-	if m.VM == "" || m.Lease < 1 {
-		return wire.FeedAnswer{}, fmt.Errorf("%w: poll of VM %q with a lease of %d ms, want a name and at least 1", ErrRequest, m.VM, m.Lease)
-	}
-	if err := checkPlain("VM", m.VM); err != nil {
+	if err := checkPoll(m); err != nil {
 		return wire.FeedAnswer{}, err
 	}
-	wake := p.wake.channel() // before the read, see wake
-	answer, err := b.readFeed(ctx, p, m)
-	if err != nil || m.Hold == 0 || len(answer.Events) > 0 || !answer.Continues(m.Cursor) {
+	held := poll{Bridge: b, policy: p, request: m, left: time.Duration(m.Hold) * time.Millisecond}
+	held.wake = p.wake.channel() // before the read, see wake
+	answer, err := held.read(ctx)
+	switch {
+	case err != nil || m.Hold == 0 || !answer.Continues(m.Cursor):
 		return answer, err
+	case len(answer.Events) > 0:
+		b.clock.Wait(ctx, nil, gather)
+		return held.read(ctx)
 	}
-	hold := time.Duration(m.Hold) * time.Millisecond
-	if b.draining.Load() {
-		wake, hold = nil, min(hold, drainHold)
-	}
-	p.counters.held.Add(1)
-	b.clock.Wait(ctx, wake, hold)
-	p.counters.held.Add(-1)
-	if err := ctx.Err(); err != nil {
-		return wire.FeedAnswer{}, err
-	}
-	return b.readFeed(ctx, p, m)
+	return held.hold(ctx)
 }
 
-func (b *Bridge) readFeed(ctx context.Context, p *policyState, m wire.FeedRequest) (wire.FeedAnswer, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.timeout)
+func checkPoll(m wire.FeedRequest) error {
+	if m.VM == "" || m.Lease < 1 {
+		return fmt.Errorf("%w: poll of VM %q with a lease of %d ms, want a name and at least 1", ErrRequest, m.VM, m.Lease)
+	}
+	return checkPlain("VM", m.VM)
+}
+
+// poll is one poll and what is left of its hold.
+type poll struct {
+	*Bridge
+	policy  *policyState
+	request wire.FeedRequest
+	wake    <-chan struct{}
+	left    time.Duration // of its hold
+	next    time.Duration // until a deadline passes or a raise is due
+}
+
+// hold waits and reads until there is something to tell:
+//
+//  1. the last read said that a deadline passes in next
+//  2. a wake: an event, or a deadline was moved forward; it gathers, and reads
+//  3. or next has passed: its read turns the deadline into an event, which
+//     wakes the other polls, those of other bridges too
+//  4. nothing to tell: it waits on, for what is left of its hold
+func (p *poll) hold(ctx context.Context) (wire.FeedAnswer, error) {
+	p.policy.counters.held.Add(1)
+	defer p.policy.counters.held.Add(-1)
+	for {
+		over := p.await(ctx)
+		p.wake = p.policy.wake.channel()
+		answer, err := p.read(ctx)
+		if err != nil || over || len(answer.Events) > 0 || !answer.Continues(p.request.Cursor) {
+			return answer, err
+		}
+	}
+}
+
+// await waits for a reason to read, and tells whether what is read then is the answer
+// whatever it says.
+func (p *poll) await(ctx context.Context) (over bool) {
+	if p.draining.Load() {
+		p.clock.Wait(ctx, nil, min(p.left, drainHold))
+		return true
+	}
+	began, wait := p.clock.Now(), min(p.left, p.next)
+	p.clock.Wait(ctx, p.wake, wait)
+	if !isClosed(p.wake) {
+		over = wait == p.left
+	} else if over = p.draining.Load(); !over {
+		p.clock.Wait(ctx, nil, gather)
+	}
+	p.left -= p.clock.Now().Sub(began)
+	return over || p.left <= 0
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// read registers the VM and reads what happened after its cursor.
+func (p *poll) read(ctx context.Context) (wire.FeedAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	t, rest, err := b.run(ctx, p, b.scripts.feed, validityKeys(p, p.prefix+"vms"),
+	m := p.request
+	t, rest, err := p.run(ctx, p.policy, p.scripts.feed, validityKeys(p.policy, p.policy.prefix+"vms"),
 		m.VM, m.Lease, strconv.FormatUint(m.Cursor.Epoch, 16), strconv.FormatUint(m.Cursor.Sequence, 10), wire.MaxEvents, maxVMs)
 	if err != nil {
 		return wire.FeedAnswer{}, err
 	}
 	answer := wire.FeedAnswer{Last: t}
-	if len(rest) > 0 {
+	if len(rest) == 2 {
 		events, _ := rest[0].([]any)
 		answer.Events = parseEvents(events)
+		p.next = parseNext(rest[1])
 	}
 	if !answer.Continues(m.Cursor) {
 		answer.Events = nil // the VM forgets everything: no need to say what
 	}
 	return answer, nil
+}
+
+// parseNext reads in how many milliseconds something is due.
+func parseNext(value any) time.Duration {
+	ms, _ := value.(int64)
+	if ms <= 0 {
+		return never
+	}
+	return time.Duration(ms) * time.Millisecond
 }
 
 // parseEvents reads what XRANGE gave. What can't be read is left out, which

@@ -111,6 +111,17 @@ func TestFeedAnswerFits(t *testing.T) {
 // heldPoll starts a poll that has nothing to answer, and returns when it waits.
 func heldPoll(t *testing.T, b *Bridge, clock *stepClock, m wire.FeedRequest) <-chan wire.FeedAnswer {
 	t.Helper()
+	answer, held := waitingPoll(t, b, clock, m)
+	if held != time.Duration(m.Hold)*time.Millisecond {
+		t.Errorf("held for %v, want %d ms", held, m.Hold)
+	}
+	return answer
+}
+
+// waitingPoll is the same for a poll that may wait for something earlier than its
+// hold's end; it gives how long that is.
+func waitingPoll(t *testing.T, b *Bridge, clock *stepClock, m wire.FeedRequest) (<-chan wire.FeedAnswer, time.Duration) {
+	t.Helper()
 	answer := make(chan wire.FeedAnswer, 1)
 	go func() {
 		a, err := b.Feed(context.WithoutCancel(t.Context()), m)
@@ -121,13 +132,13 @@ func heldPoll(t *testing.T, b *Bridge, clock *stepClock, m wire.FeedRequest) <-c
 	}()
 	select {
 	case held := <-clock.waiting:
-		if held != time.Duration(m.Hold)*time.Millisecond {
-			t.Errorf("held for %v, want %d ms", held, m.Hold)
-		}
+		return answer, held
 	case a := <-answer:
 		t.Fatalf("the poll was answered at once: %v", a)
+	case <-time.After(10 * time.Second):
+		t.Fatal("the poll doesn't wait")
 	}
-	return answer
+	return nil, 0
 }
 
 // within gives a held poll's answer, which must come without anybody's help.
@@ -179,17 +190,102 @@ func TestHeldPolls(t *testing.T) {
 	})
 }
 
-// What a poll answers at its hold's end is what it reads then: here a deadline
-// that nobody else has noticed.
+// What a poll answers at its hold's end is what it reads then.
 func TestHoldEndsWithARead(t *testing.T) {
+	clock := newStepClock()
+	w := newMemoryWorld(t, func(o *Options) { o.Clock = clock })
+	cursor := w.look().Ticket
+	answer := heldPoll(t, w.Bridge, clock, w.pollRequest(cursor, 1000))
+	w.check(w.raw.Do(w.ctx, "HSET", "{chatcache:chat}:state", "seq", 1).Err()) // behind everybody's back
+	w.check(w.raw.Do(w.ctx, "XADD", "{chatcache:chat}:feed", "1-0", "k", "r", "g", "c:stats").Err())
+	clock.release <- struct{}{}
+	if a := within(t, answer); !a.Continues(cursor) || len(a.Events) != 1 {
+		t.Errorf("got %v, want the event", a)
+	}
+}
+
+// A held poll waits no longer than until a deadline passes, and then is what turns it
+// into a raise, for everybody.
+func TestHeldPollsWaitForDeadlines(t *testing.T) {
 	clock := newStepClock()
 	onEachRedis(t, func(o *Options) { o.Clock = clock }, func(t *testing.T, w *world) {
 		cursor := w.suspend("w1", 300, "c:stats")
-		answer := heldPoll(t, w.Bridge, clock, w.pollRequest(cursor, 1000))
+		answer, wait := waitingPoll(t, w.Bridge, clock, w.pollRequest(cursor, 1000))
+		if wait < 100*time.Millisecond || wait > 300*time.Millisecond {
+			t.Errorf("waits for %v, want what is left of 300 ms", wait)
+		}
 		w.pass(350)
 		clock.release <- struct{}{}
 		if a := within(t, answer); !a.Continues(cursor) || len(a.Events) != 1 || a.Events[0].Kind != wire.EventRaise {
 			t.Errorf("got %v, want the raise of the deadline", a)
+		}
+	})
+}
+
+// A deadline that is moved forward takes no number, but a poll must not sleep through it.
+func TestHeldPollsLearnOfAnEarlierDeadline(t *testing.T) {
+	clock := newStepClock()
+	onEachRedis(t, func(o *Options) { o.Clock = clock }, func(t *testing.T, w *world) {
+		o := w.options
+		o.Clock, o.Bootstrap = nil, false
+		other := newBridge(t, o)
+		cursor := w.suspend("w1", 30_000, "c:stats")
+		answer := heldPoll(t, w.Bridge, clock, w.pollRequest(cursor, 1000))
+		_, err := other.Suspend(w.ctx, wire.SuspendRequest{Scope: w.scope, ID: "w1", Groups: []string{"c:stats"}, Deadline: 300})
+		w.check(err)
+		select {
+		case wait := <-clock.waiting:
+			if wait > 300*time.Millisecond {
+				t.Errorf("waits for %v, want 300 ms at most", wait)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("the held poll doesn't learn of the deadline")
+		}
+		w.pass(350)
+		clock.release <- struct{}{}
+		if a := within(t, answer); len(a.Events) != 1 || a.Events[0].Kind != wire.EventRaise {
+			t.Errorf("got %v, want the raise of the deadline", a)
+		}
+	})
+}
+
+// What happens while a poll gathers is in its answer, held or not.
+func TestBurstIsOneAnswer(t *testing.T) {
+	clock := newStepClock()
+	w := newMemoryWorld(t, func(o *Options) { o.Clock = clock })
+	burst := func() {
+		for i := range 20 {
+			w.close(fmt.Sprint("w", i), true, "c:stats")
+		}
+	}
+	cursor := w.look().Ticket
+	answer := heldPoll(t, w.Bridge, clock, w.pollRequest(cursor, 1000))
+	clock.gather = burst
+	w.close("w", true, "c:stats")
+	a := within(t, answer)
+	if len(a.Events) != 21 || !a.Continues(cursor) {
+		t.Errorf("a held poll got %d events, want all 21", len(a.Events))
+	}
+	clock.gather = nil
+	w.close("w", true, "c:stats")
+	clock.gather = burst
+	if b := w.poll(a.Last, 1000); len(b.Events) != 21 || !b.Continues(a.Last) {
+		t.Errorf("a poll that came late got %d events, want all 21", len(b.Events))
+	}
+}
+
+// A cursor is good at every bridge.
+func TestFeedResumesAtAnotherBridge(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		cursor := w.look().Ticket
+		w.close("w1", true, "c:stats")
+		o := w.options
+		o.Bootstrap = false
+		other := newBridge(t, o)
+		a, err := other.Feed(w.ctx, w.pollRequest(cursor, 1000))
+		w.check(err)
+		if len(a.Events) != 1 || !a.Continues(cursor) {
+			t.Errorf("got %v, want what happened after %v", a, cursor)
 		}
 	})
 }
@@ -214,6 +310,9 @@ type interposingClock struct {
 }
 
 func (c *interposingClock) Wait(ctx context.Context, wake <-chan struct{}, d time.Duration) {
+	if d == gather {
+		return
+	}
 	c.before()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -70,6 +70,10 @@ const (
 	filledPattern = "{chatcache:*}:filled"
 )
 
+// wakeSooner is what they publish when a deadline is moved forward: nothing has
+// happened yet, but something will before a held poll looks again.
+const wakeSooner = "sooner"
+
 // listen follows what other bridges' scripts publish, until ctx is done.
 func (b *Bridge) listen(ctx context.Context) {
 	sub := b.redis.PSubscribe(ctx, wakePattern, filledPattern)
@@ -101,6 +105,8 @@ func (b *Bridge) heard(m any) {
 		case p == nil:
 		case kind == "filled":
 			p.held.filled(m.Payload)
+		case m.Payload == wakeSooner:
+			p.wake.all()
 		default:
 			p.wake.saw(parseTicket(m.Payload))
 		}

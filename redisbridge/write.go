@@ -3,6 +3,7 @@ package redisbridge
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"chatcache/redisbridge/wire"
 )
@@ -74,12 +75,12 @@ func (b *Bridge) Suspend(ctx context.Context, m wire.SuspendRequest) (wire.Ack, 
 		return wire.Ack{}, fmt.Errorf("%w: suspension with a deadline of %d ms, want at least 1", ErrRequest, m.Deadline)
 	}
 	// A new epoch that begins later must wait out this one, too.
-	raiseTo(&p.quarantine, m.Deadline)
+	raiseTo(&p.quarantine, m.Deadline+m.AlsoAfter)
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
 	groups := canonical(m.Groups)
 	t, _, err := b.run(ctx, p, b.scripts.suspend, validityKeys(p, p.prefix+"closed:"+m.ID),
-		m.ID, m.Deadline, wire.JoinGroups(groups))
+		m.ID, m.Deadline, wire.JoinGroups(groups), m.AlsoAfter)
 	p.counters.countSuspend(groups, err)
 	return wire.Ack{Ticket: t}, err
 }
@@ -95,6 +96,7 @@ func (b *Bridge) CloseSuspension(ctx context.Context, m wire.CloseRequest) (wire
 	if err := checkWrite(m.ID, m.Groups); err != nil {
 		return wire.Ack{}, err
 	}
+	raiseTo(&p.quarantine, m.AlsoAfter)
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
 	raise := "0"
@@ -103,17 +105,18 @@ func (b *Bridge) CloseSuspension(ctx context.Context, m wire.CloseRequest) (wire
 	}
 	groups := canonical(m.Groups)
 	t, _, err := b.run(ctx, p, b.scripts.close, validityKeys(p, p.prefix+"closed:"+m.ID),
-		m.ID, tombstoneLife, wire.JoinGroups(groups), raise)
+		m.ID, tombstoneLife, wire.JoinGroups(groups), raise, m.AlsoAfter)
 	p.counters.countClose(groups, m.Raise, err)
 	return wire.Ack{Ticket: t}, err
 }
 
-// raise gives groups the next number, for an administrator.
-func (b *Bridge) raise(ctx context.Context, policy string, groups []string) (wire.Ticket, error) {
-	scope := wire.Scope{Policy: policy}
+// raise gives groups the next number, for an administrator, and unless also is zero once
+// more that long after.
+func (b *Bridge) raise(ctx context.Context, policy string, groups []string, also time.Duration) (wire.Ticket, error) {
+	scope := wire.Scope{Policy: policy, Quarantine: also.Milliseconds()}
 	if b.policies.known(policy) == nil {
 		// Nothing is known of the policy yet: assume the longest.
-		scope.Horizon, scope.Quarantine = wire.MaxTTL, wire.MaxDeadline
+		scope.Horizon, scope.Quarantine = wire.MaxTTL, wire.MaxQuarantine
 	}
 	p, err := b.policyOf(scope)
 	if err != nil {
@@ -121,7 +124,7 @@ func (b *Bridge) raise(ctx context.Context, policy string, groups []string) (wir
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
 	defer cancel()
-	t, _, err := b.run(ctx, p, b.scripts.raise, validityKeys(p), wire.JoinGroups(canonical(groups)))
+	t, _, err := b.run(ctx, p, b.scripts.raise, validityKeys(p), wire.JoinGroups(canonical(groups)), also.Milliseconds())
 	p.counters.countClose(groups, true, err)
 	return t, err
 }

@@ -56,6 +56,8 @@ const (
 	MaxFrame      = 9 << 20         // bytes of any frame
 	MaxTTL        = 30 * 86_400_000 // milliseconds: 30 days
 	MaxDeadline   = 60_000          // milliseconds a suspension may last without renewal
-	MaxHold       = 30_000          // milliseconds a poll or a lookup may be held
-	MaxLease      = 60_000          // milliseconds a fetch lease or a hit-for-miss mark may last
+	MaxAlsoAfter  = 60_000          // milliseconds from a suspension's end to its second raise
+	MaxQuarantine = MaxDeadline + MaxAlsoAfter
+	MaxHold       = 30_000 // milliseconds a poll or a lookup may be held
+	MaxLease      = 60_000 // milliseconds a fetch lease or a hit-for-miss mark may last
 )

@@ -188,6 +188,6 @@ func (r *reader) scope() Scope {
 	return Scope{
 		Policy:     r.string(MaxPolicyName),
 		Horizon:    r.millis(MaxTTL),
-		Quarantine: r.millis(MaxDeadline),
+		Quarantine: r.millis(MaxQuarantine),
 	}
 }

@@ -14,8 +14,8 @@ type Scope struct {
 	// Horizon is the policy's longest TTL in milliseconds: generations are
 	// kept at least that long after they were last needed.
 	Horizon int64
-	// Quarantine is the policy's longest write deadline in milliseconds: a new
-	// epoch begins suspended for everything for that long.
+	// Quarantine is how long a write of the policy may still have a raise to
+	// come, in milliseconds: a new epoch begins suspended for everything for that long.
 	Quarantine int64
 }
 
@@ -85,21 +85,25 @@ type ReleaseRequest struct {
 
 // SuspendRequest opens the suspension ID on Groups for Deadline milliseconds,
 // or renews it: the deadline then counts anew from the bridge's receipt. When a
-// deadline passes, its groups are raised. It does nothing once ID was closed.
+// deadline passes, its groups are raised, and unless AlsoAfter is zero once more
+// that many milliseconds later. It does nothing once ID was closed.
 type SuspendRequest struct {
 	Scope
-	ID       string
-	Groups   []string
-	Deadline int64
+	ID        string
+	Groups    []string
+	Deadline  int64
+	AlsoAfter int64
 }
 
 // CloseRequest ends the suspension ID and no other. With Raise the groups take
-// the next number as their generation, whether ID was open or not.
+// the next number as their generation, whether ID was open or not, and unless
+// AlsoAfter is zero another one that many milliseconds later.
 type CloseRequest struct {
 	Scope
-	ID     string
-	Groups []string
-	Raise  bool
+	ID        string
+	Groups    []string
+	Raise     bool
+	AlsoAfter int64
 }
 
 // Ack acknowledges a store, a release, a suspension or a close; Ticket is the
@@ -249,6 +253,7 @@ func (m SuspendRequest) Encode() []byte {
 	w.string(m.ID)
 	w.strings(m.Groups)
 	w.uint(uint64(m.Deadline))
+	w.uint(uint64(m.AlsoAfter))
 	return w.buf
 }
 
@@ -256,7 +261,8 @@ func (m SuspendRequest) Encode() []byte {
 func DecodeSuspendRequest(frame []byte) (SuspendRequest, error) {
 	r := newReader(frame, kindSuspend)
 	m := SuspendRequest{
-		Scope: r.scope(), ID: r.string(MaxID), Groups: r.groups(), Deadline: r.millis(MaxDeadline),
+		Scope: r.scope(), ID: r.string(MaxID), Groups: r.groups(),
+		Deadline: r.millis(MaxDeadline), AlsoAfter: r.millis(MaxAlsoAfter),
 	}
 	return m, r.finish()
 }
@@ -268,13 +274,17 @@ func (m CloseRequest) Encode() []byte {
 	w.string(m.ID)
 	w.strings(m.Groups)
 	w.bool(m.Raise)
+	w.uint(uint64(m.AlsoAfter))
 	return w.buf
 }
 
 // DecodeCloseRequest reads the frame.
 func DecodeCloseRequest(frame []byte) (CloseRequest, error) {
 	r := newReader(frame, kindClose)
-	m := CloseRequest{Scope: r.scope(), ID: r.string(MaxID), Groups: r.groups(), Raise: r.bool()}
+	m := CloseRequest{
+		Scope: r.scope(), ID: r.string(MaxID), Groups: r.groups(),
+		Raise: r.bool(), AlsoAfter: r.millis(MaxAlsoAfter),
+	}
 	return m, r.finish()
 }
 

@@ -43,7 +43,9 @@ func (c *checker) state(i int) *State { return &c.chunks[i/chunk][i%chunk] }
 // broken property. Memory is about 150 bytes for each state.
 func (m Model) Check(limit int) Result {
 	c := &checker{model: m, seed: maphash.MakeSeed(), table: make([]uint32, 1<<16)}
-	c.add(start(), 0)
+	first := start()
+	first.Server.Also = m.AlsoAfter
+	c.add(first, 0)
 	result := Result{Complete: true}
 	for at := 0; at < c.size && result.Broken == Fine; at++ {
 		if c.size >= limit {

@@ -14,11 +14,13 @@ var (
 	withoutL1  = Model{Readers: 2, Writers: 1, Deadlines: true}
 	withFaults = Model{Readers: 1, Writers: 1, Deadlines: true, EntryFirst: true, Faults: 1}
 	twoWriters = Model{Readers: 1, Writers: 2, Deadlines: true}
+	alsoAfter  = Model{Readers: 1, Writers: 1, Deadlines: true, AlsoAfter: true, Faults: 1}
+	alsoWithL1 = Model{Readers: 1, Writers: 1, L1: true, AlsoAfter: true}
 )
 
 // TestProtocol walks everything, and sees that the exceptions are reached.
 func TestProtocol(t *testing.T) {
-	for name, m := range map[string]Model{"L1 and feed": withL1, "two readers, L1 and feed": twoReaders, "two readers and deadlines": withoutL1, "faults": withFaults} {
+	for name, m := range map[string]Model{"L1 and feed": withL1, "two readers, L1 and feed": twoReaders, "two readers and deadlines": withoutL1, "faults": withFaults, "also_after": alsoAfter, "also_after, L1 and feed": alsoWithL1} {
 		t.Run(name, func(t *testing.T) { complete(t, m) })
 	}
 }
@@ -50,6 +52,9 @@ func complete(t *testing.T, m Model) {
 	if m.Faults > 0 {
 		want |= DiedPending
 	}
+	if m.AlsoAfter {
+		want |= CommitBeforeAlso
+	}
 	if r.Exceptions != want {
 		t.Errorf("exceptions reached: %b, want %b", r.Exceptions, want)
 	}
@@ -79,6 +84,8 @@ func TestMutants(t *testing.T) {
 		{JournalBeforeEnd, withFaults, StaleL2},
 		{NumbersAsStrings, withFaults, StaleL2},
 		{NoTimeout, withFaults, Stuck},
+		{NothingAlsoAfter, alsoAfter, StaleL2},
+		{NothingAlsoAfter, alsoWithL1, StaleL2},
 	} {
 		t.Run(tt.rule.String(), func(t *testing.T) {
 			tt.model.Break = tt.rule

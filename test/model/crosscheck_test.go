@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ const (
 	commandSeed = 6
 	sequences   = 60
 	commands    = 24 // of a sequence: numbers stay below 32
+	alsoAfterMS = 60_000
 )
 
 // both are the model's server and a real one behind the bridge.
@@ -46,7 +48,7 @@ func TestScriptsAgree(t *testing.T) {
 		}
 		for _, rule := range []Rule{
 			OneSuspensionPerGroup, PurgeClearsSuspensions, ExpiryWithoutRaise, OnlyLookupsExpire,
-			NoQuarantine, SuspensionInGeneration, NoTicketCheck,
+			NoQuarantine, SuspensionInGeneration, NoTicketCheck, NothingAlsoAfter,
 		} {
 			found := false
 			for run := uint64(0); run < sequences && !found; run++ {
@@ -74,7 +76,7 @@ func drive(t *testing.T, o redisbridge.Options, rule Rule, run uint64) string {
 		t.Fatal(err)
 	}
 	b := &both{
-		Bridge: bridge, raw: raw, rule: rule, model: Server{Ticket: Ticket{Epoch: 1}},
+		Bridge: bridge, raw: raw, rule: rule, model: Server{Ticket: Ticket{Epoch: 1}, Also: true},
 		scope:  wire.Scope{Policy: "chat", Horizon: 600_000, Quarantine: 30_000},
 		epochs: make(map[uint64]uint8),
 	}
@@ -101,11 +103,11 @@ func (b *both) command(ctx context.Context, random *rand.Rand) (name, got, want 
 	b.untold = k >= 24 && k < 29
 	switch {
 	case k < 6:
-		a, err := b.Suspend(ctx, wire.SuspendRequest{Scope: b.scope, ID: word, Groups: groups, Deadline: 30_000})
+		a, err := b.Suspend(ctx, wire.SuspendRequest{Scope: b.scope, ID: word, Groups: groups, Deadline: 30_000, AlsoAfter: alsoAfterMS})
 		b.model.Suspend(b.rule, id)
 		return "suspend " + word, b.position(a.Ticket, err), b.model.position()
 	case k < 10:
-		a, err := b.CloseSuspension(ctx, wire.CloseRequest{Scope: b.scope, ID: word, Groups: groups, Raise: raise})
+		a, err := b.CloseSuspension(ctx, wire.CloseRequest{Scope: b.scope, ID: word, Groups: groups, Raise: raise, AlsoAfter: alsoAfterMS})
 		b.model.Close(b.rule, id, raise)
 		return fmt.Sprint("close ", word, ", raise: ", raise), b.position(a.Ticket, err), b.model.position()
 	case k < 12:
@@ -117,7 +119,7 @@ func (b *both) command(ctx context.Context, random *rand.Rand) (name, got, want 
 	case k < 24:
 		return b.feed(ctx)
 	case k < 29:
-		which := random.IntN(3)
+		which := random.IntN(4)
 		return fmt.Sprint("deadline ", which, " passes"), fmt.Sprint(b.pass(ctx, which)), "<nil>"
 	case k < 31:
 		b.model.LoseGeneration(b.rule)
@@ -198,6 +200,9 @@ func (b *both) feed(ctx context.Context) (name, got, want string) {
 
 // pass moves a deadline into the past, where there is one. The next script finds it.
 func (b *both) pass(ctx context.Context, which int) error {
+	if which == dueLater {
+		return b.passLater(ctx)
+	}
 	field := [...]string{"s:w0", "s:w1", "s:quarantine"}[which]
 	open := [...]bool{b.model.Open[0], b.model.Open[1], b.model.Quarantine}[which]
 	value, err := b.raw.HGet(ctx, b.prefix()+"state", field).Result()
@@ -207,11 +212,32 @@ func (b *both) pass(ctx context.Context, which int) error {
 	if !open {
 		return nil
 	}
-	var deadline int64
-	var groups string
-	if _, err := fmt.Sscan(value, &deadline, &groups); err != nil {
+	now, err := b.raw.Time(ctx).Result()
+	if err != nil {
 		return err
 	}
+	_, rest, _ := strings.Cut(value, " ")
 	b.model.Pass(b.rule, which)
-	return b.raw.HSet(ctx, b.prefix()+"state", field, "1 "+groups, "next", "1").Err()
+	// Just now: what comes later counts from the deadline.
+	return b.raw.HSet(ctx, b.prefix()+"state", field, fmt.Sprint(now.UnixMilli()-1, " ", rest), "next", "1").Err()
+}
+
+// passLater makes what is to come later due. The raises of both ids are one: they are of one group,
+// and there is one moment.
+func (b *both) passLater(ctx context.Context) error {
+	state := b.prefix() + "state"
+	times, err := b.raw.HGet(ctx, state, "due").Result()
+	open := b.model.Later[0] || b.model.Later[1]
+	if (err == nil) != open {
+		return fmt.Errorf("due is %q, in the model something is: %t", times, open)
+	}
+	if !open {
+		return nil
+	}
+	for _, time := range strings.Fields(times) {
+		b.raw.HDel(ctx, state, "d:"+time)
+	}
+	b.model.Later = [2]bool{true, false}
+	b.model.Pass(b.rule, dueLater)
+	return b.raw.HSet(ctx, state, "due", "1", "d:1", "c:stats").Err()
 }

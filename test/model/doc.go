@@ -26,7 +26,8 @@
 //	         acknowledged; timeout (forwarded, pending); origin commits; response
 //	         ends (changed, rejected, unknown); renewal sent; close or settle
 //	         executed; acknowledged, or the acknowledgement lost and all repeated
-//	time     l1.max_staleness passes, which ends every lease from an older poll
+//	time     l1.max_staleness passes, which ends every lease from an older poll; also_after
+//	         passes, until when an origin that has answered a write may still commit it
 //	crash    a VM dies and starts anew
 //
 // A read that L1 answers is no step: it holds of every state that what L1 would
@@ -59,5 +60,5 @@
 // when it ends, a suspension that was not renewed has ended, too. An origin that has answered does
 // not commit later; in particular an attempt that the proxy gave up and repeated is over
 // when the repeated one has answered, which a retrying proxy can't know.
-// Collapsed reads, response-named groups and also_after are not modelled.
+// Collapsed reads and response-named groups are not modelled.
 package model

@@ -12,11 +12,16 @@ type Server struct {
 	Closed     [2]bool // tombstones
 	Quarantine bool
 	Raises     uint32 // bit n: the event n is a raise, otherwise a suspension
-	Due        [3]bool
+	Due        [5]bool
+	Also       bool    // every suspension's end is followed by one more raise
+	Later      [2]bool // that raise is to come, after the suspension of the id
 }
 
-// dueQuarantine is the place of the quarantine in Due, after the ids.
-const dueQuarantine = 2
+// Places in Due, after the ids: the quarantine, and the later raises of the ids.
+const (
+	dueQuarantine = 2
+	dueLater      = 3
+)
 
 func (s *Server) take() { s.Seq++ }
 
@@ -53,6 +58,7 @@ func (s *Server) Close(r Rule, id int, raise bool) {
 	s.Closed[id] = true
 	if raise {
 		s.raise()
+		s.Later[id] = s.Also && r != NothingAlsoAfter
 	}
 }
 
@@ -90,8 +96,8 @@ func (s *Server) Feed(r Rule, cursor Ticket) (t Ticket, continues, moves bool) {
 	return s.Ticket, continues, moves
 }
 
-// Pass lets the deadline of a suspension or of the quarantine pass. The next
-// script turns it into a raise; nobody can tell that from now.
+// Pass lets the deadline of a suspension or of the quarantine pass, or a later raise become
+// due. The next script turns it into a raise; nobody can tell that from now.
 func (s *Server) Pass(r Rule, which int) {
 	s.Due[which] = true
 	if r != OnlyLookupsExpire {
@@ -108,10 +114,13 @@ func (s *Server) expire(r Rule, lookup bool) {
 			continue
 		}
 		s.Due[which] = false
-		if which == dueQuarantine {
+		switch {
+		case which >= dueLater:
+			s.Later[which-dueLater] = false
+		case which == dueQuarantine:
 			s.Quarantine = false
-		} else {
-			s.Open[which] = false
+		default:
+			s.Open[which], s.Later[which] = false, s.Also
 		}
 		if r != ExpiryWithoutRaise {
 			s.raise()
@@ -121,7 +130,7 @@ func (s *Server) expire(r Rule, lookup bool) {
 
 // NewEpoch forgets everything and begins suspended.
 func (s *Server) NewEpoch(r Rule) {
-	*s = Server{Ticket: Ticket{s.Epoch + 1, 0}}
+	*s = Server{Ticket: Ticket{s.Epoch + 1, 0}, Also: s.Also}
 	if r != NoQuarantine {
 		s.Quarantine = true
 		s.take()

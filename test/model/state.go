@@ -94,6 +94,8 @@ type write struct {
 	Message  bool  // a suspend or a renewal is under way
 	Repeated bool
 	Outcome  outcome
+	Closed   bool // a close with a raise was executed
+	Settled  bool // and also_after has passed since
 }
 
 type writePhase uint8
@@ -124,6 +126,7 @@ const (
 	CommitWhilePending Exception = 1 << iota // bridge unreachable with forward
 	CommitAfterTerm                          // after settle, or renewals failed for a whole deadline
 	DiedPending                              // the VM died with its journal
+	CommitBeforeAlso                         // after the response, before what also_after asks for
 )
 
 // Property is what a state breaks.

@@ -9,6 +9,7 @@ type Model struct {
 	L1               bool // L1 and the feed
 	BothPoll         bool // otherwise VM B only follows the feed; VM A has its first lease
 	Deadlines        bool // pass
+	AlsoAfter        bool // an origin that has answered a write may commit it until also_after has passed
 	EntryFirst       bool // a lookup's two reads are two steps, in either order
 	Break            Rule
 }
@@ -53,6 +54,9 @@ func (m *Model) Steps(s State, emit emitter) {
 	if m.Deadlines || s.Server.Quarantine {
 		m.deadlines(&s, emit)
 	}
+	if m.AlsoAfter {
+		m.laterRaises(&s, emit)
+	}
 	m.faults(&s, emit)
 }
 
@@ -80,8 +84,31 @@ func (m *Model) deadlines(s *State, emit emitter) {
 		if n.Writes[i].Phase >= forwarded && !n.Server.Open[i] {
 			n.Writes[i].Late = true
 		}
+		if n.Writes[i].Closed {
+			n.settle(i)
+		}
 	}
 	emit(Step{"the quarantine ends", -1}, n)
+}
+
+// laterRaises become due: after a write was closed, and then its origin has settled, or
+// after its deadline has passed.
+func (m *Model) laterRaises(s *State, emit emitter) {
+	for i := range s.Writes {
+		w := s.Writes[i]
+		if !s.Server.Later[i] && (!w.Closed || w.Settled) {
+			continue
+		}
+		n := *s
+		if n.Server.Later[i] {
+			n.Server.Pass(m.Break, dueLater+i)
+		}
+		if w.Closed {
+			n.settle(i)
+		}
+		n.require(w.Version)
+		emit(Step{"also_after has passed", i}, n)
+	}
 }
 
 func (m *Model) faults(s *State, emit emitter) {

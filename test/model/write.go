@@ -62,16 +62,18 @@ func commit(s *State, i int) {
 	w := &s.Writes[i]
 	s.Version++
 	w.Version, w.Finished = s.Version, true
-	covered := w.Acked && !w.Late
+	covered := w.Acked && !w.Late && !w.Closed
 	if covered {
 		s.require(w.Version)
 	}
-	blocked := w.Pending && (w.Phase < delivered || w.Phase == delivered && !w.Late)
+	blocked := w.Pending && !w.Closed && (w.Phase < delivered || w.Phase == delivered && !w.Late)
 	if blocked || covered && !w.Gap {
 		s.VMs[i].Own = w.Version
 	}
 	switch {
 	case covered:
+	case w.Closed:
+		s.Exceptions |= CommitBeforeAlso
 	case blocked:
 		s.Exceptions |= CommitWhilePending
 	default:
@@ -82,7 +84,8 @@ func commit(s *State, i int) {
 func (m *Model) responseSteps(s *State, i int, become func(string, func(*State, *write))) {
 	end := func(name string, o outcome) {
 		become(name, func(_ *State, w *write) {
-			w.Phase, w.Outcome, w.Finished = ended, o, w.Finished || o != unknown
+			w.Phase, w.Outcome = ended, o
+			w.Finished = w.Finished || o == unchanged || o == changed && !m.AlsoAfter
 			if w.Early {
 				w.Phase = done
 			}
@@ -120,8 +123,16 @@ func (m *Model) deliver(s *State, i int) {
 	}
 	s.Server.Close(m.Break, i, w.Outcome != unchanged)
 	if w.Outcome != unchanged {
+		w.Closed = m.AlsoAfter
 		s.require(w.Version)
 	}
+}
+
+// settle ends the time in which the origin may still commit.
+func (s *State) settle(i int) {
+	w := &s.Writes[i]
+	w.Finished, w.Settled = true, true
+	s.require(w.Version)
 }
 
 func finish(s *State, i int) {

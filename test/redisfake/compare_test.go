@@ -124,9 +124,10 @@ func (c *comparison) command(ctx context.Context) {
 	fetch := fmt.Sprint("f", c.random.IntN(3))
 	switch c.random.IntN(15) {
 	case 0, 1:
-		_, _ = c.bridge.Suspend(ctx, wire.SuspendRequest{Scope: c.scope, ID: id, Groups: c.some(), Deadline: 30_000 + c.random.Int64N(1000)})
+		also := 2000 * c.random.Int64N(2)
+		_, _ = c.bridge.Suspend(ctx, wire.SuspendRequest{Scope: c.scope, ID: id, Groups: c.some(), Deadline: 30_000 + c.random.Int64N(1000), AlsoAfter: also})
 	case 2, 3:
-		_, _ = c.bridge.CloseSuspension(ctx, wire.CloseRequest{Scope: c.scope, ID: id, Groups: c.some(), Raise: c.random.IntN(2) == 0})
+		_, _ = c.bridge.CloseSuspension(ctx, wire.CloseRequest{Scope: c.scope, ID: id, Groups: c.some(), Raise: c.random.IntN(2) == 0, AlsoAfter: c.also(ctx)})
 	case 4, 5:
 		a, _ := c.bridge.Lookup(ctx, wire.LookupRequest{Scope: c.scope, Key: key, Groups: c.some()})
 		c.ticket = a.Ticket
@@ -152,6 +153,25 @@ func (c *comparison) command(ctx context.Context) {
 	}
 }
 
+// also draws when to raise once more. The two clocks differ by some microseconds: both
+// must round the time to the same one.
+func (c *comparison) also(ctx context.Context) int64 {
+	const delay, grid, margin = 60_000, 1024, 64
+	if c.random.IntN(2) == 0 {
+		return 0
+	}
+	for {
+		now, err := c.raw.Time(ctx).Result()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if left := grid - (now.UnixMilli()+delay)%grid; left > margin && left < grid-margin {
+			return delay
+		}
+		time.Sleep(margin * time.Millisecond)
+	}
+}
+
 // pass moves some deadlines into the past, on both.
 func (c *comparison) pass(ctx context.Context) {
 	v := c.fake.Validity("chat")
@@ -167,8 +187,24 @@ func (c *comparison) pass(ctx context.Context) {
 		s := v.Open[id]
 		s.Deadline = deadline
 		v.Open[id], v.Next = s, 1
-		c.raw.HSet(ctx, "{chatcache:chat}:state", "s:"+id, fmt.Sprint(deadline, " ", s.Groups), "next", "1")
+		c.raw.HSet(ctx, "{chatcache:chat}:state", "s:"+id, fmt.Sprint(deadline, " ", s.Groups, " ", s.Also), "next", "1")
 	}
+	if c.random.IntN(2) == 0 {
+		c.passDue(ctx, v)
+	}
+}
+
+// passDue makes the first raise that is to come due.
+func (c *comparison) passDue(ctx context.Context, v *Validity) {
+	const key = "{chatcache:chat}:state"
+	first, rest, _ := strings.Cut(c.raw.HGet(ctx, key, "due").Val(), " ")
+	if first == "" {
+		return
+	}
+	v.Due[0].Time = 1
+	groups := c.raw.HGet(ctx, key, "d:"+first).Val()
+	c.raw.HDel(ctx, key, "d:"+first)
+	c.raw.HSet(ctx, key, "due", strings.TrimSpace("1 "+rest), "d:1", groups)
 }
 
 // lose forgets something, on both.

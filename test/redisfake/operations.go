@@ -31,7 +31,7 @@ func (v *Validity) lookup(c *call) (any, error) {
 func (v *Validity) suspendScript(c *call) (any, error) {
 	id := c.own[0]
 	if v.Tombstone[id] <= c.now {
-		if err := v.suspend(c, id, integer(c.own[1]), c.own[2]); err != nil {
+		if err := v.suspend(c, id, integer(c.own[1]), c.own[2], integer(c.own[3])); err != nil {
 			return nil, err
 		}
 	}
@@ -40,24 +40,34 @@ func (v *Validity) suspendScript(c *call) (any, error) {
 
 // closeScript is script/close.lua.
 func (v *Validity) closeScript(c *call) (any, error) {
-	id, groups := c.own[0], c.own[2]
+	id, raised, also := c.own[0], []string{c.own[2]}, integer(c.own[4])
 	open, known := v.Open[id]
+	if known && open.Groups != c.own[2] {
+		raised = []string{open.Groups, c.own[2]}
+	}
+	if c.own[3] == "1" {
+		for _, groups := range raised {
+			v.raise(c, groups)
+		}
+		for _, groups := range raised {
+			if also > 0 {
+				v.raiseLater(c.now, also, groups)
+			}
+		}
+	}
 	if known {
 		v.forget(id)
 	}
 	v.Tombstone[id] = c.now + integer(c.own[1])
-	if c.own[3] == "1" {
-		if known && open.Groups != groups {
-			v.raise(c, open.Groups)
-		}
-		v.raise(c, groups)
-	}
 	return v.position(), nil
 }
 
 // raiseScript is script/raise.lua.
 func (v *Validity) raiseScript(c *call) (any, error) {
 	v.raise(c, c.own[0])
+	if also := integer(c.own[1]); also > 0 {
+		v.raiseLater(c.now, also, c.own[0])
+	}
 	return v.position(), nil
 }
 
@@ -85,7 +95,7 @@ func (v *Validity) feedScript(c *call) (any, error) {
 			}
 		}
 	}
-	return append(v.position(), events), nil
+	return append(v.position(), events, v.untilNext(c)), nil
 }
 
 // Trim forgets the feed's events up to a number, as its bounded length would.

@@ -41,6 +41,13 @@ func (c *comparison) dump(ctx context.Context) map[string]string {
 			_, value, _ = strings.Cut(value, " ")
 		case field == "next":
 			value = fmt.Sprint(value != "0")
+		case strings.HasPrefix(field, "d:"):
+			continue
+		case field == "due":
+			for i, time := range strings.Fields(value) {
+				d[fmt.Sprint("state due ", i)] = state["d:"+time]
+			}
+			continue
 		}
 		d["state "+field] = value
 	}
@@ -83,7 +90,10 @@ func (s *Server) dump(policy string) map[string]string {
 		d["state next"], d["state open"] = fmt.Sprint(v.Next != 0), fmt.Sprint(len(v.Open))
 	}
 	for id, suspension := range v.Open {
-		d["state s:"+id] = suspension.Groups
+		d["state s:"+id] = fmt.Sprint(suspension.Groups, " ", suspension.Also)
+	}
+	for i, due := range v.Due {
+		d[fmt.Sprint("state due ", i)] = due.Groups
 	}
 	for group, n := range v.Suspends {
 		d["state g:"+group] = fmt.Sprint(n)

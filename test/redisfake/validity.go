@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	maxGroups = 64 // of one suspension and one event, as in prelude.lua
-	ownFrom   = 6  // arguments of the prelude
+	maxGroups = 64   // of one suspension and one event, as in prelude.lua
+	maxDue    = 1024 // groups that are due at one time
+	ownFrom   = 6    // arguments of the prelude
 )
 
 // Validity is what decides validity for one policy: the keys that share its hash tag.
@@ -30,12 +31,20 @@ type State struct {
 	Next     int64                 // lower bound of the earliest deadline, 0: none
 	Open     map[string]Suspension // by id
 	Suspends map[string]int        // open suspensions by group
+	Due      []Due                 // raises to come, in order
+}
+
+// Due is a raise to come.
+type Due struct {
+	Time   int64
+	Groups string
 }
 
 // Suspension is one that is open.
 type Suspension struct {
 	Deadline int64
 	Groups   string // as wire.JoinGroups writes them
+	Also     int64  // ms from its end until they are raised once more; 0: they aren't
 }
 
 // Generation is a group's, with the epoch it belongs to.
@@ -72,6 +81,7 @@ func (v *Validity) prelude(c *call, server string) {
 		v.beginEpoch(c, server)
 	}
 	v.expire(c)
+	v.raiseDue(c)
 }
 
 func (v *Validity) beginEpoch(c *call, server string) {
@@ -83,7 +93,7 @@ func (v *Validity) beginEpoch(c *call, server string) {
 	}
 	quarantine := integer(c.args[1])
 	if quarantine > 0 && !(absent && c.args[2] == "1") {
-		v.suspend(c, "quarantine", quarantine, "*") // within every bound: nothing else is open
+		v.suspend(c, "quarantine", quarantine, "*", 0) // within every bound: nothing else is open
 	}
 }
 
@@ -108,9 +118,57 @@ func (v *Validity) expire(c *call) {
 		return cmp.Or(cmp.Compare(a.Deadline, b.Deadline), strings.Compare(a.id, b.id))
 	})
 	for _, s := range passed {
-		v.forget(s.id)
 		v.raise(c, s.Groups)
+		if s.Also > 0 {
+			v.raiseLater(s.Deadline, s.Also, s.Groups)
+		}
+		v.forget(s.id)
 	}
+}
+
+// raiseLater lets the groups be raised once more, delay ms after the moment at.
+func (v *Validity) raiseLater(at, delay int64, groups string) {
+	grid := int64(1)
+	for grid*64 < delay {
+		grid *= 2
+	}
+	time := (at + delay + grid - 1) / grid * grid
+	place, known := slices.BinarySearchFunc(v.Due, time, func(d Due, time int64) int { return cmp.Compare(d.Time, time) })
+	if !known {
+		v.Due = slices.Insert(v.Due, place, Due{Time: time})
+	}
+	var all []string
+	for group := range strings.SplitSeq(v.Due[place].Groups+","+groups, ",") {
+		if group != "" && !slices.Contains(all, group) {
+			all = append(all, group)
+		}
+	}
+	if slices.Contains(all, "*") || len(all) > maxDue {
+		all = []string{"*"}
+	}
+	v.Due[place].Groups = strings.Join(all, ",")
+}
+
+// raiseDue raises what has become due.
+func (v *Validity) raiseDue(c *call) {
+	for len(v.Due) > 0 && v.Due[0].Time <= c.now {
+		for some := range slices.Chunk(strings.Split(v.Due[0].Groups, ","), maxGroups) {
+			v.raise(c, strings.Join(some, ","))
+		}
+		v.Due = v.Due[1:]
+	}
+}
+
+// untilNext is in how many ms something passes or is due; -1: nothing is.
+func (v *Validity) untilNext(c *call) int64 {
+	first := v.Next
+	if len(v.Due) > 0 && (first == 0 || v.Due[0].Time < first) {
+		first = v.Due[0].Time
+	}
+	if first == 0 {
+		return -1
+	}
+	return max(first-c.now, 1)
 }
 
 // take gives the next number to an event.
@@ -129,7 +187,7 @@ func (v *Validity) raise(c *call, groups string) {
 func (c *call) life() int64 { return integer(c.args[3]) }
 
 // suspend opens the suspension id, or renews it and adds groups.
-func (v *Validity) suspend(c *call, id string, duration int64, groups string) error {
+func (v *Validity) suspend(c *call, id string, duration int64, groups string, also int64) error {
 	open, renewed := v.Open[id]
 	var all, added []string
 	if renewed {
@@ -147,7 +205,7 @@ func (v *Validity) suspend(c *call, id string, duration int64, groups string) er
 		return Error("TOOMANY suspensions open: at most " + strconv.Itoa(most))
 	}
 	deadline := c.now + duration
-	v.Open[id] = Suspension{deadline, strings.Join(all, ",")}
+	v.Open[id] = Suspension{deadline, strings.Join(all, ","), also}
 	for _, group := range added {
 		v.Suspends[group]++
 	}

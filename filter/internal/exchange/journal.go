@@ -30,6 +30,7 @@ type journalEntry struct {
 	groups  []string
 	outcome outcome
 	settle  time.Duration // what is left to wait where the outcome is unknown
+	also    time.Duration // raise once more, that long after its end
 	blocks  bool
 
 	call    *delivery // under way, nil if none
@@ -89,6 +90,7 @@ func (j *journal) merge(e *journalEntry) *journalEntry {
 		if old.outcome == unknown {
 			all.outcome, all.settle = unknown, max(all.settle, old.settle)
 		}
+		all.also = max(all.also, old.also)
 		if old.blocks {
 			j.unblock(old.groups)
 		}
@@ -145,10 +147,10 @@ func (j *journal) takeBack(p *Plugin) {
 // a last term for the suspension, which ends as a raise.
 func (e *journalEntry) frame(p *Plugin) (path string, frame []byte) {
 	if e.outcome == unknown {
-		return wire.PathSuspend, p.suspension(e.id, e.groups, e.settle)
+		return wire.PathSuspend, p.suspension(e.id, e.groups, e.settle, e.also)
 	}
 	return wire.PathClose, wire.CloseRequest{
-		Scope: p.scope, ID: e.id, Groups: e.groups, Raise: e.outcome == changed,
+		Scope: p.scope, ID: e.id, Groups: e.groups, Raise: e.outcome == changed, AlsoAfter: e.also.Milliseconds(),
 	}.Encode()
 }
 

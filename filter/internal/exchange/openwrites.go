@@ -20,6 +20,7 @@ type openWrite struct {
 	id       string
 	groups   []string
 	deadline time.Duration
+	also     time.Duration // raise once more, that long after its end
 	renewAt  int64
 }
 
@@ -49,7 +50,7 @@ func (w *openWrites) run(p *Plugin, now int64) {
 // renew asks for a new term, and asks again well before the present one ends
 // when that isn't acknowledged.
 func (w *openWrites) renew(p *Plugin, o *openWrite, now int64) {
-	frame := p.suspension(o.id, o.groups, o.deadline)
+	frame := p.suspension(o.id, o.groups, o.deadline, o.also)
 	o.renewAt = now + int64(o.deadline/8)
 	acknowledged := func(a Answer) {
 		if !a.acknowledges() {

@@ -65,8 +65,11 @@ func (p *Plugin) NewExchange(s Stream) *Exchange {
 }
 
 // suspension is the call that opens a write's suspension or gives it a new term.
-func (p *Plugin) suspension(id string, groups []string, term time.Duration) []byte {
-	return wire.SuspendRequest{Scope: p.scope, ID: id, Groups: groups, Deadline: term.Milliseconds()}.Encode()
+func (p *Plugin) suspension(id string, groups []string, term, also time.Duration) []byte {
+	return wire.SuspendRequest{
+		Scope: p.scope, ID: id, Groups: groups,
+		Deadline: term.Milliseconds(), AlsoAfter: also.Milliseconds(),
+	}.Encode()
 }
 
 // admit tells whether a request may wait for the bridge now.

@@ -3,7 +3,6 @@ package exchange
 import (
 	"encoding/binary"
 	"strconv"
-	"time"
 
 	"chatcache/filter/internal/httpcache"
 	"chatcache/policy"
@@ -41,7 +40,7 @@ func (w *write) start(bool) Action {
 	w.groups = w.rule.Groups(partition.ID)
 	w.id = w.state.newID()
 	w.state.move(w.groups)
-	frame := w.plugin.suspension(w.id, w.groups, w.rule.Deadline)
+	frame := w.plugin.suspension(w.id, w.groups, w.rule.Deadline, w.rule.AlsoAfter)
 	permit, waits := w.plugin.admit()
 	w.permit = permit
 	err := w.stream.Call(wire.PathSuspend, frame, w.plugin.Policy.Bridge.Timeout, w.answered)
@@ -73,7 +72,7 @@ func (w *write) answered(a Answer) {
 	}
 	w.suspended, w.forwarded = true, true
 	w.state.move(w.groups)
-	w.state.writes.add(&openWrite{id: w.id, groups: w.groups, deadline: w.rule.Deadline}, w.plugin.host.Now())
+	w.state.writes.add(&openWrite{id: w.id, groups: w.groups, deadline: w.rule.Deadline, also: w.rule.AlsoAfter}, w.plugin.host.Now())
 	w.resume()
 }
 
@@ -134,7 +133,7 @@ func (w *write) done() {
 	}
 	w.state.journal.add(&journalEntry{
 		id: w.id, groups: w.groups, outcome: o,
-		settle: max(w.rule.Settle, time.Millisecond), blocks: w.pending,
+		settle: w.rule.Settle, also: w.rule.AlsoAfter, blocks: w.pending,
 	})
 }
 

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -314,4 +315,57 @@ func TestLateAckOfAMergedEntryUnblocksNothing(t *testing.T) {
 		t.Errorf("blocked: %v; the write that is still open must block its groups", w.plugin.state.journal.blocked)
 	}
 	open.respond("200", "{}")
+}
+
+// What a rule asks for also after the end travels with every call that may be the last one
+// to be heard of the write.
+func TestAlsoAfterTravelsWithEachCall(t *testing.T) {
+	document := strings.Replace(testPolicy, `"invalidate": ["stats", "deep"]`, `"invalidate": ["stats", "deep"], "also_after": "2s"`, 1)
+	also := func(c *call) int64 {
+		t.Helper()
+		if end, err := wire.DecodeCloseRequest(c.frame); err == nil {
+			return end.AlsoAfter
+		}
+		suspension, err := wire.DecodeSuspendRequest(c.frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return suspension.AlsoAfter
+	}
+	w := newWorld(t)
+	w.plugin = w.configure(document)
+	s, first, c := w.write("POST")
+	c.ack()
+	w.now += 8 * time.Second
+	w.run()
+	renewal := w.take(wire.PathSuspend)
+	renewal.ack()
+	s.respond("200", "{}")
+	_, end := w.takeClose()
+	end.ack()
+	if first.AlsoAfter != 2000 || also(renewal) != 2000 || also(end) != 2000 {
+		t.Errorf("suspension %d, renewal %d, close %d ms, want 2000 each", first.AlsoAfter, also(renewal), also(end))
+	}
+
+	s, _, c = w.write("POST")
+	c.ack()
+	s.properties["response.code_details"] = []byte("upstream_response_timeout")
+	s.respond("504", "")
+	w.run()
+	if last := w.take(wire.PathSuspend); also(last) != 2000 {
+		t.Errorf("the last term of an unknown outcome: %d ms, want 2000", also(last))
+	} else {
+		last.ack()
+	}
+
+	w.down = true // into a journal that overflows
+	for range maxJournal + 1 {
+		s := w.stream("POST", "/messages", "ann")
+		s.exchange.RequestHeaders(true)
+		s.respond("200", "{}")
+	}
+	w.down = false
+	if _, merged := w.takeClose(); also(merged) != 2000 {
+		t.Errorf("the merged entry: %d ms, want 2000", also(merged))
+	}
 }

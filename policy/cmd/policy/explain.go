@@ -55,6 +55,7 @@ type writeDetails struct {
 	Scope       string   `json:"scope"`
 	Deadline    string   `json:"deadline"`
 	Settle      string   `json:"settle"`
+	AlsoAfter   string   `json:"also_after,omitempty"`
 	Unreachable string   `json:"unreachable"`
 	RaiseOn4xx  bool     `json:"raise_on_4xx"`
 }
@@ -209,6 +210,9 @@ func (e *explanation) invalidate(rule *policy.Invalidation) {
 	e.Kind, e.Rule, e.Patterns = "write", rule.Name, rule.Patterns()
 	w := &writeDetails{Deadline: policy.FormatDuration(rule.Deadline), Settle: policy.FormatDuration(rule.Settle),
 		Unreachable: "forward", RaiseOn4xx: rule.RaiseOn4xx}
+	if rule.AlsoAfter > 0 {
+		w.AlsoAfter = policy.FormatDuration(rule.AlsoAfter)
+	}
 	for _, c := range rule.Caches {
 		w.Invalidates = append(w.Invalidates, c.Name)
 	}

@@ -35,6 +35,9 @@ func (e explanation) write(w io.Writer) {
 		line(w, "invalidates", strings.Join(d.Invalidates, ", "))
 		line(w, "scope", d.Scope)
 		line(w, "deadline", d.Deadline+", settle "+d.Settle)
+		if d.AlsoAfter != "" {
+			line(w, "also after", d.AlsoAfter)
+		}
 		line(w, "unreachable", d.Unreachable)
 		line(w, "raise on 4xx", yesNo(d.RaiseOn4xx))
 	}

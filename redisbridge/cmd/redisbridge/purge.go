@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"chatcache/redisbridge"
 )
@@ -125,6 +126,9 @@ func purge(ctx context.Context, args []string, env environment) int {
 	}
 	fmt.Fprintf(env.stdout, "policy %s: raised %s at sequence %d of epoch %s\n",
 		answer.Policy, strings.Join(answer.Groups, " "), answer.Sequence, answer.Epoch)
+	if answer.AlsoAfterMS > 0 {
+		fmt.Fprintf(env.stdout, "they are raised once more in %v\n", time.Duration(answer.AlsoAfterMS)*time.Millisecond)
+	}
 	return exitOK
 }
 
