@@ -1,0 +1,135 @@
+package linear
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"chatcache/test/mesh"
+)
+
+// bridgeTimeout is how long the filters wait for the bridge, in virtual time.
+const bridgeTimeout = 50 * time.Millisecond
+
+var users = []string{"ann", "bob"}
+
+// targets are the reads: requests of the caches.
+var targets = []struct {
+	cache, path string
+	shared      bool
+}{
+	{"stats", "/api/chat/stats", false},
+	{"sessions", "/api/chat/sessions", false},
+	{"search", "/api/chat/search?q=hello", false},
+	{"models", "/api/models", true},
+}
+
+// routes are the writes.
+var routes = []string{
+	"POST /api/chat/sessions", "PUT /api/chat/sessions/s1", "DELETE /api/chat/sessions/s1",
+	"POST /api/chat/sessions/s1/messages", "POST /api/models",
+}
+
+// mode is a policy and what it promises.
+type mode struct {
+	name             string
+	edits            []func(map[string]any)
+	deadline, settle time.Duration
+	slow             time.Duration // a slow write
+	way              time.Duration // to the bridge, at most; and back
+	faults           bool          // of bridge, ways and proxies
+	claim            Claim
+}
+
+const short = 2 * time.Second // deadline and settle where faults keep suspensions from being renewed
+
+var modes = []mode{
+	{name: "no L1", edits: []func(map[string]any){withoutL1}, deadline: short, settle: short, way: 15 * time.Millisecond,
+		faults: true, claim: Claim{Forward: true, Covered: short}},
+	{name: "refuse", edits: []func(map[string]any){withoutL1, refusingWrites}, deadline: short, settle: short, way: 15 * time.Millisecond,
+		faults: true, claim: Claim{Covered: short}},
+	{name: "L1", deadline: short, settle: short, way: 15 * time.Millisecond,
+		faults: true, claim: Claim{Staleness: 3 * time.Second, Forward: true, Covered: short}},
+	// Writes outlast their deadline, and are renewed; nothing is exempt.
+	{name: "slow writes", edits: []func(map[string]any){withoutL1}, deadline: 500 * time.Millisecond, settle: 2500 * time.Millisecond,
+		slow: 2 * time.Second, way: 15 * time.Millisecond},
+}
+
+func withoutL1(document map[string]any) { document["l1"] = false }
+
+func refusingWrites(document map[string]any) {
+	for _, rule := range document["invalidations"].([]any) {
+		rule.(map[string]any)["unreachable"] = "refuse"
+	}
+}
+
+// publishing adds a rule for a shared cache.
+func publishing(document map[string]any) {
+	rules := document["invalidations"].([]any)
+	rule := map[string]any{"name": "publish model", "match": []any{"POST /api/models"}, "invalidate": []any{"models"}}
+	for _, field := range []string{"unreachable", "deadline", "settle"} {
+		if value, ok := rules[0].(map[string]any)[field]; ok {
+			rule[field] = value
+		}
+	}
+	document["invalidations"] = append(rules, rule)
+}
+
+func impatient(document map[string]any) {
+	document["bridge"].(map[string]any)["timeout"] = bridgeTimeout.String()
+}
+
+// terms sets the times for which writes may be suspended.
+func (m mode) terms(document map[string]any) {
+	for _, rule := range document["invalidations"].([]any) {
+		rule.(map[string]any)["deadline"] = m.deadline.String()
+		rule.(map[string]any)["settle"] = m.settle.String()
+	}
+}
+
+// seeds tells how many random runs each mode gets: 6, or CHATCACHE_SEEDS.
+func seeds() uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("CHATCACHE_SEEDS"), 10, 32); err == nil {
+		return n
+	}
+	return 6
+}
+
+// In virtual time, over simulated VMs: whatever order things happen in, and whatever fails,
+// the answers are as claimed.
+func TestSimulated(t *testing.T) {
+	module, err := mesh.FilterModule()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			hits, reads, exempt, commits := 0, 0, 0, 0
+			for seed := range seeds() {
+				t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+					w := newWorld(t, m, seed, module)
+					for range 600 {
+						w.step(module)
+					}
+					w.finish(seed)
+					h, r := w.history.Hits()
+					hits, reads = hits+h, reads+r
+					for _, write := range w.history.Writes() {
+						if write.Commit > 0 {
+							commits++
+						}
+						if write.Commit > 0 && m.claim.exempt(write) {
+							exempt++
+						}
+					}
+				})
+			}
+			t.Logf("%d reads, %d of them hits; %d writes took effect, %d of them exempt", reads, hits, commits, exempt)
+			if hits == 0 {
+				t.Error("no read was a hit: the test shows nothing")
+			}
+		})
+	}
+}
