@@ -31,9 +31,10 @@ type Claim struct {
 // exempt tells whether a write that took effect is one of the documented exceptions: until
 // the next raise of its groups the cache may still answer with what was before.
 func (c Claim) exempt(w Write) bool {
-	late := c.Covered > 0 && w.Commit-w.Call > int64(c.Covered)
-	return late || c.Forward && w.Answer != statusSuspended
+	return c.late(w) || c.Forward && w.Answer != statusSuspended
 }
+
+func (c Claim) late(w Write) bool { return c.Covered > 0 && w.Commit-w.Call > int64(c.Covered) }
 
 // span is how long a value may be the answer: from its commit until the next value counts.
 type span struct{ from, until int64 }

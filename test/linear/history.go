@@ -37,6 +37,8 @@ type Write struct {
 	Commit    int64
 	Value     int64
 	Registers []Register
+	// Lost says that the VM died before it can have told the bridge of the write's end.
+	Lost bool
 }
 
 // Poll is one look at the feed between Begin and End: where it stood, and what was raised
@@ -109,6 +111,15 @@ func (h *History) EndWrite(id int, answer string, at int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.writes[id].Return, h.writes[id].Answer = at, answer
+}
+
+// Lose records that the proxies of these writes died before they were answered.
+func (h *History) Lose(ids ...int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range ids {
+		h.writes[id].Lost = true
+	}
 }
 
 // Commit lets a write take effect at the origin: store is called with its value while

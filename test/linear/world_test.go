@@ -64,7 +64,8 @@ type world struct {
 type simProxy struct {
 	*testing.T
 	*hostsim.Sim
-	atEnd []func()
+	atEnd  []func()
+	writes []int // their ids
 }
 
 func (p *simProxy) Cleanup(f func()) { p.atEnd = append(p.atEnd, f) }
@@ -257,6 +258,7 @@ func (w *world) kill(module []byte) {
 	dead := w.proxies[i]
 	w.open = slices.DeleteFunc(w.open, func(x *exchange) bool { return x.proxy == dead })
 	dead.Close()
+	w.history.Lose(dead.writes...)
 	w.proxies[i] = w.startProxy(module)
 	w.setClusters()
 }
@@ -294,7 +296,9 @@ func (w *world) write() {
 	method, path, _ := strings.Cut(route, " ")
 	client := w.lane()
 	id := w.history.BeginWrite(client)
-	w.begin(method, path, strconv.Itoa(id)).write = id
+	x := w.begin(method, path, strconv.Itoa(id))
+	x.write = id
+	x.proxy.writes = append(x.proxy.writes, id)
 }
 
 func (w *world) begin(method, path, write string) *exchange {
@@ -368,6 +372,9 @@ func (w *world) finish(seed uint64) {
 	groups, err := Groups(w.policy, stack.PartitionSecret)
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	for _, owed := range Owed(w.history, w.mode.claim, groups) {
+		w.t.Errorf("seed %d: the groups of write %d of client %d (%q), made at %v, were never raised", seed, owed.ID, owed.Client, owed.Answer, time.Duration(owed.Commit))
 	}
 	if err := Check(w.history, w.mode.claim, groups); err != nil {
 		v := err.(*Violation)

@@ -1,0 +1,110 @@
+package linear
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"chatcache/test/stack"
+)
+
+// mutant is a broken product: a change to one of its files.
+type mutant struct {
+	name, mode string // the mode in which it should show
+	file       string
+	from, to   string // to replaces from, which occurs once
+}
+
+var mutants = []mutant{
+	{"the ticket isn't compared", "no L1", "redisbridge/validity.go",
+		"if g > ticket.Sequence {", "if false {"},
+	{"no suspension", "no L1", "redisbridge/script/suspend.lua",
+		"if redis.call('EXISTS', KEYS[3]) == 0 then", "if false then"},
+	{"one suspension per group instead of per write", "refuse", "redisbridge/script/prelude.lua",
+		"if redis.call('HINCRBY', state, 'g:' .. group, -1) <= 0 then", "if redis.call('HINCRBY', state, 'g:' .. group, -1) < 99 then"},
+	{"a purge clears suspensions", "refuse", "redisbridge/script/raise.lua",
+		"raise(ARGV[own + 1])", "for _, f in ipairs(redis.call('HKEYS', state)) do if string.sub(f, 1, 2) == 'g:' then redis.call('HDEL', state, f) end end\nraise(ARGV[own + 1])"},
+	{"an unknown outcome is closed at once", "refuse", "filter/internal/exchange/journal.go",
+		"if e.outcome == unknown {", "if e.outcome == unknown { e.outcome = changed }; if false {"},
+	{"a deadline passes without a raise", "refuse", "redisbridge/script/prelude.lua",
+		"    raise(suspension.groups)\n", ""},
+	{"a new epoch without its quarantine", "refuse", "redisbridge/script/prelude.lua",
+		"if quarantine > 0 and", "if false and"},
+	{"a long write isn't renewed", "slow writes", "filter/internal/exchange/openwrites.go",
+		"if now >= o.renewAt {", "if false {"},
+	{"the journal is delivered before the response has ended", "no L1", "filter/internal/exchange/write.go",
+		"	w.state.journal.block(w.groups)\n	return true", "	w.state.journal.block(w.groups)\n	w.state.journal.add(&journalEntry{id: w.id, groups: w.groups, outcome: changed, blocks: true})\n	w.pending = false\n	return true"},
+	{"the journal gives up", "no L1", "filter/internal/exchange/journal.go",
+		"if !a.acknowledges() {", "if false {"},
+	{"slots move only at raises", "L1", "filter/internal/exchange/follower.go",
+		"			f.state.move(e.Groups)", "			if e.Kind == wire.EventRaise {\n				f.state.move(e.Groups)\n			}"},
+	{"the slots are read after the lookup", "L1", "filter/internal/exchange/read.go",
+		"	if !r.fence.leased ||", "	r.fence.mark = r.state.slots.Mark()\n	if !r.fence.leased ||"},
+	{"a gap in the feed is ignored", "L1", "filter/internal/exchange/follower.go",
+		"if answer.Continues(f.cursor) {", "if answer.Continues(f.cursor) || f.cursor.Epoch != 0 {"},
+	{"the lease counts from the answer", "L1", "filter/internal/exchange/follower.go",
+		"f.lease = sent + int64(", "f.lease = p.host.Now() + int64("},
+	{"a response is kept after a lookup that failed", "L1", "filter/internal/exchange/read.go",
+		"		return failure(a)\n", "		r.ticket = r.state.follower.cursor\n		return \"\"\n"},
+}
+
+var failedSeed = regexp.MustCompile(`--- FAIL: TestSimulated/[^/]+/seed_\d+`)
+
+// The test must be able to fail: it does, for each of these. With CHATCACHE_LONG=1; more
+// seeds with CHATCACHE_SEEDS.
+func TestMutants(t *testing.T) {
+	if os.Getenv("CHATCACHE_LONG") != "1" {
+		t.Skip("builds the product once for each mutant: set CHATCACHE_LONG=1")
+	}
+	root, err := stack.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants {
+		t.Run(m.name, func(t *testing.T) {
+			mode := strings.ReplaceAll(m.mode, " ", "_")
+			cmd := exec.Command("go", "test", "-count=1", "-run", "TestSimulated/^"+mode+"$", "./test/linear")
+			cmd.Dir = root
+			// The tests of the mutant build its filter themselves: with the same flags.
+			cmd.Env = append(os.Environ(), "GOFLAGS=-overlay="+m.overlay(t, root), "CHATCACHE_LONG=", fmt.Sprint("CHATCACHE_SEEDS=", seeds()))
+			out, err := cmd.CombinedOutput()
+			seedsFailed := len(failedSeed.FindAll(out, -1))
+			t.Logf("caught in %d of %d seeds", seedsFailed, seeds())
+			if err == nil || seedsFailed == 0 {
+				t.Errorf("not caught: %v\n%s", err, out)
+			} else if !strings.Contains(string(out), "not linearizable") {
+				t.Errorf("caught otherwise than by a history:\n%.3000s", out)
+			}
+		})
+	}
+}
+
+// overlay writes the mutant's file, and what tells the go command to use it.
+func (m mutant) overlay(t *testing.T, root string) string {
+	t.Helper()
+	file := filepath.Join(root, m.file)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), m.from); n != 1 {
+		t.Fatalf("%s has %q %d times, want once", m.file, m.from, n)
+	}
+	changed := filepath.Join(t.TempDir(), filepath.Base(file))
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{file: changed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "overlay.json")
+	for name, content := range map[string]string{changed: strings.Replace(string(text), m.from, m.to, 1), path: string(overlay)} {
+		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
