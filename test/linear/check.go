@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -70,20 +69,6 @@ func Check(h *History, c Claim, groups func(Register) []string) error {
 		}
 	}
 	return nil
-}
-
-// Owed gives the exempt writes that the product still owes a raise: their VMs live, and
-// they took effect in time. At the end of a test, when everything works again, there must be none.
-func Owed(h *History, c Claim, groups func(Register) []string) (owed []Write) {
-	for _, w := range h.Writes() {
-		if w.Commit == 0 || w.Lost || c.late(w) || !c.exempt(w) {
-			continue
-		}
-		if slices.ContainsFunc(w.Registers, func(r Register) bool { return h.raisedAfter(w.Commit, groups(r)) == never }) {
-			owed = append(owed, w)
-		}
-	}
-	return owed
 }
 
 // violation asks porcupine about the first stale read and what happened around it.

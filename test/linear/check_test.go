@@ -49,6 +49,8 @@ func TestCheck(t *testing.T) {
 	forward := Claim{Forward: true}
 	suspended := Write{Call: 10, Commit: 20, Return: 30, Answer: statusSuspended}
 	pending := Write{Call: 10, Commit: 20, Return: 30, Answer: statusSuspended + "; detail=invalidation-pending"}
+	lost := pending
+	lost.Lost = true
 	for _, c := range []struct {
 		name   string
 		claim  Claim
@@ -74,6 +76,8 @@ func TestCheck(t *testing.T) {
 		{"pending, the raise may have been before", forward, []Write{pending}, []Read{{Call: 51, Return: 55, Value: 0}}, []Poll{stood(21, 3, "p:stats:ann"), stood(40, 3)}, true},
 		{"pending, then a new epoch", forward, []Write{pending}, []Read{{Call: 51, Return: 55, Value: 0}},
 			[]Poll{stood(21, 3), {Begin: 40, End: 41, Last: wire.Ticket{Epoch: 8}}}, false},
+		{"pending, when everything works again", forward, []Write{pending}, []Read{{Call: 201, Return: 205, Value: 0}}, nil, false},
+		{"pending, its VM died", forward, []Write{lost}, []Read{{Call: 201, Return: 205, Value: 0}}, nil, true},
 		{"pending, then a suspended one", forward, []Write{pending, {Call: 40, Commit: 45, Return: 50, Answer: statusSuspended}},
 			[]Read{{Call: 51, Return: 55, Value: 1}}, nil, false},
 		{"L1, just not too old", Claim{Staleness: 5 * time.Millisecond}, []Write{suspended}, []Read{{Call: 24, Return: 25, Value: 0}}, nil, true},
@@ -81,6 +85,7 @@ func TestCheck(t *testing.T) {
 		{"later than the suspension is sure to last", Claim{Covered: 5 * time.Millisecond}, []Write{suspended}, []Read{{Call: 31, Return: 35, Value: 0}}, nil, true},
 	} {
 		h := told(c.writes, c.reads, c.polls...)
+		h.settled = 200 * int64(time.Millisecond)
 		err := Check(h, c.claim, groupsOf)
 		if (err == nil) != c.fine {
 			t.Errorf("%s: %v, fine: %t", c.name, err, c.fine)

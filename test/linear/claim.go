@@ -66,7 +66,7 @@ func (h *History) timelines(c Claim, groups func(Register) []string) map[Registe
 			t.commits = append(t.commits, w)
 			t.counts[w.Value] = w.Commit
 			if c.exempt(w) {
-				t.counts[w.Value] = h.raisedAfter(w.Commit, groups(r))
+				t.counts[w.Value] = h.countsFrom(c, w, groups(r))
 			}
 		}
 	}
@@ -84,6 +84,15 @@ func (t *timeline) measure() {
 		until = min(until, t.counts[w.Value])
 	}
 	t.spans[0] = span{-never, until}
+}
+
+// countsFrom is the moment from which an exempt write counts for a register with these groups.
+func (h *History) countsFrom(c Claim, w Write, groups []string) int64 {
+	raised := h.raisedAfter(w.Commit, groups)
+	if w.Lost || c.late(w) || h.settled < w.Commit {
+		return raised
+	}
+	return min(raised, h.settled)
 }
 
 // raisedAfter is when the observer knew that one of the groups had been raised after a

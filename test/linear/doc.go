@@ -17,7 +17,9 @@
 //     invalidation-pending, or its client never heard) is exempt until its groups are raised next: by its
 //     journal's delivery, or by anything else. Until then an answer may be
 //     older, but nothing older than the last write that isn't exempt. If its VM died, that
-//     is until the next write. An observer of the feed tells when the raise was.
+//     is until the next write. An observer of the feed tells when the raise was. When everything works
+//     again and the journals are empty, no such write is left, and every register is read at
+//     every proxy once more.
 //   - With L1, an answer may have been true up to max_staleness before the read was sent.
 //   - A write that takes effect later than its rule's deadline or settle after it was sent
 //     is exempt in the same way: a fault may have kept its suspension from being renewed.

@@ -61,6 +61,8 @@ type History struct {
 	reads  []Read
 	writes map[int]*Write
 	polls  []Poll
+	// settled is when everything had worked again for long enough, 0 if never.
+	settled int64
 }
 
 // NewHistory begins a history; clock tells the time since some beginning.
@@ -138,6 +140,14 @@ func (h *History) AddPoll(p Poll) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.polls = append(h.polls, p)
+}
+
+// Settle records that everything works again, and that no live VM owes the bridge the end of
+// a write: from now on exempt writes count, but for those whose VM died.
+func (h *History) Settle() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.settled = h.now()
 }
 
 // Hits counts the reads that the cache answered.

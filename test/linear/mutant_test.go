@@ -22,7 +22,7 @@ type mutant struct {
 
 var mutants = []mutant{
 	{"the ticket isn't compared", "no L1", "redisbridge/validity.go",
-		"if g > ticket.Sequence {", "if false {"},
+		"if g > ticket.Sequence {", "if g > ticket.Sequence && g == 0 {"},
 	{"no suspension", "no L1", "redisbridge/script/suspend.lua",
 		"if redis.call('EXISTS', KEYS[3]) == 0 then", "if false then"},
 	{"one suspension per group instead of per write", "refuse", "redisbridge/script/prelude.lua",

@@ -15,11 +15,20 @@ const bridgeTimeout = 50 * time.Millisecond
 
 var users = []string{"ann", "bob"}
 
-// targets are the reads: requests of the caches.
-var targets = []struct {
+// target is a request of a cache.
+type target struct {
 	cache, path string
 	shared      bool
-}{
+}
+
+func (t target) register(user string) Register {
+	if t.shared {
+		user = ""
+	}
+	return Register{t.cache, user}
+}
+
+var targets = []target{
 	{"stats", "/api/chat/stats", false},
 	{"sessions", "/api/chat/sessions", false},
 	{"search", "/api/chat/search?q=hello", false},
@@ -43,14 +52,16 @@ type mode struct {
 	claim            Claim
 }
 
-const short = 2 * time.Second // deadline and settle where faults keep suspensions from being renewed
+// short is deadline and settle where faults keep suspensions from being renewed; slow writes
+// take effect within it.
+const short = 2 * time.Second
 
 var modes = []mode{
-	{name: "no L1", edits: []func(map[string]any){withoutL1}, deadline: short, settle: short, way: 15 * time.Millisecond,
+	{name: "no L1", edits: []func(map[string]any){withoutL1}, deadline: short, settle: short, slow: short / 2, way: 15 * time.Millisecond,
 		faults: true, claim: Claim{Forward: true, Covered: short}},
-	{name: "refuse", edits: []func(map[string]any){withoutL1, refusingWrites}, deadline: short, settle: short, way: 15 * time.Millisecond,
+	{name: "refuse", edits: []func(map[string]any){withoutL1, refusingWrites}, deadline: short, settle: short, slow: short / 2, way: 15 * time.Millisecond,
 		faults: true, claim: Claim{Covered: short}},
-	{name: "L1", deadline: short, settle: short, way: 15 * time.Millisecond,
+	{name: "L1", deadline: short, settle: short, slow: short / 2, way: 15 * time.Millisecond,
 		faults: true, claim: Claim{Staleness: 3 * time.Second, Forward: true, Covered: short}},
 	// Writes outlast their deadline, and are renewed; nothing is exempt.
 	{name: "slow writes", edits: []func(map[string]any){withoutL1}, deadline: 500 * time.Millisecond, settle: 2500 * time.Millisecond,

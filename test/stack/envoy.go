@@ -49,7 +49,7 @@ func newEnvoys(o Options, paths programs, died chan<- *Process) ([]*Envoy, error
 		envoys[i] = &Envoy{
 			Port: ports.Envoy, AdminPort: ports.EnvoyAdmin, shipped: shipped,
 			configuration: Configuration{
-				Listener: ports.Envoy, Admin: ports.EnvoyAdmin, Origin: o.Ports.Origin, Bridge: o.Ports.Bridge,
+				Listener: ports.Envoy, Admin: ports.EnvoyAdmin, Origin: o.Ports.Origin,
 				Filter: paths.filter, Front: o.Front,
 				ListenersPath: filepath.Join(o.Dir, fmt.Sprintf("envoy-%d.listeners.json", i)),
 			},
@@ -63,6 +63,10 @@ func newEnvoys(o Options, paths programs, died chan<- *Process) ([]*Envoy, error
 
 func (e *Envoy) prepare(i int, o Options, paths programs, died chan<- *Process) error {
 	name := fmt.Sprintf("envoy-%d", i)
+	var err error
+	if e.configuration.Bridge, err = o.between(name, "redisbridge", o.Ports.Bridge); err != nil {
+		return err
+	}
 	bootstrap := filepath.Join(o.Dir, name+".json")
 	rendered, err := e.render(o.Policy)
 	if err != nil {

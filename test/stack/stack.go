@@ -42,6 +42,18 @@ type Options struct {
 	Front []any
 	// BridgeArgs are appended to the bridge's command line.
 	BridgeArgs []string
+	// Between lets something stand between two parts, which are named as their
+	// processes: it gives the port by which one reaches the other, whose own is port.
+	// It is asked once for each Envoy and the bridge, and for the bridge and Valkey.
+	Between func(from, to string, port int) (int, error)
+}
+
+// between gives the port by which a part reaches another.
+func (o Options) between(from, to string, port int) (int, error) {
+	if o.Between == nil {
+		return port, nil
+	}
+	return o.Between(from, to, port)
 }
 
 // Stack is a running mesh.
@@ -65,7 +77,11 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	s.Origin = &Origin{Port: o.Ports.Origin, handler: o.Origin}
 	if o.RedisURL == "" {
 		s.Valkey = newValkey(o, paths, s.died)
-		o.RedisURL = s.Valkey.URL()
+		port, err := o.between("redisbridge", s.Valkey.Name, s.Valkey.Port)
+		if err != nil {
+			return nil, err
+		}
+		o.RedisURL = redisURL(port)
 	}
 	s.Bridge = newBridge(o, paths, s.died)
 	if s.Envoys, err = newEnvoys(o, paths, s.died); err != nil {

@@ -34,7 +34,9 @@ func newValkey(o Options, paths programs, died chan<- *Process) *Valkey {
 }
 
 // URL is the server's address as REDIS_URL takes it.
-func (v *Valkey) URL() string { return fmt.Sprintf("redis://127.0.0.1:%d/0", v.Port) }
+func (v *Valkey) URL() string { return redisURL(v.Port) }
+
+func redisURL(port int) string { return fmt.Sprintf("redis://127.0.0.1:%d/0", port) }
 
 // ping asks for a PONG.
 func ping(ctx context.Context, port int) error {
