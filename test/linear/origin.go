@@ -46,7 +46,8 @@ type Origin struct {
 	Dice    *Dice
 	// Wait lets time pass; it may return early only when ctx is done.
 	Wait func(ctx context.Context, d time.Duration)
-	// Latency bounds each of a request's waits, Slow that of a slow write.
+	// Latency bounds each of a request's waits. Slow bounds those of a slow write, together: it
+	// takes its time before it takes effect, and then before it is answered.
 	Latency, Slow time.Duration
 	// Committed is called after each commit, before anything is answered. May be nil.
 	Committed func()
@@ -112,9 +113,11 @@ func registerOf(cache *policy.Cache, r *http.Request) Register {
 
 func (o *Origin) write(w http.ResponseWriter, r *http.Request, rule *policy.Invalidation) {
 	fate := fates[o.Dice.IntN(len(fates))]
-	if o.Slow > 0 && o.Dice.IntN(8) == 0 {
-		o.pause(r, o.Slow)
+	slow := time.Duration(0)
+	if o.Slow > 0 && o.Dice.IntN(4) == 0 {
+		slow = o.Slow / 2
 	}
+	o.pause(r, slow)
 	if fate == streamed {
 		w.WriteHeader(http.StatusCreated)
 		fmt.Fprint(w, "working on it\n")
@@ -124,7 +127,7 @@ func (o *Origin) write(w http.ResponseWriter, r *http.Request, rule *policy.Inva
 	if fate >= committed {
 		o.commit(r, rule)
 	}
-	o.pause(r, o.Latency)
+	o.pause(r, slow+o.Latency)
 	switch fate {
 	case rejected:
 		w.WriteHeader(http.StatusUnprocessableEntity)

@@ -30,7 +30,7 @@ const (
 var realModes = []mode{
 	{name: "no L1", edits: []func(map[string]any){withoutL1}, claim: Claim{Forward: true}},
 	{name: "refuse", edits: []func(map[string]any){withoutL1, refusingWrites}},
-	{name: "L1", claim: Claim{Staleness: 3 * time.Second, Forward: true}},
+	{name: "L1", edits: []func(map[string]any){staleFor(time.Second)}, claim: Claim{Staleness: time.Second, Forward: true}},
 }
 
 // realRun tells how long each mode runs: 20 s, or CHATCACHE_LINEAR.

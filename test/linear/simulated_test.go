@@ -41,14 +41,14 @@ var routes = []string{
 	"POST /api/chat/sessions/s1/messages", "POST /api/models",
 }
 
-// mode is a policy and what it promises.
+// mode is a policy, what may go wrong, and what is promised.
 type mode struct {
 	name             string
 	edits            []func(map[string]any)
 	deadline, settle time.Duration
 	slow             time.Duration // a slow write
-	way              time.Duration // to the bridge, at most; and back
 	faults           bool          // of bridge, ways and proxies
+	flushes          int           // of Redis, in a thousand steps
 	claim            Claim
 }
 
@@ -56,16 +56,27 @@ type mode struct {
 // take effect within it.
 const short = 2 * time.Second
 
+// staleness is L1's: shorter than writes are suspended, so that a suspension that L1 doesn't
+// hear of shows.
+const staleness = 500 * time.Millisecond
+
 var modes = []mode{
-	{name: "no L1", edits: []func(map[string]any){withoutL1}, deadline: short, settle: short, slow: short / 2, way: 15 * time.Millisecond,
-		faults: true, claim: Claim{Forward: true, Covered: short}},
-	{name: "refuse", edits: []func(map[string]any){withoutL1, refusingWrites}, deadline: short, settle: short, slow: short / 2, way: 15 * time.Millisecond,
-		faults: true, claim: Claim{Covered: short}},
-	{name: "L1", deadline: short, settle: short, slow: short / 2, way: 15 * time.Millisecond,
-		faults: true, claim: Claim{Staleness: 3 * time.Second, Forward: true, Covered: short}},
-	// Writes outlast their deadline, and are renewed; nothing is exempt.
-	{name: "slow writes", edits: []func(map[string]any){withoutL1}, deadline: 500 * time.Millisecond, settle: 2500 * time.Millisecond,
-		slow: 2 * time.Second, way: 15 * time.Millisecond},
+	{name: "no L1", edits: []func(map[string]any){withoutL1}, deadline: short, settle: short, slow: short / 2,
+		faults: true, flushes: 2, claim: Claim{Forward: true, Covered: short}},
+	{name: "refuse", edits: []func(map[string]any){withoutL1, refusingWrites}, deadline: short, settle: short, slow: short / 2,
+		faults: true, flushes: 2, claim: Claim{Covered: short}},
+	{name: "L1", edits: []func(map[string]any){staleFor(staleness)}, deadline: short, settle: short, slow: short / 2,
+		faults: true, flushes: 2, claim: Claim{Staleness: staleness, Forward: true, Covered: short}},
+	// Writes outlast their deadline, and are renewed; Redis forgets now and then; nothing is exempt.
+	{name: "slow writes", edits: []func(map[string]any){withoutL1}, deadline: 500 * time.Millisecond, settle: 1500 * time.Millisecond,
+		slow: 2400 * time.Millisecond, flushes: 6},
+}
+
+// way is how long a call takes to the bridge, at most; and back.
+const way = 15 * time.Millisecond
+
+func staleFor(d time.Duration) func(map[string]any) {
+	return func(document map[string]any) { document["l1"].(map[string]any)["max_staleness"] = d.String() }
 }
 
 func withoutL1(document map[string]any) { document["l1"] = false }

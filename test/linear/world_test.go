@@ -159,7 +159,7 @@ func (w *world) serveBridge(rw http.ResponseWriter, r *http.Request) {
 	if w.weather == stormy {
 		fate = w.dice.IntN(10)
 	}
-	pause(w.mode.way)
+	pause(way)
 	switch fate {
 	case 0:
 		rw.WriteHeader(http.StatusServiceUnavailable)
@@ -175,7 +175,7 @@ func (w *world) serveBridge(rw http.ResponseWriter, r *http.Request) {
 	default:
 		w.bridge.ServeHTTP(rw, r)
 	}
-	pause(w.mode.way)
+	pause(way)
 }
 
 // discard is a response that nobody gets.
@@ -219,13 +219,13 @@ func (w *world) step(module []byte) {
 	case n < 555 && w.mode.faults:
 		w.weather = [...]weather{fair, fair, fair, stormy, stormy, refusing, garbled}[w.dice.IntN(7)]
 		w.setClusters()
-	case n < 557:
-		w.redis.FlushAll()
-	case n < 561 && w.mode.faults:
+	case n < 559 && w.mode.faults:
 		w.restartBridge()
-	case n < 565 && w.mode.faults:
+	case n < 563 && w.mode.faults:
 		w.kill(module)
-	case n < 580:
+	case n < 563+w.mode.flushes:
+		w.redis.FlushAll()
+	case n < 585:
 		w.clock.Advance(w.dice.Upto(w.mode.claim.Staleness/2 + 2*time.Second))
 	default:
 		w.clock.Advance(w.dice.Upto(25 * time.Millisecond))
