@@ -7,10 +7,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # Go's own build cache knows what is up to date, so every build target is phony.
-.PHONY: help tools toolchains build run sim test test-long soak lint clean build/chatcache.wasm build/redisbridge build/hostsim build/policy build/run build/sim
+.PHONY: help tools toolchains build run sim test test-long degradation soak lint clean build/chatcache.wasm build/redisbridge build/hostsim build/policy build/run build/sim
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tools: ## fetch Envoy and Valkey into .tools/ (pinned and hash-checked; no root needed)
 	@test/tools/fetch.sh
@@ -51,9 +51,15 @@ test: tools toolchains build lint ## everything that must hold: unit, simulator,
 	go test -timeout 20m $$(go list ./... | grep -v /test/) && \
 	go test -timeout 20m -p 1 ./test/...
 
-test-long: ## what takes longer: bigger models of the protocol, many random schedules
+test-long: tools ## what takes longer: bigger models of the protocol, many random schedules
 	CHATCACHE_LONG=1 go test -count=1 -timeout 30m -run ProtocolLong ./test/model
 	CHATCACHE_SEEDS=300 go test -count=1 -timeout 30m -run RandomSchedules ./test/mesh
+	CHATCACHE_SEEDS=300 go test -count=1 -timeout 60m -run Simulated ./test/linear
+	CHATCACHE_LONG=1 CHATCACHE_SEEDS=20 go test -count=1 -timeout 60m -run Mutants ./test/linear
+	CHATCACHE_REQUIRE=1 CHATCACHE_LINEAR=5m go test -count=1 -timeout 60m -run Real ./test/linear
+
+degradation: tools ## what each fault costs under steady load on real Envoys: a table, in five minutes
+	CHATCACHE_REQUIRE=1 CHATCACHE_DEGRADATION=$(or $(LASTS),10s) go test -count=1 -timeout 30m -v -run Degradation ./test/degradation
 
 soak: tools build/chatcache.wasm build/redisbridge ## memory over 10 million different keys, half an hour or more (KEYS=n for fewer)
 	go run ./test/bench/soak -keys $(or $(KEYS),10000000)

@@ -31,8 +31,11 @@
 //
 // # Running it
 //
-//	go test ./test/linear                         what fits into a minute or two
-//	CHATCACHE_SEEDS=500 go test -run Simulated    more random runs in virtual time
+//	go test ./test/linear                                what fits into a minute or two
+//	CHATCACHE_SEEDS=500 go test -run Simulated …         more random runs in virtual time
+//	CHATCACHE_LINEAR=10m go test -timeout 1h -run Real … each mode on real proxies for so long
+//	CHATCACHE_SEED=1234 go test -run Real …              the same requests and faults again
+//	CHATCACHE_LONG=1 go test -run Mutants …              broken products, which must be caught
 //
 // Where a history isn't as claimed, the test prints the seed, the stale reads, and where the
 // history and porcupine's picture of it are.
