@@ -49,7 +49,7 @@ type callKind int
 const (
 	callAlways callKind = iota // never refused: it invalidates, or keeps a lease alive
 	callProbe                  // refused while open, and may be the probe
-	callSpared                 // refused unless closed: it takes too long for a probe
+	callSpared                 // refused unless closed: it is no probe, because it may take long
 )
 
 // outcome is how a call ended.

@@ -53,6 +53,13 @@ type Options struct {
 	AdminTimeout time.Duration
 	// MaxSuspensions bounds the open suspensions of one policy; 10,000 if zero.
 	MaxSuspensions int
+	// Replicas is how many replicas must follow the primary for its word to be
+	// taken, see DefaultReplicas; with 0 it always is. With more a bridge that still
+	// asks a primary that was replaced stops using its answers within Trust.
+	Replicas int
+	// Trust is how long a primary's word is taken after its replicas were last
+	// seen to follow it; 2 s if zero. All bridges of a Redis need the same.
+	Trust time.Duration
 	// BreakerFailures is how many calls in a row Redis may leave without an answer
 	// until lookups and stores fail at once; 5 if zero, no limit if negative.
 	BreakerFailures int
@@ -80,8 +87,8 @@ type Bridge struct {
 	clock    Clock
 	log      *slog.Logger
 
-	timeout, storeTimeout, adminTimeout time.Duration
-	maxOpen                             int
+	timeout, storeTimeout, adminTimeout, trustBound time.Duration
+	maxOpen                                         int
 
 	breaker       breaker
 	failures      failureLog
@@ -105,7 +112,8 @@ func New(o Options) (*Bridge, error) {
 		clock: o.Clock, log: o.Log,
 		timeout: or(o.Timeout, 40*time.Millisecond), storeTimeout: or(o.StoreTimeout, time.Second),
 		adminTimeout: or(o.AdminTimeout, time.Second), maxOpen: or(o.MaxSuspensions, 10_000),
-		breaker: breaker{limit: or(o.BreakerFailures, 5), wait: or(o.BreakerWait, time.Second)},
+		trustBound: or(o.Trust, 2*time.Second),
+		breaker:    breaker{limit: or(o.BreakerFailures, 5), wait: or(o.BreakerWait, time.Second)},
 	}
 	if b.clock == nil {
 		b.clock = systemClock{}
@@ -136,6 +144,12 @@ func checkOptions(o Options) error {
 	return nil
 }
 
+// Bounds of go-redis' own waiting, where no call's context is shorter.
+const (
+	dialTimeout  = 500 * time.Millisecond
+	replyTimeout = time.Second
+)
+
 // bounded gives the client's options with its waiting bounded by each call's
 // context. One retry serves connections that died while idle; every script is
 // safe to repeat.
@@ -144,6 +158,9 @@ func bounded(o redis.UniversalOptions) *redis.UniversalOptions {
 	o.MaxRetries = 1
 	o.DialerRetries = 1
 	o.DisableIdentity = true
+	// A connection that was begun to a server that hangs gives its place up soon,
+	// for one to the server that is elected instead.
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = or(o.DialTimeout, dialTimeout), or(o.ReadTimeout, replyTimeout), or(o.WriteTimeout, replyTimeout)
 	o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return &o

@@ -52,6 +52,15 @@ func RedisFromEnv(getenv func(string) string) (o redis.UniversalOptions, warning
 	return o, nil, nil
 }
 
+// DefaultReplicas is how many replicas a bridge should ask for: one where another
+// server may be elected primary, none of a single server.
+func DefaultReplicas(o redis.UniversalOptions) int {
+	if o.MasterName != "" || o.IsClusterMode {
+		return 1
+	}
+	return 0
+}
+
 func redisFromURL(url string) (redis.UniversalOptions, error) {
 	single, err := redis.ParseURL(url)
 	if err != nil {

@@ -24,6 +24,8 @@
 //	{chatcache:P}:closed:<id> tombstone of a closed suspension, 60 s
 //	{chatcache:P}:wake        Pub/Sub: "<epoch> <sequence>" at every event, "sooner" where a
 //	                          deadline is moved forward
+//	{chatcache:P}:confirmed   when a primary's replicas were last asked whether they follow it
+//	{chatcache:P}:wake        Pub/Sub: "<epoch> <sequence>" at every event
 //	{chatcache:P}:filled      Pub/Sub: the key of an entry whose fetch has ended
 //
 // Entries stand elsewhere, under the names of [wire.EntryKey], with their own
@@ -58,6 +60,23 @@
 //   - A fetch lease decides who asks the origin, never what is valid: lost, evicted
 //     or granted twice it costs a request.
 //   - Out of memory, lookups and stores are refused and everything else works on.
+//
+// # Failover
+//
+// A primary that was cut off goes on to answer while another is elected. Its word
+// counts for [Options.Trust] at most after [Options.Replicas] replicas were last
+// seen to follow it: they have acknowledged a write that was sent at that moment.
+// Beyond that lookups, suspensions, closes and polls fail, although they were made.
+// So where another primary is elected later than that after the old one was heard
+// last (Sentinel's down-after-milliseconds, a Cluster's cluster-node-timeout), nobody
+// believes the old one any more; where one is elected on purpose, a bridge may
+// for that long serve what others have raised at the new one. min-replicas-to-write
+// lets the old one itself refuse, once it counts too few replicas.
+//
+// What the old primary acknowledged and no replica heard of is lost. The new one
+// begins an epoch, and so forgets everything stored, and what was suspended is
+// covered by the quarantine, which is longer by the same bound. Directory
+// envoy/redis has settings for Sentinels and for a Cluster.
 //
 // # When Redis doesn't answer
 //

@@ -100,7 +100,9 @@ func (b *Bridge) Release(ctx context.Context, m wire.ReleaseRequest) (wire.Ack, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
-	err = redisError(b.scripts.release.Run(ctx, b.redis, entryKeys(m.Key), m.Fetch, m.Mark, passMark, p.filledChannel()).Err())
+	err = b.try(callSpared, func() error {
+		return redisError(b.scripts.release.Run(ctx, b.redis, entryKeys(m.Key), m.Fetch, m.Mark, passMark, p.filledChannel()).Err())
+	})
 	if err == nil {
 		p.held.filled(m.Key)
 	}

@@ -194,6 +194,9 @@ func (b *Bridge) readBoth(ctx context.Context, p *policyState, groups []string, 
 		return validity{}, stored{}, err
 	}
 	t, rest, err := p.position(answer)
+	if err == nil {
+		err = b.trusted(ctx, p, t.Epoch)
+	}
 	if err != nil {
 		return validity{}, stored{}, err
 	}

@@ -27,6 +27,7 @@ type policyState struct {
 	quarantine atomic.Int64 // the longest write deadline seen, ms
 	horizon    atomic.Int64 // the longest TTL seen, ms
 	bootstrap  bootstrap
+	trust      trust
 	wake       wake
 	held       held
 	counters   counters

@@ -42,7 +42,12 @@ func (b *Bridge) commonArgs(p *policyState, bootstrap bool) []any {
 		flag = "1"
 	}
 	life := p.horizon.Load() + generationMargin
-	return []any{newEpoch(), p.quarantine.Load(), flag, life, b.maxOpen, feedLength}
+	quarantine := p.quarantine.Load()
+	if b.options.Replicas > 0 {
+		// So long another bridge may go on to suspend at the primary before this one.
+		quarantine += b.trustBound.Milliseconds()
+	}
+	return []any{newEpoch(), quarantine, flag, life, b.maxOpen, feedLength}
 }
 
 // newEpoch draws the random bits of an epoch, in case that one begins.
@@ -116,7 +121,10 @@ func (b *Bridge) run(ctx context.Context, p *policyState, s *redis.Script, keys 
 	if err != nil {
 		return wire.Ticket{}, nil, err
 	}
-	return p.position(answer)
+	if t, rest, err = p.position(answer); err == nil {
+		err = b.trusted(ctx, p, t.Epoch)
+	}
+	return t, rest, err
 }
 
 // position takes the ticket off a script's answer.

@@ -40,6 +40,8 @@ func ReplicatedT(t testing.TB, replicas int, more ...string) *Replicated {
 		r.Servers = append(r.Servers, nodeT(t)(newRedisNode(dir, name, "server.conf", nil, arguments...)))
 	}
 	startNodesT(t, r.Servers)
+	// Sentinels look for replicas when they start, and then every ten seconds.
+	WaitT(t, "the replicas follow", func(ctx context.Context) error { return following(ctx, r.Servers[0], replicas) })
 	const monitor = "sentinel monitor " + SentinelMaster + " 127.0.0.1 "
 	here := []string{monitor + "6379", monitor + strconv.Itoa(r.Servers[0].Port)}
 	for _, name := range nodeNames("sentinel", 3) {
@@ -49,7 +51,6 @@ func ReplicatedT(t testing.TB, replicas int, more ...string) *Replicated {
 		r.Sentinels, r.watchers = append(r.Sentinels, n), append(r.watchers, w)
 	}
 	startNodesT(t, r.Sentinels)
-	WaitT(t, "the replicas follow", func(ctx context.Context) error { return following(ctx, r.Servers[0], replicas) })
 	WaitT(t, "the Sentinels know each other and the replicas", func(ctx context.Context) error { return r.known(ctx, replicas) })
 	return r
 }
@@ -105,6 +106,42 @@ func (r *Replicated) Set(ctx context.Context, option, value string) error {
 // Failover asks a Sentinel to promote a replica although the primary is well.
 func (r *Replicated) Failover(ctx context.Context) error {
 	return r.watchers[0].Failover(ctx, SentinelMaster).Err()
+}
+
+// Replicated says nil once every replica has what the first server has written until now.
+func (r *Replicated) Replicated(ctx context.Context) error {
+	replicas := len(r.Servers) - 1
+	pipe := r.Servers[0].Client.Pipeline()
+	pipe.Ping(ctx) // WAIT is about what stands before the connection's last command
+	acknowledged := pipe.Do(ctx, "WAIT", replicas, 1000)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	if n, err := acknowledged.Int(); err != nil || n < replicas {
+		return fmt.Errorf("%d of %d replicas are in step: %w", n, replicas, err)
+	}
+	return nil
+}
+
+// Split promotes the second server behind the first one's back, as the other side of
+// a network that fell apart would: from now on both are primaries, and the first
+// has no replica any more. No Sentinel is left to heal that.
+func (r *Replicated) Split(ctx context.Context) error {
+	for _, s := range r.Sentinels {
+		if err := s.Kill(); err != nil {
+			return err
+		}
+	}
+	other := r.Servers[1]
+	if err := other.Client.Do(ctx, "REPLICAOF", "NO", "ONE").Err(); err != nil {
+		return err
+	}
+	for _, s := range r.Servers[2:] {
+		if err := s.Client.Do(ctx, "REPLICAOF", "127.0.0.1", other.Port).Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // following says nil once that many replicas are in step with the primary.

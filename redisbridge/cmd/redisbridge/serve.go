@@ -24,6 +24,11 @@ Flags:
   --listen ADDRESS    host:port or unix:/path (default 127.0.0.1:8470)
   --policy FILE       a policy whose rules /v1/invalidate may name; repeatable
   --timeout DURATION  bound of a lookup, suspension or close in Redis (default 40ms)
+  --replicas N        how many replicas must follow a primary for its word to be
+                      taken (default 1 with Sentinels or a Cluster, otherwise 0)
+  --trust DURATION    how long it is taken after they were last seen to follow it
+                      (default 2s; the same for all bridges, and less than
+                      the time after which another primary is elected)
   --breaker-failures N
                       calls in a row without an answer of Redis after which
                       lookups and stores fail at once (default 5; 0: never)
@@ -52,8 +57,8 @@ type serveFlags struct {
 	listen                      string
 	policies                    []string
 	timeout, drainDelay         time.Duration
-	breakerFailures             int
-	breakerWait                 time.Duration
+	breakerFailures, replicas   int
+	breakerWait, trust          time.Duration
 	memory, bootstrap, insecure bool
 }
 
@@ -62,6 +67,8 @@ func (f *serveFlags) parse(args []string, env environment) error {
 	set.StringVar(&f.listen, "listen", "127.0.0.1:8470", "")
 	set.DurationVar(&f.timeout, "timeout", 0, "")
 	set.DurationVar(&f.drainDelay, "drain-delay", 0, "")
+	set.IntVar(&f.replicas, "replicas", -1, "")
+	set.DurationVar(&f.trust, "trust", 0, "")
 	set.IntVar(&f.breakerFailures, "breaker-failures", 5, "")
 	set.DurationVar(&f.breakerWait, "breaker-wait", 0, "")
 	set.BoolVar(&f.memory, "memory", false, "")
@@ -133,6 +140,10 @@ func serveOptions(f serveFlags, env environment, log *slog.Logger) (o redisbridg
 	}
 	o.Log, o.Policies = log, documents
 	o.DrainDelay = f.drainDelay
+	o.Replicas, o.Trust = f.replicas, f.trust
+	if f.replicas < 0 {
+		o.Replicas = redisbridge.DefaultReplicas(o.Redis)
+	}
 	o.BreakerFailures, o.BreakerWait = f.breakerFailures, f.breakerWait
 	if f.breakerFailures <= 0 {
 		o.BreakerFailures = -1
