@@ -21,6 +21,7 @@ type PurgeRequest struct {
 	All       bool   `json:"all,omitempty"`
 	Cache     string `json:"cache,omitempty"`
 	Partition string `json:"partition,omitempty"` // only with Cache: one partition of it
+	Wait      string `json:"wait,omitempty"`      // for the VMs' receipts, at most so long ("10s", up to 30s); empty: don't
 }
 
 // InvalidateRequest is the body of POST /v1/invalidate: a write that didn't pass
@@ -29,6 +30,7 @@ type InvalidateRequest struct {
 	Policy   string    `json:"policy,omitempty"` // may be left out where the bridge serves one policy
 	Rule     string    `json:"rule"`
 	Identity *Identity `json:"identity,omitempty"` // without one the rule's whole caches are invalidated
+	Wait     string    `json:"wait,omitempty"`     // as in PurgeRequest
 }
 
 // RaiseAnswer is the answer to both.
@@ -36,9 +38,12 @@ type RaiseAnswer struct {
 	Policy   string   `json:"policy"`
 	Epoch    string   `json:"epoch"`
 	Sequence uint64   `json:"sequence"`
+	RaisedAt int64    `json:"raisedAt"` // ms by Redis' clock
 	Groups   []string `json:"groups"`
 	// AlsoAfterMS is after how many milliseconds the groups are raised once more; 0: they aren't.
 	AlsoAfterMS int64 `json:"alsoAfterMs,omitempty"`
+	// Receipts are those of the first raise, where the request says to wait.
+	Receipts *Receipts `json:"receipts,omitempty"`
 }
 
 // Purge invalidates without a rule. Its cost doesn't depend on how much is
@@ -55,7 +60,7 @@ func (b *Bridge) Purge(ctx context.Context, r PurgeRequest) (RaiseAnswer, error)
 	if known := b.document(name); known != nil && r.Cache != "" && known.Cache(r.Cache) == nil {
 		return RaiseAnswer{}, fmt.Errorf("%w: policy %q has no cache %q", ErrNotFound, name, r.Cache)
 	}
-	return b.raised(ctx, name, []string{group}, 0)
+	return b.raised(ctx, name, []string{group}, 0, r.Wait)
 }
 
 func purgeGroup(r PurgeRequest) (string, error) {
@@ -97,7 +102,7 @@ func (b *Bridge) Invalidate(ctx context.Context, r InvalidateRequest) (RaiseAnsw
 			return RaiseAnswer{}, err
 		}
 	}
-	return b.raised(ctx, name, rule.Groups(partition), rule.AlsoAfter)
+	return b.raised(ctx, name, rule.Groups(partition), rule.AlsoAfter, r.Wait)
 }
 
 func ruleNames(p *policy.Policy) string {
@@ -108,16 +113,29 @@ func ruleNames(p *policy.Policy) string {
 	return strings.Join(names, ", ")
 }
 
-func (b *Bridge) raised(ctx context.Context, name string, groups []string, also time.Duration) (RaiseAnswer, error) {
-	t, err := b.raise(ctx, name, groups, also)
+// raised raises and, where that is asked for, waits for receipts. What becomes of
+// these is no error: the raise was made.
+func (b *Bridge) raised(ctx context.Context, name string, groups []string, also time.Duration, wait string) (RaiseAnswer, error) {
+	if _, err := parseWait(wait); err != nil {
+		return RaiseAnswer{}, err
+	}
+	raise, err := b.raise(ctx, name, groups, also)
 	if err != nil {
 		return RaiseAnswer{}, err
 	}
-	b.log.Info("raised", "policy", name, "sequence", t.Sequence, "groups", len(groups))
-	return RaiseAnswer{
-		Policy: name, Epoch: epochText(t.Epoch), Sequence: t.Sequence, Groups: groups,
-		AlsoAfterMS: also.Milliseconds(),
-	}, nil
+	b.log.Info("raised", "policy", name, "sequence", raise.ticket.Sequence, "groups", len(groups))
+	answer := RaiseAnswer{
+		Policy: name, Epoch: epochText(raise.ticket.Epoch), Sequence: raise.ticket.Sequence, RaisedAt: raise.at,
+		Groups: groups, AlsoAfterMS: also.Milliseconds(),
+	}
+	if wait != "" {
+		receipts, err := b.Receipts(ctx, answer, wait)
+		if err != nil {
+			receipts.Error = err.Error()
+		}
+		answer.Receipts = &receipts
+	}
+	return answer, nil
 }
 
 // policyName settles which policy an administrator means.

@@ -21,11 +21,14 @@
 //	{chatcache:P}:gen:<group> STRING "<generation> <epoch>"; lives for the longest TTL and a minute
 //	{chatcache:P}:feed        STREAM <seq>-0: k = r (raise) or s (suspension), g = groups
 //	{chatcache:P}:vms         ZSET of VMs by the end of their lease (ms)
+//	{chatcache:P}:applied     HASH of VMs: "<sequence> <epoch> <ms>", the cursor of the last
+//	                          poll and since when
+//	{chatcache:P}:waiting     STRING, there while an administrator waits for receipts
 //	{chatcache:P}:closed:<id> tombstone of a closed suspension, 60 s
 //	{chatcache:P}:wake        Pub/Sub: "<epoch> <sequence>" at every event, "sooner" where a
-//	                          deadline is moved forward
+//	                          deadline is moved forward, "applied" at a poll with a
+//	                          new cursor while somebody waits for receipts
 //	{chatcache:P}:confirmed   when a primary's replicas were last asked whether they follow it
-//	{chatcache:P}:wake        Pub/Sub: "<epoch> <sequence>" at every event
 //	{chatcache:P}:filled      Pub/Sub: the key of an entry whose fetch has ended
 //
 // Entries stand elsewhere, under the names of [wire.EntryKey], with their own
@@ -95,6 +98,7 @@
 //	POST /v1/lookup …      the filters' frames, see package wire
 //	POST /v1/purge         [PurgeRequest] as JSON, gives [RaiseAnswer]
 //	POST /v1/invalidate    [InvalidateRequest] as JSON, gives [RaiseAnswer]
+//	GET  /v1/receipts      ?policy=&epoch=&sequence=&raisedAt=&wait=, as [RaiseAnswer] gives them: [Receipts] as JSON
 //	GET  /v1/status        [Status] as JSON
 //	GET  /healthz          200 while the process runs
 //	GET  /readyz           200 while calls can succeed, otherwise 503 and why

@@ -11,9 +11,6 @@ import (
 	"chatcache/redisbridge/wire"
 )
 
-// maxVMs bounds the registry of VMs of one policy.
-const maxVMs = 50_000
-
 // drainHold is how long polls are held while the bridge drains: VMs that still
 // come are kept alive, and can't spin.
 const drainHold = 100 * time.Millisecond
@@ -119,8 +116,8 @@ func (p *poll) read(ctx context.Context) (wire.FeedAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	m := p.request
-	t, rest, err := p.run(ctx, p.policy, p.scripts.feed, validityKeys(p.policy, p.policy.prefix+"vms"),
-		m.VM, m.Lease, strconv.FormatUint(m.Cursor.Epoch, 16), strconv.FormatUint(m.Cursor.Sequence, 10), wire.MaxEvents, maxVMs)
+	t, rest, err := p.run(ctx, p.policy, p.scripts.feed, validityKeys(p.policy, p.policy.registryKeys()...),
+		m.VM, m.Lease, strconv.FormatUint(m.Cursor.Epoch, 16), strconv.FormatUint(m.Cursor.Sequence, 10), wire.MaxEvents, maxVMs, rememberVM.Milliseconds())
 	if err != nil {
 		return wire.FeedAnswer{}, err
 	}

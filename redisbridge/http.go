@@ -31,6 +31,7 @@ func (b *Bridge) routes() http.Handler {
 
 	handle("POST /v1/purge", admin, jsonCall(b.Purge))
 	handle("POST /v1/invalidate", admin, jsonCall(b.Invalidate))
+	handle("GET /v1/receipts", admin, b.receipts)
 	handle("GET /v1/status", admin, b.status)
 
 	handle("GET /healthz", open, b.healthz)

@@ -14,8 +14,8 @@ var scriptFiles embed.FS
 // safe to repeat: a suspension is renewed, a raise takes one more number, a claim
 // finds its own lease.
 type scripts struct {
-	lookup, suspend, close, raise, feed, confirm *redis.Script
-	entry, claim, store, release                 *redis.Script // of one entry, and so on its node
+	lookup, suspend, close, raise, feed, receipts, confirm *redis.Script
+	entry, claim, store, release                           *redis.Script // of one entry, and so on its node
 }
 
 // newScripts puts the scripts together. The first line makes a server refuse a
@@ -33,16 +33,17 @@ func newScripts(miniredis bool) scripts {
 		return redis.NewScript(source)
 	}
 	return scripts{
-		lookup:  script(plain, validity+scriptFile("lookup")),
-		suspend: script(allowOOM, validity+scriptFile("suspend")),
-		close:   script(allowOOM, validity+scriptFile("close")),
-		raise:   script(allowOOM, validity+scriptFile("raise")),
-		feed:    script(allowOOM, validity+scriptFile("feed")),
-		confirm: script(allowOOM, validity+scriptFile("confirm")),
-		entry:   script(readOnly, scriptFile("entry")),
-		claim:   script(plain, scriptFile("claim")),
-		store:   script(plain, scriptFile("store")),
-		release: script(allowOOM, scriptFile("release")), // puts a mark in a lease's place at most
+		lookup:   script(plain, validity+scriptFile("lookup")),
+		suspend:  script(allowOOM, validity+scriptFile("suspend")),
+		close:    script(allowOOM, validity+scriptFile("close")),
+		raise:    script(allowOOM, validity+scriptFile("raise")),
+		feed:     script(allowOOM, validity+scriptFile("feed")),
+		receipts: script(allowOOM, validity+scriptFile("receipts")),
+		confirm:  script(allowOOM, validity+scriptFile("confirm")),
+		entry:    script(readOnly, scriptFile("entry")),
+		claim:    script(plain, scriptFile("claim")),
+		store:    script(plain, scriptFile("store")),
+		release:  script(allowOOM, scriptFile("release")), // puts a mark in a lease's place at most
 	}
 }
 

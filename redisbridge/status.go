@@ -2,7 +2,6 @@ package redisbridge
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strconv"
 
@@ -36,10 +35,21 @@ type PolicyStatus struct {
 	Epoch       string        `json:"epoch,omitempty"`
 	Sequence    uint64        `json:"sequence"`
 	Suspensions int64         `json:"suspensions"` // open ones
-	VMs         int64         `json:"vms"`         // whose lease hasn't run out
+	VMs         int           `json:"vms"`         // whose lease hasn't run out
+	Behind      int           `json:"behind"`      // of them: that haven't applied everything yet
+	Followers   []VMStatus    `json:"followers"`   // the VMs that are furthest behind, 100 at most
 	HeldPolls   int64         `json:"heldPolls"`   // that wait at this bridge
 	HeldLookups int64         `json:"heldLookups"` // likewise, for somebody else's fetch
 	Caches      []CacheStatus `json:"caches"`
+}
+
+// VMStatus is a VM that follows the feed.
+type VMStatus struct {
+	VM string `json:"vm"`
+	// Lag is how many events it hasn't applied; all of them, where its cursor is of another
+	// epoch or it has only begun.
+	Lag     uint64 `json:"lag"`
+	LeaseMS int64  `json:"leaseMs"` // what is left of its lease
 }
 
 // CacheStatus counts what concerned one cache; "*" is everything and named groups.
@@ -89,7 +99,7 @@ func (b *Bridge) readPosition(ctx context.Context, p *policyState, s *PolicyStat
 	}
 	pipe := b.redis.Pipeline()
 	state := pipe.HMGet(ctx, p.prefix+"state", "epoch", "seq", "open")
-	vms := pipe.ZCount(ctx, p.prefix+"vms", fmt.Sprintf("(%d", now.UnixMilli()), "+inf")
+	followers := readFollowers(ctx, pipe, p, now)
 	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
 		return redisError(err)
 	}
@@ -99,12 +109,12 @@ func (b *Bridge) readPosition(ctx context.Context, p *policyState, s *PolicyStat
 	open, _ := values[2].(string)
 	s.Sequence, _ = strconv.ParseUint(sequence, 10, 64)
 	s.Suspensions, _ = strconv.ParseInt(open, 10, 64)
-	s.VMs = vms.Val()
+	s.show(followers(), parseTicket(s.Epoch+" "+sequence), now.UnixMilli())
 	return nil
 }
 
 func (p *policyState) status() PolicyStatus {
-	s := PolicyStatus{Name: p.name, HeldPolls: p.counters.held.Load(), HeldLookups: int64(p.held.waiting()), Caches: []CacheStatus{}}
+	s := PolicyStatus{Name: p.name, HeldPolls: p.counters.held.Load(), HeldLookups: int64(p.held.waiting()), Followers: []VMStatus{}, Caches: []CacheStatus{}}
 	for _, name := range p.counters.names() {
 		s.Caches = append(s.Caches, p.counters.cache(name).status(name))
 	}

@@ -517,9 +517,10 @@ func TestKeysShareTheTag(t *testing.T) {
 	w.suspend("w1", 30_000, "c:stats")
 	w.close("w1", true, "c:stats")
 	w.poll(wire.Ticket{}, 0)
+	w.purge("1ms")
 	got := w.memory.Keys()
 	want := []string{
-		w.key, "{chatcache:chat}:closed:w1", "{chatcache:chat}:feed", "{chatcache:chat}:gen:*",
+		w.key, "{chatcache:chat}:applied", "{chatcache:chat}:waiting", "{chatcache:chat}:closed:w1", "{chatcache:chat}:feed", "{chatcache:chat}:gen:*",
 		"{chatcache:chat}:gen:c:stats", "{chatcache:chat}:gen:p:stats:alice",
 		"{chatcache:chat}:state", "{chatcache:chat}:vms",
 	}

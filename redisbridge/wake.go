@@ -70,9 +70,14 @@ const (
 	filledPattern = "{chatcache:*}:filled"
 )
 
-// wakeSooner is what they publish when a deadline is moved forward: nothing has
-// happened yet, but something will before a held poll looks again.
-const wakeSooner = "sooner"
+const (
+	// wakeSooner is what they publish when a deadline is moved forward: nothing has
+	// happened yet, but something will before a held poll looks again.
+	wakeSooner = "sooner"
+	// wakeApplied is what a VM's poll publishes that came with a new cursor, while
+	// somebody waits for receipts.
+	wakeApplied = "applied"
+)
 
 // listen follows what other bridges' scripts publish, until ctx is done.
 func (b *Bridge) listen(ctx context.Context) {
@@ -107,6 +112,8 @@ func (b *Bridge) heard(m any) {
 			p.held.filled(m.Payload)
 		case m.Payload == wakeSooner:
 			p.wake.all()
+		case m.Payload == wakeApplied:
+			p.applied.all()
 		default:
 			p.wake.saw(parseTicket(m.Payload))
 		}
@@ -116,6 +123,7 @@ func (b *Bridge) heard(m any) {
 func (b *Bridge) wakeAll() {
 	for _, p := range b.policies.all() {
 		p.wake.all()
+		p.applied.all()
 	}
 }
 

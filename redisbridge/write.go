@@ -112,7 +112,7 @@ func (b *Bridge) CloseSuspension(ctx context.Context, m wire.CloseRequest) (wire
 
 // raise gives groups the next number, for an administrator, and unless also is zero once
 // more that long after.
-func (b *Bridge) raise(ctx context.Context, policy string, groups []string, also time.Duration) (wire.Ticket, error) {
+func (b *Bridge) raise(ctx context.Context, policy string, groups []string, also time.Duration) (raiseMark, error) {
 	scope := wire.Scope{Policy: policy, Quarantine: also.Milliseconds()}
 	if b.policies.known(policy) == nil {
 		// Nothing is known of the policy yet: assume the longest.
@@ -120,13 +120,17 @@ func (b *Bridge) raise(ctx context.Context, policy string, groups []string, also
 	}
 	p, err := b.policyOf(scope)
 	if err != nil {
-		return wire.Ticket{}, err
+		return raiseMark{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
 	defer cancel()
-	t, _, err := b.run(ctx, p, b.scripts.raise, validityKeys(p), wire.JoinGroups(canonical(groups)), also.Milliseconds())
+	t, rest, err := b.run(ctx, p, b.scripts.raise, validityKeys(p), wire.JoinGroups(canonical(groups)), also.Milliseconds())
 	p.counters.countClose(groups, true, err)
-	return t, err
+	raise := raiseMark{ticket: t}
+	if len(rest) == 1 {
+		raise.at, _ = rest[0].(int64)
+	}
+	return raise, err
 }
 
 func checkWrite(id string, groups []string) error {

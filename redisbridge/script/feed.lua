@@ -1,17 +1,31 @@
 -- feed registers a VM and gives the events after its cursor.
 --
--- KEYS  3 the registry of VMs
+-- KEYS  3 the registry of VMs   4 what each has applied   5 there while somebody
+--       waits for receipts
 -- ARGV  own+1 VM   own+2 its lease, ms   own+3 cursor's epoch   own+4 its sequence
---       own+5 most events   own+6 most VMs
+--       own+5 most events   own+6 most VMs   own+7 ms that a VM is remembered after its lease
 -- Gives epoch, sequence, the events (none if the cursor is of another epoch, or
 -- too far behind), and in how many ms a deadline passes or a raise is due (-1: none is).
 
-local vms, vm, max_vms = KEYS[3], ARGV[own + 1], tonumber(ARGV[own + 6])
-redis.call('ZREMRANGEBYSCORE', vms, '-inf', text(now))
+local vms, applied, vm, max_vms = KEYS[3], KEYS[4], ARGV[own + 1], tonumber(ARGV[own + 6])
+-- Some at a time: each poll brings one VM at most.
+local gone = redis.call('ZRANGEBYSCORE', vms, '-inf', text(now - tonumber(ARGV[own + 7])), 'LIMIT', 0, 100)
+if #gone > 0 then
+  redis.call('ZREM', vms, unpack(gone))
+  redis.call('HDEL', applied, unpack(gone))
+end
 if not redis.call('ZSCORE', vms, vm) and redis.call('ZCARD', vms) >= max_vms then
   return redis.error_reply('TOOMANY VMs registered: at most ' .. text(max_vms))
 end
 redis.call('ZADD', vms, text(now + tonumber(ARGV[own + 2])), vm)
+
+-- A VM polls anew right after it has applied an answer: its cursor is its receipt.
+local at = ARGV[own + 4] .. ' ' .. ARGV[own + 3] .. ' '
+local known = redis.call('HGET', applied, vm)
+if not known or string.sub(known, 1, #at) ~= at then
+  redis.call('HSET', applied, vm, at .. text(now))
+  if redis.call('EXISTS', KEYS[5]) == 1 then wake('applied') end
+end
 
 local cursor, events = tonumber(ARGV[own + 4]), {}
 local behind = seq - cursor

@@ -68,14 +68,16 @@ func (v *Validity) raiseScript(c *call) (any, error) {
 	if also := integer(c.own[1]); also > 0 {
 		v.raiseLater(c.now, also, c.own[0])
 	}
-	return v.position(), nil
+	return append(v.position(), c.now), nil
 }
 
 // feedScript is script/feed.lua.
 func (v *Validity) feedScript(c *call) (any, error) {
+	keep := integer(c.own[6])
 	for vm, until := range v.VMs {
-		if until <= c.now {
+		if until <= c.now-keep {
 			delete(v.VMs, vm)
+			delete(v.Applied, vm)
 		}
 	}
 	vm, most := c.own[0], int(integer(c.own[5]))
@@ -83,6 +85,7 @@ func (v *Validity) feedScript(c *call) (any, error) {
 		return nil, Error("TOOMANY VMs registered: at most " + strconv.Itoa(most))
 	}
 	v.VMs[vm] = c.now + integer(c.own[1])
+	v.Applied[vm] = c.own[3] + " " + c.own[2]
 
 	events := []any{}
 	cursor := integer(c.own[3])

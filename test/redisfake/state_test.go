@@ -67,7 +67,8 @@ func (c *comparison) dump(ctx context.Context) map[string]string {
 		}
 	}
 	for _, vm := range c.raw.ZRange(ctx, prefix+"vms", 0, -1).Val() {
-		d["vm "+vm] = ""
+		at, _ := c.raw.HGet(ctx, prefix+"applied", vm).Result()
+		d["vm "+vm] = at[:strings.LastIndex(at, " ")]
 	}
 	for _, m := range c.raw.XRange(ctx, prefix+"feed", "-", "+").Val() {
 		d["feed "+m.ID] = fmt.Sprint(m.Values["k"], " ", m.Values["g"])
@@ -105,7 +106,7 @@ func (s *Server) dump(policy string) map[string]string {
 		d["closed:"+id] = ""
 	}
 	for vm := range v.VMs {
-		d["vm "+vm] = ""
+		d["vm "+vm] = v.Applied[vm]
 	}
 	for _, e := range v.Feed {
 		d[fmt.Sprintf("feed %d-0", e.Seq)] = e.Kind + " " + e.Groups

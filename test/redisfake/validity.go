@@ -20,6 +20,7 @@ type Validity struct {
 	Generation map[string]Generation // by group
 	Tombstone  map[string]int64      // closed ids, until when (ms)
 	VMs        map[string]int64      // registry: lease's end (ms)
+	Applied    map[string]string     // by VM: sequence and epoch of its cursor
 }
 
 // State is the key "state"; Exists is false before the first epoch.
@@ -67,7 +68,7 @@ func validity(own func(*Validity, *call) (any, error)) script {
 		prefix := strings.TrimSuffix(c.keys[0], "state")
 		v := s.policies[prefix]
 		if v == nil {
-			v = &Validity{Generation: map[string]Generation{}, Tombstone: map[string]int64{}, VMs: map[string]int64{}}
+			v = &Validity{Generation: map[string]Generation{}, Tombstone: map[string]int64{}, VMs: map[string]int64{}, Applied: map[string]string{}}
 			s.policies[prefix] = v
 		}
 		c.own = c.args[ownFrom:]

@@ -22,6 +22,7 @@ const (
 	exitOK    = 0
 	exitNo    = 1 // it was understood and failed, or the answer is no
 	exitUsage = 2
+	exitWait  = 3 // it was done, and what was waited for didn't come in time
 )
 
 const usage = `redisbridge stands between chatcache's filters and Redis.

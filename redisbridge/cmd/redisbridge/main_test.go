@@ -58,6 +58,7 @@ func masked(ts *testscript.TestScript, _ bool, args []string) {
 	got := ts.ReadFile(args[0])
 	got = regexp.MustCompile(`(epoch"?:? "?)[0-9a-f]{1,16}\b`).ReplaceAllString(got, "${1}EPOCH")
 	got = regexp.MustCompile(`(ping )[0-9.]+`).ReplaceAllString(got, "${1}PING")
+	got = regexp.MustCompile(`("raisedAt": )[0-9]+`).ReplaceAllString(got, "${1}MS")
 	if want := ts.ReadFile(args[1]); got != want {
 		ts.Fatalf("%s is\n%s", args[0], got)
 	}
@@ -94,7 +95,7 @@ func TestStatusOfABrokenBridge(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, `{"redis":{"ok":false,"error":"redis did not answer in time",
 			"breaker":{"state":"half-open","cause":"i/o timeout","openings":2,"refused":7}},"policies":[
-			{"name":"chat","caches":[{"name":"stats","hits":1,"misses":2,"suspended":1,"errors":12,"hitRate":0.25,"stores":2}]}]}`)
+			{"name":"chat","vms":7,"behind":2,"followers":[{"vm":"vm-1","lag":12,"leaseMs":1500},{"vm":"vm-2","lag":3,"leaseMs":2000},{"vm":"vm-3"}],"caches":[{"name":"stats","hits":1,"misses":2,"suspended":1,"errors":12,"hitRate":0.25,"stores":2}]}]}`)
 	}))
 	defer server.Close()
 	var out strings.Builder
@@ -102,11 +103,58 @@ func TestStatusOfABrokenBridge(t *testing.T) {
 	want := `redis: redis did not answer in time
 circuit breaker: half-open (i/o timeout), 7 lookups and stores refused so far
 
-policy chat: sequence 0 of epoch , 0 open suspensions, 0 VMs, 0 held polls
+policy chat: sequence 0 of epoch , 0 open suspensions, 7 VMs (2 behind), 0 held polls
+  VM vm-1 is 12 behind; its lease has 1.5s left
+  VM vm-2 is 3 behind; its lease has 2s left
   cache  hits  misses  suspended  hit rate  stores  suspensions  raises  errors
   stats     1       2          1     25.0%       2            0       0      12
 `
 	if out.String() != want || code != exitNo {
 		t.Errorf("exit code %d, printed\n%s", code, out.String())
+	}
+}
+
+// A wait shows how far it is, and says in the end what came of it, also by its exit code.
+func TestPurgeWait(t *testing.T) {
+	const raised = `{"policy":"chat","epoch":"e","sequence":7,"raisedAt":100,"groups":["*"],"receipts":`
+	const some = `{"applied":[{"vm":"a","ms":3}],"leaseOut":[],"pending":[{"vm":"b","ms":2900},{"vm":"c","ms":2900}]}`
+	const all = `{"complete":true,"applied":[{"vm":"a","ms":3},{"vm":"b","ms":1200}],"leaseOut":[{"vm":"c","ms":2900}],"pending":[]}`
+	for _, tt := range []struct {
+		name, args    string
+		first, then   string
+		code          int
+		stdout, calls string
+		stderr        string
+	}{
+		{"at once", "--wait", all, "", exitOK, "2 VMs applied it, the last after 1.2s\n1 VM didn't, and its lease has run out, the last after 2.9s: c\n", "POST", ""},
+		{"later", "--wait", some, all, exitOK, "2 VMs applied it, the last after 1.2s\n1 VM didn't, and its lease has run out, the last after 2.9s: c\n", "POST GET",
+			"after 1s: 1 of 3 VMs have applied it, the leases of 0 have run out; waiting for b, c\n"},
+		{"never", "--wait --timeout 1ms", some, some, exitWait, "1 VM applied it, the last after 3ms\nnot known of 2: b, c\n", "POST", ""},
+		{"a new epoch", "--wait", `{"newEpoch":true}`, "", exitWait,
+			"Redis has begun a new epoch since: each VM forgets everything when it hears of that, or when its lease runs out\n0 VMs applied it\n", "POST", ""},
+		{"unreadable", "--wait --timeout 1ms", `{"error":"redis: no"}`, "", exitWait, "receipts can't be read: redis: no\n0 VMs applied it\n", "POST", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var calls []string
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				calls = append(calls, r.Method)
+				if r.Method == http.MethodPost {
+					io.WriteString(w, raised+tt.first+"}")
+					return
+				}
+				if q := r.URL.Query(); q.Get("epoch") != "e" || q.Get("sequence") != "7" || q.Get("raisedAt") != "100" || q.Get("policy") != "chat" || q.Get("wait") == "" {
+					t.Errorf("asked for %s", r.URL)
+				}
+				io.WriteString(w, tt.then)
+			}))
+			defer server.Close()
+			var stdout, stderr strings.Builder
+			args := append(strings.Fields(tt.args), "--bridge", server.URL)
+			code := run(t.Context(), append([]string{"purge", "--all"}, args...), func(string) string { return "" }, &stdout, &stderr)
+			want := "policy chat: raised * at sequence 7 of epoch e\n" + tt.stdout
+			if code != tt.code || stdout.String() != want || stderr.String() != tt.stderr || strings.Join(calls, " ") != tt.calls {
+				t.Errorf("exit code %d, calls %s, stderr %q, printed\n%s", code, calls, stderr.String(), stdout.String())
+			}
+		})
 	}
 }

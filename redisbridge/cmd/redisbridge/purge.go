@@ -13,7 +13,7 @@ import (
 	"chatcache/redisbridge"
 )
 
-const purgeUsage = `Usage: redisbridge purge --all | --cache NAME [--partition ID] | --rule NAME [--identity WHO] [flags]
+const purgeUsage = `Usage: redisbridge purge --all | --cache NAME [--partition ID] | --rule NAME [--identity WHO] [--wait] [flags]
 
 Invalidates stored responses in every proxy and in Redis, by raising their
 groups: the cost doesn't depend on how much is stored, and no other key of the
@@ -29,6 +29,12 @@ What:
                     cookie, jwt_authn_claim, property; repeatable.
                     Without it the rule's whole caches
 
+Waiting:
+  --wait            return when every VM that follows the feed has applied it, or
+                    its lease to answer from its memory has run out; says how long
+                    that took, and which VMs' leases ran out
+  --timeout TIME    give up waiting after so long (default 10s)
+
 Flags:
   --policy NAME     of the bridge's policies; needed where it has several
   --bridge URL      http://host:port or unix:/path (default http://127.0.0.1:8470)
@@ -37,7 +43,8 @@ Flags:
 Environment:
   CHATCACHE_ADMIN_TOKEN  the bridge's token for administrators
 
-Exit codes: 0 done, 1 the bridge said no or can't be reached, 2 usage.
+Exit codes: 0 done, 1 the bridge said no or can't be reached, 2 usage, 3 done, but
+not every VM is known to have applied it when the waiting ended.
 `
 
 type purgeFlags struct {
@@ -45,6 +52,8 @@ type purgeFlags struct {
 	what       redisbridge.PurgeRequest
 	rule       string
 	identities []string
+	wait       bool
+	timeout    time.Duration
 }
 
 // clientFlags are what purge and status share.
@@ -74,6 +83,8 @@ func (f *purgeFlags) parse(args []string, env environment) error {
 		f.identities = append(f.identities, who)
 		return nil
 	})
+	set.BoolVar(&f.wait, "wait", false, "")
+	set.DurationVar(&f.timeout, "timeout", 10*time.Second, "")
 	if err := env.parse(set, args); err != nil {
 		return err
 	}
@@ -100,6 +111,8 @@ func (f *purgeFlags) check() string {
 		return "--partition needs --cache"
 	case len(f.identities) > 0 && f.rule == "":
 		return "--identity needs --rule"
+	case f.timeout <= 0:
+		return "--timeout must be more than 0"
 	}
 	return ""
 }
@@ -109,27 +122,45 @@ func purge(ctx context.Context, args []string, env environment) int {
 	if err := f.parse(args, env); err != nil {
 		return usageCode(err)
 	}
-	path, body := "/v1/purge", any(f.what)
-	if f.rule != "" {
-		identity, err := parseIdentities(f.identities)
-		if err != nil {
-			return env.fail(exitUsage, err)
-		}
-		path, body = "/v1/invalidate", redisbridge.InvalidateRequest{Policy: f.what.Policy, Rule: f.rule, Identity: identity}
+	path, body, err := f.request()
+	if err != nil {
+		return env.fail(exitUsage, err)
 	}
 	var answer redisbridge.RaiseAnswer
 	if err := f.client(env).call(ctx, http.MethodPost, path, body, &answer); err != nil {
 		return env.fail(exitNo, err)
 	}
-	if f.json {
-		return env.printJSON(answer)
+	if !f.json {
+		printRaise(env.stdout, answer)
 	}
-	fmt.Fprintf(env.stdout, "policy %s: raised %s at sequence %d of epoch %s\n",
+	code := exitOK
+	if f.wait {
+		code = f.await(ctx, env, &answer)
+	}
+	if f.json {
+		return max(env.printJSON(answer), code)
+	}
+	return code
+}
+
+// request is the call that raises.
+func (f *purgeFlags) request() (path string, body any, err error) {
+	if f.rule == "" {
+		f.what.Wait = f.firstWait()
+		return "/v1/purge", f.what, nil
+	}
+	identity, err := parseIdentities(f.identities)
+	return "/v1/invalidate", redisbridge.InvalidateRequest{
+		Policy: f.what.Policy, Rule: f.rule, Identity: identity, Wait: f.firstWait(),
+	}, err
+}
+
+func printRaise(w io.Writer, answer redisbridge.RaiseAnswer) {
+	fmt.Fprintf(w, "policy %s: raised %s at sequence %d of epoch %s\n",
 		answer.Policy, strings.Join(answer.Groups, " "), answer.Sequence, answer.Epoch)
 	if answer.AlsoAfterMS > 0 {
-		fmt.Fprintf(env.stdout, "they are raised once more in %v\n", time.Duration(answer.AlsoAfterMS)*time.Millisecond)
+		fmt.Fprintf(w, "they are raised once more in %v\n", time.Duration(answer.AlsoAfterMS)*time.Millisecond)
 	}
-	return exitOK
 }
 
 // parseIdentities reads --identity; nil if there is none.

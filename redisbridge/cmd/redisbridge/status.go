@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"text/tabwriter"
+	"time"
 
 	"chatcache/redisbridge"
 )
@@ -59,8 +60,9 @@ func printStatus(w io.Writer, s redisbridge.Status) {
 		fmt.Fprintf(w, "circuit breaker: %s (%s), %d lookups and stores refused so far\n", b.State, b.Cause, b.Refused)
 	}
 	for _, p := range s.Policies {
-		fmt.Fprintf(w, "\npolicy %s: sequence %d of epoch %s, %d open suspensions, %d VMs, %d held polls\n",
-			p.Name, p.Sequence, p.Epoch, p.Suspensions, p.VMs, p.HeldPolls)
+		fmt.Fprintf(w, "\npolicy %s: sequence %d of epoch %s, %d open suspensions, %d VMs (%d behind), %d held polls\n",
+			p.Name, p.Sequence, p.Epoch, p.Suspensions, p.VMs, p.Behind, p.HeldPolls)
+		printBehind(w, p)
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintln(table, "cache\thits\tmisses\tsuspended\thit rate\tstores\tsuspensions\traises\terrors\t")
 		for _, c := range p.Caches {
@@ -68,5 +70,16 @@ func printStatus(w io.Writer, s redisbridge.Status) {
 				c.Name, c.Hits, c.Misses, c.Suspended, 100*c.HitRate, c.Stores, c.Suspensions, c.Raises, c.Errors)
 		}
 		table.Flush()
+	}
+}
+
+// printBehind names the VMs that haven't applied everything.
+func printBehind(w io.Writer, p redisbridge.PolicyStatus) {
+	for i, vm := range p.Followers[:min(len(p.Followers), p.Behind)] {
+		if i == maxNamed {
+			fmt.Fprintf(w, "  and %d more\n", p.Behind-i)
+			return
+		}
+		fmt.Fprintf(w, "  VM %s is %d behind; its lease has %v left\n", vm.VM, vm.Lag, time.Duration(vm.LeaseMS)*time.Millisecond)
 	}
 }

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"chatcache/redisbridge"
+)
+
+const (
+	// waitStep is how long one call waits for receipts: after each, progress is shown.
+	waitStep = time.Second
+	// maxNamed bounds the VMs that are named.
+	maxNamed = 10
+)
+
+// firstWait is what the call that raises waits for receipts itself.
+func (f *purgeFlags) firstWait() string {
+	if !f.wait {
+		return ""
+	}
+	return min(f.timeout, waitStep).String()
+}
+
+// await goes on waiting for receipts, and says what came of it.
+func (f *purgeFlags) await(ctx context.Context, env environment, answer *redisbridge.RaiseAnswer) int {
+	began := time.Now().Add(-min(f.timeout, waitStep)) // the first call may have waited so long
+	for !answer.Receipts.Complete && !answer.Receipts.NewEpoch {
+		left := f.timeout - time.Since(began)
+		if left <= 0 {
+			break
+		}
+		printProgress(env.stderr, *answer.Receipts, time.Since(began))
+		var next redisbridge.Receipts
+		if err := f.client(env).call(ctx, http.MethodGet, receiptsPath(*answer, min(left, waitStep)), nil, &next); err != nil {
+			return env.fail(exitWait, err)
+		}
+		answer.Receipts = &next
+	}
+	if !f.json {
+		printReceipts(env.stdout, *answer.Receipts)
+	}
+	if !answer.Receipts.Complete {
+		return exitWait
+	}
+	return exitOK
+}
+
+func receiptsPath(raise redisbridge.RaiseAnswer, wait time.Duration) string {
+	return "/v1/receipts?" + url.Values{
+		"policy": {raise.Policy}, "epoch": {raise.Epoch},
+		"sequence": {strconv.FormatUint(raise.Sequence, 10)}, "raisedAt": {strconv.FormatInt(raise.RaisedAt, 10)},
+		"wait": {max(wait, time.Millisecond).String()},
+	}.Encode()
+}
+
+func printProgress(w io.Writer, r redisbridge.Receipts, after time.Duration) {
+	all := len(r.Applied) + len(r.LeaseOut) + len(r.Pending)
+	fmt.Fprintf(w, "after %v: %d of %d VMs have applied it, the leases of %d have run out; waiting for %s\n",
+		after.Round(time.Second/10), len(r.Applied), all, len(r.LeaseOut), names(r.Pending))
+}
+
+func printReceipts(w io.Writer, r redisbridge.Receipts) {
+	if r.NewEpoch {
+		fmt.Fprintln(w, "Redis has begun a new epoch since: each VM forgets everything when it hears of that, or when its lease runs out")
+	}
+	if r.Error != "" {
+		fmt.Fprintln(w, "receipts can't be read:", r.Error)
+	}
+	fmt.Fprintln(w, summary(r.Applied, "applied it"))
+	if len(r.LeaseOut) > 0 {
+		fmt.Fprintf(w, "%s: %s\n", summary(r.LeaseOut, "didn't, and its lease has run out"), names(r.LeaseOut))
+	}
+	if len(r.Pending) > 0 {
+		fmt.Fprintf(w, "not known of %d: %s\n", len(r.Pending), names(r.Pending))
+	}
+}
+
+// summary says how many VMs did something, and how long the last took.
+func summary(list []redisbridge.Receipt, did string) string {
+	vms := "VMs"
+	if len(list) == 1 {
+		vms = "VM"
+	}
+	if len(list) == 0 {
+		return fmt.Sprintf("0 %s %s", vms, did)
+	}
+	return fmt.Sprintf("%d %s %s, the last after %v", len(list), vms, did, time.Duration(list[len(list)-1].MS)*time.Millisecond)
+}
+
+func names(list []redisbridge.Receipt) string {
+	var some []string
+	for _, r := range list[:min(len(list), maxNamed)] {
+		some = append(some, r.VM)
+	}
+	if more := len(list) - len(some); more > 0 {
+		some = append(some, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(some, ", ")
+}
