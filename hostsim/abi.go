@@ -31,6 +31,30 @@ func init() {
 	}
 }
 
+// signature is how many parameters and results a function has, each an i32.
+type signature struct{ params, results int }
+
+// callbackSignatures are what the host calls in the module.
+var callbackSignatures = map[string]signature{
+	"malloc":                      {1, 1},
+	"proxy_on_memory_allocate":    {1, 1},
+	"proxy_on_context_create":     {2, 0},
+	"proxy_on_vm_start":           {2, 1},
+	"proxy_on_configure":          {2, 1},
+	"proxy_on_tick":               {1, 0},
+	"proxy_on_queue_ready":        {2, 0},
+	"proxy_on_http_call_response": {5, 0},
+	"proxy_on_request_headers":    {3, 1},
+	"proxy_on_request_body":       {3, 1},
+	"proxy_on_request_trailers":   {2, 1},
+	"proxy_on_response_headers":   {3, 1},
+	"proxy_on_response_body":      {3, 1},
+	"proxy_on_response_trailers":  {2, 1},
+	"proxy_on_log":                {1, 0},
+	"proxy_on_done":               {1, 1},
+	"proxy_on_delete":             {1, 0},
+}
+
 const growthNotice = "emscripten_notify_memory_growth"
 
 func concat(lists ...[]hostcall) []hostcall {
@@ -59,16 +83,24 @@ func exportABI(b wazero.HostModuleBuilder) wazero.HostModuleBuilder {
 	return b
 }
 
+// maxHostCalls bounds the host calls of one callback: what a loop hands to the
+// host (metrics, queues, calls) must not fill the memory of the test before the
+// callback's time is over.
+const maxHostCalls = 1 << 18
+
 // invoke runs the host call for the VM whose code is running.
 func (h *hostcall) invoke(ctx context.Context, stack []uint64) {
 	v := ctx.Value(vmKey{}).(*vm)
+	if v.mod == nil {
+		panic(fmt.Errorf("%s was called by the start section, where Envoy has no context yet and crashes", h.name))
+	}
+	if v.restricted != "" && h.name != "proxy_log" {
+		panic(fmt.Errorf("%s was called by %s; Envoy allows only proxy_log there", h.name, v.restricted))
+	}
+	if v.hostCalls++; v.hostCalls > maxHostCalls {
+		panic(fmt.Errorf("endless loop: more than %d host calls in one callback", maxHostCalls))
+	}
 	a := &callArgs{vm: v, ctx: v.active(), stack: stack}
-	if v.starting && h.name != "proxy_log" {
-		panic(fmt.Errorf("%s was called by a start function; before proxy_on_vm_start Envoy allows only proxy_log", h.name))
-	}
-	if a.ctx == nil { // from the module's start section
-		a.ctx = v.root
-	}
 	result := h.run(a)
 	if a.bad {
 		result = statusInvalidMemory

@@ -1,96 +1,13 @@
 package hostsim
 
 import (
-	"encoding/binary"
 	"errors"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 )
-
-// wasmModule describes a small module for the encoder below.
-type wasmModule struct {
-	imports []wasmImport
-	exports []wasmFunc
-	memory  byte // pages; 0: none
-}
-
-type wasmImport struct{ module, name string }
-
-// wasmFunc is an exported function: its numbers of i32 parameters and results, and its code.
-type wasmFunc struct {
-	name            string
-	params, results int
-	code            []byte
-}
-
-// Instructions that the modules use.
-var (
-	opReturn0  = []byte{0x41, 0}                                  // i32.const 0
-	opReturn1k = []byte{0x41, 0x80, 0x08}                         // i32.const 1024
-	opHuge     = []byte{0x41, 0x70}                               // i32.const -16: a pointer far outside
-	opLoop     = []byte{0x03, 0x40, 0x0c, 0x00, 0x0b}             // loop br 0 end
-	opTrap     = []byte{0x00}                                     // unreachable
-	opBomb     = []byte{0x41, 0x90, 0xce, 0x00, 0x40, 0x00, 0x1a} // memory.grow 10000, drop
-	opNothing  []byte
-)
-
-// good is what a module needs to be loaded.
-func good(more ...wasmFunc) wasmModule {
-	return wasmModule{memory: 1, exports: append([]wasmFunc{
-		{name: "proxy_abi_version_0_2_1"}, {name: "malloc", params: 1, results: 1, code: opReturn1k},
-	}, more...)}
-}
-
-func (m wasmModule) encode() []byte {
-	var types, imports, funcs, exports, bodies [][]byte
-	for _, i := range m.imports {
-		types = append(types, funcType(0, 1))
-		imports = append(imports, cat(name(i.module), name(i.name), []byte{0x00}, uleb(len(types)-1)))
-	}
-	for i, f := range m.exports {
-		types = append(types, funcType(f.params, f.results))
-		funcs = append(funcs, uleb(len(types)-1))
-		exports = append(exports, cat(name(f.name), []byte{0x00}, uleb(len(m.imports)+i)))
-		body := cat([]byte{0x00}, f.code, []byte{0x0b})
-		bodies = append(bodies, cat(uleb(len(body)), body))
-	}
-	out := []byte("\x00asm\x01\x00\x00\x00")
-	out = append(out, section(1, types)...)
-	out = append(out, section(2, imports)...)
-	out = append(out, section(3, funcs)...)
-	if m.memory > 0 {
-		out = append(out, section(5, [][]byte{{0x00, m.memory}})...)
-		exports = append(exports, cat(name("memory"), []byte{0x02, 0x00}))
-	}
-	out = append(out, section(7, exports)...)
-	return append(out, section(10, bodies)...)
-}
-
-func funcType(params, results int) []byte {
-	i32 := func(n int) []byte { return append(uleb(n), strings.Repeat("\x7f", n)...) }
-	return cat([]byte{0x60}, i32(params), i32(results))
-}
-
-func section(id byte, items [][]byte) []byte {
-	if len(items) == 0 {
-		return nil
-	}
-	content := append(uleb(len(items)), cat(items...)...)
-	return cat([]byte{id}, uleb(len(content)), content)
-}
-
-func name(s string) []byte { return append(uleb(len(s)), s...) }
-
-func uleb(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
-
-func cat(parts ...[]byte) []byte {
-	var all []byte
-	for _, p := range parts {
-		all = append(all, p...)
-	}
-	return all
-}
 
 func TestBadModulesAreErrors(t *testing.T) {
 	without := func(i int) wasmModule {
@@ -98,12 +15,25 @@ func TestBadModulesAreErrors(t *testing.T) {
 		m.exports = append(m.exports[:i:i], m.exports[i+1:]...)
 		return m
 	}
-	noMemory := good()
-	noMemory.memory = 0
+	withMemory := func(pages int) wasmModule {
+		m := good()
+		m.memory = pages
+		return m
+	}
 	importing := func(module, name string) wasmModule {
 		m := good()
-		m.imports = []wasmImport{{module, name}}
+		m.imports = []wasmImport{{module, name, "", "i"}}
 		return m
+	}
+	inStartSection := func(code []byte) wasmModule {
+		m := good(wasmFunc{name: "start", code: code}).importing("proxy_log")
+		m.start = true
+		return m
+	}
+	withData := good()
+	withData.raw = map[byte][]byte{11: cat([]byte{1, 0}, op(70_000), []byte{0x0b}, name("outside"))}
+	configure := func(code []byte) wasmModule {
+		return good(wasmFunc{name: "proxy_on_configure", params: 2, results: 1, code: cat(code, opReturn0)})
 	}
 	for name, c := range map[string]struct {
 		code []byte
@@ -112,46 +42,85 @@ func TestBadModulesAreErrors(t *testing.T) {
 	}{
 		"no bytes":                {[]byte{}, ErrModule, "it doesn't compile"},
 		"text":                    {[]byte("#!/bin/sh"), ErrModule, "it doesn't compile"},
+		"more exports than bytes": {[]byte("\x00asm\x01\x00\x00\x00\x07\x05\xff\xff\xff\xff\x0f"), ErrModule, "it doesn't compile: section 7 claims 4294967295 entries in 5 bytes"},
+		"a count that has no end": {[]byte("\x00asm\x01\x00\x00\x00\x07\x02\xd6\x83\x9a\x61"), ErrModule, "it doesn't compile: section 7 claims 0 entries in 2 bytes"},
 		"cut short":               {good().encode()[:30], ErrModule, "it doesn't compile"},
+		"a module without code":   {[]byte("\x00asm\x01\x00\x00\x00"), ErrModule, "it exports no function proxy_abi_version_0_2_0"},
 		"another ABI":             {without(0).encode(), ErrModule, "it exports no function proxy_abi_version_0_2_0 or proxy_abi_version_0_2_1"},
 		"no allocator":            {without(1).encode(), ErrModule, "it exports neither proxy_on_memory_allocate nor malloc"},
-		"no memory":               {noMemory.encode(), ErrModule, "it exports no memory"},
+		"no memory":               {withMemory(0).encode(), ErrModule, "it exports no memory"},
+		"too much memory":         {withMemory(17).encode(), ErrModule, "it doesn't compile: section memory: min 17 pages (1 Mi) over limit of 16 pages (1 Mi)"},
+		"data outside its memory": {withData.encode(), ErrModule, "it can't be instantiated: data[0]: out of bounds memory access"},
 		"an unknown host call":    {importing("env", "proxy_fly").encode(), ErrModule, "it imports env.proxy_fly, which Envoy doesn't have"},
 		"an unknown module":       {importing("wasi:http", "x").encode(), ErrModule, "it imports wasi:http.x; Envoy offers only env"},
+		"an unknown WASI call":    {importing("wasi_snapshot_preview1", "sock_fly").encode(), ErrModule, `"sock_fly" is not exported in module "wasi_snapshot_preview1"`},
 		"a host call's signature": {importing("env", "proxy_log").encode(), ErrModule, "it can't be instantiated"},
-		"a trap at start":         {good(wasmFunc{name: "_initialize", code: opTrap}).encode(), ErrModule, "_initialize failed"},
-		"a loop at start":         {good(wasmFunc{name: "_start", code: opLoop}).encode(), ErrModule, "_start failed"},
-		"a loop at configuration": {good(wasmFunc{name: "proxy_on_configure", params: 2, results: 1, code: cat(opLoop, opReturn0)}).encode(), ErrConfig, "proxy_on_configure refused or failed"},
-		"a callback's signature":  {good(wasmFunc{name: "proxy_on_vm_start", params: 1, results: 1, code: opReturn0}).encode(), ErrConfig, "proxy_on_vm_start refused or failed"},
+		"a start section that makes host calls": {inStartSection(cat(opCall(0, 2, 0, 4), []byte{0x1a})).encode(), ErrModule,
+			"proxy_log was called by the start section, where Envoy has no context yet and crashes"},
+		"a trap in the start section": {inStartSection(opTrap).encode(), ErrModule, "it can't be instantiated"},
+		"a loop in the start section": {inStartSection(opLoop).encode(), ErrModule, "endless loop"},
+		"a trap at start":             {good(wasmFunc{name: "_initialize", code: opTrap}).encode(), ErrModule, "_initialize: wasm error: unreachable"},
+		"a loop at start":             {good(wasmFunc{name: "_start", code: opLoop}).encode(), ErrModule, "_start: endless loop: still running after 100ms of real time"},
+		"a host call at start": {good(wasmFunc{name: "_initialize", code: cat(opCall(0, 100), []byte{0x1a})}).
+			importing("proxy_set_tick_period_milliseconds").encode(), ErrModule, "proxy_set_tick_period_milliseconds was called by a start function; Envoy allows only proxy_log there"},
+		"a trap at configuration": {configure(opTrap).encode(), ErrConfig, "hostsim: configuration refused: proxy_on_configure: wasm error: unreachable"},
+		"a loop at configuration": {configure(opLoop).encode(), ErrConfig, "proxy_on_configure: endless loop: still running after 100ms of real time"},
+		"refuses to start":        {good(wasmFunc{name: "proxy_on_vm_start", params: 2, results: 1, code: opReturn0}).encode(), ErrConfig, "proxy_on_vm_start refused it"},
+		"a callback's parameters": {good(wasmFunc{name: "proxy_on_vm_start", params: 1, results: 1, code: opReturn0}).encode(), ErrModule,
+			"it exports proxy_on_vm_start with parameters (i32) and results (i32); the ABI has 2 and 1, each i32"},
+		"a callback's results": {good(wasmFunc{name: "proxy_on_log", params: 1, results: 1, code: opReturn0}).encode(), ErrModule,
+			"it exports proxy_on_log with parameters (i32) and results (i32); the ABI has 1 and 0, each i32"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := New(Options{Module: c.code, CallbackTimeout: 100 * time.Millisecond})
+			s, err := New(Options{Module: c.code, CallbackTimeout: 100 * time.Millisecond, MemoryLimit: 1 << 20})
 			if err == nil {
 				s.Close()
 			}
-			if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.want) {
+			if !errors.Is(err, c.is) || !strings.Contains(fmt.Sprint(err), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
 	}
 }
 
+// requests is a module whose proxy_on_request_headers is code that leaves a number.
+func requests(code []byte, calls ...string) wasmModule {
+	return good(wasmFunc{name: "proxy_on_request_headers", params: 3, results: 1, code: code}).importing(calls...)
+}
+
 func TestModulesThatMisbehaveInAStream(t *testing.T) {
-	callback := func(code []byte) []byte {
-		return good(wasmFunc{name: "proxy_on_request_headers", params: 3, results: 1, code: cat(code, opReturn0)}).encode()
+	readConfig := opCall(0, int(bufferVMConfiguration), 0, 1, 16, 32) // allocates in the module
+	allocating := func(malloc []byte) []byte {
+		m := requests(cat(readConfig, []byte{0x1a}, opReturn0), "proxy_get_buffer_bytes")
+		m.exports[1].code = malloc
+		return m.encode()
 	}
 	for name, c := range map[string]struct {
 		code []byte
 		died string // how; "" if it doesn't
 	}{
-		"does nothing":           {callback(opNothing), ""},
-		"traps":                  {callback(opTrap), "unreachable"},
-		"loops":                  {callback(opLoop), "endless loop"},
-		"grows":                  {callback(opBomb), ""}, // refused by the limit, which the module survives
-		"has no callback at all": {good().encode(), ""},
+		"does nothing":                 {requests(opReturn0).encode(), ""},
+		"has no callback at all":       {good().encode(), ""},
+		"grows":                        {requests(cat(opBomb, opReturn0)).encode(), ""}, // refused by the limit, which the module survives
+		"traps":                        {requests(opTrap).encode(), "unreachable"},
+		"loops":                        {requests(cat(opLoop, opReturn0)).encode(), "endless loop: still running after 100ms"},
+		"recurses":                     {requests(cat([]byte{0x20, 0, 0x20, 1, 0x20, 2}, opCall(2))).encode(), "stack overflow"},
+		"exits":                        {exiting().encode(), "exit_code(3)"},
+		"allocates outside its memory": {allocating(opHuge), ""},
+		"allocates nothing":            {allocating(opReturn0), ""},
+		"traps in its allocator":       {allocating(opTrap), "malloc: wasm error: unreachable"},
+		"loops in its allocator":       {allocating(cat(opLoop, opReturn0)), "malloc: endless loop: still running after 100ms"},
+		"allocates in its allocator":   {allocating(readConfig), "malloc: proxy_get_buffer_bytes was called by the allocator; Envoy allows only proxy_log there"},
+		"makes host calls for ever":    {requests(cat(opForever(opCall(0, 0, 0, 0, 2048)), opReturn0), "proxy_define_metric").encode(), "endless loop: more than 262144 host calls"},
+		"hands over without end": {requests(cat(opForever(opCall(0, 0, 60_000, 0, 60_000, 0)), opReturn0), "proxy_set_shared_data").encode(),
+			"memory bomb: more than 1048576 bytes handed to the host in one callback"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := RunT(t, Options{Module: c.code, CallbackTimeout: 100 * time.Millisecond, MemoryLimit: 1 << 20})
+			timeout := 20 * time.Second
+			if strings.Contains(c.died, "still running") {
+				timeout = 100 * time.Millisecond
+			}
+			s := RunT(t, Options{Module: c.code, CallbackTimeout: timeout, MemoryLimit: 1 << 20, VMConfig: []byte("x")})
 			resp := s.Do(1, Get("/x"))
 			if c.died == "" {
 				if resp.Status != 404 || len(s.Failures()) != 0 {
@@ -159,46 +128,32 @@ func TestModulesThatMisbehaveInAStream(t *testing.T) {
 				}
 				return
 			}
-			if died := s.Expect(VMDied); resp.Status != 503 || !strings.Contains(died[0].Detail, c.died) {
+			if died := s.Expect(VMDied); resp.Status != 503 || len(died) != 1 || !strings.Contains(died[0].Detail, c.died) {
 				t.Errorf("got %+v, failures %v", resp, died)
 			}
 		})
 	}
 }
 
-// FuzzHostCalls makes every host call with any arguments inside a stream of a
-// module whose allocator may give nonsense: the process must live on.
-func FuzzHostCalls(f *testing.F) {
-	f.Add(uint8(0), uint8(0), []byte{})
-	for i := range hostcalls {
-		f.Add(uint8(i), uint8(i%3), []byte("\x00\x00\x00\x00\x10\x00\x00\x00\xff\xff\xff\xff\x01\x00\x00\x00\x00\x01\x00\x00\x04\x00\x00\x00"))
+// exiting calls WASI's proc_exit, which has no result.
+func exiting() wasmModule {
+	m := requests(cat(op(3), []byte{0x10, 0x00}, opReturn0))
+	m.imports = []wasmImport{{"wasi_snapshot_preview1", "proc_exit", "i", ""}}
+	return m
+}
+
+func TestEventsWithoutEndAreCut(t *testing.T) {
+	// Each item of the queue puts another one in.
+	queue := good(
+		wasmFunc{name: "proxy_on_vm_start", params: 2, results: 1, code: opCall(0, 0, 1, 16)},
+		wasmFunc{name: "proxy_on_request_headers", params: 3, results: 1, code: opCall(1, 1, 0, 1)},
+		wasmFunc{name: "proxy_on_queue_ready", params: 2, code: cat(opCall(1, 1, 0, 1), []byte{0x1a})},
+	).importing("proxy_register_shared_queue", "proxy_enqueue_shared_queue")
+	queue.exports[2].code = cat(queue.exports[2].code, []byte{0x45}) // i32.eqz: OK is true
+	s := RunT(t, Options{Module: queue.encode(), Clusters: map[string]http.Handler{}})
+	s.Do(1, Get("/x"))
+	ended := s.Expect(NeverSettles)
+	if len(ended) != 1 || !strings.Contains(ended[0].Detail, "more than 262144 events") || !strings.Contains(ended[0].Error(), "proxy_on_queue_ready") {
+		t.Errorf("failures %v", ended)
 	}
-	f.Fuzz(func(t *testing.T, which, allocator uint8, args []byte) {
-		malloc := [][]byte{opReturn1k, opReturn0, opHuge}[int(allocator)%3]
-		m := good()
-		m.exports[1].code = malloc
-		s, err := New(Options{Module: m.encode(), Clusters: nil, MemoryLimit: 1 << 20})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
-		st := s.Start(1, Post("/x", "body", "a", "b"))
-		st.ctx = s.workers[0].streamContext(st)
-		v := st.ctx.vm
-		st.ctx.requestHeaders, st.ctx.requestBody = &Headers{{":path", "/x"}}, &st.req.Body
-		h := &hostcalls[int(which)%len(hostcalls)]
-		stack := make([]uint64, max(1, len(h.params)))
-		for i := range stack {
-			if len(args) >= 4 {
-				stack[i], args = uint64(binary.LittleEndian.Uint32(args)), args[4:]
-			}
-		}
-		v.mod.Memory().Write(64, args)
-		v.current = st.ctx
-		a := &callArgs{vm: v, ctx: st.ctx, stack: stack}
-		h.run(a)
-		v.current = nil
-		v.runDeferred()
-		s.Settle()
-	})
 }

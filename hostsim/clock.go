@@ -22,10 +22,11 @@ type Clock struct {
 	ready  []event
 	jobs   []*job
 
-	hooks    []func(time.Time)
-	order    order // nil: first in, first out
-	watchdog time.Duration
-	onStuck  func(j *job)
+	hooks     []func(time.Time)
+	order     order // nil: first in, first out
+	watchdog  time.Duration
+	onStuck   func(j *job)
+	onEndless func()
 }
 
 // event is work for the loop. Events of one lane keep their order; an order
@@ -95,9 +96,22 @@ func isClosed(ch <-chan struct{}) bool {
 	}
 }
 
-// Settle runs everything that can happen without time passing.
+// maxSteps bounds what can happen without time passing.
+const maxSteps = 1 << 18
+
+// Settle runs everything that can happen without time passing. Events that
+// cause each other for ever are cut and reported.
 func (c *Clock) Settle() {
-	for c.step() {
+	for n := 0; c.step(); n++ {
+		if n == maxSteps {
+			c.mu.Lock()
+			c.ready = nil
+			c.mu.Unlock()
+			if c.onEndless != nil {
+				c.onEndless()
+			}
+			return
+		}
 	}
 }
 

@@ -17,6 +17,9 @@ const (
 	SecondReply FailureKind = "local reply on a stream that was already answered"
 	// NeverResumed: the client would wait for ever.
 	NeverResumed FailureKind = "pause never resumed"
+	// NeverSettles: callbacks cause each other without time passing (a queue that fills
+	// itself, a call from each call's answer); Envoy's worker would do nothing else.
+	NeverSettles FailureKind = "events without end"
 	// VMDied: a panic, trap or exit inside the module; the failure policy applies from then on.
 	VMDied FailureKind = "VM died"
 	// MapOutOfPhase: a header map was read when Envoy no longer, or not yet, has it.

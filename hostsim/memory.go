@@ -1,6 +1,9 @@
 package hostsim
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // Bounds of proxy-wasm-cpp-host (include/proxy-wasm/limits.h) on a serialised map.
 const (
@@ -9,8 +12,12 @@ const (
 )
 
 // read copies from the module's memory; ok is false when the range isn't in it.
+// What one callback hands over is bounded by what its memory could hold.
 func (v *vm) read(ptr, size uint32) ([]byte, bool) {
 	b, ok := v.mod.Memory().Read(ptr, size)
+	if v.taken += int64(len(b)); v.taken > v.worker.sim.opts.MemoryLimit {
+		panic(fmt.Errorf("memory bomb: more than %d bytes handed to the host in one callback", v.worker.sim.opts.MemoryLimit))
+	}
 	return append([]byte(nil), b...), ok
 }
 
@@ -26,14 +33,21 @@ func (v *vm) give(b []byte, ptrPtr, sizePtr uint32) bool {
 	return (ptrPtr == 0 || v.putUint32(ptrPtr, ptr)) && (sizePtr == 0 || v.putUint32(sizePtr, uint32(len(b))))
 }
 
-// allocate asks the module for memory; 0 is a failure.
+// allocate asks the module for memory; 0 is a failure. An allocator that traps is the VM's death.
 func (v *vm) allocate(n uint32) uint32 {
 	name := "malloc" // Envoy's first choice
 	if !v.exports(name) {
 		name = "proxy_on_memory_allocate"
 	}
+	if v.failed {
+		return 0
+	}
+	before := v.restricted
+	v.restricted = "the allocator"
+	defer func() { v.restricted = before }()
 	out, err := v.function(name).Call(v.inner, uint64(n))
-	if err != nil || len(out) != 1 {
+	if err != nil {
+		v.die(v.active(), fmt.Errorf("%s: %w", name, v.explain(err)))
 		return 0
 	}
 	return uint32(out[0])

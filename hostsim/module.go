@@ -3,8 +3,11 @@ package hostsim
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/tetratelabs/wazero"
@@ -55,11 +58,15 @@ func newCompiled(code []byte, pages uint32) (*compiled, error) {
 	ctx := context.Background()
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
 		WithMemoryLimitPages(pages).WithCloseOnContextDone(true))
-	m, err := r.CompileModule(ctx, code)
+	var m wazero.CompiledModule
+	err := checkSections(code)
 	if err == nil {
-		err = checkModule(m)
-	} else {
+		m, err = r.CompileModule(ctx, code)
+	}
+	if err != nil {
 		err = fmt.Errorf("%w: it doesn't compile: %w", ErrModule, err)
+	} else {
+		err = checkModule(m)
 	}
 	if err == nil {
 		err = exportHost(ctx, r)
@@ -69,6 +76,29 @@ func newCompiled(code []byte, pages uint32) (*compiled, error) {
 		return nil, err
 	}
 	return &compiled{r, m}, nil
+}
+
+// checkSections refuses a section that claims more entries than it has bytes:
+// the compiler makes room for all of them before it reads the first. Whatever
+// else is wrong the compiler finds.
+func checkSections(code []byte) error {
+	const preamble, custom, start, dataCount = 8, 0, 8, 12
+	for rest := code[min(preamble, len(code)):]; len(rest) > 0; {
+		id := rest[0]
+		size, n := binary.Uvarint(rest[1:])
+		if n <= 0 || size > uint64(len(rest)-1-n) {
+			return nil
+		}
+		content := rest[1+n:][:size]
+		rest = rest[1+n+int(size):]
+		if id == custom || id == start || id == dataCount {
+			continue
+		}
+		if entries, n := binary.Uvarint(content); n <= 0 || entries > size {
+			return fmt.Errorf("section %d claims %d entries in %d bytes", id, entries, size)
+		}
+	}
+	return nil
 }
 
 // exportHost makes the modules that a proxy-wasm module imports from.
@@ -98,12 +128,39 @@ func checkModule(m wazero.CompiledModule) error {
 	if exports["malloc"] == nil && exports["proxy_on_memory_allocate"] == nil {
 		return fmt.Errorf("%w: it exports neither proxy_on_memory_allocate nor malloc, so the host can't hand anything to it", ErrModule)
 	}
+	if err := checkSignatures(exports); err != nil {
+		return err
+	}
 	for _, f := range m.ImportedFunctions() {
 		if err := checkImport(f, exports["proxy_abi_version_0_2_1"] != nil); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// checkSignatures compares what the host will call with the ABI.
+func checkSignatures(exports map[string]api.FunctionDefinition) error {
+	for _, name := range sortedKeys(callbackSignatures) {
+		f, want := exports[name], callbackSignatures[name]
+		if f == nil {
+			continue
+		}
+		if got := (signature{len(f.ParamTypes()), len(f.ResultTypes())}); got != want || slices.ContainsFunc(
+			append(f.ParamTypes(), f.ResultTypes()...), func(t api.ValueType) bool { return t != api.ValueTypeI32 }) {
+			return fmt.Errorf("%w: it exports %s with parameters (%s) and results (%s); the ABI has %d and %d, each i32",
+				ErrModule, name, typeNames(f.ParamTypes()), typeNames(f.ResultTypes()), want.params, want.results)
+		}
+	}
+	return nil
+}
+
+func typeNames(types []api.ValueType) string {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = api.ValueTypeName(t)
+	}
+	return strings.Join(names, ", ")
 }
 
 func checkImport(f api.FunctionDefinition, has21 bool) error {
@@ -140,18 +197,20 @@ func (w *worker) newVM(c *compiled) (*vm, error) {
 	for _, name := range sortedKeys(s.opts.Env) {
 		config = config.WithEnv(name, s.opts.Env[name])
 	}
-	mod, err := c.runtime.InstantiateModule(v.inner, c.module, config)
+	ctx, cancel := context.WithTimeout(v.inner, s.opts.CallbackTimeout)
+	defer cancel()
+	mod, err := c.runtime.InstantiateModule(ctx, c.module, config)
 	if err != nil {
-		return nil, fmt.Errorf("%w: it can't be instantiated: %w", ErrModule, err)
+		return nil, fmt.Errorf("%w: it can't be instantiated: %w", ErrModule, v.explain(err))
 	}
 	v.mod = mod
 	v.root = v.newContext(nil, nil)
-	v.starting = true
-	defer func() { v.starting = false }()
+	v.restricted = "a start function"
+	defer func() { v.restricted = "" }()
 	for _, start := range v.startFunctions() {
 		args := make([]uint64, len(v.function(start).Definition().ParamTypes()))
 		if _, ok := v.enter(v.root, start, args); !ok {
-			return nil, fmt.Errorf("%w: %s failed", ErrModule, start)
+			return nil, fmt.Errorf("%w: %s", ErrModule, v.cause)
 		}
 	}
 	return v, nil
@@ -187,7 +246,7 @@ func (v *vm) configureVM(config []byte) error {
 		refused := false
 		v.callback(v.root, step.name, func(r uint32) { refused = step.name == "proxy_on_vm_start" && r == 0 }, step.args...)
 		if v.failed || refused {
-			return fmt.Errorf("%w: %s refused or failed%s", ErrConfig, step.name, s.lastErrors())
+			return v.refusal(step.name)
 		}
 	}
 	return v.configurePlugin(config)
@@ -199,7 +258,15 @@ func (v *vm) configurePlugin(config []byte) error {
 	refused := false
 	v.callback(v.root, "proxy_on_configure", func(r uint32) { refused = r == 0 }, uint64(v.root.id), uint64(len(config)))
 	if v.failed || refused {
-		return fmt.Errorf("%w: proxy_on_configure refused or failed%s", ErrConfig, v.worker.sim.lastErrors())
+		return v.refusal("proxy_on_configure")
 	}
 	return nil
+}
+
+// refusal says why the module doesn't run with this configuration.
+func (v *vm) refusal(callback string) error {
+	if v.failed {
+		return fmt.Errorf("%w: %s%s", ErrConfig, v.cause, v.worker.sim.lastErrors())
+	}
+	return fmt.Errorf("%w: %s refused it%s", ErrConfig, callback, v.worker.sim.lastErrors())
 }

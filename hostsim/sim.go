@@ -65,7 +65,7 @@ func New(o Options) (*Sim, error) {
 		s.shared, s.metrics = o.Beside.shared, o.Beside.metrics
 	}
 	s.clock.watchdog = o.HandlerTimeout
-	s.clock.onStuck = s.handlerStuck
+	s.clock.onStuck, s.clock.onEndless = s.handlerStuck, s.neverSettles
 	for name, h := range o.Clusters {
 		s.clusters[name] = &clusterEntry{handler: h, http2: slices.Contains(o.HTTP2Clusters, name)}
 	}
@@ -237,6 +237,18 @@ func (s *Sim) handlerStuck(j *job) {
 	stacks := make([]byte, 1<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	s.fail(HandlerStuck, nil, nil, "%s: neither finished nor waited on the clock within %v of real time\n%s", j.name, s.opts.HandlerTimeout, stacks)
+}
+
+func (s *Sim) neverSettles() {
+	var trace []string // the longest
+	for _, w := range s.threads() {
+		for _, v := range w.vms() {
+			if lines := v.trace.lines(); len(lines) > len(trace) {
+				trace = lines
+			}
+		}
+	}
+	s.fail(NeverSettles, nil, trace, "more than %d events at one moment of virtual time, each caused by another", maxSteps)
 }
 
 func (s *Sim) failPanic(st *Stream, cluster string, value any) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/sys"
 )
 
 // vm is one instance of the module, on one worker or on the main thread.
@@ -27,12 +28,16 @@ type vm struct {
 	stopIteration bool    // set by a local reply; changes the result of whatever callback runs
 	deferred      []func()
 
-	metrics  map[uint32]*metric // by the id that the module knows
-	nextMet  uint32
-	starting bool // in a start function: only proxy_log is allowed
-	failed   bool
-	printed  string // what the module printed before it died
-	trace    ring
+	hostCalls int   // of the running callback
+	taken     int64 // bytes that they took from the module
+
+	metrics    map[uint32]*metric // by the id that the module knows
+	nextMet    uint32
+	restricted string // what runs that may call nothing but proxy_log; "" else
+	failed     bool
+	cause      string // of the failure
+	printed    string // what the module printed before it died
+	trace      ring
 }
 
 // vmContext is a root or stream context inside a VM.
@@ -120,6 +125,9 @@ func (v *vm) callback(c *vmContext, name string, done func(result uint32), args 
 		}
 	}
 	v.stopIteration = false
+	if v.failed { // in the allocator: the rest of the callback was made in vain
+		v.deferred = nil
+	}
 	v.runDeferred()
 	return ok && !v.failed
 }
@@ -127,7 +135,7 @@ func (v *vm) callback(c *vmContext, name string, done func(result uint32), args 
 // enter calls the module with c as the current context.
 func (v *vm) enter(c *vmContext, name string, args []uint64) (uint32, bool) {
 	savedCurrent, savedEffective := v.current, v.effective
-	v.current, v.effective = c, 0
+	v.current, v.effective, v.hostCalls, v.taken = c, 0, 0, 0
 	defer func() { v.current, v.effective = savedCurrent, savedEffective }()
 	out, err := v.call(name, args...)
 	if err != nil {
@@ -142,18 +150,18 @@ func (v *vm) enter(c *vmContext, name string, args []uint64) (uint32, bool) {
 
 // call calls a function of the module, bounded in real time.
 func (v *vm) call(name string, args ...uint64) (out []uint64, err error) {
-	limit := v.worker.sim.opts.CallbackTimeout
-	ctx, cancel := context.WithTimeout(v.inner, limit)
+	ctx, cancel := context.WithTimeout(v.inner, v.worker.sim.opts.CallbackTimeout)
 	defer cancel()
-	f := v.function(name)
-	if want, got := len(f.Definition().ParamTypes()), len(args); want != got {
-		return nil, fmt.Errorf("the module exports it with %d parameters, the ABI has %d", want, got)
+	out, err = v.function(name).Call(ctx, args...)
+	return out, v.explain(err)
+}
+
+// explain says what it means that wazero cut the module off.
+func (v *vm) explain(err error) error {
+	if cut := (*sys.ExitError)(nil); errors.As(err, &cut) && cut.ExitCode() == sys.ExitCodeDeadlineExceeded {
+		return fmt.Errorf("endless loop: still running after %v of real time", v.worker.sim.opts.CallbackTimeout)
 	}
-	out, err = f.Call(ctx, args...)
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = fmt.Errorf("endless loop: still running after %v of real time", limit)
-	}
-	return out, err
+	return err
 }
 
 func (v *vm) runDeferred() {
@@ -179,7 +187,8 @@ func (v *vm) die(c *vmContext, err error) {
 	if v.printed != "" {
 		err = fmt.Errorf("%s: %w", v.printed, err)
 	}
-	v.worker.sim.fail(VMDied, st, v.trace.lines(), "worker %d: %s", v.worker.index, firstLines(err.Error(), 4))
+	v.cause = firstLines(err.Error(), 4)
+	v.worker.sim.fail(VMDied, st, v.trace.lines(), "worker %d: %s", v.worker.index, v.cause)
 }
 
 func firstLines(s string, n int) string {
