@@ -20,7 +20,7 @@ import (
 type moduleFlags struct {
 	wasm, config, vmConfig string
 	env                    pairs
-	clusters               pairs
+	clusters               urls
 	workers                int
 	allow                  bool
 	verbose                bool
@@ -43,37 +43,66 @@ func (p *pairs) Set(s string) error {
 	return nil
 }
 
+// urls is a flag NAME=URL that can be repeated.
+type urls map[string]*url.URL
+
+func (u *urls) String() string { return "" }
+
+func (u *urls) Set(s string) error {
+	var one pairs
+	if err := one.Set(s); err != nil {
+		return err
+	}
+	for name, text := range one {
+		parsed, err := parseURL(text)
+		if err != nil {
+			return err
+		}
+		if *u == nil {
+			*u = urls{}
+		}
+		(*u)[name] = parsed
+	}
+	return nil
+}
+
 func (m *moduleFlags) register(f *flag.FlagSet) {
 	f.StringVar(&m.wasm, "wasm", "", "the module's `FILE`")
 	f.StringVar(&m.config, "config", "", "`FILE` with the plugin configuration")
 	f.StringVar(&m.vmConfig, "vm-config", "", "`FILE` with the VM configuration")
 	f.Var(&m.env, "env", "`NAME=VALUE` in the module's environment; NAME=$OTHER takes it from this process's; repeatable")
 	f.Var(&m.clusters, "cluster", "`NAME=URL` that the module can call; repeatable")
-	f.IntVar(&m.workers, "workers", 1, "worker threads, each with a VM of its own")
+	f.IntVar(&m.workers, "workers", 1, "`NUMBER` of worker threads, each with a VM of its own")
 	f.BoolVar(&m.allow, "allow-on-headers-stop-iteration", false, "as in Envoy's plugin configuration")
 	f.BoolVar(&m.verbose, "v", false, "show what the module logs")
 }
 
-// parse reads the flags; the code is -1 when the command can go on.
-func parse(f *flag.FlagSet, args []string, stdout, stderr io.Writer) int {
+// parse reads flags and other arguments, in any order; the code is -1 when the
+// command can go on. usage is what --help says above the flags.
+func parse(f *flag.FlagSet, usage string, args []string, stdout, stderr io.Writer) (rest []string, code int) {
 	f.SetOutput(io.Discard)
-	err := f.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		printUsage(f, stdout)
-		return exitOK
-	case err != nil:
-		fmt.Fprintf(stderr, "hostsim %s: %v\n", f.Name(), err)
-		printUsage(f, stderr)
-		return exitUsage
+	for len(args) > 0 {
+		err := f.Parse(args)
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintf(stdout, "%s\nflags:\n", usage)
+			f.SetOutput(stdout)
+			f.PrintDefaults()
+			return nil, exitOK
+		}
+		if err != nil {
+			return nil, misused(f, stderr, err)
+		}
+		if args = f.Args(); len(args) > 0 {
+			rest, args = append(rest, args[0]), args[1:]
+		}
 	}
-	return -1
+	return rest, -1
 }
 
-func printUsage(f *flag.FlagSet, w io.Writer) {
-	fmt.Fprintf(w, "usage: hostsim %s [flags]\n", f.Name())
-	f.SetOutput(w)
-	f.PrintDefaults()
+// misused says what is wrong with the command line.
+func misused(f *flag.FlagSet, stderr io.Writer, err error) int {
+	fmt.Fprintf(stderr, "hostsim %s: %v\n\"hostsim %s --help\" tells the flags.\n", f.Name(), err, f.Name())
+	return exitUsage
 }
 
 // options reads the files that the flags name.
@@ -86,21 +115,23 @@ func (m *moduleFlags) options() (hostsim.Options, error) {
 		return o, fmt.Errorf("--workers is %d, want 1 to 64", m.workers)
 	}
 	for _, file := range []struct {
-		path string
-		to   *[]byte
-	}{{m.wasm, &o.Module}, {m.config, &o.PluginConfig}, {m.vmConfig, &o.VMConfig}} {
+		flag, path string
+		to         *[]byte
+	}{{"wasm", m.wasm, &o.Module}, {"config", m.config, &o.PluginConfig}, {"vm-config", m.vmConfig, &o.VMConfig}} {
 		if file.path == "" {
 			continue
 		}
 		b, err := os.ReadFile(file.path)
 		if err != nil {
-			return o, err
+			return o, fmt.Errorf("--%s: %w", file.flag, err)
 		}
 		*file.to = b
 	}
 	for name, value := range m.env {
 		if other, ok := strings.CutPrefix(value, "$"); ok {
-			value = os.Getenv(other)
+			if value, ok = os.LookupEnv(other); !ok {
+				return o, fmt.Errorf("--env %s=$%s: %s is not set in this environment", name, other, other)
+			}
 		}
 		o.Env[name] = value
 	}
@@ -108,16 +139,12 @@ func (m *moduleFlags) options() (hostsim.Options, error) {
 }
 
 // handlers are the real servers behind --cluster.
-func (m *moduleFlags) handlers(clock *hostsim.Clock, poke chan struct{}, patience time.Duration) (map[string]http.Handler, error) {
+func (m *moduleFlags) handlers(clock *hostsim.Clock, poke chan struct{}, patience time.Duration) map[string]http.Handler {
 	all := map[string]http.Handler{}
-	for name, text := range m.clusters {
-		u, err := parseURL(text)
-		if err != nil {
-			return nil, fmt.Errorf("--cluster %s: %w", name, err)
-		}
+	for name, u := range m.clusters {
 		all[name] = live.NewCluster(clock, u, poke, patience)
 	}
-	return all, nil
+	return all
 }
 
 func parseURL(text string) (*url.URL, error) {

@@ -29,7 +29,8 @@ const usage = `hostsim runs a proxy-wasm module without a proxy.
   hostsim serve --wasm FILE --upstream URL [flags]     a local HTTP proxy that runs the module
   hostsim test  --wasm FILE [flags] SCENARIO…          runs scenario files and compares
 
-"hostsim COMMAND --help" tells the flags.
+"hostsim COMMAND --help" tells the flags. Exit codes: 0 all is well, 1 an
+expectation wasn't met or the module doesn't run, 2 wrong usage.
 `
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"chatcache/hostsim/internal/toolchain"
 )
 
 func TestMain(m *testing.M) {
@@ -24,30 +27,31 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// probe is the probe module, built once.
-var probe = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "hostsim")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	out := filepath.Join(dir, "probe.wasm")
-	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out, "../../internal/testdata/probe")
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%v\n%s", err, text)
-	}
-	return os.ReadFile(out)
-})
-
 func TestScripts(t *testing.T) {
-	code, err := probe()
-	if err != nil {
-		t.Fatal(err)
+	code := toolchain.Module(t, "probe")
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata",
+		UpdateScripts: os.Getenv("UPDATE") != "",
+		Setup: func(e *testscript.Env) error {
+			return os.WriteFile(filepath.Join(e.WorkDir, "probe.wasm"), code, 0o600)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": exitCode},
+	})
+}
+
+// exitCode is "code N PROGRAM ARGUMENT…": runs the program, which must end with N.
+func exitCode(ts *testscript.TestScript, _ bool, args []string) {
+	got := "0"
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var ended *exec.ExitError
+		if !errors.As(err, &ended) {
+			ts.Fatalf("%v", err)
+		}
+		got = fmt.Sprint(ended.ExitCode())
 	}
-	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: func(e *testscript.Env) error {
-		return os.WriteFile(filepath.Join(e.WorkDir, "probe.wasm"), code, 0o600)
-	}})
+	if got != args[0] {
+		ts.Fatalf("exit code %s, want %s", got, args[0])
+	}
 }
 
 // output collects what serve prints; wait blocks until a line matches.
@@ -79,10 +83,7 @@ func (o *output) wait(t *testing.T, pattern string) string {
 }
 
 func TestServe(t *testing.T) {
-	code, err := probe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	code := toolchain.Module(t, "probe")
 	dir := t.TempDir()
 	wasm, config := filepath.Join(dir, "m.wasm"), filepath.Join(dir, "config")
 	for path, b := range map[string][]byte{wasm: code, config: []byte("one")} {
@@ -131,9 +132,17 @@ func TestServe(t *testing.T) {
 	out.wait(t, "reloaded the configuration")
 	os.WriteFile(config, []byte("refuse"), 0o600)
 	out.wait(t, "the new configuration is refused, the old one goes on")
+	os.WriteFile(config, []byte("tick 10"), 0o600)
+	out.wait(t, `(?m)^  \[1\]\[info\] tick$`) // though no request comes
+	os.WriteFile(wasm, []byte("nonsense"), 0o600)
+	out.wait(t, "the new module is refused, the old one goes on: hostsim: not a usable proxy-wasm module: it doesn't compile")
+	os.Remove(wasm)
+	out.wait(t, "the old module and configuration go on: open .*m.wasm: no such file or directory")
 	if got := get(); !strings.HasPrefix(got, "200") {
 		t.Errorf("got %q", got)
 	}
+	os.WriteFile(wasm, code, 0o600)
+	out.wait(t, "reloaded the module")
 	cancel()
 	if code := <-ended; code != exitOK || errs.text != "" {
 		t.Errorf("exit code %d, stderr %s", code, errs.text)

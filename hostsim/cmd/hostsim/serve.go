@@ -17,6 +17,12 @@ import (
 	"chatcache/hostsim/internal/live"
 )
 
+const serveUsage = `usage: hostsim serve --wasm FILE --upstream URL [flags]
+
+A local HTTP proxy that runs the module in front of the upstream, reloads when
+the files of --wasm and --config change, and prints a line a request.
+`
+
 // serve is a local proxy that runs the module, until ctx is done.
 func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flag.NewFlagSet("serve", flag.ContinueOnError)
@@ -24,26 +30,28 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	m.register(f)
 	listen := f.String("listen", "127.0.0.1:10000", "`ADDRESS` to listen on")
 	upstream := f.String("upstream", "", "`URL` of the server behind the proxy")
-	if code := parse(f, args, stdout, stderr); code >= 0 {
+	rest, code := parse(f, serveUsage, args, stdout, stderr)
+	if code >= 0 {
 		return code
+	}
+	if len(rest) > 0 {
+		return misused(f, stderr, fmt.Errorf("found %q, want flags only", rest[0]))
+	}
+	o, err := m.options()
+	if err != nil {
+		return misused(f, stderr, err)
+	}
+	if *upstream == "" {
+		return misused(f, stderr, errors.New("--upstream is missing: where shall requests go?"))
 	}
 	u, err := parseURL(*upstream)
 	if err != nil {
-		fmt.Fprintf(stderr, "hostsim serve: --upstream: %v\n", err)
-		return exitUsage
+		return misused(f, stderr, fmt.Errorf("--upstream: %w", err))
 	}
 	s := &server{flags: m, out: &syncWriter{w: stdout}, poke: make(chan struct{}, 1)}
-	o, err := m.options()
-	if err != nil {
-		fmt.Fprintf(stderr, "hostsim serve: %v\n", err)
-		return exitUsage
-	}
 	o.Clock = hostsim.NewClock(time.Now())
 	o.Seed = uint64(time.Now().UnixNano()) // ids that the module draws must be new to the clusters
-	if o.Clusters, err = m.handlers(o.Clock, s.poke, 0); err != nil {
-		fmt.Fprintf(stderr, "hostsim serve: %v\n", err)
-		return exitUsage
-	}
+	o.Clusters = m.handlers(o.Clock, s.poke, 0)
 	const upstreamCluster = "upstream"
 	o.Clusters[upstreamCluster] = live.NewCluster(o.Clock, u, s.poke, 0)
 	o.Route = hostsim.RouteTo(upstreamCluster)
@@ -83,9 +91,9 @@ func (s *server) run(ctx context.Context, o hostsim.Options, address string) err
 	defer sim.Close()
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return err
+		return fmt.Errorf("--listen: %w", err)
 	}
-	s.sim, s.proxy = sim, live.New(sim, s.poke, s.print)
+	s.sim, s.proxy = sim, live.New(sim, s.poke, s.print, s.printNews)
 	server := &http.Server{Handler: s.proxy, Protocols: new(http.Protocols)}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
@@ -105,7 +113,7 @@ func (s *server) run(ctx context.Context, o hostsim.Options, address string) err
 	return err
 }
 
-// print tells of a request that has ended, and of what the module logged meanwhile.
+// print tells of a request that has ended.
 func (s *server) print(l live.Line) {
 	cut := ""
 	if !l.Complete {
@@ -113,28 +121,32 @@ func (s *server) print(l live.Line) {
 	}
 	s.out.printf("%s %s %d%s %.1fms %s, %d host calls\n", l.Method, l.Path, l.Status, cut,
 		float64(l.Took.Microseconds())/1000, l.Decision, l.HostCalls)
-	if s.flags.verbose {
-		s.printLogs()
+}
+
+// printNews tells what the module logged and what Envoy wouldn't have survived,
+// in requests or between them.
+func (s *server) printNews() {
+	for _, line := range s.sim.TakeLogs() {
+		if s.flags.verbose {
+			s.out.printf("  %s\n", line)
+		}
 	}
 	for _, f := range s.sim.TakeFailures() {
 		s.out.printf("%s\n", f.Error())
 	}
 }
 
-func (s *server) printLogs() {
-	for _, line := range s.sim.TakeLogs() {
-		s.out.printf("  %s\n", line)
-	}
-}
-
 // reloadEvery is how often the files are looked at.
 const reloadEvery = 300 * time.Millisecond
+
+// missingTold is how often in a row a file isn't there before that is said.
+const missingTold = 3
 
 // watch reloads what has changed until ctx is done or the server fails.
 func (s *server) watch(ctx context.Context, failed <-chan error, o hostsim.Options) error {
 	tick := time.NewTicker(reloadEvery)
 	defer tick.Stop()
-	module, config := o.Module, o.PluginConfig
+	module, config, missing := o.Module, o.PluginConfig, 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -148,8 +160,15 @@ func (s *server) watch(ctx context.Context, failed <-chan error, o hostsim.Optio
 		}
 		newModule, err1 := os.ReadFile(s.flags.wasm)
 		newConfig, err2 := readOptional(s.flags.config)
-		if err1 != nil || err2 != nil || (bytes.Equal(module, newModule) && bytes.Equal(config, newConfig)) {
-			continue // a file that is being written comes back
+		if err := errors.Join(err1, err2); err != nil { // a file that is being written comes back
+			if missing++; missing == missingTold {
+				s.out.printf("the old module and configuration go on: %v\n", err)
+			}
+			continue
+		}
+		missing = 0
+		if bytes.Equal(module, newModule) && bytes.Equal(config, newConfig) {
+			continue
 		}
 		s.proxy.Do(func() { s.reload(!bytes.Equal(module, newModule), newModule, newConfig) })
 		module, config = newModule, newConfig

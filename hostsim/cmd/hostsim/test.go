@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -14,40 +15,56 @@ import (
 	"chatcache/hostsim/scenario"
 )
 
+const testUsage = `usage: hostsim test --wasm FILE [flags] SCENARIO…
+
+Runs scenario files, each on a proxy of its own, and compares what comes with
+what they expect. SCENARIO is a file, or a directory with *.scenario files.
+`
+
 // test runs scenario files, each on a proxy of its own.
 func test(args []string, stdout, stderr io.Writer) int {
 	f := flag.NewFlagSet("test", flag.ContinueOnError)
 	var m moduleFlags
 	m.register(f)
-	asJSON := f.Bool("json", false, "print what wasn't as expected as JSON")
-	seed := f.Uint64("seed", 0, "choose at random, by this seed, among events that can happen in any order")
-	if code := parse(f, args, stdout, stderr); code >= 0 {
+	asJSON := f.Bool("json", false, "print the results as JSON")
+	seed := f.Uint64("seed", 0, "choose at random, by this `NUMBER`, among events that can happen in any order")
+	rest, code := parse(f, testUsage, args, stdout, stderr)
+	if code >= 0 {
 		return code
 	}
-	files, err := expand(f.Args())
-	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("no scenario file is given")
+	o, err := m.options()
+	if err != nil {
+		return misused(f, stderr, err)
 	}
-	var o hostsim.Options
-	if err == nil {
-		o, err = m.options()
+	files, err := expand(rest)
+	if err != nil {
+		return misused(f, stderr, err)
 	}
+	scenarios, err := parseFiles(files)
 	if err != nil {
 		fmt.Fprintf(stderr, "hostsim test: %v\n", err)
 		return exitUsage
 	}
-	t := &tester{flags: m, options: o, seed: *seed, quiet: *asJSON, out: stdout}
-	for _, file := range files {
-		if err := t.run(file); err != nil {
+	t := &tester{flags: m, options: o, seed: *seed}
+	for _, s := range scenarios {
+		r, err := t.run(s)
+		if err != nil {
 			fmt.Fprintf(stderr, "hostsim test: %v\n", err)
-			return exitUsage
+			return exitNo
 		}
+		if !*asJSON {
+			fmt.Fprint(stdout, r)
+		}
+		t.results = append(t.results, r)
 	}
-	return t.report(*asJSON, len(files))
+	return t.report(stdout, *asJSON)
 }
 
 // expand replaces directories by the *.scenario files in them.
 func expand(args []string) ([]string, error) {
+	if len(args) == 0 {
+		return nil, errors.New("no scenario file is given")
+	}
 	var files []string
 	for _, a := range args {
 		info, err := os.Stat(a)
@@ -59,6 +76,9 @@ func expand(args []string) ([]string, error) {
 			continue
 		}
 		found, err := filepath.Glob(filepath.Join(a, "*.scenario"))
+		if err == nil && len(found) == 0 {
+			err = fmt.Errorf("%s has no *.scenario file", a)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -67,54 +87,75 @@ func expand(args []string) ([]string, error) {
 	return files, nil
 }
 
+// parseFiles reads all of them; the error tells of each that is wrong.
+func parseFiles(files []string) ([]*scenario.Scenario, error) {
+	var all []*scenario.Scenario
+	var wrong []error
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			wrong = append(wrong, err)
+			continue
+		}
+		s, err := scenario.Parse(file, string(text))
+		if err != nil {
+			wrong = append(wrong, err)
+		}
+		all = append(all, s)
+	}
+	return all, errors.Join(wrong...)
+}
+
 type tester struct {
 	flags   moduleFlags
 	options hostsim.Options
 	seed    uint64
-	quiet   bool
-	out     io.Writer
-	found   []scenario.Mismatch
+	results []result
 }
 
-// run runs one file. Only what keeps it from running at all is an error.
-func (t *tester) run(file string) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	s, err := scenario.Parse(file, string(text))
-	if err != nil {
-		return err
-	}
+// result is what became of one file.
+type result struct {
+	File       string              `json:"file"`
+	OK         bool                `json:"ok"`
+	Steps      int                 `json:"steps"`
+	LeftOut    int                 `json:"left_out,omitempty"` // steps that need virtual time
+	Mismatches []scenario.Mismatch `json:"mismatches"`
+	Logs       []string            `json:"logs,omitempty"` // with -v
+}
+
+// run runs one file. Only what keeps the module from running at all is an error.
+func (t *tester) run(s *scenario.Scenario) (result, error) {
 	o := t.options
 	o.Clock, o.Seed = hostsim.NewClock(time.Time{}), t.seed
 	if t.seed != 0 {
 		o.Clock.Shuffle(t.seed)
 	}
-	if o.Clusters, err = t.flags.handlers(o.Clock, make(chan struct{}, 1), patience); err != nil {
-		return err
-	}
-	rest := 0
+	r := result{File: s.Name}
+	o.Clusters = t.flags.handlers(o.Clock, make(chan struct{}, 1), patience)
 	if len(o.Clusters) > 0 { // real servers: they remember, and their time can't be moved
-		s = s.Isolated(runID(file))
-		s, rest = s.Real()
+		s = s.Isolated(runID(s.Name))
+		s, r.LeftOut = s.Real()
 		o.Seed = uint64(time.Now().UnixNano()) // ids that the module draws must be new to them, too
 	}
 	target, origin, sim, err := scenario.OnSim(o)
 	if err != nil {
-		return err
+		return r, err
 	}
 	defer sim.Close()
 	if len(o.Clusters) > 0 {
 		target = slowly{target}
 	}
-	found := scenario.Run(s, target, origin)
+	r.Steps, r.Mismatches = len(s.Steps), append([]scenario.Mismatch{}, scenario.Run(s, target, origin)...)
 	for _, f := range sim.TakeFailures() {
-		found = append(found, scenario.Mismatch{File: file, Step: "the module", Want: "nothing that Envoy wouldn't survive", Got: f.Error()})
+		r.Mismatches = append(r.Mismatches, scenario.Mismatch{File: s.Name, Step: "the module", Want: "nothing that Envoy wouldn't survive", Got: f.Error()})
 	}
-	t.found = append(t.found, found...)
-	t.print(file, len(s.Steps), rest, found, sim)
-	return nil
+	r.OK = len(r.Mismatches) == 0
+	if t.flags.verbose {
+		for _, l := range sim.TakeLogs() {
+			r.Logs = append(r.Logs, l.String())
+		}
+	}
+	return r, nil
 }
 
 // runID tells this run of the file from every other, in the letters of a host name.
@@ -135,45 +176,46 @@ func (s slowly) Advance(d time.Duration) {
 	s.Target.Advance(d)
 }
 
-func (t *tester) print(file string, steps, rest int, found []scenario.Mismatch, sim *hostsim.Sim) {
-	if t.quiet {
-		return
+func (r result) String() string {
+	var b strings.Builder
+	switch {
+	case !r.OK:
+		fmt.Fprintf(&b, "FAIL  %s\n", r.File)
+	case r.LeftOut > 0:
+		fmt.Fprintf(&b, "ok    %s (%d steps; %d left out, they need virtual time)\n", r.File, r.Steps, r.LeftOut)
+	default:
+		fmt.Fprintf(&b, "ok    %s (%d steps)\n", r.File, r.Steps)
 	}
-	if len(found) == 0 && rest > 0 {
-		fmt.Fprintf(t.out, "ok    %s (%d steps; %d left out, they need virtual time)\n", file, steps, rest)
-	} else if len(found) == 0 {
-		fmt.Fprintf(t.out, "ok    %s (%d steps)\n", file, steps)
-	} else {
-		fmt.Fprintf(t.out, "FAIL  %s\n", file)
+	for _, m := range r.Mismatches {
+		fmt.Fprintln(&b, m)
 	}
-	for _, m := range found {
-		fmt.Fprintln(t.out, m)
+	for _, l := range r.Logs {
+		fmt.Fprintf(&b, "  %s\n", l)
 	}
-	if t.flags.verbose {
-		for _, l := range sim.TakeLogs() {
-			fmt.Fprintf(t.out, "  %s\n", l)
-		}
-	}
+	return b.String()
 }
 
-func (t *tester) report(asJSON bool, files int) int {
+// report ends the output and gives the exit code.
+func (t *tester) report(out io.Writer, asJSON bool) int {
+	mismatches, failed := 0, 0
+	for _, r := range t.results {
+		if mismatches += len(r.Mismatches); !r.OK {
+			failed++
+		}
+	}
 	if asJSON {
-		if t.found == nil {
-			t.found = []scenario.Mismatch{}
-		}
-		out := json.NewEncoder(t.out)
-		out.SetIndent("", "  ")
-		out.Encode(t.found)
-	}
-	if len(t.found) == 0 {
-		return exitOK
-	}
-	if !asJSON {
-		fmt.Fprintf(t.out, "%d expectation(s) not met in %d file(s)", len(t.found), files)
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		e.Encode(t.results)
+	} else if failed > 0 {
+		fmt.Fprintf(out, "%d expectation(s) not met in %d of %d file(s)", mismatches, failed, len(t.results))
 		if t.seed != 0 {
-			fmt.Fprintf(t.out, ", seed %d", t.seed)
+			fmt.Fprintf(out, ", seed %d", t.seed)
 		}
-		fmt.Fprintln(t.out)
+		fmt.Fprintln(out)
 	}
-	return exitNo
+	if failed > 0 {
+		return exitNo
+	}
+	return exitOK
 }

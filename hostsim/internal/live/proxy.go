@@ -18,6 +18,7 @@ type Proxy struct {
 	work   chan func()
 	poke   chan struct{} // something real happened: look again
 	log    func(Line)
+	idle   func()
 	next   int // worker
 	active map[*exchange]struct{}
 }
@@ -33,18 +34,19 @@ type Line struct {
 }
 
 // New makes a proxy of a Sim whose clock stands at the present. poke is what
-// Cluster handlers signal on; log hears of every request.
-func New(sim *hostsim.Sim, poke chan struct{}, log func(Line)) *Proxy {
-	return &Proxy{sim: sim, work: make(chan func()), poke: poke, log: log, active: map[*exchange]struct{}{}}
+// Cluster handlers signal on; log hears of every request that has ended, and idle
+// is called whenever none is under way.
+func New(sim *hostsim.Sim, poke chan struct{}, log func(Line), idle func()) *Proxy {
+	return &Proxy{sim: sim, work: make(chan func()), poke: poke, log: log, idle: idle, active: map[*exchange]struct{}{}}
 }
 
-// idle is how long nothing may happen before virtual time catches up.
-const idle = 2 * time.Millisecond
+// catchUp is how long nothing may happen before virtual time catches up.
+const catchUp = 2 * time.Millisecond
 
 // Run drives the simulation until ctx is done.
 func (p *Proxy) Run(ctx context.Context) {
 	last := time.Now()
-	tick := time.NewTicker(idle)
+	tick := time.NewTicker(catchUp)
 	defer tick.Stop()
 	for {
 		select {
@@ -60,6 +62,9 @@ func (p *Proxy) Run(ctx context.Context) {
 		last = now
 		for x := range p.active {
 			p.move(x)
+		}
+		if len(p.active) == 0 {
+			p.idle()
 		}
 	}
 }
