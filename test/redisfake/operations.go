@@ -122,3 +122,17 @@ func (v *Validity) Suspended(groups string) bool {
 	}
 	return false
 }
+
+// Begin gives a policy an epoch that stands at seq, with nothing suspended.
+func (s *Server) Begin(policy, epoch string, seq uint64) *Validity {
+	v := newValidity()
+	v.State = State{Exists: true, Epoch: epoch, Seq: seq, Server: s.Identity, Open: map[string]Suspension{}, Suspends: map[string]int{}}
+	s.policies["{chatcache:"+policy+"}:"] = v
+	return v
+}
+
+// Flush is FLUSHALL.
+func (s *Server) Flush() {
+	clear(s.policies)
+	clear(s.Entries)
+}

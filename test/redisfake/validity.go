@@ -62,13 +62,17 @@ type Event struct {
 	Groups string
 }
 
+func newValidity() *Validity {
+	return &Validity{Generation: map[string]Generation{}, Tombstone: map[string]int64{}, VMs: map[string]int64{}, Applied: map[string]string{}}
+}
+
 // validity makes a script of what comes after the prelude.
 func validity(own func(*Validity, *call) (any, error)) script {
 	return func(s *Server, c *call) (any, error) {
 		prefix := strings.TrimSuffix(c.keys[0], "state")
 		v := s.policies[prefix]
 		if v == nil {
-			v = &Validity{Generation: map[string]Generation{}, Tombstone: map[string]int64{}, VMs: map[string]int64{}, Applied: map[string]string{}}
+			v = newValidity()
 			s.policies[prefix] = v
 		}
 		c.own = c.args[ownFrom:]

@@ -1,0 +1,26 @@
+// Package sched runs the real exchange and the real bridge natively under a seeded
+// scheduler and checks the consistency guarantee after every step. It has tests only.
+//
+// A world is two VMs (exchange.States, Plugin and Exchange with a host of their own),
+// one or two bridges (redisbridge.Bridge behind its HTTP handler) and one Redis
+// (package redisfake, which is compared with real servers command by command). It
+// lives in a testing/synctest bubble: time is virtual, and all goroutines of the
+// bridges stand still while the scheduler chooses the next step:
+//
+//	client   a read or a write begins; a client leaves
+//	bridge   a call arrives; its answer arrives, or is lost; the bridge restarts
+//	Redis    a command is executed, or fails before or after; one that its bridge has
+//	         given up is executed late; the feed is trimmed, a generation or an
+//	         entry is lost, all is lost, the server restarts
+//	origin   a read is answered, a write committed, its response ends (changed,
+//	         rejected, cut off, 503, answered after a retry)
+//	VM       dies, another one starts
+//	time     passes, with every timeout, tick and hold that ends meanwhile
+//
+// What is required after each step stands in oracle_test.go: it is the requirement of
+// package model, which knows nothing of what the code does.
+//
+// A step has a name that doesn't depend on the steps before it, so a schedule that
+// breaks a guarantee is shrunk by leaving steps out, and printed as a numbered
+// interleaving. A seed gives the same schedule again.
+package sched

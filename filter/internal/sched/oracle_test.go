@@ -1,0 +1,217 @@
+package sched
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"chatcache/filter/internal/exchange"
+	"chatcache/redisbridge/wire"
+)
+
+// What is required, in the words of package model. Versions count the origin's
+// commits. A commit is covered while its write's suspension is acknowledged and the
+// deadline has not passed since the script ran; while the outcome is unknown, until
+// settle has passed after the write's end was executed. A read that begins later never
+// gets an older version from L2, nor from the L1 of the VM that wrote; from another L1
+// max_staleness later. The end of a write makes up for a commit that wasn't covered.
+//
+// It is said by what the scheduler knows, never by what Redis or a VM has noted: a
+// suspension that was lost covers as well.
+type oracle struct {
+	version int // of the origin's data
+	floor   int // no read that begins now may get less from L2
+	history []requirement
+	own     [2]int // what a VM's own writes require of its L1
+	hits    [2]int // seen: L1, L2
+}
+
+// requirement says when the floor was raised.
+type requirement struct {
+	at      int64
+	version int
+}
+
+type readState struct {
+	began   int64
+	floor   int // required of L2
+	late    int // required of L1
+	version int // that the origin gave
+	got     bool
+}
+
+type writeState struct {
+	version int  // what the commit made; 0: none yet
+	over    bool // the origin will not commit any more
+
+	acked, pending bool
+	until          int64 // the suspension's deadline, from when the script ran
+	late           bool  // it has passed
+	gap            bool  // since then the VM's own L1 may hold anything
+	ended          bool  // the end is acknowledged
+}
+
+// require raises the floor.
+func (w *world) require(version int) {
+	if version <= w.floor {
+		return
+	}
+	w.floor = version
+	w.history = append(w.history, requirement{w.now(), version})
+}
+
+// floorAt is the floor as it was at a time.
+func (w *world) floorAt(then int64) (version int) {
+	for _, r := range w.history {
+		if r.at <= then {
+			version = r.version
+		}
+	}
+	return version
+}
+
+func (w *world) begins(s *stream) {
+	now, own := w.now(), w.own[s.vm.index]
+	s.read = readState{
+		began: now, floor: max(w.floor, own),
+		late: max(w.floorAt(now-w.policy.L1.MaxStaleness.Milliseconds()), own),
+	}
+}
+
+// replied checks what a client got from the cache.
+func (w *world) replied(s *stream, status uint32, cacheStatus, body string) {
+	if s.rule != nil {
+		s.write.over = true
+		if status != 503 || !s.rule.refuse {
+			w.violation("%s: a write is answered with %d", name(s.number), status)
+		}
+		return
+	}
+	version, err := strconv.Atoi(strings.TrimSpace(body))
+	least, tier := s.read.floor, 1
+	if strings.Contains(cacheStatus, "detail=l1") {
+		least, tier = s.read.late, 0
+	}
+	w.hits[tier]++
+	switch {
+	case status != 200 || err != nil:
+		w.violation("%s: answered with %d %q", name(s.number), status, body)
+	case version < least:
+		w.violation("%s: stale: version %d (%s), at least %d is required", name(s.number), version, cacheStatus, least)
+	}
+}
+
+// forwards notes a request that the origin gets.
+func (w *world) forwards(s *stream) { s.write.pending = s.rule != nil && !s.write.acked }
+
+// ends notes the end of a stream.
+func (w *world) ends(s *stream) {
+	if !s.forwarded {
+		s.write.over = true
+	}
+}
+
+// answering notes an answer that a VM is about to get.
+func (w *world) answering(c *call, a exchange.Answer) {
+	if c.write == nil || a.Status != "200" {
+		return
+	}
+	state := &c.write.write
+	switch {
+	case c.stream == c.write:
+		state.acked = true
+	case c.ends:
+		state.ended, state.pending, state.gap = true, false, false
+		if w.floor >= state.version && c.write.vm == w.vms[c.write.vm.index] {
+			w.own[c.vm.index] = max(w.own[c.vm.index], state.version)
+		}
+	}
+}
+
+// commit is the origin's: it makes the next version.
+func (w *world) commit(s *stream) {
+	state := &s.write
+	w.version++
+	state.version, state.over = w.version, true
+	state.late = state.late || state.acked && w.now() >= state.until
+	covered := state.acked && !state.late
+	if covered {
+		w.require(state.version)
+	}
+	if alive := s.vm == w.vms[s.vm.index]; alive && (state.pending || covered && !state.gap) {
+		w.own[s.vm.index] = state.version
+	}
+}
+
+// due looks whether a script has turned the deadlines that have passed.
+func (w *world) due(o *operation) {
+	script, ok := o.commands[0].(*redis.Cmd)
+	if !ok || script.Args()[2].(int) < 2 {
+		return // a store, or the read of an entry alone
+	}
+	for id, deadline := range w.store.deadlines() {
+		if deadline <= time.Now().UnixMilli() {
+			w.violation("a script ran, and suspension %s is open beyond its deadline", id)
+		}
+	}
+}
+
+// happened notes what Redis has executed of a call.
+func (w *world) happened(c *call) {
+	if c.owner >= purgeOwner {
+		w.require(w.version)
+	}
+	if c.write == nil {
+		return
+	}
+	state, now := &c.write.write, w.now()
+	switch {
+	case c.ends:
+		w.endExecuted(c.write, now)
+	case c.path == wire.PathSuspend && !c.write.over:
+		if state.late = state.late || state.acked && now >= state.until; !state.late {
+			state.until = now + c.write.rule.deadline
+		}
+	}
+}
+
+// endExecuted covers what may still be committed until settle has passed, and
+// requires what was.
+func (w *world) endExecuted(s *stream, now int64) {
+	state := &s.write
+	if !state.over {
+		state.gap = state.gap || state.late || state.acked && now >= state.until
+		state.acked, state.late, state.until = true, false, now+s.rule.settle
+	}
+	if state.version > 0 {
+		w.require(state.version)
+	}
+}
+
+// writeOf finds the write whose suspension a VM's call opens, renews or ends. Ids
+// come up in the order in which writes begin.
+func (w *world) writeOf(v *vm, path string, frame []byte) *stream {
+	var id string
+	switch path {
+	case wire.PathSuspend:
+		m, _ := wire.DecodeSuspendRequest(frame)
+		id = m.ID
+	case wire.PathClose:
+		m, _ := wire.DecodeCloseRequest(frame)
+		id = m.ID
+	default:
+		return nil
+	}
+	if s, ok := w.writes[id]; ok {
+		return s
+	}
+	for _, s := range w.streams {
+		if s.vm == v && s.rule != nil && s.id == "" {
+			s.id, w.writes[id] = id, s
+			return s
+		}
+	}
+	return nil
+}

@@ -1,0 +1,360 @@
+package sched
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+// plan is what a seed decides about its schedule before the first step.
+type plan struct {
+	seed             uint64
+	l1               bool
+	separate         bool // a lookup's reads
+	twoBridges       bool
+	sequence         uint64 // at which the epoch stands
+	reads, writes    int
+	faults           int
+	steps            int
+	passing, slowing int  // likelihood of time, and of things that are slow
+	beginning        int  // of new requests
+	committing       int  // of the origin's commits
+	ending, breaking int  // of a write's response, well or not
+	wrong            uint // set of classes of faults
+	warm             bool // both VMs have read before
+}
+
+func newPlan(seed uint64) plan {
+	r := rand.New(rand.NewPCG(seed, 1))
+	return plan{
+		seed: seed, l1: r.IntN(3) > 0, separate: r.IntN(2) == 0, twoBridges: r.IntN(2) == 0,
+		sequence: uint64(6 + r.IntN(4)), reads: 3 + r.IntN(8), writes: 1 + r.IntN(3), faults: r.IntN(4),
+		steps: 60 + r.IntN(120), passing: 1 << r.IntN(6), slowing: r.IntN(40),
+		beginning: 1 << r.IntN(6), warm: r.IntN(3) > 0,
+		committing: 1 << r.IntN(5), ending: 1 << r.IntN(5), breaking: r.IntN(3),
+		wrong: 1<<r.IntN(classes) | 1<<r.IntN(classes),
+	}
+}
+
+// newWorld is the world in which the plan begins.
+func (b *bubble) newWorld(p plan) *world {
+	policy := withoutL1
+	if p.l1 {
+		policy = withL1
+	}
+	w := b.world(policy, p.separate)
+	w.plan = p
+	w.random = rand.New(rand.NewPCG(p.seed, 2))
+	w.store.begin(strconv.FormatUint(p.seed+1, 16), p.sequence)
+	return w
+}
+
+// passes are the times that a step lets pass, ms.
+var passes = []int16{1, 1, 5, 10, 20, 40, 50, 60, 100, 100, 200, 300, 500, 700}
+
+// explore takes random steps.
+func (w *world) explore() {
+	if w.plan.warm {
+		w.warm()
+	}
+	faults := w.plan.faults
+	for range w.plan.steps {
+		var chosen step
+		total := 0
+		choose := func(s step, weight int) {
+			if class := s.class(); weight == 0 || class >= 0 && w.plan.wrong>>class&1 == 0 {
+				return
+			}
+			if total += weight; w.random.IntN(total) < weight {
+				chosen = s
+			}
+		}
+		w.candidates(choose)
+		if n := w.fresh(0); int(n) < w.plan.reads+w.plan.writes {
+			choose(step{kind: readBegins, who: n, n: int16(w.random.IntN(2))}, 2*w.plan.beginning)
+			if w.begun < w.plan.writes {
+				choose(step{kind: writeBegins, who: n, n: int16(w.random.IntN(2)), x: int16(w.random.IntN(len(rules)))}, w.plan.beginning)
+			}
+		}
+		choose(step{kind: timePasses, n: passes[w.random.IntN(len(passes))]}, w.plan.passing)
+		if faults > 0 {
+			w.faults(choose)
+		}
+		if total == w.plan.passing && w.rests() {
+			return // only time is left
+		}
+		if chosen.kind == writeBegins {
+			w.begun++
+		} else if chosen.class() >= 0 {
+			faults--
+		}
+		if w.take(chosen); w.broken != "" {
+			return
+		}
+	}
+}
+
+// firstWarm is the number of the first read of warm.
+const firstWarm = 400
+
+// warm lets each VM read in peace, so that L1 and L2 are filled: the first read in a VM
+// finds no lease yet.
+func (w *world) warm() {
+	for n := range int16(4) {
+		w.take(step{kind: readBegins, who: firstWarm + n, n: n / 2})
+		w.settle()
+	}
+}
+
+// weigh decides how fast a new call or stream is.
+func (w *world) weigh() int {
+	if w.random != nil && w.random.IntN(100) < w.plan.slowing {
+		return seldom
+	}
+	return usual
+}
+
+// follow takes the steps that are possible.
+func (w *world) follow(steps []step) {
+	for _, s := range steps {
+		if w.broken != "" {
+			return
+		}
+		if w.possible(s) {
+			w.take(s)
+		}
+	}
+}
+
+// patience is how long everything may take to come to rest once no fault happens any more, ms.
+const patience = 30_000
+
+// calm takes steps until nothing can happen before time passes.
+func (w *world) calm() {
+	for w.broken == "" {
+		next, found := step{}, false
+		w.candidates(func(s step, _ int) {
+			if !found && !w.endless(s) {
+				next, found = s, true
+			}
+		})
+		if !found {
+			return
+		}
+		w.take(next)
+	}
+}
+
+// settle lets everything end that has begun, and looks whether it does.
+func (w *world) settle() {
+	end := w.now() + patience
+	for w.calm(); !w.rests() && w.broken == ""; w.calm() {
+		if w.now() >= end {
+			w.violation("after %d ms without a fault %s", patience, w.unrest())
+		}
+		w.take(step{kind: timePasses, n: 50})
+	}
+}
+
+// endless are the steps that settle doesn't take: a commit that nobody waits for any
+// more, and every ending but the plain ones.
+func (w *world) endless(s step) bool {
+	switch s.kind {
+	case executedLate:
+		return true
+	case commits:
+		return w.stream(s.who).over
+	case responseEnds:
+		return ending(s.x) != changed
+	}
+	return false
+}
+
+func (w *world) stream(number int16) *stream {
+	for _, s := range w.streams {
+		if s.number == number {
+			return s
+		}
+	}
+	return nil
+}
+
+// rests tells whether nothing is under way but polls.
+func (w *world) rests() bool { return w.unrest() == "" }
+
+func (w *world) unrest() string {
+	for _, s := range w.streams {
+		if !s.over {
+			return fmt.Sprintf("%s has not ended (held: %t)", name(s.number), s.held)
+		}
+	}
+	for _, c := range w.calls {
+		if !c.feed() {
+			return fmt.Sprintf("%s, %s is under way", name(c.owner), callKind(c.number))
+		}
+	}
+	for _, v := range w.vms {
+		if v.journal > 0 {
+			return fmt.Sprintf("the journal of %s holds %d", name(v.owner()), v.journal)
+		}
+	}
+	for id, deadline := range w.store.deadlines() {
+		if deadline > time.Now().UnixMilli() {
+			return fmt.Sprintf("suspension %s is open", id)
+		}
+	}
+	return ""
+}
+
+// firstProbe is the number of the first read that looks whether the cache works in the end.
+const firstProbe = 500
+
+// probe looks whether the cache comes to hits again, in either VM.
+func (w *world) probe() {
+	for v := range int16(2) {
+		before := w.hits
+		for try := range int16(12) {
+			w.take(step{kind: readBegins, who: firstProbe + 100*v + try, n: v})
+			if w.settle(); w.hits != before || w.broken != "" {
+				break
+			}
+			w.take(step{kind: timePasses, n: 500})
+		}
+		if w.hits == before {
+			w.violation("the cache gives no hit any more")
+		}
+	}
+}
+
+// run runs the schedule of a seed.
+func (b *bubble) run(seed uint64) *world {
+	w := b.newWorld(newPlan(seed))
+	w.explore()
+	w.finish()
+	return w
+}
+
+// finish is the end of every schedule.
+func (w *world) finish() {
+	w.random, w.chosen = nil, len(w.trace)
+	w.settle()
+	if w.broken == "" {
+		w.probe()
+	}
+	w.close()
+}
+
+// close ends what is under way, so that nothing of this world is left in the bubble.
+func (w *world) close() {
+	for _, c := range w.calls {
+		if c.cancel != nil {
+			c.cancel()
+		}
+	}
+	synctest.Wait()
+}
+
+// again runs steps under the plan of a seed.
+func (b *bubble) again(p plan, steps []step) *world {
+	w := b.newWorld(p)
+	w.random = nil
+	w.follow(steps)
+	w.finish()
+	return w
+}
+
+// shrink leaves out steps as long as the schedule breaks something.
+func (b *bubble) shrink(w *world) *world {
+	for size := w.chosen / 2; size > 0; size /= 2 {
+		for at := 0; at < w.chosen; {
+			shorter := append(append([]step{}, w.trace[:at]...), w.trace[min(at+size, w.chosen):w.chosen]...)
+			if n := b.again(w.plan, shorter); n.broken != "" && n.chosen < w.chosen {
+				w = n
+			} else {
+				at += size
+			}
+		}
+	}
+	return w
+}
+
+// String is the schedule as a numbered interleaving.
+func (w *world) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d, %+v: %s", w.plan.seed, w.plan, w.broken)
+	number := 0
+	var passed int16
+	for i, s := range w.trace {
+		if s.kind == timePasses {
+			passed += s.n
+			if i+1 < len(w.trace) && w.trace[i+1].kind == timePasses {
+				continue // one line for all
+			}
+			s.n, passed = passed, 0
+		}
+		number++
+		fmt.Fprintf(&b, "\n%4d. %v", number, s)
+	}
+	return b.String()
+}
+
+// TestSchedules runs random schedules. CHATCACHE_SCHEDULES says how many,
+// CHATCACHE_SCHEDULE runs the one of a seed, and CHATCACHE_SCHEDULES_REDIS=miniredis runs
+// them on the scripts themselves.
+func TestSchedules(t *testing.T) {
+	first, count := uint64(0), uint64(10_000)
+	if n, err := strconv.ParseUint(os.Getenv("CHATCACHE_SCHEDULES"), 10, 64); err == nil {
+		count = n
+	}
+	if n, err := strconv.ParseUint(os.Getenv("CHATCACHE_SCHEDULE"), 10, 64); err == nil {
+		first, count = n, 1
+	}
+	open := func() store { return newFake() }
+	if os.Getenv("CHATCACHE_SCHEDULES_REDIS") == "miniredis" {
+		server := miniredis.RunT(t) // outside the bubble: it listens on a socket
+		server.ClockTTL(true)
+		open = func() store {
+			return memory{server, redis.NewClient(&redis.Options{Addr: server.Addr(), ReadTimeout: time.Hour, DisableIdentity: true})}
+		}
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	began := time.Now()
+	var sum totals
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, open())
+		defer b.end()
+		for seed := first; seed < first+count; seed++ {
+			w := b.run(seed)
+			sum.add(w)
+			if w.broken != "" {
+				t.Errorf("broken by schedule %d: %s", seed-first+1, w.broken)
+				t.Logf("%v", b.shrink(w))
+				return
+			}
+		}
+	})
+	t.Logf("%v; %.0f schedules a second", sum, float64(sum.schedules)/time.Since(began).Seconds())
+}
+
+// totals say what the schedules amounted to.
+type totals struct{ schedules, steps, l1, l2 int }
+
+func (s *totals) add(w *world) {
+	s.schedules++
+	s.steps += len(w.trace)
+	s.l1 += w.hits[0]
+	s.l2 += w.hits[1]
+}
+
+func (s totals) String() string {
+	return fmt.Sprintf("%d schedules, %d steps, %d hits in L1, %d in L2", s.schedules, s.steps, s.l1, s.l2)
+}

@@ -1,0 +1,168 @@
+package sched
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"chatcache/filter/internal/exchange"
+	"chatcache/filter/internal/httpcache"
+)
+
+// stream is one request of the one user, a read or a write.
+type stream struct {
+	w        *world
+	vm       *vm
+	number   int16
+	rule     *rule  // nil: a read
+	id       string // of a write's suspension
+	exchange *exchange.Exchange
+	inside   bool // a callback of the request's header section is running
+
+	held      bool // the request is paused
+	forwarded bool // the origin has it
+	over      bool // it has ended for the proxy
+
+	fields  httpcache.Fields // of the response
+	chunk   []byte
+	details string
+	tries   byte
+
+	read   readState
+	write  writeState
+	weight int
+}
+
+// begin starts a stream.
+func (w *world) begin(number int16, v *vm, r *rule) {
+	s := &stream{w: w, vm: v, number: number, rule: r, details: httpcache.ViaUpstream, tries: 1, weight: w.weigh()}
+	w.streams = append(w.streams, s)
+	w.begins(s)
+	v.enter(func() {
+		s.exchange = v.plugin.NewExchange(s)
+		s.inside = true
+		action := s.exchange.RequestHeaders(true)
+		s.inside = false
+		switch {
+		case s.over && action == exchange.Continue:
+			w.violation("%s was answered and goes on", name(number))
+		case action == exchange.Continue:
+			s.forward()
+		default:
+			s.held = !s.over
+		}
+	})
+}
+
+func (s *stream) forward() {
+	s.forwarded = true
+	s.w.forwards(s)
+}
+
+func (s *stream) RequestFields() (httpcache.Fields, error) {
+	method, path := "GET", "/stats"
+	if s.rule != nil {
+		method, path = s.rule.method, "/messages"
+	}
+	return httpcache.Fields{{":method", method}, {":authority", "chat.test"}, {":path", path}, {"authorization", "Bearer ann"}}, nil
+}
+
+func (s *stream) RequestBody(int) ([]byte, error)           { return nil, nil }
+func (s *stream) ResponseFields() (httpcache.Fields, error) { return s.fields, nil }
+func (s *stream) ResponseBody(n int) ([]byte, error)        { return s.chunk[:n], nil }
+
+func (s *stream) AddResponseField(name, value string) error {
+	s.fields = append(s.fields, [2]string{name, value})
+	return nil
+}
+
+func (s *stream) Property(path ...string) ([]byte, bool) {
+	switch strings.Join(path, ".") {
+	case "response.code_details":
+		return []byte(s.details), true
+	case "upstream.request_attempt_count":
+		return []byte{s.tries, 0, 0, 0, 0, 0, 0, 0}, true
+	}
+	return nil, false
+}
+
+func (s *stream) Call(path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) error {
+	s.w.newCall(s.vm, s, path, frame, timeout, done)
+	return nil
+}
+
+// Reply ends the stream: the client has its answer.
+func (s *stream) Reply(status uint32, fields httpcache.Fields, body []byte) error {
+	if s.over || !s.held && !s.inside {
+		s.w.violation("%s: a reply to a request that isn't held", name(s.number))
+	}
+	s.held, s.over = false, true
+	s.vm.replied = append(s.vm.replied, s)
+	s.w.replied(s, status, fields.Get("cache-status"), string(body))
+	return nil
+}
+
+func (s *stream) Resume() error {
+	if s.over || !s.held || s.inside {
+		s.w.violation("%s: resumed although it isn't held", name(s.number))
+	}
+	s.held = false
+	s.forward()
+	return nil
+}
+
+// respond lets the proxy see the head of a response.
+func (s *stream) respond(status int, length int) {
+	s.fields = httpcache.Fields{{":status", strconv.Itoa(status)}, {"content-length", strconv.Itoa(length)}}
+	s.exchange.ResponseHeaders(false)
+}
+
+// finish lets it see the rest, and the end of the stream.
+func (s *stream) finish(body string) {
+	s.chunk = []byte(body)
+	s.exchange.ResponseBody(len(body), true)
+	s.end()
+}
+
+// end is the stream's end, whatever was seen of it.
+func (s *stream) end() {
+	s.held, s.over = false, true
+	s.w.ends(s)
+	s.exchange.Done()
+}
+
+// readEnds lets the origin's whole answer to a read pass.
+func (s *stream) readEnds() {
+	body := strconv.Itoa(s.read.version)
+	s.respond(200, len(body))
+	s.finish(body)
+}
+
+// writeEnds lets a write's response end, or break off.
+func (s *stream) writeEnds(e ending) {
+	switch e {
+	case changed:
+		s.respond(201, 2)
+		s.finish("{}")
+	case rejected:
+		s.write.over = true
+		s.respond(422, 2)
+		s.finish("{}")
+	case cutOff:
+		s.details = "upstream_reset_after_response_started{remote_reset}"
+		s.respond(201, 2)
+		s.end()
+	case unavailable:
+		s.details = "upstream_reset_before_response_started{connection_termination}"
+		s.respond(503, 2)
+		s.finish("no")
+	case retriedRejected:
+		s.tries = 2
+		s.respond(422, 2)
+		s.finish("{}")
+	case retriedChanged:
+		s.tries = 2
+		s.respond(201, 2)
+		s.finish("{}")
+	}
+}

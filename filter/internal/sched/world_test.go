@@ -1,0 +1,285 @@
+package sched
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"chatcache/policy"
+	"chatcache/redisbridge"
+	"chatcache/redisbridge/wire"
+)
+
+var secret = []byte("0123456789abcdef")
+
+// rule is one of the policy's rules.
+type rule struct {
+	name, method     string
+	refuse           bool
+	deadline, settle int64 // ms
+}
+
+var rules = []*rule{
+	{name: "save", method: "POST", deadline: 400, settle: 300},
+	{name: "strict", method: "PUT", deadline: 300, settle: 500, refuse: true},
+}
+
+const document = `{
+  "version": 1, "name": "chat",
+  "identity": [{"header": "authorization"}],
+  "bridge": {"cluster": "bridge", "timeout": "50ms"},
+  "l1": %s,
+  "caches": {"stats": {"match": ["GET /stats"], "ttl": "600s"}},
+  "invalidations": [
+    {"name": "save", "match": ["POST /messages"], "invalidate": ["stats"], "deadline": "400ms", "settle": "300ms"},
+    {"name": "strict", "match": ["PUT /messages"], "invalidate": ["stats"], "deadline": "300ms", "settle": "500ms", "unreachable": "refuse"}
+  ]
+}`
+
+var (
+	withL1    = parse(`{"max_bytes": "64KiB", "max_staleness": "600ms"}`)
+	withoutL1 = parse("false")
+)
+
+func parse(l1 string) *policy.Policy {
+	p, problems := policy.Parse(fmt.Appendf(nil, document, l1))
+	if len(problems) > 0 {
+		panic(problems)
+	}
+	return p
+}
+
+// bridge is one that runs.
+type bridge struct {
+	*redisbridge.Bridge
+	line line
+	ctx  context.Context
+	stop context.CancelFunc
+}
+
+// end breaks off what the bridge is doing.
+func (b *bridge) end() {
+	b.stop()
+	close(b.line.cut)
+	b.Close()
+}
+
+// bubble is what many schedules share: bridges, and the way to Redis.
+type bubble struct {
+	t       *testing.T
+	store   store
+	network *network
+	bridges [2]*bridge
+	work    chan func() // to goroutines whose stacks have grown already
+}
+
+// workers is more than the calls that are in bridges at a time.
+const workers = 64
+
+func newBubble(t *testing.T, s store) *bubble {
+	b := &bubble{t: t, store: s, network: &network{}, work: make(chan func())}
+	for range workers {
+		go func() {
+			for f := range b.work {
+				f()
+			}
+		}()
+	}
+	b.network.direct = func(commands ...redis.Cmder) error { return run(b.store, commands...) }
+	for i := range b.bridges {
+		b.bridges[i] = b.start()
+	}
+	return b
+}
+
+func (b *bubble) start() *bridge {
+	l := line{b.network, make(chan struct{})}
+	o := redisbridge.Options{Hooks: []redis.Hook{l}, Miniredis: true, Insecure: true}
+	o.Redis.Addrs = []string{"redis"}
+	started, err := redisbridge.New(o)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	b.teach(started)
+	return &bridge{Bridge: started, line: l, ctx: ctx, stop: stop}
+}
+
+// teach makes the server see each script's text once, and the bridge the policy's
+// terms, so that no schedule begins with that.
+func (b *bubble) teach(to *redisbridge.Bridge) {
+	ctx, scope := context.Background(), wire.Scope{
+		Policy: "chat", Horizon: withL1.MaxTTL().Milliseconds(), Quarantine: withL1.MaxDeadline().Milliseconds(),
+	}
+	groups := []string{wire.GroupCache("stats")}
+	_, err1 := to.Suspend(ctx, wire.SuspendRequest{Scope: scope, ID: "a", Groups: groups, Deadline: 1})
+	_, err2 := to.CloseSuspension(ctx, wire.CloseRequest{Scope: scope, ID: "a", Groups: groups})
+	_, err3 := to.Feed(ctx, wire.FeedRequest{Scope: scope, VM: "a", Lease: 1})
+	_, err4 := to.Purge(ctx, redisbridge.PurgeRequest{Policy: "chat", Cache: "stats"})
+	_, err5 := to.Lookup(ctx, wire.LookupRequest{Scope: scope, Key: wire.EntryKey("stats", "chat", "", "GET", "/", "d"), Groups: groups})
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bubble) end() {
+	for _, bridge := range b.bridges {
+		bridge.end()
+	}
+	close(b.work)
+	time.Sleep(time.Minute) // for what sleeps in go-redis
+}
+
+// world is one run of one schedule.
+type world struct {
+	*bubble
+	oracle
+	policy *policy.Policy
+	start  time.Time
+
+	vms     [2]*vm
+	streams []*stream
+	writes  map[string]*stream // by suspension id
+	calls   []*call
+	late    []*operation // given up by their bridges
+	counts  map[[2]int16]int16
+	used    map[int16]bool // numbers of streams and purges
+	begun   int            // writes
+	random  *rand.Rand     // nil: the steps are given
+	plan    plan
+	broken  string
+	trace   []step
+	chosen  int // so many of them were chosen; the rest let everything end
+}
+
+func (b *bubble) world(p *policy.Policy, separate bool) *world {
+	w := &world{
+		bubble: b, policy: p, start: time.Now(),
+		writes: map[string]*stream{}, counts: map[[2]int16]int16{}, used: map[int16]bool{},
+	}
+	b.network.separate, b.network.waiting = separate, nil
+	for i := range w.vms {
+		w.vms[i] = w.newVM(int16(i), 0)
+	}
+	return w
+}
+
+// now is the time since the world's start, ms.
+func (w *world) now() int64 { return time.Since(w.start).Milliseconds() }
+
+func (w *world) violation(format string, args ...any) {
+	if w.broken == "" {
+		w.broken = fmt.Sprintf(format, args...)
+	}
+}
+
+// pass lets time go on, with all that is due on the way.
+func (w *world) pass(millis int64) {
+	target := w.now() + millis
+	for {
+		next := target
+		for _, v := range w.vms {
+			if at := v.nextTimer(); at != 0 && at < next {
+				next = at
+			}
+		}
+		time.Sleep(time.Duration(next-w.now()) * time.Millisecond)
+		synctest.Wait()
+		for _, v := range w.vms {
+			v.fire()
+		}
+		synctest.Wait()
+		if next == target {
+			return
+		}
+	}
+}
+
+// operations are the commands that wait, in the order of their calls.
+func (w *world) operations() []*operation {
+	w.network.mu.Lock()
+	defer w.network.mu.Unlock()
+	waiting := w.network.waiting[:0]
+	for _, o := range w.network.waiting {
+		if o.given {
+			w.late = append(w.late, o)
+		} else if !o.ended {
+			waiting = append(waiting, o)
+		}
+	}
+	w.network.waiting = waiting
+	for _, list := range [][]*operation{waiting, w.late} {
+		slices.SortStableFunc(list, func(a, b *operation) int { return a.order() - b.order() })
+	}
+	return waiting
+}
+
+func (o *operation) order() int {
+	return int(o.call.owner)<<24 + int(o.call.number)<<8 + o.number
+}
+
+// execute lets Redis execute a command that a bridge waits for.
+func (w *world) execute(o *operation, answered bool) {
+	o.ended = true
+	if o.err = run(w.store, o.commands...); o.err == nil {
+		w.happened(o.call)
+		w.due(o)
+	}
+	if !answered {
+		o.err = errConnection
+		for _, cmd := range o.commands {
+			cmd.SetErr(o.err)
+		}
+	}
+	close(o.resume)
+	synctest.Wait()
+}
+
+// executeLate lets Redis execute a command that nobody waits for any more.
+func (w *world) executeLate(o *operation) {
+	o.executed = true
+	var first error
+	for _, cmd := range o.commands {
+		if _, err := w.store.Do(cmd.Args()); err != nil && first == nil {
+			first = err
+		}
+	}
+	if first == nil {
+		w.happened(o.call)
+	}
+}
+
+// fail breaks the connection before the command is executed.
+func (w *world) fail(o *operation) {
+	o.ended, o.err = true, errConnection
+	close(o.resume)
+	synctest.Wait()
+}
+
+// run executes commands and keeps the answers in them.
+func run(s store, commands ...redis.Cmder) (first error) {
+	for _, cmd := range commands {
+		value, err := s.Do(cmd.Args())
+		if err != nil {
+			cmd.SetErr(err)
+			if first == nil {
+				first = err
+			}
+			continue
+		}
+		switch cmd := cmd.(type) {
+		case *redis.Cmd:
+			cmd.SetVal(value)
+		case *redis.StatusCmd:
+			cmd.SetVal(value.(string))
+		}
+	}
+	return first
+}

@@ -1,0 +1,95 @@
+package mutant
+
+const (
+	exchangeDir = "filter/internal/exchange/"
+	bridgeDir   = "redisbridge/"
+	scriptDir   = "redisbridge/script/"
+)
+
+// Consistency are the rules of the consistency protocol, each broken by itself.
+// Package model explores the same breaks of its own, and package sched of the filter
+// runs these.
+var Consistency = []Mutant{
+	{"ticket check off", []Edit{
+		{bridgeDir + "validity.go", "if g > ticket.Sequence {", "if g > ticket.Sequence && false {"},
+	}},
+	{"no suspension", []Edit{
+		{exchangeDir + "write.go", "	frame := w.plugin.suspension(", "	if w.suspended, w.forwarded = true, true; true {\n		return Continue\n	}\n	frame := w.plugin.suspension("},
+	}},
+	{"one suspension per group", []Edit{
+		{scriptDir + "prelude.lua", "if redis.call('HINCRBY', state, 'g:' .. group, -1) <= 0 then", "if true then"},
+	}},
+	{"purge clears suspensions", []Edit{
+		{scriptDir + "raise.lua", "raise(ARGV[own + 1])", `for _, field in ipairs(redis.call('HKEYS', state)) do
+  if string.match(field, '^[gs]:') then redis.call('HDEL', state, field) end
+end
+redis.call('HSET', state, 'open', '0')
+raise(ARGV[own + 1])`},
+	}},
+	{"unknown outcome closed at once", []Edit{
+		{exchangeDir + "journal.go", "if e.outcome == unknown {", "if false {"},
+		{exchangeDir + "journal.go", "Raise: e.outcome == changed,", "Raise: e.outcome != unchanged,"},
+	}},
+	{"4xx after a retry is definite", []Edit{
+		{exchangeDir + "outcome.go", "case o.attempts > 1:", "case o.attempts > 1 && o.status < 400:"},
+		{exchangeDir + "outcome.go", "case o.attempts != 1 || o.raiseOn4xx:", "case o.raiseOn4xx:"},
+	}},
+	{"expiry without a raise", []Edit{
+		{scriptDir + "prelude.lua", "raise(suspension.groups)", ""},
+	}},
+	{"due deadlines turned only by lookups", []Edit{
+		{scriptDir + "prelude.lua", "  expire()\nend", "  if KEYS[3] and string.find(KEYS[3], 'gen:', 1, true) then expire() end\nend"},
+	}},
+	{"new epoch without quarantine", []Edit{
+		{scriptDir + "prelude.lua", "if quarantine > 0 and", "if false and"},
+	}},
+	{"suspension lost with a generation", []Edit{
+		{scriptDir + "lookup.lua", "local open = {}", `for i = 3, #KEYS do
+  if redis.call('EXISTS', KEYS[i]) == 0 then redis.call('HDEL', state, 'g:' .. ARGV[own + i - 2]) end
+end
+local open = {}`},
+	}},
+	{"slots moved only at raises", []Edit{
+		{exchangeDir + "follower.go", "f.state.move(e.Groups)", "if e.Kind == wire.EventRaise {\n				f.state.move(e.Groups)\n			}"},
+	}},
+	{"slots read after the lookup", []Edit{
+		{exchangeDir + "read.go", "	r.bypass = r.take(a)", "	r.fence.mark = r.state.slots.Mark()\n	r.bypass = r.take(a)"},
+	}},
+	{"fill after a lookup that timed out", []Edit{
+		{exchangeDir + "read.go", "		return failure(a)", "		r.ticket = wire.Ticket{Epoch: 1}\n		return \"\""},
+	}},
+	{"cursor gap ignored", []Edit{
+		{exchangeDir + "follower.go", "if answer.Continues(f.cursor) {", "if f.cursor.Epoch != 0 {"},
+	}},
+	{"lease from the answer", []Edit{
+		{exchangeDir + "follower.go", "f.lease = sent + int64", "f.lease = p.host.Now() + int64"},
+	}},
+	{"journal delivered before the response ended", []Edit{
+		{exchangeDir + "write.go", "	w.pending, w.forwarded = true, true\n", `	w.pending, w.forwarded = true, true
+	w.state.journal.add(&journalEntry{id: w.id, groups: w.groups, outcome: changed, settle: time.Millisecond, blocks: true})
+`},
+		{exchangeDir + "write.go", "	w.state.journal.add(&journalEntry{\n", "	if w.pending {\n		return\n	}\n	w.state.journal.add(&journalEntry{\n"},
+	}},
+	{"numbers compared as strings", []Edit{
+		{bridgeDir + "validity.go", "if g > ticket.Sequence {", "if strconv.FormatUint(g, 10) > strconv.FormatUint(ticket.Sequence, 10) {"},
+	}},
+	{"epochs not compared", []Edit{
+		{bridgeDir + "validity.go", "ticket.Epoch != v.ticket.Epoch", "false"},
+	}},
+	{"own slots not moved", []Edit{
+		{exchangeDir + "write.go", "	w.id = w.state.newID()\n	w.state.move(w.groups)\n", "	w.id = w.state.newID()\n"},
+		{exchangeDir + "write.go", "	w.suspended, w.forwarded = true, true\n	w.state.move(w.groups)\n", "	w.suspended, w.forwarded = true, true\n"},
+	}},
+	{"pending write doesn't block its groups", []Edit{
+		{exchangeDir + "journal.go", "		j.blocked[g]++\n", ""},
+	}},
+	{"no tombstone", []Edit{
+		{scriptDir + "close.lua", "redis.call('SET', KEYS[3], '1', 'PX', ARGV[own + 2])", ""},
+	}},
+	{"answer to an ended stream resumes it", []Edit{
+		{exchangeDir + "exchange.go", "e.flow, e.phase = nil, ended", "e.flow = nil"},
+	}},
+	{"lost end of a write not repeated", []Edit{
+		{exchangeDir + "journal.go", "	if !a.acknowledges() {\n		e.postpone(p.host.Now())\n		return\n	}\n", ""},
+	}},
+}
