@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"chatcache/filter/internal/exchange"
 	"chatcache/redisbridge/wire"
 )
@@ -147,9 +145,8 @@ func (w *world) commit(s *stream) {
 
 // due looks whether a script has turned the deadlines that have passed.
 func (w *world) due(o *operation) {
-	script, ok := o.commands[0].(*redis.Cmd)
-	if !ok || script.Args()[2].(int) < 2 {
-		return // a store, or the read of an entry alone
+	if key := o.commands[0].Args()[3].(string); key != prefix+"state" {
+		return // a script of an entry
 	}
 	for id, deadline := range w.store.deadlines() {
 		if deadline <= time.Now().UnixMilli() {

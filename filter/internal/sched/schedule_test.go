@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,7 +62,7 @@ func (b *bubble) newWorld(p plan) *world {
 }
 
 // passes are the times that a step lets pass, ms.
-var passes = []int16{1, 1, 5, 10, 20, 40, 50, 60, 100, 100, 200, 300, 500, 700}
+var passes = []int16{1, 1, 5, 10, 20, 40, 50, 60, 100, 100, 200, 300, 500, 700, 1000}
 
 // explore takes random steps.
 func (w *world) explore() {
@@ -260,6 +263,7 @@ func (w *world) close() {
 			c.cancel()
 		}
 	}
+	time.Sleep(5 * time.Second) // beyond every timeout of a bridge
 	synctest.Wait()
 }
 
@@ -311,50 +315,72 @@ func (w *world) String() string {
 // CHATCACHE_SCHEDULE runs the one of a seed, and CHATCACHE_SCHEDULES_REDIS=miniredis runs
 // them on the scripts themselves.
 func TestSchedules(t *testing.T) {
-	first, count := uint64(0), uint64(10_000)
+	first, count := uint64(0), uint64(4_000)
 	if n, err := strconv.ParseUint(os.Getenv("CHATCACHE_SCHEDULES"), 10, 64); err == nil {
 		count = n
 	}
 	if n, err := strconv.ParseUint(os.Getenv("CHATCACHE_SCHEDULE"), 10, 64); err == nil {
 		first, count = n, 1
 	}
-	open := func() store { return newFake() }
-	if os.Getenv("CHATCACHE_SCHEDULES_REDIS") == "miniredis" {
-		server := miniredis.RunT(t) // outside the bubble: it listens on a socket
-		server.ClockTTL(true)
-		open = func() store {
-			return memory{server, redis.NewClient(&redis.Options{Addr: server.Addr(), ReadTimeout: time.Hour, DisableIdentity: true})}
-		}
+	onMiniredis := os.Getenv("CHATCACHE_SCHEDULES_REDIS") == "miniredis"
+	shards := uint64(runtime.GOMAXPROCS(0))
+	if onMiniredis {
+		shards = 1
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	began := time.Now()
 	var sum totals
-	synctest.Test(t, func(t *testing.T) {
-		b := newBubble(t, open())
-		defer b.end()
-		for seed := first; seed < first+count; seed++ {
-			w := b.run(seed)
-			sum.add(w)
-			if w.broken != "" {
-				t.Errorf("broken by schedule %d: %s", seed-first+1, w.broken)
-				t.Logf("%v", b.shrink(w))
-				return
-			}
+	var broken atomic.Bool
+	t.Run("all", func(t *testing.T) {
+		for shard := range shards {
+			t.Run(fmt.Sprint("shard ", shard), func(t *testing.T) {
+				t.Parallel()
+				open := func() store { return newFake() }
+				if onMiniredis {
+					open = onServer(t)
+				}
+				synctest.Test(t, func(t *testing.T) {
+					b := newBubble(t, open())
+					defer b.end()
+					for seed := first + shard; seed < first+count && !broken.Load(); seed += shards {
+						w := b.run(seed)
+						if sum.add(w); w.broken != "" {
+							broken.Store(true)
+							t.Errorf("broken by schedule %d: %s", seed, w.broken)
+							t.Logf("%v", b.shrink(w))
+						}
+					}
+				})
+			})
 		}
 	})
-	t.Logf("%v; %.0f schedules a second", sum, float64(sum.schedules)/time.Since(began).Seconds())
+	t.Logf("%v; %.0f schedules a second", &sum, float64(sum.schedules)/time.Since(began).Seconds())
+}
+
+// onServer starts a miniredis outside of every bubble, as it listens on a socket.
+func onServer(t *testing.T) func() store {
+	server := miniredis.RunT(t)
+	server.ClockTTL(true)
+	return func() store {
+		return memory{server, redis.NewClient(&redis.Options{Addr: server.Addr(), ReadTimeout: time.Hour, DisableIdentity: true})}
+	}
 }
 
 // totals say what the schedules amounted to.
-type totals struct{ schedules, steps, l1, l2 int }
+type totals struct {
+	mu                       sync.Mutex
+	schedules, steps, l1, l2 int
+}
 
 func (s *totals) add(w *world) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.schedules++
 	s.steps += len(w.trace)
 	s.l1 += w.hits[0]
 	s.l2 += w.hits[1]
 }
 
-func (s totals) String() string {
+func (s *totals) String() string {
 	return fmt.Sprintf("%d schedules, %d steps, %d hits in L1, %d in L2", s.schedules, s.steps, s.l1, s.l2)
 }

@@ -108,7 +108,7 @@ func (v *vm) fire() {
 	}
 }
 
-var paths = []string{wire.PathLookup, wire.PathStore, wire.PathSuspend, wire.PathClose, wire.PathFeed, "/v1/purge"}
+var paths = []string{wire.PathLookup, wire.PathStore, wire.PathSuspend, wire.PathClose, wire.PathFeed, wire.PathRelease, "/v1/purge"}
 
 // call is one to a bridge.
 type call struct {

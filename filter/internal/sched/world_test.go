@@ -27,8 +27,8 @@ type rule struct {
 }
 
 var rules = []*rule{
-	{name: "save", method: "POST", deadline: 400, settle: 300},
-	{name: "strict", method: "PUT", deadline: 300, settle: 500, refuse: true},
+	{name: "save", method: "POST", deadline: 400, settle: 1000},
+	{name: "strict", method: "PUT", deadline: 300, settle: 1500, refuse: true},
 }
 
 const document = `{
@@ -38,8 +38,8 @@ const document = `{
   "l1": %s,
   "caches": {"stats": {"match": ["GET /stats"], "ttl": "600s"}},
   "invalidations": [
-    {"name": "save", "match": ["POST /messages"], "invalidate": ["stats"], "deadline": "400ms", "settle": "300ms"},
-    {"name": "strict", "match": ["PUT /messages"], "invalidate": ["stats"], "deadline": "300ms", "settle": "500ms", "unreachable": "refuse"}
+    {"name": "save", "match": ["POST /messages"], "invalidate": ["stats"], "deadline": "400ms", "settle": "1s"},
+    {"name": "strict", "match": ["PUT /messages"], "invalidate": ["stats"], "deadline": "300ms", "settle": "1500ms", "unreachable": "refuse"}
   ]
 }`
 
@@ -118,13 +118,16 @@ func (b *bubble) teach(to *redisbridge.Bridge) {
 	ctx, scope := context.Background(), wire.Scope{
 		Policy: "chat", Horizon: withL1.MaxTTL().Milliseconds(), Quarantine: withL1.MaxDeadline().Milliseconds(),
 	}
-	groups := []string{wire.GroupCache("stats")}
+	groups, key := []string{wire.GroupCache("stats")}, wire.EntryKey("stats", "chat", "", "GET", "/", "d")
 	_, err1 := to.Suspend(ctx, wire.SuspendRequest{Scope: scope, ID: "a", Groups: groups, Deadline: 1})
 	_, err2 := to.CloseSuspension(ctx, wire.CloseRequest{Scope: scope, ID: "a", Groups: groups})
 	_, err3 := to.Feed(ctx, wire.FeedRequest{Scope: scope, VM: "a", Lease: 1})
 	_, err4 := to.Purge(ctx, redisbridge.PurgeRequest{Policy: "chat", Cache: "stats"})
-	_, err5 := to.Lookup(ctx, wire.LookupRequest{Scope: scope, Key: wire.EntryKey("stats", "chat", "", "GET", "/", "d"), Groups: groups})
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	found, err5 := to.Lookup(ctx, wire.LookupRequest{Scope: scope, Key: key, Groups: groups, Fetch: "a"})
+	entry := wire.Entry{Head: wire.Head{Ticket: found.Ticket, Groups: groups}}
+	_, err6 := to.Store(ctx, wire.StoreRequest{Scope: scope, Key: key, TTL: 1, Entry: entry.Encode()})
+	_, err7 := to.Release(ctx, wire.ReleaseRequest{Scope: scope, Key: key, Fetch: "a"})
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -165,6 +168,9 @@ func (b *bubble) world(p *policy.Policy, separate bool) *world {
 		writes: map[string]*stream{}, counts: map[[2]int16]int16{}, used: map[int16]bool{},
 	}
 	b.network.separate, b.network.waiting = separate, nil
+	for _, bridge := range b.bridges {
+		b.teach(bridge.Bridge) // also ends what its circuit breaker holds against Redis
+	}
 	for i := range w.vms {
 		w.vms[i] = w.newVM(int16(i), 0)
 	}
