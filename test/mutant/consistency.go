@@ -38,7 +38,7 @@ raise(ARGV[own + 1])`},
 		{scriptDir + "prelude.lua", "raise(suspension.groups)", ""},
 	}},
 	{"due deadlines turned only by lookups", []Edit{
-		{scriptDir + "prelude.lua", "  expire()\nend", "  if KEYS[3] and string.find(KEYS[3], 'gen:', 1, true) then expire() end\nend"},
+		{scriptDir + "prelude.lua", "  expire()\n", "  if KEYS[3] and string.find(KEYS[3], 'gen:', 1, true) then expire() end\n"},
 	}},
 	{"new epoch without quarantine", []Edit{
 		{scriptDir + "prelude.lua", "if quarantine > 0 and", "if false and"},
