@@ -29,11 +29,11 @@ type vmContext struct {
 // NewPluginContext makes a root context. The first one, which the host makes before
 // it starts the VM, draws the VM's id: it names the VM in the registry and
 // begins the ids of its suspensions.
-func (vm *vmContext) NewPluginContext(uint32) types.PluginContext {
+func (vm *vmContext) NewPluginContext(id uint32) types.PluginContext {
 	if vm.states == nil {
 		vm.states = exchange.NewStates(randomID())
 	}
-	return &pluginContext{states: vm.states}
+	return &pluginContext{id: id, states: vm.states}
 }
 
 func randomID() string {

@@ -26,6 +26,7 @@ var started = time.Now()
 // pluginContext is the root context: the host of one exchange.Plugin.
 type pluginContext struct {
 	types.DefaultPluginContext
+	id      uint32
 	states  *exchange.States
 	plugin  *exchange.Plugin
 	bridge  bridge
@@ -108,11 +109,11 @@ func (p *pluginContext) run() {
 	})
 }
 
-func (p *pluginContext) NewHttpContext(uint32) types.HttpContext {
+func (p *pluginContext) NewHttpContext(id uint32) types.HttpContext {
 	if p.plugin == nil { // its start failed
 		return &types.DefaultHttpContext{}
 	}
-	s := &stream{root: p}
+	s := &stream{id: id, root: p}
 	s.exchange = p.plugin.NewExchange(s)
 	return s
 }
@@ -131,6 +132,23 @@ func (p *pluginContext) Wake() {
 	if err := proxywasm.EnqueueSharedQueue(p.queue, []byte{1}); err != nil {
 		p.Warn("chatcache: can't wake the root context: " + err.Error())
 	}
+}
+
+// Within makes the stream's context the effective one: that of the host calls, while the
+// SDK's, which a dispatched call is bound to, stays the root's. Where that fails the stream has gone,
+// and the host calls would concern whatever context was effective before.
+func (p *pluginContext) Within(other exchange.Stream, act func()) bool {
+	s := other.(*stream)
+	if err := proxywasm.SetEffectiveContext(s.id); err != nil {
+		return false
+	}
+	defer func() {
+		if err := proxywasm.SetEffectiveContext(p.id); err != nil {
+			proxywasm.LogCritical("chatcache: can't go back to the root context: " + err.Error())
+		}
+	}()
+	guard(&s.root.metrics, s.exchange.Abort, act)
+	return true
 }
 
 func (p *pluginContext) StartTicks() {

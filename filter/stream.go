@@ -18,6 +18,7 @@ const pauseAll = types.Action(4)
 // stream is one HTTP stream: the callbacks of its exchange, and its exchange.Stream.
 type stream struct {
 	types.DefaultHttpContext
+	id       uint32
 	root     *pluginContext
 	exchange *exchange.Exchange
 }

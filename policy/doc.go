@@ -36,6 +36,7 @@
 //     Needed by every cache that isn't shared.
 //   - bridge: an object. Must be there.
 //   - l1: an object, or false to keep nothing in the proxies' own memory. Default: an object with its defaults.
+//   - collapse: an object, or false to let every miss ask the origin. Default: an object with its defaults.
 //   - partition_secret: at least 16 bytes; keys the digest that partitions are. Better supplied through the
 //     environment (CHATCACHE_PARTITION_SECRET), as the document may be logged: a warning.
 //   - host: an object: what the policy's author asserts about Envoy.
@@ -64,6 +65,14 @@
 //
 //   - max_bytes: memory for responses in each VM, 4KiB to 512MiB. Default "32MiB".
 //   - max_staleness: how long a VM trusts its L1 after it last heard from the bridge, 300ms to 60s. Default "3s".
+//
+// # Fields of collapse
+//
+// Reads that miss one key at the same time wait for one fetch of it, in all proxies together.
+//
+//   - max_wait: how long a read waits for somebody else's fetch before it asks the origin by itself, 100ms to 30s. Default
+//     "2s". A fetch keeps other proxies' workers from fetching for half of it: take more than twice the
+//     time of the slowest answer that is worth waiting for.
 //
 // # Fields of host
 //
@@ -98,6 +107,7 @@
 //   - shared: true where the answers are the same for everybody. Default false: they belong to the
 //     request's partition, and a request without identity bypasses.
 //   - l1: false keeps the cache's responses out of the proxies' own memory. Default true.
+//   - collapse: false lets each of the cache's misses ask the origin. Default true.
 //   - authority: "ignore" where the answers are the same for every host. Default "key".
 //   - ignore_query: names of query parameters that change nothing in the answer.
 //   - headers: names of request headers that change the answer; all their values are part of the key. Never a

@@ -5,15 +5,16 @@ import "time"
 // language lists the fields of every object of a policy, by where the object stands. It is what the
 // parser accepts and what the package documentation describes; a test compares the two.
 var language = map[string][]string{
-	"policy": {"version", "name", "identity", "bridge", "l1", "partition_secret", "host", "max_response",
+	"policy": {"version", "name", "identity", "bridge", "l1", "partition_secret", "collapse", "host", "max_response",
 		"caches", "invalidations"},
-	"bridge":  {"cluster", "authority", "timeout", "token", "breaker"},
-	"breaker": {"failures", "open"},
-	"l1":      {"max_bytes", "max_staleness"},
-	"host":    {"allow_on_headers_stop_iteration", "upstream_http2"},
+	"bridge":   {"cluster", "authority", "timeout", "token", "breaker"},
+	"breaker":  {"failures", "open"},
+	"l1":       {"max_bytes", "max_staleness"},
+	"collapse": {"max_wait"},
+	"host":     {"allow_on_headers_stop_iteration", "upstream_http2"},
 	"identity": {"header", "cookie", "jwt_authn_claim", "payload", "jwt_claim", "unverified",
 		"property"},
-	"cache": {"match", "ttl", "shared", "l1", "authority", "ignore_query", "headers", "body",
+	"cache": {"match", "ttl", "shared", "l1", "collapse", "authority", "ignore_query", "headers", "body",
 		"max_response"},
 	"body": {"ignore", "max_bytes"},
 	"invalidation": {"name", "match", "invalidate", "scope", "deadline", "settle", "unreachable",
@@ -46,6 +47,10 @@ const (
 	minStaleness     = 300 * time.Millisecond
 	maxStaleness     = time.Minute
 	defaultStaleness = 3 * time.Second
+
+	minWait     = 100 * time.Millisecond
+	maxWait     = 30 * time.Second
+	defaultWait = 2 * time.Second
 
 	minDeadline     = 100 * time.Millisecond
 	maxDeadline     = time.Minute

@@ -53,6 +53,7 @@ func (d *decoder) policy(root *strictjson.Value) *Policy {
 	p.Identity = o.identity()
 	p.Bridge = o.bridge()
 	p.L1 = o.l1()
+	p.Collapse = o.collapse()
 	p.PartitionSecret = o.secret("partition_secret", MinSecret)
 	p.MaxResponse = o.size("max_response", defaultResponse, 1, maxResponse)
 	if host := o.value.Get("host"); host != nil {
@@ -146,6 +147,11 @@ func (o object) l1() L1 {
 		MaxBytes:     o.size("max_bytes", defaultL1Bytes, minL1Bytes, maxL1Bytes),
 		MaxStaleness: o.duration("max_staleness", defaultStaleness, minStaleness, maxStaleness),
 	}
+}
+
+func (o object) collapse() Collapse {
+	o, on := o.optional("collapse")
+	return Collapse{Enabled: on, MaxWait: o.duration("max_wait", defaultWait, minWait, maxWait)}
 }
 
 // warn notes what is allowed but probably not meant.

@@ -104,7 +104,7 @@ func (o object) caches(p *Policy, table *patternTable) {
 }
 
 func (o object) cache(p *Policy, name string, table *patternTable) *Cache {
-	c := &Cache{Name: name, L1: true}
+	c := &Cache{Name: name, L1: true, Collapse: true}
 	c.Shared = o.bool("shared")
 	if !c.Shared && len(p.Identity) == 0 {
 		o.add(Problem{ID: NoIdentity, Path: o.path, Offset: o.value.Offset, Wanted: "a cache that isn't shared needs an identity",
@@ -117,6 +117,9 @@ func (o object) cache(p *Policy, name string, table *patternTable) *Cache {
 	c.TTL = o.ttl()
 	if o.has("l1") {
 		c.L1 = o.bool("l1")
+	}
+	if o.has("collapse") {
+		c.Collapse = o.bool("collapse")
 	}
 	c.IgnoreAuthority = o.choice("authority", "key", "ignore") == "ignore"
 	o.list("ignore_query", maxNames, func(element object, name string) {

@@ -20,14 +20,15 @@ func TestDefaults(t *testing.T) {
 	if problems != nil {
 		t.Fatal(problems)
 	}
-	b := &Cache{Name: "b", L1: true, Body: &Body{MaxBytes: 64 << 10}, MaxResponse: 1 << 20}
-	c := &Cache{Name: "c", Index: 1, TTL: 90 * time.Minute, L1: true, MaxResponse: 1 << 20}
+	b := &Cache{Name: "b", L1: true, Collapse: true, Body: &Body{MaxBytes: 64 << 10}, MaxResponse: 1 << 20}
+	c := &Cache{Name: "c", Index: 1, TTL: 90 * time.Minute, L1: true, Collapse: true, MaxResponse: 1 << 20}
 	want := &Policy{
 		Name: "p", Identity: []Source{{Kind: SourceHeader, Name: "x-user"}},
 		Bridge: Bridge{Cluster: "b", Authority: "b", Timeout: 50 * time.Millisecond,
 			Breaker: Breaker{Failures: 5, Open: time.Second}},
-		L1:     L1{Enabled: true, MaxBytes: 32 << 20, MaxStaleness: 3 * time.Second},
-		Caches: []*Cache{b, c}, MaxResponse: 1 << 20,
+		L1:       L1{Enabled: true, MaxBytes: 32 << 20, MaxStaleness: 3 * time.Second},
+		Collapse: Collapse{Enabled: true, MaxWait: 2 * time.Second},
+		Caches:   []*Cache{b, c}, MaxResponse: 1 << 20,
 		Invalidations: []*Invalidation{{Name: "w", Caches: []*Cache{c, b}, Deadline: 15 * time.Second, Settle: 10 * time.Second}},
 	}
 	if diff := cmp.Diff(want, p, cmpopts.IgnoreUnexported(Policy{}, Cache{}, Invalidation{}, Body{}), cmpopts.IgnoreFields(Cache{}, "Definition")); diff != "" {
@@ -49,11 +50,11 @@ func TestEverything(t *testing.T) {
 	if problems != nil {
 		t.Fatal(problems)
 	}
-	if !p.Bodies || !p.UpstreamHTTP2 || p.PartitionSecret == "" || p.Bridge.Token == "" || p.L1.MaxBytes != 4096 || p.MaxResponse != 7<<20 {
+	if !p.Bodies || !p.UpstreamHTTP2 || p.PartitionSecret == "" || p.Bridge.Token == "" || p.L1.MaxBytes != 4096 || p.Collapse.MaxWait != 30*time.Second || p.MaxResponse != 7<<20 {
 		t.Errorf("%+v", p)
 	}
 	c := p.Cache("c")
-	if c.L1 || !c.IgnoreAuthority || c.MaxResponse != 10 || len(c.IgnoreQuery) != 1 || c.Headers[0] != "accept" {
+	if c.L1 || c.Collapse || !c.IgnoreAuthority || c.MaxResponse != 10 || len(c.IgnoreQuery) != 1 || c.Headers[0] != "accept" {
 		t.Errorf("%+v", c)
 	}
 	i := p.Invalidation("w")
@@ -74,10 +75,11 @@ func TestEverything(t *testing.T) {
 const everything = `{"version": 1, "name": "p", "partition_secret": "0123456789abcdef", "max_response": "7MiB",
 	"bridge": {"cluster": "b", "authority": "a", "timeout": "5s", "token": "t",
 		"breaker": {"failures": 1000, "open": "60s"}}, "l1": {"max_bytes": "4KiB", "max_staleness": "300ms"},
+	"collapse": {"max_wait": "30s"},
 	"host": {"allow_on_headers_stop_iteration": true, "upstream_http2": true},
 	"identity": [{"jwt_authn_claim": "sub", "payload": "p"}, {"header": "X-User"}, {"cookie": "sid"},
 		{"jwt_claim": "sub", "header": "X-Token", "unverified": true}, {"property": ["connection", "uri_san_peer_certificate"]}],
-	"caches": {"c": {"match": ["GET h/c/{$}", "GET /c/{x}/{y...}"], "ttl": "720h", "shared": true, "l1": false, "authority": "ignore",
+	"caches": {"c": {"match": ["GET h/c/{$}", "GET /c/{x}/{y...}"], "ttl": "720h", "shared": true, "l1": false, "collapse": false, "authority": "ignore",
 			"ignore_query": ["_ts"], "headers": ["Accept"], "max_response": "10"},
 		"b": {"match": ["POST /b"], "ttl": "1s", "body": {"ignore": ["a.b", "c"], "max_bytes": "1MiB"}}},
 	"invalidations": [{"name": "w", "match": ["PATCH /w", "PURGE /w/"], "invalidate": ["c", "b"], "scope": "all", "deadline": "60s",
@@ -202,7 +204,7 @@ func FuzzParse(f *testing.F) {
 		if !reflect.DeepEqual(p, again) {
 			t.Fatal("a second reading differs")
 		}
-		if p.MaxTTL() > maxTTL || p.MaxDeadline() > maxDeadline+maxAlsoAfter || p.Bridge.Timeout > maxTimeout || p.MaxResponse > maxResponse {
+		if p.MaxTTL() > maxTTL || p.MaxDeadline() > maxDeadline+maxAlsoAfter || p.Bridge.Timeout > maxTimeout || p.Collapse.MaxWait > maxWait || p.MaxResponse > maxResponse {
 			t.Fatalf("beyond the bounds: %+v", p)
 		}
 	})

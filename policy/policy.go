@@ -13,6 +13,7 @@ type Policy struct {
 	Identity        []Source
 	Bridge          Bridge
 	L1              L1
+	Collapse        Collapse
 	PartitionSecret string          // empty where the environment supplies it
 	Bodies          bool            // request bodies reach the filter while it holds the headers
 	UpstreamHTTP2   bool            // a response without a declared length is complete at its end
@@ -46,6 +47,12 @@ type L1 struct {
 	MaxStaleness time.Duration // how long a VM trusts its L1 after it last heard from the bridge
 }
 
+// Collapse says whether reads that miss at the same time wait for one fetch.
+type Collapse struct {
+	Enabled bool
+	MaxWait time.Duration // of a read for somebody else's fetch
+}
+
 // Cache is a named class of responses.
 type Cache struct {
 	Name            string
@@ -53,6 +60,7 @@ type Cache struct {
 	TTL             time.Duration // 0: the cache is off, for reading and for storing
 	Shared          bool
 	L1              bool // false: its responses live in L2 only
+	Collapse        bool // false: each of its misses asks the origin
 	IgnoreAuthority bool
 	IgnoreQuery     []string // names of query parameters that aren't part of the key
 	Headers         []string // lower-case names of request headers that are part of the key

@@ -65,9 +65,13 @@ func (l lease) holds(v validity) bool { return l.fetch != "" && v.admits(l.ticke
 // claim asks for the lease of an entry that was found like that; granted is false
 // where something has changed since.
 func (b *Bridge) claim(ctx context.Context, m wire.LookupRequest, found stored, t wire.Ticket) (granted bool, err error) {
-	n, err := b.scripts.claim.Run(ctx, b.redis, entryKeys(m.Key),
-		beginning(found.bytes), found.lease.text, leaseText(m.Fetch, t), max(m.Lease, 1)).Int()
-	return n == 1, redisError(err)
+	var n int
+	err = b.try(callSpared, func() (err error) {
+		n, err = b.scripts.claim.Run(ctx, b.redis, entryKeys(m.Key),
+			beginning(found.bytes), found.lease.text, leaseText(m.Fetch, t), max(m.Lease, 1)).Int()
+		return redisError(err)
+	})
+	return n == 1, err
 }
 
 // beginning is what tells an entry from another: its head.

@@ -44,13 +44,13 @@ var mutants = []mutant{
 	{"slots move only at raises", "L1", "filter/internal/exchange/follower.go",
 		"			f.state.move(e.Groups)", "			if e.Kind == wire.EventRaise {\n				f.state.move(e.Groups)\n			}"},
 	{"the slots are read after the lookup", "L1", "filter/internal/exchange/read.go",
-		"	if !r.fence.leased ||", "	r.fence.mark = r.state.slots.Mark()\n	if !r.fence.leased ||"},
+		"	if !fence.leased ||", "	fence.mark = r.state.slots.Mark()\n	if !fence.leased ||"},
 	{"a gap in the feed is ignored", "L1", "filter/internal/exchange/follower.go",
 		"if answer.Continues(f.cursor) {", "if answer.Continues(f.cursor) || f.cursor.Epoch != 0 {"},
 	{"the lease counts from the answer", "L1", "filter/internal/exchange/follower.go",
 		"f.lease = sent + int64(", "f.lease = p.host.Now() + int64("},
-	{"a response is kept after a lookup that failed", "L1", "filter/internal/exchange/read.go",
-		"		return failure(a)\n", "		r.ticket = r.state.follower.cursor\n		return \"\"\n"},
+	{"a response is kept after a lookup that failed", "L1", "filter/internal/exchange/lookup.go",
+		"		return wire.LookupAnswer{}, failure(a)\n", "		return wire.LookupAnswer{Ticket: r.state.follower.cursor}, \"\"\n"},
 }
 
 var failedSeed = regexp.MustCompile(`--- FAIL: TestSimulated/[^/]+/seed_\d+`)

@@ -52,7 +52,15 @@ func (r Response) CacheStatus() string { return r.Header.Get("Cache-Status") }
 func (r Response) Hit() bool { return strings.HasPrefix(r.CacheStatus(), "chatcache; hit") }
 
 // Stored tells whether it came from the origin and was stored.
-func (r Response) Stored() bool { return r.CacheStatus() == "chatcache; fwd=uri-miss; stored" }
+func (r Response) Stored() bool {
+	return r.CacheStatus() == "chatcache; fwd=uri-miss; stored" || r.CacheStatus() == "chatcache; fwd=uri-miss; collapsed=?0; stored"
+}
+
+// Collapsed tells whether it came from the cache, where another request's response was
+// stored while it waited.
+func (r Response) Collapsed() bool {
+	return strings.HasPrefix(r.CacheStatus(), "chatcache; fwd=uri-miss; collapsed;")
+}
 
 // Serial is the number that the origin gave the response: greater ones are newer.
 func (r Response) Serial() int64 {
@@ -116,6 +124,9 @@ type Mesh interface {
 	Do(proxy int, r Request) Response
 	// Open sends a request and waits for the response's header section.
 	Open(proxy int, r Request) Stream
+	// Together sends a request n times at the same time, to the proxies in turn, and waits
+	// for the whole responses. One that fails has status 0.
+	Together(n int, r Request) []Response
 	// Settle waits until everything that the responses so far have left to do is done:
 	// stores and the ends of writes. Not while a part is faulty.
 	Settle()
@@ -200,14 +211,16 @@ const serialField = "X-Origin-Serial"
 // them, and can hold a streamed one open.
 type Origin struct {
 	*chatapi.API
+	wait   waiter
 	serial atomic.Int64
+	delay  atomic.Int64
 	gate   atomic.Pointer[chan struct{}]
 }
 
 type waiter func(ctx context.Context, wake <-chan struct{}, d time.Duration)
 
 func newOrigin(wait waiter) *Origin {
-	o := &Origin{}
+	o := &Origin{wait: wait}
 	o.API = chatapi.New(chatapi.Options{BeforeChunk: func(ctx context.Context, n int) error {
 		if gate := o.gate.Load(); gate != nil && n == 1 {
 			wait(ctx, *gate, 30*time.Second)
@@ -230,7 +243,11 @@ func (o *Origin) Hold() (open func()) {
 // Serial is the number of the last answer.
 func (o *Origin) Serial() int64 { return o.serial.Load() }
 
+// Slow makes each answer take that long from now on.
+func (o *Origin) Slow(d time.Duration) { o.delay.Store(int64(d)) }
+
 func (o *Origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(serialField, strconv.FormatInt(o.serial.Add(1), 10))
+	o.wait(r.Context(), nil, time.Duration(o.delay.Load()))
 	o.API.ServeHTTP(w, r)
 }

@@ -14,7 +14,7 @@ import (
 var panicking = map[string]struct{ file, function string }{
 	"request headers":  {"exchange.go", "func (e *Exchange) RequestHeaders(end bool) Action {"},
 	"request body":     {"exchange.go", "func (e *Exchange) RequestBody(n int, end bool) Action {"},
-	"answer":           {"read.go", "func (e *read) lookedUp(a Answer) {"},
+	"answer":           {"lookup.go", "func (e *read) lookedUp(a Answer) {"},
 	"suspended":        {"write.go", "func (e *write) answered(a Answer) {"},
 	"response headers": {"exchange.go", "func (e *Exchange) ResponseHeaders(end bool) {"},
 	"response body":    {"exchange.go", "func (e *Exchange) ResponseBody(n int, end bool) {"},

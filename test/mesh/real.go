@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -79,21 +80,49 @@ func (s realStream) Finish() Response {
 	return r
 }
 
-func (m *real) Open(proxy int, r Request) Stream {
-	m.t.Helper()
+// send gives the response when its header section is there.
+func (m *real) send(proxy int, r Request) (*http.Response, error) {
 	req, err := http.NewRequest(r.Method, m.stack.Envoys[proxy].URL()+r.Path, strings.NewReader(r.Body))
 	if err != nil {
-		m.t.Fatal(err)
+		return nil, err
 	}
 	req.Host = "chat.test"
 	for _, f := range r.fields() {
 		req.Header.Add(f[0], f[1])
 	}
-	response, err := m.client.Do(req)
+	return m.client.Do(req)
+}
+
+func (m *real) Open(proxy int, r Request) Stream {
+	m.t.Helper()
+	response, err := m.send(proxy, r)
 	if err != nil {
 		m.t.Fatalf("%s %s: %v", r.Method, r.Path, err)
 	}
 	return realStream{m, response}
+}
+
+func (m *real) Together(n int, r Request) []Response {
+	m.t.Helper()
+	responses := make([]Response, n)
+	var all sync.WaitGroup
+	for i := range responses {
+		all.Go(func() {
+			from, err := m.send(i%Proxies, r)
+			if err != nil {
+				return
+			}
+			defer from.Body.Close()
+			if body, err := io.ReadAll(from.Body); err == nil {
+				responses[i] = Response{Status: from.StatusCode, Header: from.Header, Body: string(body)}
+			}
+		})
+	}
+	all.Wait()
+	for _, r := range responses {
+		m.ledger.note(r)
+	}
+	return responses
 }
 
 func (m *real) Do(proxy int, r Request) Response {

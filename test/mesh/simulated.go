@@ -196,6 +196,19 @@ func (m *simulated) Open(proxy int, r Request) Stream {
 	return s
 }
 
+func (m *simulated) Together(n int, r Request) []Response {
+	streams := make([]*hostsim.Stream, n)
+	for i := range streams {
+		streams[i] = m.proxies[i%Proxies].Start(m.worker(i%Proxies), m.request(r))
+	}
+	responses := make([]Response, n)
+	for i, s := range streams {
+		m.proxies[i%Proxies].Finish(s)
+		responses[i] = m.response(s.Response())
+	}
+	return responses
+}
+
 func (m *simulated) Settle() {
 	m.t.Helper()
 	m.clock.Settle()

@@ -53,10 +53,13 @@ local open = {}`},
 		{exchangeDir + "follower.go", "f.state.move(e.Groups)", "if e.Kind == wire.EventRaise {\n				f.state.move(e.Groups)\n			}"},
 	}},
 	{"slots read after the lookup", []Edit{
-		{exchangeDir + "read.go", "	r.bypass = r.take(a)", "	r.fence.mark = r.state.slots.Mark()\n	r.bypass = r.take(a)"},
+		{exchangeDir + "lookup.go", "	answer, reason := r.understand(a)", "	r.fence.mark = r.state.slots.Mark()\n	answer, reason := r.understand(a)"},
 	}},
 	{"fill after a lookup that timed out", []Edit{
-		{exchangeDir + "read.go", "		return failure(a)", "		r.ticket = wire.Ticket{Epoch: 1}\n		return \"\""},
+		{exchangeDir + "lookup.go", "		return wire.LookupAnswer{}, failure(a)", "		return wire.LookupAnswer{Ticket: wire.Ticket{Epoch: 1}}, \"\""},
+	}},
+	{"waiter not looking up again", []Edit{
+		{exchangeDir + "round.go", "		if r.joined > last {", "		if false {"},
 	}},
 	{"cursor gap ignored", []Edit{
 		{exchangeDir + "follower.go", "if answer.Continues(f.cursor) {", "if f.cursor.Epoch != 0 {"},

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"strings"
 	"time"
 
 	"chatcache/filter/internal/httpcache"
@@ -25,6 +26,9 @@ type capture struct {
 // first: a response that turns out incomplete is not stored all the same.
 func (r *read) response(fields httpcache.Fields, end bool) {
 	r.observe()
+	if r.flight != nil && r.flight.leader != r {
+		r.leave() // the proxy answered a read that waits
+	}
 	if r.bypass != "" {
 		r.plugin.host.Add(r.metrics.bypass(r.bypass), 1)
 		r.addStatus(statusBypass(r.bypass))
@@ -34,16 +38,17 @@ func (r *read) response(fields httpcache.Fields, end bool) {
 	reason := r.begin(fields)
 	if reason != httpcache.Storable {
 		r.unstored(reason)
-		r.addStatus(statusMiss(reason))
+		r.endFetch(markAfter(fields, reason))
+		r.addStatus(statusMiss(reason, r.waited))
 		return
 	}
-	r.addStatus(statusStored())
+	r.addStatus(statusStored(r.waited))
 	r.capture.end = end
 }
 
 func (r *read) begin(fields httpcache.Fields) httpcache.Reason {
 	if r.ticket.Epoch == 0 {
-		return httpcache.ReasonNotOrigin // the proxy answered before the bridge did
+		return r.unticketed()
 	}
 	plan, reason := httpcache.PlanStore(fields, r.storeRules())
 	if reason != httpcache.Storable {
@@ -58,6 +63,40 @@ func (r *read) begin(fields httpcache.Fields) httpcache.Reason {
 		body: make([]byte, 0, size), reserved: size,
 	}
 	return httpcache.Storable
+}
+
+// unticketed says why a read has no ticket: the proxy answered before the bridge did, or it was let go
+// before any lookup of its flight had an answer.
+func (r *read) unticketed() httpcache.Reason {
+	if r.waited {
+		return reasonCollapseTimeout
+	}
+	return httpcache.ReasonNotOrigin
+}
+
+// How long reads don't wait for each other after a response that can't be stored: the next one
+// will hardly be another. A fault of the origin may pass sooner.
+const (
+	markUnstorable = 5 * time.Second
+	markFault      = time.Second
+)
+
+// markAfter is the mark that a response leaves, 0 for none.
+func markAfter(fields httpcache.Fields, reason httpcache.Reason) time.Duration {
+	switch {
+	case reason == reasonUnheld, reason == httpcache.ReasonNotOrigin, reason == reasonCollapseTimeout:
+		return 0 // it says nothing of the next one
+	case strings.HasPrefix(fields.Get(":status"), "5"):
+		return markFault
+	}
+	return markUnstorable
+}
+
+// endFetch ends the read's fetch, if it leads one, without a store.
+func (r *read) endFetch(mark time.Duration) {
+	if r.flight != nil && r.flight.leader == r {
+		r.flight.release(mark)
+	}
 }
 
 func (r *read) storeRules() httpcache.StoreRules {
@@ -95,6 +134,7 @@ func (r *read) chunk(n int, end bool) {
 	chunk, err := r.stream.ResponseBody(n)
 	if err != nil || len(chunk) != n {
 		r.drop()
+		r.endFetch(0)
 		return
 	}
 	c.body = append(c.body, chunk...)
@@ -125,6 +165,7 @@ func (r *read) trailers() {
 func (r *read) giveUp(reason httpcache.Reason) {
 	r.unstored(reason)
 	r.drop()
+	r.endFetch(markAfter(nil, reason))
 }
 
 // unstored counts a response that is not stored.
@@ -136,9 +177,13 @@ func (r *read) drop() {
 	r.capture = capture{}
 }
 
-func (r *read) abort() { r.drop() }
+func (r *read) abort() {
+	r.drop()
+	r.leave()
+}
 
 func (r *read) done() {
+	defer r.leave() // unless its response is on its way to the bridge
 	if !r.capture.active {
 		return
 	}
@@ -161,7 +206,7 @@ func (r *read) fill(c capture) {
 		Status: 200, InitialAge: c.plan.InitialAge, Fields: c.fields, Body: c.body,
 	}.Append(make([]byte, 0, len(c.body)+1024))
 	now := r.plugin.host.Now()
-	r.fillL1(block, now, now+c.plan.Lifetime*int64(time.Second))
+	r.fillL1(r.fence, block, now, now+c.plan.Lifetime*int64(time.Second))
 	ttl := c.plan.Lifetime * 1000
 	entry := wire.Entry{
 		Head: wire.Head{
@@ -170,6 +215,13 @@ func (r *read) fill(c capture) {
 		},
 		Payload: block,
 	}.Encode()
-	frame := wire.StoreRequest{Scope: r.plugin.scope, Key: r.redisKey, TTL: ttl, Entry: entry}.Encode()
-	r.state.outbox.post(r.plugin, &store{frame: frame, metrics: r.metrics})
+	m := wire.StoreRequest{Scope: r.plugin.scope, Key: r.redisKey, TTL: ttl, Entry: entry}
+	s := &parcel{path: wire.PathStore, metrics: r.metrics}
+	if f := r.flight; f != nil {
+		m.Fetch, s.done = f.fetch, f.stored
+		f.land()
+		f.due = len(f.waiters) > 0 // L1 may answer them before the store is acknowledged
+	}
+	s.frame = m.Encode()
+	r.state.outbox.post(r.plugin, s)
 }

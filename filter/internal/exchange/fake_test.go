@@ -55,6 +55,8 @@ type world struct {
 	plugin  *Plugin
 	streams int
 	roots   []*fakeRoot
+	within  *fakeStream // whose context a callback of the root context has entered
+	inRoot  bool        // a callback of the root context runs
 }
 
 func newWorld(t *testing.T) *world {
@@ -105,6 +107,13 @@ func (w *world) call(owner, path string, frame []byte, done func(Answer)) error 
 	if w.down {
 		return errors.New("no healthy upstream")
 	}
+	if owner == "root" {
+		inStream := done
+		done = func(a Answer) { w.asRoot(func() { inStream(a) }) }
+		if w.within != nil {
+			w.t.Errorf("a call of the root context to %s in the context of %s", path, w.within.name)
+		}
+	}
 	w.calls = append(w.calls, &call{path: path, frame: frame, done: done, owner: owner})
 	return nil
 }
@@ -116,8 +125,29 @@ func (w *world) Add(c string, n uint64) { w.counts[c] += n }
 func (w *world) Record(string, uint64)  {}
 func (w *world) Warn(string)            {}
 
+// Within runs act in the context of a stream that hasn't gone.
+func (w *world) Within(s Stream, act func()) bool {
+	if !w.inRoot || w.within != nil {
+		w.t.Error("Within outside of a callback of the root context")
+	}
+	if w.within = s.(*fakeStream); w.within.gone {
+		w.within = nil
+		return false
+	}
+	defer func() { w.within = nil }()
+	act()
+	return true
+}
+
 // run lets the plugin do what is due.
-func (w *world) run() { w.plugin.Run() }
+func (w *world) run() { w.asRoot(w.plugin.Run) }
+
+// asRoot runs a callback of the root context.
+func (w *world) asRoot(callback func()) {
+	w.inRoot = true
+	defer func() { w.inRoot = false }()
+	callback()
+}
 
 // take removes and gives the oldest call to the path.
 func (w *world) take(path string) *call {
@@ -186,6 +216,7 @@ type fakeStream struct {
 	status     uint32 // of a reply
 	reply      []byte
 	replyField httpcache.Fields
+	gone       bool // its context exists no more
 }
 
 func (w *world) stream(method, path, user string, extra ...[2]string) *fakeStream {
@@ -232,6 +263,7 @@ func (s *fakeStream) Call(path string, frame []byte, _ time.Duration, done func(
 }
 
 func (s *fakeStream) Reply(status uint32, fields httpcache.Fields, body []byte) error {
+	s.mayAct()
 	if s.status != 0 || s.resumed > 0 {
 		s.w.t.Errorf("%s: a reply after a reply or a resume", s.name)
 	}
@@ -239,7 +271,15 @@ func (s *fakeStream) Reply(status uint32, fields httpcache.Fields, body []byte) 
 	return nil
 }
 
+// mayAct: a callback of the root context must have entered the stream's context.
+func (s *fakeStream) mayAct() {
+	if s.w.inRoot && s.w.within != s {
+		s.w.t.Errorf("%s: resumed or answered from the root context", s.name)
+	}
+}
+
 func (s *fakeStream) Resume() error {
+	s.mayAct()
 	s.resumed++
 	if s.resumed > 1 || s.status != 0 {
 		s.w.t.Errorf("%s: resumed %d times, reply %d", s.name, s.resumed, s.status)

@@ -56,6 +56,10 @@ type Host interface {
 	Call(path string, frame []byte, timeout time.Duration, done func(Answer)) error
 	// Wake asks for Plugin.Run in the root context, soon.
 	Wake()
+	// Within runs act in the context of a stream, from a callback of the root context: only
+	// there may a stream be answered or resumed whose callback isn't running. It tells
+	// whether act ran: not where the stream has gone.
+	Within(s Stream, act func()) bool
 	// StartTicks asks for Plugin.Run in the root context every TickPeriod, from now
 	// on. It is called from Run only.
 	StartTicks()

@@ -17,33 +17,50 @@ const (
 	metricPending       = "chatcache.invalidation_pending" // writes forwarded without an acknowledged suspension
 	metricRefused       = "chatcache.writes_refused"       // writes answered 503 by "unreachable": "refuse"
 	metricBreaker       = "chatcache.breaker_opened"       // VMs that stopped waiting for the bridge
+	metricWaiting       = "chatcache.waiters"              // gauge: reads that wait for somebody else's fetch
 	metricL1Bytes       = "chatcache.l1_bytes"             // gauge
 	metricL1Entries     = "chatcache.l1_entries"           // gauge
 )
 
 // cacheMetrics are the names of one cache's metrics, made once.
 type cacheMetrics struct {
-	hitL1, hitL2  string // answered from the VM's memory, from Redis
-	miss          string // looked up, not found, forwarded
-	errors        string // lookups and stores that the bridge didn't answer
-	stores        string // entries that the bridge has acknowledged
-	invalidations string // writes that raised the cache's groups
-	latency       string // histogram: µs from the request's headers to the response's
-	reasonPrefix  string
+	hitL1, hitL2 string // answered from the VM's memory, from Redis
+	collapsed    string // answered with what somebody else's fetch has stored
+	// let go to the origin after waiting for collapse.max_wait
+	collapseTimeouts string
+	miss             string // looked up, not found, forwarded
+	errors           string // lookups and stores that the bridge didn't answer
+	stores           string // entries that the bridge has acknowledged
+	invalidations    string // writes that raised the cache's groups
+	latency          string // histogram: µs from the request's headers to the response's
+	reasonPrefix     string
 }
 
 func newCacheMetrics(cache string) cacheMetrics {
 	prefix := "chatcache.cache." + cache + "."
 	return cacheMetrics{
-		hitL1:         prefix + "tier.l1.hits",
-		hitL2:         prefix + "tier.l2.hits",
-		miss:          prefix + "misses",
-		errors:        prefix + "errors",
-		stores:        prefix + "stores",
-		invalidations: prefix + "invalidations",
-		latency:       prefix + "latency_us",
-		reasonPrefix:  prefix + "reason.",
+		hitL1:            prefix + "tier.l1.hits",
+		hitL2:            prefix + "tier.l2.hits",
+		collapsed:        prefix + "collapsed",
+		collapseTimeouts: prefix + "collapse_timeouts",
+		miss:             prefix + "misses",
+		errors:           prefix + "errors",
+		stores:           prefix + "stores",
+		invalidations:    prefix + "invalidations",
+		latency:          prefix + "latency_us",
+		reasonPrefix:     prefix + "reason.",
 	}
+}
+
+// answered names the counter of reads that were answered from the tier.
+func (m *cacheMetrics) answered(tier string, waited bool) string {
+	switch {
+	case waited:
+		return m.collapsed
+	case tier == tierL1:
+		return m.hitL1
+	}
+	return m.hitL2
 }
 
 // bypass names the counter of requests that were forwarded without a lookup's

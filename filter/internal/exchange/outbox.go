@@ -7,24 +7,34 @@ const (
 	maxOutboxCalls = 32 // under way at a time
 )
 
-// outbox holds entries on their way to the bridge. Nobody waits for a store,
-// and a lost one costs a miss, so it is neither retried nor kept beyond a bound.
+// outbox holds what ends a fetch, stores and releases, on its way to the bridge. A lost one
+// costs a miss, or a wait, so it is neither retried nor kept beyond a bound.
 type outbox struct {
 	state *State
-	queue []*store
-	sent  map[*store]*Plugin // under way, and whose call it is
+	queue []*parcel
+	sent  map[*parcel]*Plugin // under way, and whose call it is
 	bytes int
 }
 
-type store struct {
+// parcel is a store or a release.
+type parcel struct {
+	path    string
 	frame   []byte
 	metrics *cacheMetrics
+	done    func(acknowledged bool) // called once, whatever becomes of it; may be nil
 }
 
-// post takes a store, or drops it where the bound is reached.
-func (o *outbox) post(p *Plugin, s *store) {
+func (s *parcel) finish(acknowledged bool) {
+	if s.done != nil {
+		s.done(acknowledged)
+	}
+}
+
+// post takes a parcel, or drops it where the bound is reached.
+func (o *outbox) post(p *Plugin, s *parcel) {
 	if o.bytes+len(s.frame) > maxOutboxBytes {
 		p.host.Add(s.metrics.errors, 1)
+		s.finish(false)
 		return
 	}
 	o.bytes += len(s.frame)
@@ -41,37 +51,40 @@ func (o *outbox) run(p *Plugin) {
 	}
 }
 
-func (o *outbox) send(p *Plugin, s *store) {
+func (o *outbox) send(p *Plugin, s *parcel) {
 	o.sent[s] = p
 	finish := func(a Answer) {
 		if o.sent[s] != p {
 			return // taken back
 		}
 		o.forget(s)
-		if a.acknowledges() {
-			p.host.Add(s.metrics.stores, 1)
-		} else {
+		switch {
+		case !a.acknowledges():
 			p.host.Add(s.metrics.errors, 1)
+		case s.path == wire.PathStore:
+			p.host.Add(s.metrics.stores, 1)
 		}
+		s.finish(a.acknowledges())
 		if len(o.queue) > 0 {
 			o.state.wake()
 		}
 	}
-	if err := p.host.Call(wire.PathStore, s.frame, rootTimeout, finish); err != nil {
+	if err := p.host.Call(s.path, s.frame, rootTimeout, finish); err != nil {
 		finish(Answer{})
 	}
 }
 
-func (o *outbox) forget(s *store) {
+func (o *outbox) forget(s *parcel) {
 	delete(o.sent, s)
 	o.bytes -= len(s.frame)
 }
 
-// takeBack forgets the stores whose answers are lost with a plugin that ends.
+// takeBack forgets the parcels whose answers are lost with a plugin that ends.
 func (o *outbox) takeBack(p *Plugin) {
 	for s, by := range o.sent {
 		if by == p {
 			o.forget(s)
+			s.finish(false)
 		}
 	}
 }

@@ -72,6 +72,10 @@ func (p *Plugin) suspension(id string, groups []string, term, also time.Duration
 	}.Encode()
 }
 
+// fetchLease is how long a fetch keeps other VMs from fetching. Whoever waits since it began can
+// still wait as long for the next one, should this VM die meanwhile.
+func (p *Plugin) fetchLease() time.Duration { return p.Policy.Collapse.MaxWait / 2 }
+
 // admit tells whether a request may wait for the bridge now.
 func (p *Plugin) admit() (permit, bool) {
 	return p.state.breaker.admit(p.Policy.Bridge.Breaker, p.host.Now())
@@ -88,11 +92,15 @@ func (p *Plugin) report(admitted permit, a Answer) {
 
 // show sets the gauges. Each plugin contributes to the proxy's sums, so one that
 // doesn't speak for the state any more shows nothing.
-func (p *Plugin) show(journal, l1Bytes, l1Entries int) {
-	p.host.Set(metricJournal, int64(journal))
-	p.host.Set(metricL1Bytes, int64(l1Bytes))
-	p.host.Set(metricL1Entries, int64(l1Entries))
+func (p *Plugin) show(s shown) {
+	p.host.Set(metricJournal, int64(s.journal))
+	p.host.Set(metricL1Bytes, int64(s.l1Bytes))
+	p.host.Set(metricL1Entries, int64(s.l1Entries))
+	p.host.Set(metricWaiting, int64(s.waiting))
 }
+
+// shown are the values of the gauges.
+type shown struct{ journal, l1Bytes, l1Entries, waiting int }
 
 func (p *Plugin) l1Bytes() int {
 	if !p.Policy.L1.Enabled {

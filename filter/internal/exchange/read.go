@@ -1,10 +1,7 @@
 package exchange
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"strconv"
-	"time"
 
 	"chatcache/filter/internal/httpcache"
 	"chatcache/filter/internal/l1"
@@ -35,6 +32,13 @@ type read struct {
 	fence   fence
 	permit  permit
 	capture capture
+
+	// flight is the fetch of the key that this read leads or waits for; nil if
+	// none.
+	flight *flight
+	waited bool   // for somebody else's fetch
+	joined uint64 // the number of its arrival among those who wait
+	until  int64  // when it has waited long enough, monotonic nanoseconds
 }
 
 // fence is the state of slots and lease when a lookup was sent.
@@ -123,7 +127,7 @@ func (r *read) letGo(reason httpcache.Reason) Action {
 	return Continue
 }
 
-// find looks in L1, then asks the bridge.
+// find looks in L1, then asks the bridge, or waits for whoever has asked already.
 func (r *read) find(body []byte) Action {
 	r.key = r.plugin.Policy.AppendKey(nil, r.cache, r.request, r.partition.ID, body)
 	if len(r.key) > maxKeyBytes {
@@ -134,132 +138,55 @@ func (r *read) find(body []byte) Action {
 		return r.letGo(reasonPending)
 	}
 	now := r.plugin.host.Now()
-	r.fence = fence{
-		slots:  r.state.slotsOf(r.groups),
-		mark:   r.state.slots.Mark(),
-		leased: r.usesL1() && r.state.follower.alive(now),
-	}
-	if r.fence.leased && r.answerFromL1(now) {
+	r.fence = r.fenceAt(now)
+	if f, ok := r.inL1(r.fence, now); ok && r.answer(f, now) {
 		return PauseAll
+	}
+	if r.redisKey = r.entryKey(); len(r.redisKey) > wire.MaxKey {
+		return r.letGo(reasonKeyTooLong)
+	}
+	if r.collapses() && r.state.flights.board(r) {
+		return r.pause(PauseAll)
 	}
 	return r.lookup()
 }
 
-func (r *read) usesL1() bool { return r.plugin.Policy.L1.Enabled && r.cache.L1 }
+// fenceAt is the fence of a lookup that is sent now.
+func (r *read) fenceAt(now int64) fence {
+	return fence{
+		slots:  r.state.slotsOf(r.groups),
+		mark:   r.state.slots.Mark(),
+		leased: r.plugin.Policy.L1.Enabled && r.cache.L1 && r.state.follower.alive(now),
+	}
+}
 
-func (r *read) answerFromL1(now int64) bool {
+// collapses tells whether misses of the read's cache wait for one fetch.
+func (r *read) collapses() bool { return r.plugin.Policy.Collapse.Enabled && r.cache.Collapse }
+
+// inL1 finds the response in the VM's memory, if that may be used.
+func (r *read) inL1(fence fence, now int64) (found, bool) {
+	if !fence.leased {
+		return found{}, false
+	}
 	item, ok := r.state.l1.Get(r.key, now)
 	if !ok {
-		return false
+		return found{}, false
 	}
 	if item.Definition != r.cache.Definition || !r.state.slots.Unmoved(item.Mark, item.Slots) {
 		r.state.l1.Delete(r.key)
-		return false
+		return found{}, false
 	}
-	age := (now - item.Stored) / int64(time.Second)
-	if !r.answer(item.Block, age, (item.Expires-now)/int64(time.Second), "l1") {
-		return false
-	}
-	r.plugin.host.Add(r.metrics.hitL1, 1)
-	return true
-}
-
-// answer replies with a stored response that has rested for age seconds, unless
-// it is too old by the present policy or unreadable.
-func (r *read) answer(block []byte, age, ttl int64, tier string) bool {
-	response, err := httpcache.DecodeResponse(block, 2)
-	if err != nil {
-		return false
-	}
-	age += response.InitialAge
-	left := int64(r.cache.TTL/time.Second) - age
-	if left <= 0 {
-		return false
-	}
-	fields := append(response.Fields,
-		[2]string{"age", strconv.FormatInt(age, 10)},
-		[2]string{statusField, statusHit(min(ttl, left), tier)})
-	r.reply(response.Status, fields, response.Body)
-	r.observe()
-	return true
-}
-
-func (r *read) observe() {
-	elapsed := (r.plugin.host.Now() - r.began) / int64(time.Microsecond)
-	r.plugin.host.Record(r.metrics.latency, uint64(elapsed))
-}
-
-func (r *read) lookup() Action {
-	digest := sha256.Sum256(r.key)
-	r.redisKey = wire.EntryKey(r.cache.Name, r.plugin.Policy.Name, r.partition.ID,
-		r.request.method, r.request.plainPath(), base64.RawURLEncoding.EncodeToString(digest[:24]))
-	if len(r.redisKey) > wire.MaxKey {
-		return r.letGo(reasonKeyTooLong)
-	}
-	permit, ok := r.plugin.admit()
-	if !ok {
-		return r.letGo(reasonBreaker)
-	}
-	r.permit = permit
-	frame := wire.LookupRequest{Scope: r.plugin.scope, Key: r.redisKey, Groups: r.groups}.Encode()
-	if err := r.stream.Call(wire.PathLookup, frame, r.plugin.Policy.Bridge.Timeout, r.lookedUp); err != nil {
-		r.plugin.host.Add(r.metrics.errors, 1)
-		return r.letGo(reasonUnreachable)
-	}
-	return r.pause(PauseAll)
-}
-
-func (r *read) lookedUp(a Answer) {
-	r.plugin.report(r.permit, a)
-	if r.phase != paused {
-		return
-	}
-	r.bypass = r.take(a)
-	r.resume() // unless take has replied
-}
-
-// take handles the bridge's answer: it replies, or says why it didn't.
-func (r *read) take(a Answer) httpcache.Reason {
-	answer, err := wire.DecodeLookupAnswer(a.Body)
-	if a.Status != "200" || err != nil {
-		r.plugin.host.Add(r.metrics.errors, 1)
-		return failure(a)
-	}
-	switch {
-	case r.state.journal.blocks(r.groups):
-		return reasonPending
-	case answer.State == wire.LookupSuspended:
-		return reasonWriteInFlight
-	case answer.State == wire.LookupHit && r.answerFromL2(answer):
-		return ""
-	}
-	r.ticket = answer.Ticket
-	return ""
-}
-
-func (r *read) answerFromL2(answer wire.LookupAnswer) bool {
-	entry, err := wire.DecodeEntry(answer.Entry)
-	if err != nil || entry.Definition != r.cache.Definition {
-		return false
-	}
-	if !r.answer(entry.Payload, answer.Age/1000, answer.Remaining/1000, "l2") {
-		return false
-	}
-	r.plugin.host.Add(r.metrics.hitL2, 1)
-	now := r.plugin.host.Now()
-	r.fence.slots = r.state.slotsOf(entry.Groups)
-	r.fillL1(entry.Payload, now-answer.Age*int64(time.Millisecond), now+answer.Remaining*int64(time.Millisecond))
-	return true
+	return found{block: item.Block, definition: item.Definition, stored: item.Stored, expires: item.Expires, tier: tierL1}, true
 }
 
 // fillL1 takes a response into the VM's memory if its lookup was sent under a
 // live lease and no slot of its groups has moved since.
-func (r *read) fillL1(block []byte, stored, expires int64) {
-	if !r.fence.leased || !r.state.slots.Unmoved(r.fence.mark, r.fence.slots) {
+func (r *read) fillL1(fence fence, block []byte, stored, expires int64) {
+	if !fence.leased || !r.state.slots.Unmoved(fence.mark, fence.slots) {
 		return
 	}
 	r.state.l1.Put(r.key, l1.Item{
 		Block: block, Definition: r.cache.Definition,
-		Slots: r.fence.slots, Mark: r.fence.mark, Stored: stored, Expires: expires,
+		Slots: fence.slots, Mark: fence.mark, Stored: stored, Expires: expires,
 	})
 }

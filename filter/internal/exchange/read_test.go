@@ -338,7 +338,7 @@ func TestOutboxIsBounded(t *testing.T) {
 	o := &w.plugin.state.outbox
 	metrics := &w.plugin.metrics[0]
 	for range 20 {
-		o.post(w.plugin, &store{frame: make([]byte, 1<<20), metrics: metrics})
+		o.post(w.plugin, &parcel{path: wire.PathStore, frame: make([]byte, 1<<20), metrics: metrics})
 	}
 	if o.bytes > maxOutboxBytes || len(o.queue) != 16 || w.counts[metrics.errors] != 4 {
 		t.Errorf("%d bytes in %d stores, %d dropped", o.bytes, len(o.queue), w.counts[metrics.errors])

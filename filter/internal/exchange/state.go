@@ -28,6 +28,7 @@ type State struct {
 	journal  journal
 	writes   openWrites
 	outbox   outbox
+	flights  flights
 	breaker  breaker
 
 	ids      uint64
@@ -53,7 +54,8 @@ func (s *States) of(policy string) *State {
 	state.follower = follower{state: state, vm: s.vm}
 	state.journal = journal{state: state, blocked: make(map[string]int)}
 	state.writes = openWrites{state: state, open: make(map[string]*openWrite)}
-	state.outbox = outbox{state: state, sent: make(map[*store]*Plugin)}
+	state.outbox = outbox{state: state, sent: make(map[*parcel]*Plugin)}
+	state.flights = flights{state: state, current: make(map[string]*flight)}
 	s.byName[policy] = state
 	return state
 }
@@ -61,7 +63,7 @@ func (s *States) of(policy string) *State {
 // adopt makes p the plugin that speaks for the state.
 func (s *State) adopt(p *Plugin) {
 	if before := s.current(); before != nil {
-		before.show(0, 0, 0)
+		before.show(shown{})
 	}
 	s.plugins = append(s.plugins, p)
 	s.l1.Resize(p.l1Bytes())
@@ -79,10 +81,11 @@ func (s *State) drop(p *Plugin) {
 			break
 		}
 	}
-	p.show(0, 0, 0)
+	p.show(shown{})
 	s.follower.handOver()
 	s.journal.takeBack(p)
 	s.outbox.takeBack(p)
+	s.flights.takeBack(p)
 	if s.current() == nil {
 		s.l1.Clear()
 	}
@@ -106,8 +109,9 @@ func (s *State) run(p *Plugin) {
 	s.follower.run(p, now)
 	s.journal.run(p, now)
 	s.writes.run(p, now)
+	s.flights.run(p, now)
 	s.outbox.run(p)
-	p.show(len(s.journal.entries), s.l1.Bytes(), s.l1.Len())
+	p.show(shown{len(s.journal.entries), s.l1.Bytes(), s.l1.Len(), s.flights.waiting})
 }
 
 // wake asks for run soon.

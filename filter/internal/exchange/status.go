@@ -28,22 +28,38 @@ const (
 	reasonTimeout       httpcache.Reason = "bridge-timeout"
 	reasonBreaker       httpcache.Reason = "breaker-open" // it has failed too often in a row to be waited for
 	reasonUnreachable   httpcache.Reason = "bridge-unreachable"
-	reasonBridgeError   httpcache.Reason = "bridge-error"  // it answered, but not with what was asked
-	reasonUnheld        httpcache.Reason = "capture-limit" // too many responses are being captured
+	reasonBridgeError   httpcache.Reason = "bridge-error" // it answered, but not with what was asked
+	// The wait for somebody else's fetch was over before any lookup had an answer.
+	reasonCollapseTimeout httpcache.Reason = "collapse-timeout"
+	reasonUnheld          httpcache.Reason = "capture-limit" // too many responses are being captured
 )
 
 const statusField = "cache-status"
 
 // Members of the Cache-Status field (RFC 9211), all by the name of chatcache.
 
-func statusHit(ttl int64, tier string) string {
-	return "chatcache; hit; ttl=" + strconv.FormatInt(ttl, 10) + "; detail=" + tier
+// statusFound is that of a read answered from the tier. One that waited for somebody else's
+// fetch was a miss that was collapsed with another request, and not a hit (section 2.6).
+func statusFound(ttl int64, tier string, waited bool) string {
+	how := "hit"
+	if waited {
+		how = "fwd=uri-miss; collapsed"
+	}
+	return "chatcache; " + how + "; ttl=" + strconv.FormatInt(ttl, 10) + "; detail=" + tier
 }
 
-func statusStored() string { return "chatcache; fwd=uri-miss; stored" }
+func statusStored(waited bool) string { return statusForwarded(waited) + "; stored" }
 
-func statusMiss(detail httpcache.Reason) string {
-	return "chatcache; fwd=uri-miss; detail=" + string(detail)
+func statusMiss(detail httpcache.Reason, waited bool) string {
+	return statusForwarded(waited) + "; detail=" + string(detail)
+}
+
+// statusForwarded is that of a miss; one that has waited in vain says so.
+func statusForwarded(waited bool) string {
+	if waited {
+		return "chatcache; fwd=uri-miss; collapsed=?0"
+	}
+	return "chatcache; fwd=uri-miss"
 }
 
 func statusBypass(detail httpcache.Reason) string {

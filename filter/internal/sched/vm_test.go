@@ -50,14 +50,19 @@ func (v *vm) owner() int16 { return rootOwner + 2*v.life + v.index }
 // answered end, and the root context runs if it was woken.
 func (v *vm) enter(callback func()) {
 	callback()
+	v.endReplied()
+	for v.woken {
+		v.woken = false
+		v.plugin.Run()
+		v.endReplied()
+	}
+}
+
+func (v *vm) endReplied() {
 	for _, s := range v.replied {
 		s.exchange.Done()
 	}
 	v.replied = v.replied[:0]
-	for v.woken {
-		v.woken = false
-		v.plugin.Run()
-	}
 }
 
 func (v *vm) Call(path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) error {
@@ -66,6 +71,16 @@ func (v *vm) Call(path string, frame []byte, timeout time.Duration, done func(ex
 }
 
 func (v *vm) Wake() { v.woken = true }
+
+// Within runs act for a stream that hasn't ended.
+func (v *vm) Within(other exchange.Stream, act func()) bool {
+	s := other.(*stream)
+	if s.over {
+		return false
+	}
+	act()
+	return true
+}
 
 func (v *vm) StartTicks() {
 	if v.tickAt == 0 {

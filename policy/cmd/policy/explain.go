@@ -41,6 +41,7 @@ type readDetails struct {
 	TTL        string  `json:"ttl"`
 	Shared     bool    `json:"shared"`
 	L1         bool    `json:"l1"`
+	MaxWait    string  `json:"max_wait,omitempty"` // for somebody else's fetch; none: misses aren't collapsed
 	Definition string  `json:"definition"`
 	Key        []field `json:"key"`
 }
@@ -151,6 +152,9 @@ func (e *explanation) read(p *policy.Policy, c *policy.Cache, o options) {
 		e.Bypass = `the cache is off: its ttl is "0s"`
 	}
 	e.Read = &readDetails{TTL: policy.FormatDuration(c.TTL), Shared: c.Shared, L1: c.L1 && p.L1.Enabled, Definition: c.Definition}
+	if c.Collapse && p.Collapse.Enabled {
+		e.Read.MaxWait = policy.FormatDuration(p.Collapse.MaxWait)
+	}
 	if e.Bypass == "" {
 		e.Read.Key = keyFields(p.AppendKey(nil, c, o.request, id, body))
 		e.Groups = wire.ReadGroups(c.Name, id)

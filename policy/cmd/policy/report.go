@@ -26,6 +26,7 @@ func (e explanation) write(w io.Writer) {
 	if r := e.Read; r != nil {
 		line(w, "ttl", r.TTL)
 		line(w, "l1", yesNo(r.L1))
+		line(w, "collapse", collapse(r.MaxWait))
 		line(w, "definition", r.Definition)
 		for _, f := range r.Key {
 			line(w, "key: "+f.Name, f.Value)
@@ -73,4 +74,11 @@ func yesNo(b bool) string {
 		return "yes"
 	}
 	return "no"
+}
+
+func collapse(maxWait string) string {
+	if maxWait == "" {
+		return "no: each miss asks the origin"
+	}
+	return "misses wait up to " + maxWait + " for one fetch"
 }

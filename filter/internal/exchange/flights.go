@@ -1,0 +1,129 @@
+package exchange
+
+import (
+	"chatcache/filter/internal/httpcache"
+	"chatcache/redisbridge/wire"
+)
+
+// Bounds of what waits in one VM. A read beyond them asks the bridge by itself, without the
+// fetch lease.
+const (
+	maxFlights = 4096
+	maxWaiters = 1024 // of one flight
+	maxWaiting = 4096 // of all
+	maxHeld    = 256  // rounds that wait at the bridge at a time
+	// maxLetGo is how many reads are answered or let go in one run. Envoy does that after the
+	// run's callback, each inside of the one before: more would exhaust its stack.
+	maxLetGo = 16
+)
+
+// flights are the fetches that this VM has under way for more than one read's sake.
+type flights struct {
+	state   *State
+	current map[string]*flight // those that reads join, by key in Redis
+	watched []*flight          // those that reads wait in
+	decided []decision         // about reads that are still held, in order
+
+	arrivals uint64 // of reads that waited
+	waiting  int    // reads
+	held     int    // rounds that wait at the bridge
+}
+
+// decision is what becomes of a read that has waited.
+type decision struct {
+	read *read
+	// found answers it, if it can be used; otherwise the read goes to the origin, with the
+	// bypass or with ticket and fence.
+	found  *found
+	bypass httpcache.Reason
+	ticket wire.Ticket
+	fence  fence
+}
+
+// board tells whether the read waits for a fetch that is under way. Otherwise it is to
+// ask the bridge: as the leader of a new flight, or alone, beyond the bounds or while one is released.
+func (fs *flights) board(r *read) (waits bool) {
+	f := fs.current[r.redisKey]
+	switch {
+	case f == nil && len(fs.current) >= maxFlights:
+		return false
+	case f == nil, !f.serves():
+		// another one
+	case f.releasing, len(f.waiters) >= maxWaiters, fs.waiting >= maxWaiting:
+		return false
+	default:
+		f.wait(r)
+		return true
+	}
+	f = &flight{state: fs.state, key: r.redisKey, fetch: fs.state.newID(), leader: r}
+	fs.current[f.key], r.flight = f, f
+	return false
+}
+
+// serves tells whether what the leader fetches can be of use to a read that comes now.
+func (f *flight) serves() bool {
+	return f.leader == nil || f.state.slots.Unmoved(f.leader.fence.mark, f.leader.fence.slots)
+}
+
+func (fs *flights) forget(f *flight) {
+	if fs.current[f.key] == f {
+		delete(fs.current, f.key)
+	}
+}
+
+// watch makes run look after a flight's waiters.
+func (fs *flights) watch(f *flight) {
+	if !f.watched {
+		f.watched = true
+		fs.watched = append(fs.watched, f)
+	}
+}
+
+func (fs *flights) run(p *Plugin, now int64) {
+	still := fs.watched[:0]
+	for _, f := range fs.watched {
+		f.expire(now)
+		if f.due && f.round == nil && len(f.waiters) > 0 {
+			f.begin(p, now)
+		}
+		if f.watched = len(f.waiters) > 0; f.watched {
+			still = append(still, f)
+		}
+	}
+	clear(fs.watched[len(still):])
+	fs.watched = still
+	fs.letGo(p, now)
+}
+
+// letGo carries out some of the decisions, each in the context of its stream.
+func (fs *flights) letGo(p *Plugin, now int64) {
+	for range min(len(fs.decided), maxLetGo) {
+		d := fs.decided[0]
+		fs.decided[0] = decision{}
+		fs.decided = fs.decided[1:]
+		p.host.Within(d.read.stream, func() { d.read.carryOut(d, now) })
+	}
+	if len(fs.decided) > 0 {
+		fs.state.wake()
+	}
+}
+
+// carryOut answers the read or lets it go, unless its stream has been answered by the
+// proxy or has gone meanwhile.
+func (r *read) carryOut(d decision, now int64) {
+	if r.phase != paused || d.found != nil && r.answer(*d.found, now) {
+		return
+	}
+	r.bypass, r.ticket, r.fence = d.bypass, d.ticket, d.fence
+	r.resume()
+}
+
+// takeBack makes rounds due again whose answers are lost with a plugin that ends.
+func (fs *flights) takeBack(p *Plugin) {
+	for _, f := range fs.watched {
+		if f.round != nil && f.round.by == p {
+			f.landRound()
+			f.due = true
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package exchange
+
+import (
+	"slices"
+	"time"
+
+	"chatcache/redisbridge/wire"
+)
+
+// minHold is how long a round waits at the bridge at least, so that reads which came one
+// after the other don't cost a call each.
+const minHold = 100 * time.Millisecond
+
+// round is one lookup for all who wait in a flight. It is made from the root context, and so
+// outlives each of their streams.
+type round struct {
+	by     *Plugin
+	first  *read  // the oldest of those who wait; perhaps gone when the answer comes
+	last   uint64 // the youngest: reads that come later need another lookup, unless it misses
+	until  int64  // when its wait at the bridge ends; 0: it doesn't wait there
+	permit permit
+	fence  fence
+}
+
+// begin answers those who wait from L1, or sends a round.
+func (f *flight) begin(p *Plugin, now int64) {
+	f.due = false
+	first := f.waiters[0]
+	fence := first.fenceAt(now)
+	if found, ok := first.inL1(fence, now); ok {
+		f.answer(found, f.state.flights.arrivals)
+		f.endIfEmpty()
+		return
+	}
+	if f.landing {
+		return // what is stored can't be found yet
+	}
+	permit, ok := p.admit()
+	if !ok {
+		f.forward(reasonBreaker)
+		return
+	}
+	this := &round{by: p, first: first, last: f.state.flights.arrivals, permit: permit, fence: fence}
+	wait := time.Duration(0)
+	if f.hold {
+		if f.state.flights.held >= maxHeld {
+			f.pass()
+			return
+		}
+		f.hold = false
+		wait = min(max(time.Duration(first.until-now), minHold), wire.MaxHold*time.Millisecond)
+		this.until = now + int64(wait)
+		f.state.flights.held++
+	}
+	f.round = this
+	err := p.host.Call(wire.PathLookup, first.lookupFrame(wait), wait+p.Policy.Bridge.Timeout, func(a Answer) {
+		if f.round == this {
+			f.landRound()
+			f.answered(p, this, a)
+			f.state.flights.letGo(p, p.host.Now())
+		}
+	})
+	if err != nil {
+		f.landRound()
+		p.host.Add(first.metrics.errors, 1)
+		f.forward(reasonUnreachable)
+	}
+}
+
+// landRound ends the round under way.
+func (f *flight) landRound() {
+	if f.round.until != 0 {
+		f.state.flights.held--
+	}
+	f.round = nil
+}
+
+func (f *flight) answered(p *Plugin, this *round, a Answer) {
+	p.report(this.permit, a)
+	now := p.host.Now()
+	answer, reason := this.first.understand(a)
+	f.saw(answer.Ticket, this.fence)
+	found, hit := this.first.inL2(answer, now)
+	switch {
+	case reason != "":
+		f.forward(reason)
+	case hit && this.first.canUse(found, now):
+		this.first.keep(this.fence, found)
+		f.answer(found, this.last)
+		f.next()
+	case leads(answer):
+		f.promote(this)
+	case answer.State != wire.LookupLeased:
+		f.pass() // the mark: nobody is to wait
+	case this.until > now:
+		f.pass() // the bridge doesn't hold lookups now
+	default:
+		f.hold = true
+		f.next()
+	}
+}
+
+// answer answers those who came up to the one, where they can use what was found.
+func (f *flight) answer(found found, last uint64) {
+	f.waiters = slices.DeleteFunc(f.waiters, func(r *read) bool {
+		if r.joined > last {
+			return false
+		}
+		f.decide(r, decision{found: &found, ticket: f.ticket, fence: f.fence})
+		return true
+	})
+}
+
+// promote makes the oldest of those who wait the leader. If nobody waits any more the lease goes back.
+func (f *flight) promote(this *round) {
+	if len(f.waiters) == 0 {
+		f.leader = this.first
+		f.release(0)
+		return
+	}
+	r := f.waiters[0]
+	f.waiters = slices.Delete(f.waiters, 0, 1)
+	f.decide(r, decision{ticket: f.ticket, fence: f.fence})
+	f.leader, r.flight, r.fence = r, f, f.fence
+}
