@@ -114,7 +114,7 @@ func registerOf(cache *policy.Cache, r *http.Request) Register {
 func (o *Origin) write(w http.ResponseWriter, r *http.Request, rule *policy.Invalidation) {
 	fate := fates[o.Dice.IntN(len(fates))]
 	slow := time.Duration(0)
-	if o.Slow > 0 && o.Dice.IntN(4) == 0 {
+	if o.Slow > 0 && o.Dice.IntN(2) == 0 {
 		slow = o.Slow / 2
 	}
 	o.pause(r, slow)

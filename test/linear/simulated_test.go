@@ -13,7 +13,7 @@ import (
 // bridgeTimeout is how long the filters wait for the bridge, in virtual time.
 const bridgeTimeout = 50 * time.Millisecond
 
-var users = []string{"ann", "bob"}
+var users = []string{"ann", "bob", "cid"}
 
 // target is a request of a cache.
 type target struct {
@@ -47,6 +47,7 @@ type mode struct {
 	edits            []func(map[string]any)
 	deadline, settle time.Duration
 	slow             time.Duration // a slow write
+	pace             time.Duration // between two steps, at most
 	faults           bool          // of bridge, ways and proxies
 	flushes          int           // of Redis, in a thousand steps
 	claim            Claim
@@ -56,21 +57,26 @@ type mode struct {
 // take effect within it.
 const short = 2 * time.Second
 
+const usualPace = 40 * time.Millisecond
+
 // staleness is L1's: shorter than writes are suspended, so that a suspension that L1 doesn't
 // hear of shows.
 const staleness = 500 * time.Millisecond
 
 var modes = []mode{
-	{name: "no L1", edits: []func(map[string]any){withoutL1}, deadline: short, settle: short, slow: short / 2,
+	{name: "no L1", edits: []func(map[string]any){withoutL1}, deadline: short, settle: short, slow: short / 2, pace: usualPace,
 		faults: true, flushes: 2, claim: Claim{Forward: true, Covered: short}},
-	{name: "refuse", edits: []func(map[string]any){withoutL1, refusingWrites}, deadline: short, settle: short, slow: short / 2,
+	{name: "refuse", edits: []func(map[string]any){withoutL1, refusingWrites}, deadline: short, settle: short, slow: short / 2, pace: usualPace,
 		faults: true, flushes: 2, claim: Claim{Covered: short}},
-	{name: "L1", edits: []func(map[string]any){staleFor(staleness)}, deadline: short, settle: short, slow: short / 2,
+	{name: "L1", edits: []func(map[string]any){staleFor(staleness)}, deadline: short, settle: short, slow: short / 2, pace: usualPace,
 		faults: true, flushes: 2, claim: Claim{Staleness: staleness, Forward: true, Covered: short}},
 	// Writes outlast their deadline, and are renewed; Redis forgets now and then; nothing is exempt.
-	{name: "slow writes", edits: []func(map[string]any){withoutL1}, deadline: 500 * time.Millisecond, settle: 1500 * time.Millisecond,
-		slow: 2400 * time.Millisecond, flushes: 6},
+	{name: "slow writes", edits: []func(map[string]any){withoutL1}, deadline: 300 * time.Millisecond, settle: time.Second,
+		slow: 1600 * time.Millisecond, pace: 3 * usualPace, flushes: 4},
 }
+
+// steps of one run: some twenty seconds.
+const steps = 800
 
 // way is how long a call takes to the bridge, at most; and back.
 const way = 15 * time.Millisecond
@@ -132,7 +138,7 @@ func TestSimulated(t *testing.T) {
 			for seed := range seeds() {
 				t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 					w := newWorld(t, m, seed, module)
-					for range 600 {
+					for range steps {
 						w.step(module)
 					}
 					w.finish(seed)

@@ -54,6 +54,7 @@ type world struct {
 	proxies  []*simProxy
 	seeds    uint64 // of proxies, each its own
 	open     []*exchange
+	writer   string        // the last one
 	before   time.Duration // virtual time before it moved last
 	cursor   wire.Ticket   // the observer's
 	traces   map[int64]*hostsim.Stream
@@ -82,7 +83,7 @@ type exchange struct {
 }
 
 func newWorld(t *testing.T, m mode, seed uint64, module []byte) *world {
-	w := &world{t: t, mode: m, dice: NewDice(seed), clock: hostsim.NewClock(time.Time{}), seeds: seed << 16, traces: map[int64]*hostsim.Stream{}}
+	w := &world{t: t, mode: m, dice: NewDice(seed), clock: hostsim.NewClock(time.Time{}), seeds: seed << 16, traces: map[int64]*hostsim.Stream{}, writer: users[0]}
 	w.clock.Shuffle(seed)
 	w.redis = mesh.VirtualRedis(t, w.clock)
 	w.history = NewHistory(w.clock.Since)
@@ -210,25 +211,25 @@ func (w *world) step(module []byte) {
 	switch n := w.dice.IntN(1000); {
 	case n < 480:
 		w.read()
-	case n < 525:
+	case n < 497:
 		w.write()
-	case n < 533:
+	case n < 504:
 		w.leave()
-	case n < 537:
+	case n < 508:
 		w.administer()
-	case n < 555 && w.mode.faults:
+	case n < 524 && w.mode.faults:
 		w.weather = [...]weather{fair, fair, fair, stormy, stormy, refusing, garbled}[w.dice.IntN(7)]
 		w.setClusters()
-	case n < 559 && w.mode.faults:
+	case n < 527 && w.mode.faults:
 		w.restartBridge()
-	case n < 563 && w.mode.faults:
+	case n < 530 && w.mode.faults:
 		w.kill(module)
-	case n < 563+w.mode.flushes:
+	case n < 530+w.mode.flushes:
 		w.redis.FlushAll()
-	case n < 585:
-		w.clock.Advance(w.dice.Upto(w.mode.claim.Staleness/2 + 2*time.Second))
+	case n < 550:
+		w.clock.Advance(w.dice.Upto(w.mode.claim.Staleness + time.Second))
 	default:
-		w.clock.Advance(w.dice.Upto(25 * time.Millisecond))
+		w.clock.Advance(w.dice.Upto(w.mode.pace))
 	}
 	w.collect(int64(w.clock.Since()))
 	w.observe()
@@ -295,7 +296,11 @@ func (w *world) administer() {
 
 func (w *world) read() {
 	proxy, worker := w.anywhere()
-	w.begin(proxy, worker, users[w.dice.IntN(len(users))], "GET", targets[w.dice.IntN(len(targets))], 0)
+	user := w.writer // rather what is being written
+	if w.dice.IntN(2) == 0 {
+		user = users[w.dice.IntN(len(users))]
+	}
+	w.begin(proxy, worker, user, "GET", targets[w.dice.IntN(len(targets))], 0)
 }
 
 // readAll reads every register at one worker.
@@ -316,7 +321,8 @@ func (w *world) write() {
 	id := w.history.BeginWrite(w.lane())
 	proxy, worker := w.anywhere()
 	proxy.writes = append(proxy.writes, id)
-	w.begin(proxy, worker, users[w.dice.IntN(len(users))], method, target{path: path}, id)
+	w.writer = users[w.dice.IntN(len(users))]
+	w.begin(proxy, worker, w.writer, method, target{path: path}, id)
 }
 
 // begin sends a request; write is the id of a write.
