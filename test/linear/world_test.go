@@ -168,7 +168,7 @@ func (w *world) observe() {
 func (w *world) finish(seed uint64) {
 	w.weather = fair
 	w.setClusters()
-	w.clock.Advance(time.Minute)
+	w.clock.Advance(20 * time.Second)
 	w.collect(int64(w.clock.Since()))
 	w.history.Settle()
 	for range 2 { // L1 and L2
