@@ -138,11 +138,11 @@ func (m *moduleFlags) options() (hostsim.Options, error) {
 	return o, nil
 }
 
-// handlers are the real servers behind --cluster.
-func (m *moduleFlags) handlers(clock *hostsim.Clock, poke chan struct{}, patience time.Duration) map[string]http.Handler {
+// handlers are the real servers behind --cluster; out hears of those that don't answer.
+func (m *moduleFlags) handlers(clock *hostsim.Clock, poke chan struct{}, patience time.Duration, out *syncWriter) map[string]http.Handler {
 	all := map[string]http.Handler{}
 	for name, u := range m.clusters {
-		all[name] = live.NewCluster(clock, u, poke, patience)
+		all[name] = live.NewCluster(clock, u, poke, patience, out.failed(name))
 	}
 	return all
 }

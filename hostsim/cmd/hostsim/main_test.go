@@ -91,6 +91,8 @@ func TestServe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	gone := httptest.NewServer(nil)
+	gone.Close()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for i := range 3 {
 			fmt.Fprintf(w, "%s %d\n", r.URL, i)
@@ -104,7 +106,7 @@ func TestServe(t *testing.T) {
 	ended := make(chan int)
 	go func() {
 		ended <- run(ctx, []string{"serve", "--wasm", wasm, "--config", config, "--listen", "127.0.0.1:0", "-v",
-			"--upstream", upstream.URL, "--cluster", "side=" + upstream.URL}, &out, &errs)
+			"--upstream", upstream.URL, "--cluster", "side=" + upstream.URL, "--cluster", "gone=" + gone.URL}, &out, &errs)
 	}()
 	address := out.wait(t, `listening on (http://[^,]+),`)
 	get := func(fields ...string) string {
@@ -128,6 +130,10 @@ func TestServe(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	out.wait(t, `call answered 200 "/side 0\\n/side 1\\n/side 2\\n"`)
+	get("x-on-request-headers", "call gone /x 5000; pause", "x-on-call", "resume-request")
+	out.wait(t, `(?m)^cluster gone: dial tcp .*connection refused$`)
+	get("x-on-request-headers", "reply 403 no; pause")
+	out.wait(t, `(?m)^GET /x 403 [0-9.]+ms local reply, [0-9]+ host calls$`)
 	os.WriteFile(config, []byte("two"), 0o600)
 	out.wait(t, "reloaded the configuration")
 	os.WriteFile(config, []byte("refuse"), 0o600)

@@ -51,9 +51,9 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	s := &server{flags: m, out: &syncWriter{w: stdout}, poke: make(chan struct{}, 1)}
 	o.Clock = hostsim.NewClock(time.Now())
 	o.Seed = uint64(time.Now().UnixNano()) // ids that the module draws must be new to the clusters
-	o.Clusters = m.handlers(o.Clock, s.poke, 0)
+	o.Clusters = m.handlers(o.Clock, s.poke, 0, s.out)
 	const upstreamCluster = "upstream"
-	o.Clusters[upstreamCluster] = live.NewCluster(o.Clock, u, s.poke, 0)
+	o.Clusters[upstreamCluster] = live.NewCluster(o.Clock, u, s.poke, 0, s.out.failed(upstreamCluster))
 	o.Route = hostsim.RouteTo(upstreamCluster)
 	if err := s.run(ctx, o, *listen); err != nil {
 		fmt.Fprintf(stderr, "hostsim serve: %v\n", err)
@@ -72,6 +72,7 @@ type server struct {
 	proxy *live.Proxy
 }
 
+// syncWriter is written to by the loop and by clusters.
 type syncWriter struct {
 	mu sync.Mutex
 	w  io.Writer
@@ -81,6 +82,11 @@ func (w *syncWriter) printf(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	fmt.Fprintf(w.w, format, args...)
+}
+
+// failed prints why a cluster gave no whole answer.
+func (w *syncWriter) failed(cluster string) func(error) {
+	return func(err error) { w.printf("cluster %s: %v\n", cluster, err) }
 }
 
 func (s *server) run(ctx context.Context, o hostsim.Options, address string) error {

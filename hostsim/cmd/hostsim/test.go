@@ -45,7 +45,7 @@ func test(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "hostsim test: %v\n", err)
 		return exitUsage
 	}
-	t := &tester{flags: m, options: o, seed: *seed}
+	t := &tester{flags: m, options: o, seed: *seed, errors: &syncWriter{w: stderr}}
 	for _, s := range scenarios {
 		r, err := t.run(s)
 		if err != nil {
@@ -110,6 +110,7 @@ type tester struct {
 	flags   moduleFlags
 	options hostsim.Options
 	seed    uint64
+	errors  *syncWriter // clusters that don't answer
 	results []result
 }
 
@@ -131,7 +132,7 @@ func (t *tester) run(s *scenario.Scenario) (result, error) {
 		o.Clock.Shuffle(t.seed)
 	}
 	r := result{File: s.Name}
-	o.Clusters = t.flags.handlers(o.Clock, make(chan struct{}, 1), patience)
+	o.Clusters = t.flags.handlers(o.Clock, make(chan struct{}, 1), patience, t.errors)
 	if len(o.Clusters) > 0 { // real servers: they remember, and their time can't be moved
 		s = s.Isolated(runID(s.Name))
 		s, r.LeftOut = s.Real()

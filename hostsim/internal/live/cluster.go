@@ -23,13 +23,15 @@ type Cluster struct {
 	// server to answer, before virtual time may pass: 0 on the wall clock;
 	// in scenarios enough for an answer that isn't held back on purpose.
 	Patience time.Duration
+	// Failed hears, on any goroutine, why the server gave no whole answer.
+	Failed func(err error)
 
 	held *sync.Map // paths whose answers were held back before: they get less patience
 }
 
 // NewCluster makes a cluster; poke is signalled whenever something has come.
-func NewCluster(clock *hostsim.Clock, u *url.URL, poke chan struct{}, patience time.Duration) Cluster {
-	return Cluster{Clock: clock, URL: u, Poke: poke, Patience: patience, held: &sync.Map{}}
+func NewCluster(clock *hostsim.Clock, u *url.URL, poke chan struct{}, patience time.Duration, failed func(error)) Cluster {
+	return Cluster{Clock: clock, URL: u, Poke: poke, Patience: patience, Failed: failed, held: &sync.Map{}}
 }
 
 // heldPatience is the patience with a path that held its answer back before, a long poll.
@@ -126,6 +128,7 @@ func (c Cluster) fetch(ctx context.Context, r *http.Request, body []byte, a *ans
 	}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
+		c.failed(ctx, err)
 		c.tell(a, func() { a.err = err })
 		return
 	}
@@ -135,8 +138,18 @@ func (c Cluster) fetch(ctx context.Context, r *http.Request, body []byte, a *ans
 		n, err := resp.Body.Read(buf)
 		c.tell(a, func() { a.body, a.err = append(a.body, buf[:n]...), err })
 		if err != nil {
+			if err != io.EOF {
+				c.failed(ctx, err)
+			}
 			return
 		}
+	}
+}
+
+// failed tells of an error, unless nobody waits for the answer any more.
+func (c Cluster) failed(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		c.Failed(err)
 	}
 }
 

@@ -27,7 +27,7 @@ type Proxy struct {
 type Line struct {
 	Method, Path string
 	Status       int
-	Decision     string // Cache-Status, or else the response code details
+	Decision     string // Cache-Status, or else the response code details, or "local reply"
 	Took         time.Duration
 	HostCalls    int
 	Complete     bool
@@ -178,6 +178,9 @@ func line(x *exchange, resp *hostsim.Response) Line {
 		Decision: resp.Get("cache-status"), HostCalls: x.stream.HostCalls()}
 	if l.Decision == "" {
 		l.Decision = resp.Details
+	}
+	if l.Decision == "" {
+		l.Decision = "local reply" // without details
 	}
 	return l
 }
