@@ -1,7 +1,11 @@
 package hostsim
 
 import (
+	"bytes"
+	"context"
 	"encoding/binary"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -14,8 +18,13 @@ type bench struct {
 	next uint32 // free memory
 }
 
-func newBench(t *testing.T) *bench {
-	s := RunT(t, Options{Module: good().encode(), Clusters: nil})
+func newBench(t *testing.T) *bench { return newBenchWith(t, Options{}) }
+
+func newBenchWith(t *testing.T, o Options) *bench {
+	if o.Module == nil {
+		o.Module = good().encode()
+	}
+	s := RunT(t, o)
 	st := s.Start(1, Get("/x"))
 	st.ctx = s.workers[0].streamContext(st)
 	st.ctx.vm.current = st.ctx
@@ -38,12 +47,9 @@ func (b *bench) call(name string, args ...uint64) status {
 	if len(args) != len(h.params) {
 		b.t.Fatalf("%s takes %d arguments", name, len(h.params))
 	}
-	a := &callArgs{vm: b.st.ctx.vm, ctx: b.st.ctx, stack: args}
-	result := h.run(a)
-	if a.bad {
-		return statusInvalidMemory
-	}
-	return result
+	stack := append(slices.Clone(args), 0) // the result needs a place, too
+	h.invoke(context.WithValue(context.Background(), vmKey{}, b.st.ctx.vm), stack)
+	return status(stack[0])
 }
 
 func (b *bench) want(what string, got, want status) {
@@ -136,15 +142,131 @@ func TestPairsBeyondTheBoundsAreAnEmptyMap(t *testing.T) {
 		in   []byte
 		want int
 	}{
-		"1024 fields":     {encodePairs(many(1024)), 1024},
-		"1025 fields":     {encodePairs(many(1025)), 0},
-		"over a megabyte": {encodePairs(Headers{{"a", strings.Repeat("x", 1<<20)}}), 0},
-		"a wrong count":   {short, 0},
-		"bytes after it":  {append(encodePairs(many(1)), 0), 0},
-		"no bytes":        {nil, 0},
+		"1024 fields":       {encodePairs(many(1024)), 1024},
+		"1025 fields":       {encodePairs(many(1025)), 0},
+		"over a megabyte":   {encodePairs(Headers{{"a", strings.Repeat("x", 1<<20)}}), 0},
+		"a wrong count":     {short, 0},
+		"no zero at an end": {bytes.Replace(encodePairs(Headers{{"a", "b"}}), []byte("a\x00"), []byte("aa"), 1), 0},
+		"bytes after it":    {append(encodePairs(many(1)), 0), 0},
+		"no bytes":          {nil, 0},
 	} {
 		if got := len(decodePairs(c.in)); got != c.want {
 			t.Errorf("%s: %d fields, want %d", name, got, c.want)
 		}
 	}
+}
+
+// Arguments of a host call that are pointers: in stands for two, the pointer to
+// bytes and their number, out for the address of a result.
+type (
+	in  string
+	out struct{}
+)
+
+func TestPointersOutsideTheMemoryAreRefused(t *testing.T) {
+	pairs := in(encodePairs(Headers{{":method", "GET"}, {":path", "/x"}, {":authority", "a"}}))
+	for name, args := range map[string][]any{
+		"proxy_log":                          {2, in("text")},
+		"proxy_get_log_level":                {out{}},
+		"proxy_get_current_time_nanoseconds": {out{}},
+		"proxy_get_status":                   {out{}, out{}, out{}},
+		"proxy_get_property":                 {in("plugin_name"), out{}, out{}},
+		"proxy_set_property":                 {in("mine"), in("7")},
+		"proxy_call_foreign_function":        {in("compress"), in("text"), out{}, out{}},
+		"proxy_send_local_response":          {200, in("why"), in("body"), pairs, 0},
+		"proxy_get_header_map_pairs":         {0, out{}, out{}},
+		"proxy_set_header_map_pairs":         {0, pairs},
+		"proxy_get_header_map_value":         {0, in("a"), out{}, out{}},
+		"proxy_add_header_map_value":         {0, in("b"), in("c")},
+		"proxy_replace_header_map_value":     {0, in("b"), in("c")},
+		"proxy_remove_header_map_value":      {0, in("b")},
+		"proxy_get_header_map_size":          {0, out{}},
+		"proxy_get_buffer_bytes":             {int(bufferVMConfiguration), 0, 9, out{}, out{}},
+		"proxy_set_buffer_bytes":             {0, 0, 0, in("text")},
+		"proxy_get_buffer_status":            {int(bufferVMConfiguration), out{}, out{}},
+		"proxy_get_shared_data":              {in("key"), out{}, out{}, out{}},
+		"proxy_set_shared_data":              {in("key"), in("value"), 0},
+		"proxy_register_shared_queue":        {in("queue"), out{}},
+		"proxy_resolve_shared_queue":         {in("vm"), in("queue"), out{}},
+		"proxy_enqueue_shared_queue":         {1, in("item")},
+		"proxy_dequeue_shared_queue":         {1, out{}, out{}},
+		"proxy_define_metric":                {0, in("metric"), out{}},
+		"proxy_get_metric":                   {4, out{}},
+		"proxy_http_call":                    {in("backend"), pairs, in("body"), in("\x00\x00\x00\x00"), 100, out{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			good := pointerArgs(newPointerBench(t), args)
+			b := newPointerBench(t)
+			b.want("good pointers", b.call(name, pointerArgs(b, args)...), statusOK)
+			at := 0
+			for _, arg := range args {
+				var bad [][]uint64 // in the place of this argument
+				switch arg := arg.(type) {
+				case in:
+					far, size := uint64(1<<31), uint64(len(arg))
+					bad = [][]uint64{{far, size}, {good[at], far}, {65_535, 2}, {1<<32 - 1, 1<<32 - 1}}
+				case out:
+					bad = [][]uint64{{1 << 31}, {65_534}, {1<<32 - 1}}
+				}
+				for _, values := range bad {
+					b := newPointerBench(t)
+					wrong := pointerArgs(b, args)
+					copy(wrong[at:], values)
+					if got := b.call(name, wrong...); got != statusInvalidMemory {
+						t.Errorf("argument %d is %#x: %v", at, values, got)
+					}
+				}
+				if at++; is[in](arg) {
+					at++
+				}
+			}
+		})
+	}
+}
+
+func is[T any](v any) bool { _, ok := v.(T); return ok }
+
+func TestAnAllocatorThatGivesNothingUsable(t *testing.T) {
+	for name, malloc := range map[string][]byte{"zero": opReturn0, "outside the memory": opHuge} {
+		m := good()
+		m.exports[1].code = malloc
+		b := newBenchWith(t, Options{Module: m.encode(), VMConfig: []byte("vm config")})
+		out, _ := b.put("12345678")
+		b.want(name, b.call("proxy_get_buffer_bytes", uint64(bufferVMConfiguration), 0, 9, out, out+4), statusInvalidMemory)
+	}
+}
+
+// newPointerBench has something of everything that a host call can be about.
+func newPointerBench(t *testing.T) *bench {
+	b := newBenchWith(t, Options{VMConfig: []byte("vm config"), VMID: "vm", PluginName: "name",
+		Clusters: map[string]http.Handler{"backend": http.NotFoundHandler()}})
+	b.st.ctx.requestHeaders, b.st.ctx.requestBody = &Headers{{"a", "b"}}, &[]byte{}
+	b.st.ctx.parent.statusText = "text"
+	setUp := func(name string, args ...any) {
+		b.t.Helper()
+		b.want(name, b.call(name, pointerArgs(b, args)...), statusOK)
+	}
+	setUp("proxy_set_shared_data", in("key"), in("value"), 0)
+	setUp("proxy_register_shared_queue", in("queue"), out{})
+	setUp("proxy_enqueue_shared_queue", 1, in("item"))
+	setUp("proxy_define_metric", 0, in("metric"), out{})
+	return b
+}
+
+// pointerArgs lays out a host call's arguments.
+func pointerArgs(b *bench, args []any) []uint64 {
+	var all []uint64
+	for _, arg := range args {
+		switch arg := arg.(type) {
+		case int:
+			all = append(all, uint64(arg))
+		case in:
+			ptr, size := b.put(string(arg))
+			all = append(all, ptr, size)
+		case out:
+			ptr, _ := b.put("12345678")
+			all = append(all, ptr)
+		}
+	}
+	return all
 }

@@ -39,9 +39,6 @@ func (v *vm) allocate(n uint32) uint32 {
 	if !v.exports(name) {
 		name = "proxy_on_memory_allocate"
 	}
-	if v.failed {
-		return 0
-	}
 	before := v.restricted
 	v.restricted = "the allocator"
 	defer func() { v.restricted = before }()

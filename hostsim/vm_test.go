@@ -59,7 +59,7 @@ func TestPausedStreamsHangWhenTheirVMDies(t *testing.T) {
 }
 
 func TestALoopInACallbackIsCut(t *testing.T) {
-	s := probe(t, func(o *hostsim.Options) { o.CallbackTimeout = 100 * time.Millisecond })
+	s := probe(t, func(o *hostsim.Options) { o.CallbackTimeout = time.Second })
 	resp := do(s, "x-on-request-headers", "loop")
 	if resp.Status != 503 {
 		t.Errorf("status %d", resp.Status)
