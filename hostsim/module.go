@@ -2,13 +2,11 @@ package hostsim
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -21,63 +19,6 @@ var ErrModule = errors.New("hostsim: not a usable proxy-wasm module")
 // pageSize is a wasm memory page in bytes.
 const pageSize = 64 << 10
 
-// compiled is a module made ready to be instantiated, kept for the life of
-// the process: a further VM of the same bytes starts in milliseconds.
-type compiled struct {
-	runtime wazero.Runtime
-	module  wazero.CompiledModule
-}
-
-type compiledKey struct {
-	sum   [sha256.Size]byte
-	pages uint32
-}
-
-var (
-	compiledMu sync.Mutex
-	compiledBy = map[compiledKey]*compiled{}
-)
-
-// compileModule compiles code with a limit on linear memory, once a process.
-func compileModule(code []byte, memoryLimit int64) (*compiled, error) {
-	key := compiledKey{sha256.Sum256(code), uint32(memoryLimit / pageSize)}
-	compiledMu.Lock()
-	defer compiledMu.Unlock()
-	if c := compiledBy[key]; c != nil {
-		return c, nil
-	}
-	c, err := newCompiled(code, key.pages)
-	if err != nil {
-		return nil, err
-	}
-	compiledBy[key] = c
-	return c, nil
-}
-
-func newCompiled(code []byte, pages uint32) (*compiled, error) {
-	ctx := context.Background()
-	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
-		WithMemoryLimitPages(pages).WithCloseOnContextDone(true))
-	var m wazero.CompiledModule
-	err := checkSections(code)
-	if err == nil {
-		m, err = r.CompileModule(ctx, code)
-	}
-	if err != nil {
-		err = fmt.Errorf("%w: it doesn't compile: %w", ErrModule, err)
-	} else {
-		err = checkModule(m)
-	}
-	if err == nil {
-		err = exportHost(ctx, r)
-	}
-	if err != nil {
-		r.Close(ctx)
-		return nil, err
-	}
-	return &compiled{r, m}, nil
-}
-
 // checkSections refuses a section that claims more entries than it has bytes:
 // the compiler makes room for all of them before it reads the first. Whatever
 // else is wrong the compiler finds.
@@ -86,16 +27,17 @@ func checkSections(code []byte) error {
 	for rest := code[min(preamble, len(code)):]; len(rest) > 0; {
 		id := rest[0]
 		size, n := binary.Uvarint(rest[1:])
-		if n <= 0 || size > uint64(len(rest)-1-n) {
+		if n <= 0 {
 			return nil
 		}
-		content := rest[1+n:][:size]
-		rest = rest[1+n+int(size):]
+		content := rest[1+n:]
+		content = content[:min(size, uint64(len(content)))]
+		rest = rest[1+n+len(content):]
 		if id == custom || id == start || id == dataCount {
 			continue
 		}
-		if entries, n := binary.Uvarint(content); n <= 0 || entries > size {
-			return fmt.Errorf("section %d claims %d entries in %d bytes", id, entries, size)
+		if entries, n := binary.Uvarint(content); n <= 0 || entries > uint64(len(content)) {
+			return fmt.Errorf("section %d claims %d entries in %d bytes", id, entries, len(content))
 		}
 	}
 	return nil
