@@ -81,13 +81,16 @@ func logLines(prefix string, err error) {
 	}
 }
 
+// OnPluginDone may put the plugin's end off, see exchange.Plugin.Close. Where the VM ends
+// with its last plugin, Envoy doesn't wait.
 func (p *pluginContext) OnPluginDone() bool {
+	done := true
 	guard(&p.metrics, nil, func() {
 		if p.plugin != nil {
-			p.plugin.Close()
+			done = p.plugin.Close()
 		}
 	})
-	return true
+	return done
 }
 
 func (p *pluginContext) OnTick() { p.run() }
@@ -162,6 +165,7 @@ func (p *pluginContext) StartTicks() {
 	p.ticking = true
 }
 
+func (p *pluginContext) Finished()                    { proxywasm.PluginDone() }
 func (p *pluginContext) Now() int64                   { return int64(time.Since(started)) }
 func (p *pluginContext) Unix() int64                  { return time.Now().Unix() }
 func (p *pluginContext) Add(name string, n uint64)    { p.metrics.add(name, n) }

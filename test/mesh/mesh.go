@@ -151,6 +151,8 @@ type Mesh interface {
 	Refused(document string) string
 	// Sum adds up the counters of all proxies whose names end like that.
 	Sum(suffix string) uint64
+	// Gauge adds up a gauge of all proxies.
+	Gauge(name string) int64
 	// Logs gives what the filter has logged.
 	Logs() string
 }

@@ -299,19 +299,36 @@ func (m *real) Refused(document string) string {
 
 func (m *real) Sum(suffix string) (sum uint64) {
 	m.t.Helper()
+	for name, n := range m.stats("Counters") {
+		if strings.HasSuffix(name, suffix) {
+			sum += n
+		}
+	}
+	return sum
+}
+
+func (m *real) Gauge(name string) int64 {
+	m.t.Helper()
+	return int64(m.stats("Gauges")["wasmcustom."+name])
+}
+
+// stats adds up the filters' statistics of a type over all proxies.
+func (m *real) stats(kind string) map[string]uint64 {
+	m.t.Helper()
+	sums := map[string]uint64{}
 	for _, e := range m.stack.Envoys {
-		text, err := e.Admin(context.Background(), "/stats?filter=wasmcustom&type=Counters")
+		text, err := e.Admin(context.Background(), "/stats?filter=wasmcustom&type="+kind)
 		if err != nil {
 			m.t.Fatal(err)
 		}
 		for line := range strings.Lines(text) {
 			name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
-			if n, err := strconv.ParseUint(value, 10, 64); err == nil && strings.HasSuffix(name, suffix) {
-				sum += n
+			if n, err := strconv.ParseUint(value, 10, 64); err == nil {
+				sums[name] += n
 			}
 		}
 	}
-	return sum
+	return sums
 }
 
 func (m *real) Logs() string {

@@ -328,6 +328,13 @@ func (m *simulated) Sum(suffix string) (sum uint64) {
 	return sum
 }
 
+func (m *simulated) Gauge(name string) (sum int64) {
+	for _, proxy := range m.proxies {
+		sum += int64(proxy.Gauge(name))
+	}
+	return sum
+}
+
 func (m *simulated) Logs() string {
 	var b strings.Builder
 	for _, proxy := range m.proxies {

@@ -256,9 +256,16 @@ func TestWorkOfAClosedPluginIsTakenOver(t *testing.T) {
 	c.ack()
 	s.respond("200", "{}")
 	w.takeClose()
-	w.plugin.Close()
-	w.calls = nil // no answer comes any more
+	old := w.plugin
+	if old.Close() {
+		t.Error("ended with a journal that nobody delivers")
+	}
 	w.plugin = w.configure(testPolicy)
+	old.Run() // somebody does now
+	if !w.roots[0].finished {
+		t.Error("didn't end although another plugin has taken over")
+	}
+	w.calls = nil // no answer comes any more
 	w.run()
 	_, again := w.takeClose()
 	again.ack()

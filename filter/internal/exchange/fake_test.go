@@ -84,12 +84,15 @@ func (w *world) configure(document string) *Plugin {
 // fakeRoot is the root context of one plugin.
 type fakeRoot struct {
 	*world
-	ticking bool
-	gauges  map[string]int64
+	ticking  bool
+	finished bool
+	gauges   map[string]int64
 }
 
 func (r *fakeRoot) StartTicks()               { r.ticking = true }
 func (r *fakeRoot) Set(gauge string, v int64) { r.gauges[gauge] = v }
+
+func (r *fakeRoot) Finished() { r.finished = true }
 
 // gauge is what the proxy shows: the sum over all root contexts.
 func (w *world) gauge(name string) (sum int64) {

@@ -47,6 +47,9 @@ func (a Answer) acknowledges() bool {
 	return a.Status == "200" && err == nil
 }
 
+// refuses tells whether the bridge has said no for good: asking again is useless.
+func (a Answer) refuses() bool { return a.Status == "400" || a.Status == "413" }
+
 // Host is what a plugin needs of the proxy, outside of any stream. It is
 // called in the root context only, but for Now, Unix, Wake, Warn and the metrics.
 type Host interface {
@@ -63,6 +66,9 @@ type Host interface {
 	// StartTicks asks for Plugin.Run in the root context every TickPeriod, from now
 	// on. It is called from Run only.
 	StartTicks()
+	// Finished tells the proxy that the plugin may end, whose Close has said that it may not
+	// yet. It is called from Run only.
+	Finished()
 	// Now is the monotonic clock in nanoseconds.
 	Now() int64
 	// Unix is the wall clock in seconds. Only credentials' expiry needs it.

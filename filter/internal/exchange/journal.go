@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"slices"
 	"time"
 
 	"chatcache/redisbridge/wire"
@@ -80,12 +81,20 @@ func (j *journal) add(e *journalEntry) {
 	j.state.wake()
 }
 
-// merge makes one entry for everything out of all entries. Their suspensions, if
-// Redis has them, end by their deadlines.
+// merge makes one entry for everything out of all entries.
 func (j *journal) merge(e *journalEntry) *journalEntry {
+	all := j.everything(append(j.entries, e))
+	j.entries = nil
+	j.report(metricJournalMerged, "chatcache: the journal is full: everything is invalidated once the bridge answers again")
+	return all
+}
+
+// everything makes one entry for everything out of some. Their suspensions, if Redis
+// has them, end by their deadlines.
+func (j *journal) everything(entries []*journalEntry) *journalEntry {
 	all := &journalEntry{id: j.state.newID(), groups: []string{groupAll}, blocks: true}
 	j.block(all.groups)
-	for _, old := range append(j.entries, e) {
+	for _, old := range entries {
 		old.done = true
 		if old.outcome == unknown {
 			all.outcome, all.settle = unknown, max(all.settle, old.settle)
@@ -95,12 +104,55 @@ func (j *journal) merge(e *journalEntry) *journalEntry {
 			j.unblock(old.groups)
 		}
 	}
-	j.entries = nil
-	if p := j.state.current(); p != nil {
-		p.host.Add(metricJournalMerged, 1)
-		p.host.Warn("chatcache: the journal is full: everything is invalidated once the bridge answers again")
-	}
 	return all
+}
+
+func (j *journal) report(metric, line string) {
+	if p := j.state.current(); p != nil {
+		p.host.Add(metric, 1)
+		p.host.Warn(line)
+	}
+}
+
+// refused handles an entry that the bridge will never take. That of a write that has
+// changed nothing is forgotten: its suspension ends by its deadline. Any other
+// becomes one for everything, together with those that are that already; one
+// that is refused even so is tried again, in case that the bridge is another one by then.
+func (j *journal) refused(p *Plugin, e *journalEntry, a Answer) {
+	if e.isEverything() {
+		e.postpone(p.host.Now())
+		return
+	}
+	wide, rest := []*journalEntry{e}, j.entries[:0:0]
+	for _, other := range j.entries {
+		switch {
+		case other == e:
+		case other.isEverything() && other.call == nil:
+			wide = append(wide, other)
+		default:
+			rest = append(rest, other)
+		}
+	}
+	if e.outcome == unchanged {
+		j.forget(e)
+	} else {
+		j.entries = append(rest, j.everything(wide))
+		j.state.wake()
+	}
+	j.report(metricJournalRefused, "chatcache: the bridge refused the end of a write for good, with "+a.Status+"; unless it has changed nothing, everything is invalidated instead")
+}
+
+func (e *journalEntry) isEverything() bool { return len(e.groups) == 1 && e.groups[0] == groupAll }
+
+// forget takes an entry out of the journal.
+func (j *journal) forget(e *journalEntry) {
+	e.done = true
+	if i := slices.Index(j.entries, e); i >= 0 {
+		j.entries = slices.Delete(j.entries, i, i+1)
+	}
+	if e.blocks {
+		j.unblock(e.groups)
+	}
 }
 
 func (j *journal) run(p *Plugin, now int64) {
@@ -155,22 +207,17 @@ func (e *journalEntry) frame(p *Plugin) (path string, frame []byte) {
 }
 
 func (j *journal) answered(p *Plugin, e *journalEntry, a Answer) {
+	if a.refuses() {
+		j.refused(p, e, a)
+		return
+	}
 	if !a.acknowledges() {
 		e.postpone(p.host.Now())
 		return
 	}
-	e.done = true
 	p.host.Add(metricClosed, 1)
-	for i, other := range j.entries {
-		if other == e {
-			j.entries = append(j.entries[:i], j.entries[i+1:]...)
-			break
-		}
-	}
 	j.state.move(e.groups) // sooner than the feed's event comes round
-	if e.blocks {
-		j.unblock(e.groups)
-	}
+	j.forget(e)
 	if len(j.entries) > 0 {
 		j.state.wake()
 	}

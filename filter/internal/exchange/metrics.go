@@ -8,18 +8,19 @@ const (
 	// MetricPanics counts panics that a callback recovered from.
 	MetricPanics = "chatcache.panics"
 
-	metricFeedResets    = "chatcache.feed_resets"          // L1 forgotten: the feed didn't continue
-	metricFeedErrors    = "chatcache.feed_errors"          // polls that failed
-	metricJournal       = "chatcache.journal_entries"      // gauge: ends of writes not yet acknowledged
-	metricJournalMerged = "chatcache.journal_merged"       // the journal was full and became one entry for everything
-	metricClosed        = "chatcache.writes_closed"        // ends of writes that the bridge has acknowledged
-	metricRenewals      = "chatcache.renewals_failed"      // renewals of a suspension that weren't acknowledged
-	metricPending       = "chatcache.invalidation_pending" // writes forwarded without an acknowledged suspension
-	metricRefused       = "chatcache.writes_refused"       // writes answered 503 by "unreachable": "refuse"
-	metricBreaker       = "chatcache.breaker_opened"       // VMs that stopped waiting for the bridge
-	metricWaiting       = "chatcache.waiters"              // gauge: reads that wait for somebody else's fetch
-	metricL1Bytes       = "chatcache.l1_bytes"             // gauge
-	metricL1Entries     = "chatcache.l1_entries"           // gauge
+	metricFeedResets     = "chatcache.feed_resets"          // L1 forgotten: the feed didn't continue
+	metricFeedErrors     = "chatcache.feed_errors"          // polls that failed
+	metricJournal        = "chatcache.journal_entries"      // gauge: ends of writes not yet acknowledged
+	metricJournalMerged  = "chatcache.journal_merged"       // the journal was full and became one entry for everything
+	metricJournalRefused = "chatcache.journal_refused"      // ends of writes that the bridge refused for good
+	metricClosed         = "chatcache.writes_closed"        // ends of writes that the bridge has acknowledged
+	metricRenewals       = "chatcache.renewals_failed"      // renewals of a suspension that weren't acknowledged
+	metricPending        = "chatcache.invalidation_pending" // writes forwarded without an acknowledged suspension
+	metricRefused        = "chatcache.writes_refused"       // writes answered 503 by "unreachable": "refuse"
+	metricBreaker        = "chatcache.breaker_opened"       // VMs that stopped waiting for the bridge
+	metricWaiting        = "chatcache.waiters"              // gauge: reads that wait for somebody else's fetch
+	metricL1Bytes        = "chatcache.l1_bytes"             // gauge
+	metricL1Entries      = "chatcache.l1_entries"           // gauge
 )
 
 // cacheMetrics are the names of one cache's metrics, made once.

@@ -19,7 +19,11 @@ type Plugin struct {
 	identity *policy.Identifier // nil: no cache of the policy is private
 	scope    wire.Scope
 	metrics  []cacheMetrics // by Cache.Index
+	endBy    int64          // monotonic; 0 unless Close waits for the journal
 }
+
+// endWithin bounds how long a plugin that ends may wait for its journal.
+const endWithin = 30 * time.Second
 
 // NewPlugin sets up a policy. The partition secret is needed by policies that
 // name identity sources; the error says so.
@@ -54,10 +58,31 @@ func (p *Plugin) Run() {
 	if p.state.current() == p {
 		p.state.run(p)
 	}
+	if p.endBy != 0 && (!p.mustStay() || p.host.Now() >= p.endBy) {
+		p.endBy = 0
+		p.state.drop(p)
+		p.host.Finished()
+	}
 }
 
-// Close ends the plugin; its streams have ended.
-func (p *Plugin) Close() { p.state.drop(p) }
+// Close ends the plugin; its streams have ended. It is not done yet while nobody else
+// could deliver the journal: Run goes on, and calls Host.Finished when it is.
+func (p *Plugin) Close() (done bool) {
+	if p.mustStay() {
+		p.endBy = p.host.Now() + int64(endWithin)
+		p.host.Warn("chatcache: the plugin waits for the bridge to acknowledge the ends of " +
+			strconv.Itoa(len(p.state.journal.entries)) + " writes before it ends")
+		p.state.wake()
+		return false
+	}
+	p.state.drop(p)
+	return true
+}
+
+// mustStay tells whether p is the last plugin of its policy and the journal isn't empty.
+func (p *Plugin) mustStay() bool {
+	return len(p.state.plugins) == 1 && p.state.current() == p && len(p.state.journal.entries) > 0
+}
 
 // NewExchange begins a stream.
 func (p *Plugin) NewExchange(s Stream) *Exchange {

@@ -72,8 +72,8 @@ func (s *State) adopt(p *Plugin) {
 
 // drop forgets a plugin that ends, and whose calls won't be answered any more; an
 // older one may become the speaker again. Where none is left, ends of writes that
-// were not delivered stay undelivered: their suspensions, where Redis has them, end
-// by their deadlines as raises.
+// could not be delivered in time stay undelivered: their suspensions, where Redis has
+// them, end by their deadlines as raises.
 func (s *State) drop(p *Plugin) {
 	for i, other := range s.plugins {
 		if other == p {

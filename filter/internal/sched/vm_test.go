@@ -93,6 +93,7 @@ func (v *vm) Unix() int64           { return time.Now().Unix() }
 func (v *vm) Add(string, uint64)    {}
 func (v *vm) Record(string, uint64) {}
 func (v *vm) Warn(string)           {}
+func (v *vm) Finished()             {}
 func (v *vm) Set(gauge string, n int64) {
 	if strings.HasSuffix(gauge, "journal_entries") {
 		v.journal = n
