@@ -122,7 +122,7 @@ func New(o Options) (*Bridge, error) {
 		b.log = slog.New(slog.DiscardHandler)
 	}
 	b.policies.byName = make(map[string]*policyState)
-	b.redis = redis.NewUniversalClient(bounded(o.Redis))
+	b.redis = newClient(o.Redis)
 	for _, hook := range o.Hooks {
 		b.redis.AddHook(hook)
 	}
@@ -149,6 +149,19 @@ const (
 	dialTimeout  = 500 * time.Millisecond
 	replyTimeout = time.Second
 )
+
+// topologyAge is how old a bridge's picture of a Cluster may be. go-redis looks
+// anew when a node sends it elsewhere; one that hangs sends it nowhere.
+const topologyAge = time.Second
+
+func newClient(o redis.UniversalOptions) redis.UniversalClient {
+	if !o.IsClusterMode {
+		return redis.NewUniversalClient(bounded(o))
+	}
+	cluster := bounded(o).Cluster()
+	cluster.ClusterStateReloadInterval = topologyAge
+	return redis.NewClusterClient(cluster)
+}
 
 // bounded gives the client's options with its waiting bounded by each call's
 // context. One retry serves connections that died while idle; every script is

@@ -103,9 +103,9 @@ func (c *RedisCluster) Env() map[string]string {
 	return map[string]string{"REDIS_CLUSTER": strings.Join(addresses, ",")}
 }
 
-// Slot gives the slot of a key.
-func (c *RedisCluster) Slot(ctx context.Context, key string) (int, error) {
-	slot, err := c.Nodes[0].Client.ClusterKeySlot(ctx, key).Result()
+// Slot gives the slot of a key, as node asked computes it.
+func (c *RedisCluster) Slot(ctx context.Context, asked int, key string) (int, error) {
+	slot, err := c.Nodes[asked].Client.ClusterKeySlot(ctx, key).Result()
 	return int(slot), err
 }
 

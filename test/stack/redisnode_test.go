@@ -26,7 +26,7 @@ func TestReplicated(t *testing.T) {
 
 func TestRedisCluster(t *testing.T) {
 	c := RedisClusterT(t, 3, 1)
-	slot, err := c.Slot(t.Context(), "{tag}:key")
+	slot, err := c.Slot(t.Context(), 0, "{tag}:key")
 	if err != nil {
 		t.Fatal(err)
 	}
