@@ -62,8 +62,8 @@ test-long: tools ## what takes longer: bigger models of the protocol, many rando
 	CHATCACHE_LONG=1 CHATCACHE_SEEDS=20 go test -count=1 -timeout 60m -run Mutants ./test/linear
 	CHATCACHE_REQUIRE=1 CHATCACHE_LINEAR=5m go test -count=1 -timeout 60m -run Real ./test/linear
 
-degradation: tools ## what each fault costs under steady load on real Envoys: a table, in five minutes
-	CHATCACHE_REQUIRE=1 CHATCACHE_DEGRADATION=$(or $(LASTS),10s) go test -count=1 -timeout 30m -v -run Degradation ./test/degradation
+degradation: tools ## what each fault costs under steady load on real Envoys: a table, in four minutes
+	CHATCACHE_REQUIRE=1 CHATCACHE_DEGRADATION=$(or $(LASTS),5s) go test -count=1 -timeout 30m -v -run Degradation ./test/degradation
 
 soak: tools build/chatcache.wasm build/redisbridge ## memory over 10 million different keys, half an hour or more (KEYS=n for fewer)
 	go run ./test/bench/soak -keys $(or $(KEYS),10000000)

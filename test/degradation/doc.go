@@ -2,5 +2,5 @@
 // what that costs: no request fails, and what a fault adds is in a table.
 //
 //	go test -v ./test/degradation    a few seconds for each fault
-//	make degradation                 ten, with the shipped policy as it is
+//	make degradation                 five, with the shipped policy as it is
 package degradation

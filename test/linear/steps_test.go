@@ -131,14 +131,14 @@ func (w *world) anywhere() (proxy *simProxy, worker int) {
 
 // disturb may do something to a write that has just been forwarded.
 func (w *world) disturb() {
-	n := w.dice.IntN(4)
-	if n < 2 {
+	n := w.dice.IntN(6)
+	if n < 3 {
 		w.clock.Advance(4 * way)
 	}
 	switch n {
-	case 0:
+	case 0, 1:
 		w.write(w.writer)
-	case 1:
+	case 2:
 		w.administer()
 	}
 }

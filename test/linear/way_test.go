@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"chatcache/redisbridge/wire"
 )
 
 // serveBridge is the way to the bridge and back.
@@ -32,9 +34,14 @@ func (w *world) serveBridge(rw http.ResponseWriter, r *http.Request) {
 	case 3, 4:
 		pause(3 * bridgeTimeout)
 		w.bridge.ServeHTTP(rw, late) // after whoever asked has given up, perhaps
-		pause(2 * bridgeTimeout)
+		if pause(2 * bridgeTimeout); r.URL.Path == wire.PathFeed {
+			pause(staleness) // a poll waits longer
+		}
 	default:
 		w.bridge.ServeHTTP(rw, r)
+	}
+	if r.URL.Path == wire.PathSuspend && w.dice.IntN(200) < w.mode.flushes {
+		w.redis.FlushAll() // before the feed's followers have heard of the write
 	}
 	pause(way)
 }
