@@ -13,23 +13,27 @@ import (
 //  1. A read that finds no flight of its key leads one: it asks the bridge, with the flight's id
 //     for the fetch lease, and where that misses, the origin.
 //  2. Reads of the key that come meanwhile wait: they are held and ask nobody.
-//  3. The leader is done: it was answered, its response is stored, or its stream is gone. The root context makes a round (see round) for all who wait.
-//  4. What the round finds answers them; or the first of them leads, with the same id, and the others wait on.
+//  3. The leader is done: it was answered, its response is stored, or its stream is gone. The root
+//     context makes a round (see round) for all who wait.
+//  4. What the round finds answers them; or the first of them leads, with the same id, and the
+//     others wait on.
 //  5. Where waiting is of no use all are let go at once: the bridge can't be asked, a write is in
 //     flight, the response can't be stored.
 //
 // What the leader got is never handed to anybody: each waiter gets what a lookup found that
-// was sent after it came, or what L1 may be used for. Between 1 and 4 a write may move the fence that the
-// leader looked up under: its result will be useless. Reads that come then begin another flight; this one
-// goes on for those who have it.
+// was sent after it came, or what L1 may be used for.
 //
-// The origin's answer to a leader that never comes holds nobody for longer than collapse.max_wait.
+// A flight may stop serving reads that come later, who then begin another one, while it goes on for
+// those who have it: a write has moved the fence that its leader looked up under, or the leader takes longer
+// than its lease (a slow origin, or a client that reads slowly). Nobody waits for longer than
+// collapse.max_wait.
 type flight struct {
 	state *State
 	key   string // in Redis
 	fetch string // the id of its fetch lease
 
 	leader    *read       // nil: nobody looks up or fetches
+	serving   int64       // until when the leader is waited for by reads that come, monotonic nanoseconds
 	landing   bool        // the leader's store or release is on its way
 	releasing bool        // it is a release: nobody is to wait for it
 	waiters   []*read     // in order of arrival
@@ -52,8 +56,8 @@ func (f *flight) lookedUp(answer wire.LookupAnswer, reason httpcache.Reason) (wa
 	case leader.phase == replied:
 		f.next()
 	case answer.State == wire.LookupLeased:
-		f.hold = true
-		f.wait(leader)
+		f.leader, f.hold = nil, true
+		f.wait(leader, 0)
 		f.next()
 		return true
 	case leads(answer):
@@ -77,17 +81,13 @@ func (f *flight) saw(ticket wire.Ticket, fence fence) {
 // wait all the same.
 func leads(answer wire.LookupAnswer) bool { return answer.Granted || answer.State == wire.LookupHit }
 
-// wait adds a read to those who wait. The leader that has to is the oldest.
-func (f *flight) wait(r *read) {
+// wait adds a read to those who wait, at a place in their order.
+func (f *flight) wait(r *read, at int) {
 	fs := &f.state.flights
 	fs.arrivals++
 	r.flight, r.waited, r.joined = f, true, fs.arrivals
 	r.until = r.began + int64(r.plugin.Policy.Collapse.MaxWait)
-	if r == f.leader {
-		f.waiters = slices.Insert(f.waiters, 0, r)
-	} else {
-		f.waiters = append(f.waiters, r)
-	}
+	f.waiters = slices.Insert(f.waiters, at, r)
 	fs.waiting++
 	fs.watch(f)
 }
@@ -116,7 +116,7 @@ func (f *flight) remove(r *read) {
 
 // next ends what the leader did: a round follows, if anybody waits.
 func (f *flight) next() {
-	if f.leader != nil && !slices.Contains(f.waiters, f.leader) {
+	if f.leader != nil {
 		f.leader.flight = nil
 	}
 	f.leader, f.landing = nil, false

@@ -448,6 +448,29 @@ func TestAnotherVMDies(t *testing.T) {
 	w.held(second)
 }
 
+// A leader that takes longer than its lease isn't waited for by reads that come then.
+func TestSlowLeader(t *testing.T) {
+	w := newWorld(t)
+	leader, waiting := w.herd("/deep", 1)
+	leader.head("200", [2]string{"transfer-encoding", "chunked"})
+	w.now = 999 * time.Millisecond
+	waiting = append(waiting, w.begin("/deep"))
+	w.none(wire.PathLookup)
+	w.now = time.Second
+	later := w.begin("/deep")
+	w.take(wire.PathLookup).hit(w, "deep", "of another VM")
+	w.answered("chatcache; hit; ttl=600; detail=l2", "of another VM", later)
+	leader.send("one", true)
+	leader.exchange.Done()
+	w.settle()
+	w.take(wire.PathStore).ack()
+	w.settle()
+	w.take(wire.PathLookup).hit(w, "deep", "one")
+	w.settle()
+	w.answered(collapsed+"l2", "one", waiting...)
+	w.nothingLeft()
+}
+
 // Whatever happens, nobody waits for longer than max_wait and a tick.
 func TestMaxWait(t *testing.T) {
 	for name, stuck := range map[string]func(w *world) []*fakeStream{

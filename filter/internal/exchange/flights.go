@@ -42,27 +42,34 @@ type decision struct {
 
 // board tells whether the read waits for a fetch that is under way. Otherwise it is to
 // ask the bridge: as the leader of a new flight, or alone, beyond the bounds or while one is released.
-func (fs *flights) board(r *read) (waits bool) {
+func (fs *flights) board(r *read, now int64) (waits bool) {
 	f := fs.current[r.redisKey]
 	switch {
 	case f == nil && len(fs.current) >= maxFlights:
 		return false
-	case f == nil, !f.serves():
+	case f == nil, !f.serves(now):
 		// another one
 	case f.releasing, len(f.waiters) >= maxWaiters, fs.waiting >= maxWaiting:
 		return false
 	default:
-		f.wait(r)
+		f.wait(r, len(f.waiters))
 		return true
 	}
-	f = &flight{state: fs.state, key: r.redisKey, fetch: fs.state.newID(), leader: r}
-	fs.current[f.key], r.flight = f, f
+	f = &flight{state: fs.state, key: r.redisKey, fetch: fs.state.newID()}
+	fs.current[f.key] = f
+	f.lead(r, now)
 	return false
 }
 
-// serves tells whether what the leader fetches can be of use to a read that comes now.
-func (f *flight) serves() bool {
-	return f.leader == nil || f.state.slots.Unmoved(f.leader.fence.mark, f.leader.fence.slots)
+// lead makes the read the leader.
+func (f *flight) lead(r *read, now int64) {
+	f.leader, r.flight = r, f
+	f.serving = now + int64(r.plugin.fetchLease())
+}
+
+// serves tells whether a read that comes now is to wait in the flight.
+func (f *flight) serves(now int64) bool {
+	return f.leader == nil || now < f.serving && f.state.slots.Unmoved(f.leader.fence.mark, f.leader.fence.slots)
 }
 
 func (fs *flights) forget(f *flight) {

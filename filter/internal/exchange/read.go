@@ -145,7 +145,7 @@ func (r *read) find(body []byte) Action {
 	if r.redisKey = r.entryKey(); len(r.redisKey) > wire.MaxKey {
 		return r.letGo(reasonKeyTooLong)
 	}
-	if r.collapses() && r.state.flights.board(r) {
+	if r.collapses() && r.state.flights.board(r, now) {
 		return r.pause(PauseAll)
 	}
 	return r.lookup()

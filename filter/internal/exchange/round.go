@@ -89,7 +89,7 @@ func (f *flight) answered(p *Plugin, this *round, a Answer) {
 		f.answer(found, this.last)
 		f.next()
 	case leads(answer):
-		f.promote(this)
+		f.promote(this, now)
 	case answer.State != wire.LookupLeased:
 		f.pass() // the mark: nobody is to wait
 	case this.until > now:
@@ -112,7 +112,7 @@ func (f *flight) answer(found found, last uint64) {
 }
 
 // promote makes the oldest of those who wait the leader. If nobody waits any more the lease goes back.
-func (f *flight) promote(this *round) {
+func (f *flight) promote(this *round, now int64) {
 	if len(f.waiters) == 0 {
 		f.leader = this.first
 		f.release(0)
@@ -121,5 +121,6 @@ func (f *flight) promote(this *round) {
 	r := f.waiters[0]
 	f.waiters = slices.Delete(f.waiters, 0, 1)
 	f.decide(r, decision{ticket: f.ticket, fence: f.fence})
-	f.leader, r.flight, r.fence = r, f, f.fence
+	r.fence = f.fence
+	f.lead(r, now)
 }
