@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # Go's own build cache knows what is up to date, so every build target is phony.
-.PHONY: help tools toolchains build run sim test test-long degradation soak lint clean build/chatcache.wasm build/redisbridge build/hostsim build/policy build/run build/sim
+.PHONY: help tools toolchains build run sim test test-long degradation soak bench-reach lint clean build/chatcache.wasm build/redisbridge build/hostsim build/policy build/run build/sim
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ degradation: tools ## what each fault costs under steady load on real Envoys: a 
 
 soak: tools build/chatcache.wasm build/redisbridge ## memory over 10 million different keys, half an hour or more (KEYS=n for fewer)
 	go run ./test/bench/soak -keys $(or $(KEYS),10000000)
+
+bench-reach: tools build/chatcache.wasm build/redisbridge ## how long a raise takes to reach 64 workers, and what a purge costs with a million entries
+	go run ./test/bench/reach -json test/bench/reach/result.json
 
 lint: ## go vet and gofmt
 	go vet ./...

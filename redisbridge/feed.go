@@ -76,12 +76,22 @@ func (p *poll) hold(ctx context.Context) (wire.FeedAnswer, error) {
 	defer p.policy.counters.held.Add(-1)
 	for {
 		over := p.await(ctx)
+		if isClosed(p.wake) {
+			if answer, ok := p.readTogether(ctx); ok {
+				return answer, nil
+			}
+		}
 		p.wake = p.policy.wake.channel()
 		answer, err := p.read(ctx)
-		if err != nil || over || len(answer.Events) > 0 || !answer.Continues(p.request.Cursor) {
+		if err != nil || over || p.tells(answer) {
 			return answer, err
 		}
 	}
+}
+
+// tells tells whether the poll has its answer.
+func (p *poll) tells(answer wire.FeedAnswer) bool {
+	return len(answer.Events) > 0 || !answer.Continues(p.request.Cursor)
 }
 
 // await waits for a reason to read, and tells whether what is read then is the answer

@@ -3,8 +3,11 @@ package redisbridge
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"chatcache/redisbridge/wire"
 )
@@ -371,4 +374,58 @@ func TestRegistry(t *testing.T) {
 			}
 		}
 	})
+}
+
+// However many polls a wake wakes, the feed is read once.
+func TestPollsThatWakeTogetherReadOnce(t *testing.T) {
+	clock := newStepClock()
+	scripts := &countingHook{}
+	onEachRedis(t, func(o *Options) { o.Clock, o.Hooks = clock, []redis.Hook{scripts} }, func(t *testing.T, w *world) {
+		cursor := w.look().Ticket
+		var answers []<-chan wire.FeedAnswer
+		for i := range 40 {
+			m := w.pollRequest(cursor, 1000)
+			m.VM = fmt.Sprint("vm-", i)
+			answers = append(answers, heldPoll(t, w.Bridge, clock, m))
+		}
+		stop := make(chan struct{})
+		defer close(stop)
+		go func() { // those that wait for the one that reads
+			for {
+				select {
+				case <-clock.waiting:
+				case <-stop:
+					return
+				}
+			}
+		}()
+		scripts.evals.Store(0)
+		w.close("w1", true, "c:stats")
+		for _, answer := range answers {
+			if a := within(t, answer); len(a.Events) != 1 || !a.Continues(cursor) {
+				t.Errorf("got %v, want the raise", a)
+			}
+		}
+		if n := scripts.evals.Load(); n != 2 {
+			t.Errorf("%d scripts ran for the close and 40 polls, want 2", n)
+		}
+	})
+}
+
+// countingHook counts the scripts that a bridge runs.
+type countingHook struct{ evals atomic.Int64 }
+
+func (*countingHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *countingHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == "evalsha" {
+			h.evals.Add(1)
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (*countingHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
 }

@@ -30,6 +30,7 @@ type policyState struct {
 	trust      trust
 	wake       wake
 	held       held
+	feedRead   feedRead
 	applied    bell // a VM's poll came with a new cursor, while somebody waits for receipts
 	counters   counters
 }

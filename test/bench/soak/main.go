@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"chatcache/test/bench"
 	"chatcache/test/stack"
 )
 
@@ -72,7 +73,7 @@ func run(ctx context.Context, s settings) (err error) {
 	}
 	r := report{
 		Command: fmt.Sprintf("go run ./test/bench/soak -keys %d -connections %d -body %d -l1 %d -redis-memory %s", s.keys, s.connections, s.body, s.l1, s.redis),
-		Machine: machine(), Go: runtime.Version(), Started: time.Now().UTC().Truncate(time.Second),
+		Machine: bench.Machine(), Go: runtime.Version(), Started: time.Now().UTC().Truncate(time.Second),
 	}
 	r.header(os.Stdout)
 	const samples = 20

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -120,20 +119,6 @@ func resident(pid int) (float64, error) {
 		}
 	}
 	return 0, fmt.Errorf("%s has no VmRSS", name)
-}
-
-// machine names the processor and how many of it there are.
-func machine() string {
-	model := runtime.GOARCH
-	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(text)) {
-			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-				model = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
-	return fmt.Sprintf("%d × %s", runtime.NumCPU(), model)
 }
 
 // boundRedis sets Redis' memory and lets it evict entries.

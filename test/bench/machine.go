@@ -1,0 +1,33 @@
+// Package bench holds what the benchmarks' reports share. Each benchmark is a program in a
+// directory of its own.
+package bench
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+)
+
+// Load is the machine's load average over the last minute, as the system tells it: what
+// else was running when a measurement began. 0 where it isn't told.
+func Load() (average float64) {
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
+		_, _ = fmt.Sscan(string(text), &average)
+	}
+	return average
+}
+
+// Machine names the processor and how many of it there are.
+func Machine() string {
+	model := runtime.GOARCH
+	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+				model = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("%d × %s", runtime.NumCPU(), model)
+}

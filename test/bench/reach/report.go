@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"time"
+)
+
+// report is what a run has shown.
+type report struct {
+	Command string    `json:"command"`
+	Machine string    `json:"machine"`
+	Load    float64   `json:"load"` // load average before the run: what else the machine did
+	Go      string    `json:"go"`
+	Envoy   string    `json:"envoy"`
+	Redis   string    `json:"redis"`
+	Started time.Time `json:"started"`
+	Reach   reach     `json:"reach"`
+	Purge   purge     `json:"purge"`
+}
+
+// reach is how long raises took to be applied, in milliseconds. By Redis' clock, which is
+// read in whole ones: from the raise until a VM's next poll arrived.
+type reach struct {
+	VMs    int     `json:"vms"`
+	Raises int     `json:"raises"`
+	Each   summary `json:"each"` // VM
+	Last   summary `json:"last"` // VM of each raise
+	Wait   summary `json:"wait"` // the whole call, until the administrator knows
+}
+
+// purge is what a purge costs, in milliseconds.
+type purge struct {
+	Few      cost    `json:"few"`
+	Many     cost    `json:"many"`
+	FewAgain cost    `json:"fewAgain"`
+	Ratio    float64 `json:"ratio"` // of the medians: many by the mean of the two others
+}
+
+type cost struct {
+	Entries int   `json:"entries"`
+	Keys    int64 `json:"keys"` // in Redis, all in all
+	Purges  int   `json:"purges"`
+	summary
+}
+
+type summary struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
+}
+
+func summarize(values []float64) summary {
+	slices.Sort(values)
+	at := func(p float64) float64 { return values[min(int(math.Ceil(p*float64(len(values))))-1, len(values)-1)] }
+	if len(values) == 0 {
+		return summary{}
+	}
+	return summary{P50: at(0.5), P99: at(0.99), Max: at(1)}
+}
+
+func (r *report) print(w io.Writer) {
+	fmt.Fprintf(w, "%s\n%s (load average before the run: %.1f), %s, Envoy %s, Redis %s\n\n", r.Command, r.Machine, r.Load, r.Go, r.Envoy, r.Redis)
+	fmt.Fprintf(w, "| %d raises, %d VMs: ms until | p50 | p99 | max |\n|---|---|---|---|\n", r.Reach.Raises, r.Reach.VMs)
+	for _, row := range []struct {
+		name string
+		summary
+	}{{"a VM has applied it", r.Reach.Each}, {"the last VM has applied it", r.Reach.Last}, {"purge --wait returns", r.Reach.Wait}} {
+		fmt.Fprintf(w, "| %s | %.1f | %.1f | %.1f |\n", row.name, row.P50, row.P99, row.Max)
+	}
+	fmt.Fprintf(w, "\n| a purge of one cache: ms with | p50 | p99 | max |\n|---|---|---|---|\n")
+	for _, c := range []cost{r.Purge.Few, r.Purge.Many, r.Purge.FewAgain} {
+		fmt.Fprintf(w, "| %d entries | %.3f | %.3f | %.3f |\n", c.Entries, c.P50, c.P99, c.Max)
+	}
+	fmt.Fprintf(w, "\nmany by few, ratio of the medians: %.2f\n", r.Purge.Ratio)
+}
+
+func (r *report) write(file string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o644)
+}
