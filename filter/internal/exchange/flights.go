@@ -13,7 +13,8 @@ const (
 	maxWaiting = 4096 // of all
 	maxHeld    = 256  // rounds that wait at the bridge at a time
 	// maxLetGo is how many reads are answered or let go in one run. Envoy does that after the
-	// run's callback, each inside of the one before: more would exhaust its stack.
+	// run's callback, each inside of the one before, on one stack. 250 went well (measured in 1.40); this
+	// stays far below, whatever other filters add.
 	maxLetGo = 16
 )
 
