@@ -46,7 +46,8 @@
 //
 // # Fields of bridge
 //
-//   - cluster: the Envoy cluster that leads to the bridge. Must be there.
+//   - cluster: the Envoy cluster that leads to the bridge, by HTTP/2: polls of the feed and lookups that wait would each
+//     hold a connection of HTTP/1. Must be there.
 //   - authority: the :authority of calls to it. Default: the cluster's name.
 //   - timeout: how long a request may wait for it, 1ms to 5s. Default "50ms".
 //   - token: what the bridge lets the filter in by. Better supplied through the environment
