@@ -109,19 +109,20 @@ func TestModulesThatMisbehaveInAStream(t *testing.T) {
 		code []byte
 		died string // how; "" if it doesn't
 	}{
-		"does nothing":                 {requests(opReturn0).encode(), ""},
-		"has no callback at all":       {good().encode(), ""},
-		"grows":                        {requests(cat(opBomb, opReturn0)).encode(), ""}, // refused by the limit, which the module survives
-		"traps":                        {requests(opTrap).encode(), "unreachable"},
-		"loops":                        {requests(cat(opLoop, opReturn0)).encode(), "endless loop: still running after 100ms"},
-		"recurses":                     {requests(cat([]byte{0x20, 0, 0x20, 1, 0x20, 2}, opCall(2))).encode(), "stack overflow"},
-		"exits":                        {exiting().encode(), "exit_code(3)"},
-		"allocates outside its memory": {allocating(opHuge), ""},
-		"allocates nothing":            {allocating(opReturn0), ""},
-		"traps in its allocator":       {allocating(opTrap), "malloc: wasm error: unreachable"},
-		"loops in its allocator":       {allocating(cat(opLoop, opReturn0)), "malloc: endless loop: still running after 100ms"},
-		"allocates in its allocator":   {allocating(readConfig), "malloc: proxy_get_buffer_bytes was called by the allocator; Envoy allows only proxy_log there"},
-		"makes host calls for ever":    {requests(cat(opForever(opCall(0, 0, 0, 0, 2048)), opReturn0), "proxy_define_metric").encode(), "endless loop: more than 262144 host calls"},
+		"does nothing":                        {requests(opReturn0).encode(), ""},
+		"has no callback at all":              {good().encode(), ""},
+		"grows":                               {requests(cat(opBomb, opReturn0)).encode(), ""}, // refused by the limit, which the module survives
+		"traps":                               {requests(opTrap).encode(), "unreachable"},
+		"loops":                               {requests(cat(opLoop, opReturn0)).encode(), "endless loop: still running after 100ms"},
+		"recurses":                            {requests(cat([]byte{0x20, 0, 0x20, 1, 0x20, 2}, opCall(2))).encode(), "stack overflow"},
+		"exits":                               {exiting().encode(), "exit_code(3)"},
+		"allocates outside its memory":        {allocating(opHuge), ""},
+		"allocates nothing":                   {allocating(opReturn0), ""},
+		"traps in its allocator":              {allocating(opTrap), "malloc: wasm error: unreachable"},
+		"replies after its allocator trapped": {replying().encode(), "malloc: wasm error: unreachable"},
+		"loops in its allocator":              {allocating(cat(opLoop, opReturn0)), "malloc: endless loop: still running after 100ms"},
+		"allocates in its allocator":          {allocating(readConfig), "malloc: proxy_get_buffer_bytes was called by the allocator; Envoy allows only proxy_log there"},
+		"makes host calls for ever":           {requests(cat(opForever(opCall(0, 0, 0, 0, 2048)), opReturn0), "proxy_define_metric").encode(), "endless loop: more than 262144 host calls"},
 		"hands over without end": {requests(cat(opForever(opCall(0, 0, 60_000, 0, 60_000, 0)), opReturn0), "proxy_set_shared_data").encode(),
 			"memory bomb: more than 1048576 bytes handed to the host in one callback"},
 	} {
@@ -139,6 +140,14 @@ func TestModulesThatMisbehaveInAStream(t *testing.T) {
 			}
 		})
 	}
+}
+
+// replying makes a local reply when its allocator has trapped.
+func replying() wasmModule {
+	m := requests(cat(opCall(0, int(bufferVMConfiguration), 0, 1, 16, 32), []byte{0x1a},
+		opCall(1, 200, 0, 0, 0, 0, 0, 0, -1), []byte{0x1a}, op(1)), "proxy_get_buffer_bytes", "proxy_send_local_response")
+	m.exports[1].code = opTrap
+	return m
 }
 
 // exiting calls WASI's proc_exit, which has no result.

@@ -7,15 +7,12 @@ import (
 	"io"
 )
 
-// maxUncompressed bounds what uncompress makes.
-const maxUncompressed = 64 << 20
-
 // foreignFunctions are those of Envoy (source/extensions/common/wasm/foreign.cc)
 // that are simulated. Envoy's sign, verify_signature and expr_… are not: a test
 // can supply them through Options.ForeignFunctions.
 var foreignFunctions = map[string]func(c *vmContext, argument []byte) ([]byte, status){
 	"compress":               func(_ *vmContext, b []byte) ([]byte, status) { return compress(b), statusOK },
-	"uncompress":             func(_ *vmContext, b []byte) ([]byte, status) { return uncompress(b) },
+	"uncompress":             uncompress,
 	"clear_route_cache":      func(*vmContext, []byte) ([]byte, status) { return nil, statusOK },
 	"declare_property":       func(*vmContext, []byte) ([]byte, status) { return nil, statusOK },
 	"set_envoy_filter_state": setFilterState,
@@ -29,14 +26,19 @@ func compress(b []byte) []byte {
 	return out.Bytes()
 }
 
-func uncompress(b []byte) ([]byte, status) {
+// uncompress makes no more than the module's memory could hold.
+func uncompress(c *vmContext, b []byte) ([]byte, status) {
+	limit := c.vm.worker.sim.opts.MemoryLimit
 	r, err := zlib.NewReader(bytes.NewReader(b))
 	if err != nil {
 		return nil, statusSerialization
 	}
-	out, err := io.ReadAll(io.LimitReader(r, maxUncompressed))
-	if err != nil {
+	out, err := io.ReadAll(io.LimitReader(r, limit+1))
+	switch {
+	case err != nil:
 		return nil, statusSerialization
+	case int64(len(out)) > limit:
+		return nil, statusInvalidMemory
 	}
 	return out, statusOK
 }

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // bench makes host calls inside a stream of a module that does nothing.
@@ -16,6 +19,7 @@ type bench struct {
 	sim  *Sim
 	st   *Stream
 	next uint32 // free memory
+	own  *int   // how often the foreign function "own" was called
 }
 
 func newBench(t *testing.T) *bench { return newBenchWith(t, Options{}) }
@@ -29,7 +33,7 @@ func newBenchWith(t *testing.T, o Options) *bench {
 	st.ctx = s.workers[0].streamContext(st)
 	st.ctx.vm.current = st.ctx
 	t.Cleanup(func() { st.ctx.vm.current = nil })
-	return &bench{t, s, st, 4096}
+	return &bench{t: t, sim: s, st: st, next: 4096}
 }
 
 // put writes b into the module's memory; the result is the call's two arguments.
@@ -172,7 +176,7 @@ func TestPointersOutsideTheMemoryAreRefused(t *testing.T) {
 		"proxy_get_status":                   {out{}, out{}, out{}},
 		"proxy_get_property":                 {in("plugin_name"), out{}, out{}},
 		"proxy_set_property":                 {in("mine"), in("7")},
-		"proxy_call_foreign_function":        {in("compress"), in("text"), out{}, out{}},
+		"proxy_call_foreign_function":        {in("own"), in("text"), out{}, out{}},
 		"proxy_send_local_response":          {200, in("why"), in("body"), pairs, 0},
 		"proxy_get_header_map_pairs":         {0, out{}, out{}},
 		"proxy_set_header_map_pairs":         {0, pairs},
@@ -210,10 +214,13 @@ func TestPointersOutsideTheMemoryAreRefused(t *testing.T) {
 				}
 				for _, values := range bad {
 					b := newPointerBench(t)
-					wrong := pointerArgs(b, args)
+					wrong, before := pointerArgs(b, args), b.effects()
 					copy(wrong[at:], values)
 					if got := b.call(name, wrong...); got != statusInvalidMemory {
 						t.Errorf("argument %d is %#x: %v", at, values, got)
+					}
+					if diff := cmp.Diff(before, b.effects()); diff != "" && !(is[out](arg) && slices.Contains(effectBeforeResult, name)) {
+						t.Errorf("argument %d is %#x, and yet something happened:\n%s", at, values, diff)
 					}
 				}
 				if at++; is[in](arg) {
@@ -221,6 +228,69 @@ func TestPointersOutsideTheMemoryAreRefused(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// effectBeforeResult are host calls that have done their work when they find
+// that there is no room for the result, in Envoy too.
+var effectBeforeResult = []string{"proxy_call_foreign_function", "proxy_define_metric", "proxy_register_shared_queue", "proxy_dequeue_shared_queue"}
+
+// effects is everything that the host calls of TestPointersOutsideTheMemoryAreRefused can change.
+func (b *bench) effects() []string {
+	s, c := b.sim, b.st.ctx
+	items := 0
+	for _, q := range s.shared.queues {
+		items += len(q.items)
+	}
+	return []string{fmt.Sprint("shared data ", s.shared.data), fmt.Sprint("queues ", s.shared.tokens), fmt.Sprint("items ", items), fmt.Sprint("metrics ", len(s.metrics)),
+		fmt.Sprint("deferred ", len(c.vm.deferred)), fmt.Sprint("stopped ", c.vm.stopIteration), fmt.Sprint("calls ", len(c.parent.calls)), fmt.Sprint("state ", b.st.filterState),
+		fmt.Sprint("headers ", *c.requestHeaders), fmt.Sprint("body ", *c.requestBody), fmt.Sprint("own ", *b.own), fmt.Sprint("logs ", len(s.logs))}
+}
+
+func TestNumbersBeyondTheABIAreBadArguments(t *testing.T) {
+	minus := int(^uint32(0))
+	for name, calls := range map[string][][]any{
+		"proxy_log":                      {{6, in("text")}, {minus, in("text")}},
+		"proxy_set_effective_context":    {{0}, {999}},
+		"proxy_continue_stream":          {{4}},
+		"proxy_close_stream":             {{4}},
+		"proxy_get_header_map_pairs":     {{8, out{}, out{}}},
+		"proxy_set_header_map_pairs":     {{8, in("")}, {int(mapCallHeaders), in("")}},
+		"proxy_get_header_map_value":     {{8, in("a"), out{}, out{}}},
+		"proxy_add_header_map_value":     {{8, in("a"), in("b")}, {int(mapCallHeaders), in("a"), in("b")}},
+		"proxy_replace_header_map_value": {{8, in("a"), in("b")}},
+		"proxy_remove_header_map_value":  {{8, in("a")}},
+		"proxy_get_header_map_size":      {{8, out{}}},
+		"proxy_get_buffer_bytes":         {{9, 0, 1, out{}, out{}}},
+		"proxy_set_buffer_bytes":         {{9, 0, 0, in("text")}, {int(bufferVMConfiguration), 0, 0, in("text")}},
+		"proxy_get_buffer_status":        {{9, out{}, out{}}},
+		"proxy_define_metric":            {{3, in("metric"), out{}}},
+		"proxy_http_call":                {{in("backend"), in(encodePairs(Headers{{":method", "GET"}, {":path", "/x"}, {":authority", "a"}})), in(""), in(""), minus, out{}}},
+	} {
+		for _, args := range calls {
+			b := newPointerBench(t)
+			b.want(fmt.Sprint(name, args), b.call(name, pointerArgs(b, args)...), statusBadArgument)
+		}
+	}
+}
+
+func TestForeignFunctionsBoundWhatTheyRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		function, argument string
+		want               status
+	}{
+		"a field longer than the message": {"set_envoy_filter_state", "\n\x7fa", statusBadArgument},
+		"a message that ends in a field":  {"set_envoy_filter_state", "\n", statusBadArgument},
+		"more than the memory holds":      {"uncompress", string(compress(make([]byte, 2<<20))), statusInvalidMemory},
+		"as much as the memory holds":     {"uncompress", string(compress(make([]byte, 1<<20))), statusOK},
+	} {
+		m := good()
+		m.memory = 32
+		m.exports[1].code = op(1 << 20) // the allocator's answer
+		b := newBenchWith(t, Options{Module: m.encode(), MemoryLimit: 2 << 20})
+		b.sim.opts.MemoryLimit = 1 << 20
+		args := pointerArgs(b, []any{in(c.function), in(c.argument), out{}, out{}})
+		b.want(name, b.call("proxy_call_foreign_function", args...), c.want)
 	}
 }
 
@@ -238,8 +308,11 @@ func TestAnAllocatorThatGivesNothingUsable(t *testing.T) {
 
 // newPointerBench has something of everything that a host call can be about.
 func newPointerBench(t *testing.T) *bench {
+	own := new(int)
 	b := newBenchWith(t, Options{VMConfig: []byte("vm config"), VMID: "vm", PluginName: "name",
-		Clusters: map[string]http.Handler{"backend": http.NotFoundHandler()}})
+		Clusters:         map[string]http.Handler{"backend": http.NotFoundHandler()},
+		ForeignFunctions: map[string]func([]byte) ([]byte, error){"own": func(b []byte) ([]byte, error) { *own++; return b, nil }}})
+	b.own = own
 	b.st.ctx.requestHeaders, b.st.ctx.requestBody = &Headers{{"a", "b"}}, &[]byte{}
 	b.st.ctx.parent.statusText = "text"
 	setUp := func(name string, args ...any) {

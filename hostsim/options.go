@@ -71,7 +71,8 @@ type Options struct {
 	AllowOnHeadersStopIteration bool
 	// BufferLimit bounds buffered bodies in bytes; 1 MiB if 0.
 	BufferLimit int
-	// MemoryLimit bounds a VM's linear memory in bytes; 1 GiB if 0, as in Envoy.
+	// MemoryLimit bounds a VM's linear memory in bytes, and what one callback can hand
+	// to the host; 1 GiB if 0, as in Envoy.
 	MemoryLimit int64
 
 	// Beside is another plugin of the same proxy: shared data, queues and
@@ -90,7 +91,7 @@ type Options struct {
 
 	// Patience is how much virtual time Do gives a stream; 60 s if 0.
 	Patience time.Duration
-	// CallbackTimeout is how much real time one callback may take; 20 s if 0.
+	// CallbackTimeout is how much real time one callback, or the module's start, may take; 20 s if 0.
 	CallbackTimeout time.Duration
 	// HandlerTimeout is how much real time a handler may take between two waits; 30 s if 0.
 	HandlerTimeout time.Duration
