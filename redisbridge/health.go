@@ -6,18 +6,25 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // errNotReady says why a bridge shouldn't get calls.
 var errNotReady = errors.New("not ready")
 
-// server is what the bridge can tell of its Redis.
+// server is what the bridge can tell of its Redis. Of a Cluster it is the worst of
+// what its primaries say.
 type server struct {
 	Mode        string        // standalone, cluster, sentinel; memory for a miniredis
 	Version     string        // Redis' or Valkey's own
 	Policy      string        // maxmemory-policy; empty if the server won't say
 	PingLatency time.Duration // of one PING
+	Role        string        // master or slave
+	Replicas    int           // that follow
+	Guarded     bool          // min-replicas-to-write demands some of them
 }
 
 // healthz says that the process runs.
@@ -36,20 +43,40 @@ func (b *Bridge) readyz(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotReady, err)
 	}
-	if err := checkEviction(s.Policy); err != nil {
+	if err := b.checkServer(s); err != nil {
+		return err
+	}
+	if advice := b.advice(s); advice != "" {
+		_, err = fmt.Fprintf(w, "ready, but %s\n", advice)
 		return err
 	}
 	_, err = fmt.Fprintln(w, "ready")
 	return err
 }
 
-// checkEviction refuses policies that evict keys without an expiry: that would
-// lose suspensions.
-func checkEviction(policy string) error {
-	if policy == "" || policy == "noeviction" || strings.HasPrefix(policy, "volatile-") {
-		return nil
+// checkServer refuses a server with which calls can't succeed, or that evicts keys
+// without an expiry: that would lose suspensions.
+func (b *Bridge) checkServer(s server) error {
+	switch {
+	case s.Policy != "" && s.Policy != "noeviction" && !strings.HasPrefix(s.Policy, "volatile-"):
+		return fmt.Errorf("%w: Redis' maxmemory-policy is %s, which may evict open suspensions: set noeviction or one of volatile-*", errNotReady, s.Policy)
+	case s.Role == "slave":
+		return fmt.Errorf("%w: Redis is a replica, want its primary: name the Sentinels or the Cluster", errNotReady)
+	case s.Replicas < b.options.Replicas:
+		return fmt.Errorf("%w: %d replicas follow Redis' primary, --replicas wants %d: until then everything goes to the origin", errNotReady, s.Replicas, b.options.Replicas)
 	}
-	return fmt.Errorf("%w: Redis' maxmemory-policy is %s, which may evict open suspensions: set noeviction or one of volatile-*", errNotReady, policy)
+	return nil
+}
+
+// advice names what would make a failover safer, or nothing.
+func (b *Bridge) advice(s server) string {
+	switch {
+	case s.Replicas > 0 && b.options.Replicas == 0:
+		return "Redis has replicas: where one may be elected primary, set --replicas"
+	case b.options.Replicas > 0 && !s.Guarded:
+		return fmt.Sprintf("min-replicas-to-write is 0: a primary that was cut off is believed for up to %v", b.trustBound)
+	}
+	return ""
 }
 
 // inspect asks Redis for itself. The error matches ErrRedis.
@@ -64,14 +91,54 @@ func (b *Bridge) inspect(ctx context.Context) (server, error) {
 	if b.options.Miniredis {
 		return s, nil
 	}
-	info, err := b.redis.Info(ctx, "server", "memory").Result()
+	cluster, ok := b.redis.(*redis.ClusterClient)
+	if !ok {
+		return s, s.ask(ctx, b.redis)
+	}
+	var mu sync.Mutex
+	first := true
+	err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+		one := server{PingLatency: s.PingLatency}
+		if one.ask(ctx, c) != nil {
+			return nil // a node that doesn't answer is its entries' matter
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if first {
+			s, first = one, false
+		} else {
+			s = s.worse(one)
+		}
+		return nil
+	})
+	if err == nil && first {
+		err = errors.New("no primary of the Cluster answers")
+	}
+	return s, redisError(err)
+}
+
+// ask fills in what one server says of itself. The error matches ErrRedis.
+func (s *server) ask(ctx context.Context, c redis.Cmdable) error {
+	info, err := c.Info(ctx, "server", "memory", "replication").Result()
 	if err != nil {
-		return server{}, redisError(err)
+		return redisError(err)
 	}
 	s.Mode = or(infoField(info, "redis_mode"), infoField(info, "server_mode"))
 	s.Version = or(infoField(info, "valkey_version"), infoField(info, "redis_version"))
 	s.Policy = infoField(info, "maxmemory_policy")
-	return s, nil
+	s.Role = infoField(info, "role")
+	s.Replicas = strings.Count(info, "state=online")
+	s.Guarded = infoField(info, "min_slaves_good_slaves") != ""
+	return nil
+}
+
+// worse puts two primaries of a Cluster together.
+func (s server) worse(other server) server {
+	if s.Policy == "noeviction" || strings.HasPrefix(s.Policy, "volatile-") {
+		s.Policy = other.Policy
+	}
+	s.Replicas, s.Guarded = min(s.Replicas, other.Replicas), s.Guarded && other.Guarded
+	return s
 }
 
 func infoField(info, name string) string {

@@ -3,6 +3,7 @@ package redisbridge
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"chatcache/redisbridge/wire"
+	"chatcache/test/stack"
 )
 
 const (
@@ -199,6 +201,47 @@ func TestReadiness(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A server of a replicated set says what is wrong with it.
+func TestReadinessOfReplicas(t *testing.T) {
+	w := newRealWorld(t, func(o *Options) { o.Replicas = 1 })
+	ready := func(when, want string) {
+		t.Helper()
+		_, body := call(w, "GET", "/readyz", "", nil)
+		if body != want+"\n" {
+			t.Errorf("%s: %q, want %q", when, body, want)
+		}
+		problem := strings.TrimPrefix(want, "ready, but ")
+		if want == "ready" {
+			problem = ""
+		}
+		if s := w.Status(w.ctx).Redis; s.Problem != problem {
+			t.Errorf("%s: status says %q", when, s.Problem)
+		}
+	}
+	ready("alone", "not ready: 0 replicas follow Redis' primary, --replicas wants 1: until then everything goes to the origin")
+	if _, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups}); !errors.Is(err, errUnconfirmed) {
+		t.Errorf("a lookup got %v, want that no replica confirms it", err)
+	}
+	port := must(stack.FreePort())
+	w.check(w.raw.ConfigSet(w.ctx, "bind", "127.0.0.1").Err())
+	w.check(w.raw.ConfigSet(w.ctx, "port", fmt.Sprint(port)).Err())
+	w.check(w.raw.ConfigSet(w.ctx, "repl-diskless-sync-delay", "0").Err())
+	stack.ScratchValkeyT(t, "--replicaof", "127.0.0.1", fmt.Sprint(port))
+	eventually(t, "the replica follows", func() bool { return w.Status(w.ctx).Redis.Replicas == 1 })
+	ready("with a replica", "ready, but min-replicas-to-write is 0: a primary that was cut off is believed for up to 2s")
+	w.check(w.raw.ConfigSet(w.ctx, "min-replicas-to-write", "1").Err())
+	ready("guarded", "ready")
+	eventually(t, "lookups are confirmed", func() bool {
+		_, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups})
+		return err == nil
+	})
+	if c := w.Status(w.ctx).Policies[0].Confirmation; c == nil || c.AgeMS < 0 || c.Error != "" {
+		t.Errorf("confirmation %+v", c)
+	}
+	w.check(w.raw.Do(w.ctx, "REPLICAOF", "127.0.0.1", "1").Err())
+	ready("demoted", "not ready: Redis is a replica, want its primary: name the Sentinels or the Cluster")
 }
 
 // Without Redis every call fails at once, and the bridge stays alive.

@@ -25,22 +25,33 @@ type RedisStatus struct {
 	// Subscribed tells whether PSUBSCRIBE ever succeeded: without it events of
 	// other bridges reach a held poll at its hold's end only.
 	Subscribed bool `json:"subscribed"`
+	// Role is master or slave; Replicas follow it, of a Cluster the fewest of any
+	// primary; EvictionPolicy is maxmemory-policy.
+	Role           string `json:"role,omitempty"`
+	Replicas       int    `json:"replicas"`
+	EvictionPolicy string `json:"evictionPolicy,omitempty"`
+	// Guarded tells whether min-replicas-to-write demands replicas.
+	Guarded bool `json:"guarded"`
+	// Problem says why /readyz says no, or what it advises.
+	Problem string `json:"problem,omitempty"`
 	// Breaker is the circuit breaker between this bridge and Redis.
 	Breaker BreakerStatus `json:"breaker"`
 }
 
 // PolicyStatus is one policy that filters or administrators asked about.
 type PolicyStatus struct {
-	Name        string        `json:"name"`
-	Epoch       string        `json:"epoch,omitempty"`
-	Sequence    uint64        `json:"sequence"`
-	Suspensions int64         `json:"suspensions"` // open ones
-	VMs         int           `json:"vms"`         // whose lease hasn't run out
-	Behind      int           `json:"behind"`      // of them: that haven't applied everything yet
-	Followers   []VMStatus    `json:"followers"`   // the VMs that are furthest behind, 100 at most
-	HeldPolls   int64         `json:"heldPolls"`   // that wait at this bridge
-	HeldLookups int64         `json:"heldLookups"` // likewise, for somebody else's fetch
-	Caches      []CacheStatus `json:"caches"`
+	Name        string     `json:"name"`
+	Epoch       string     `json:"epoch,omitempty"`
+	Sequence    uint64     `json:"sequence"`
+	Suspensions int64      `json:"suspensions"` // open ones
+	VMs         int        `json:"vms"`         // whose lease hasn't run out
+	Behind      int        `json:"behind"`      // of them: that haven't applied everything yet
+	Followers   []VMStatus `json:"followers"`   // the VMs that are furthest behind, 100 at most
+	// Confirmation is the last one by replicas; nil where none is asked for.
+	Confirmation *ConfirmationStatus `json:"confirmation,omitempty"`
+	HeldPolls    int64               `json:"heldPolls"`   // that wait at this bridge
+	HeldLookups  int64               `json:"heldLookups"` // likewise, for somebody else's fetch
+	Caches       []CacheStatus       `json:"caches"`
 }
 
 // VMStatus is a VM that follows the feed.
@@ -77,9 +88,19 @@ func (b *Bridge) Status(ctx context.Context) Status {
 		OK: err == nil, Mode: server.Mode, Version: server.Version,
 		PingMS:     float64(server.PingLatency.Microseconds()) / 1000,
 		Subscribed: b.subscribed.Load(), Breaker: b.breaker.status(b.clock.Now()),
+		Role: server.Role, Replicas: server.Replicas, EvictionPolicy: server.Policy, Guarded: server.Guarded,
+	}
+	if err == nil {
+		s.Redis.Problem = b.advice(server)
+		if problem := b.checkServer(server); problem != nil {
+			s.Redis.Problem = problem.Error()
+		}
 	}
 	for _, p := range b.policies.all() {
 		status := p.status()
+		if b.options.Replicas > 0 {
+			status.Confirmation = p.trust.status(b.clock.Now())
+		}
 		if err == nil {
 			err = b.readPosition(ctx, p, &status)
 		}

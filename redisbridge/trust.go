@@ -73,12 +73,23 @@ func (t *trust) settle(epoch uint64, sent time.Time, err error, retry time.Time)
 	t.pending = nil
 }
 
-// age tells how long ago the last confirmation was sent, and why the one after it
-// failed; none ever: ok is false.
-func (t *trust) age(now time.Time) (age time.Duration, ok bool, failed error) {
+// ConfirmationStatus says when replicas were last seen to follow a policy's primary.
+type ConfirmationStatus struct {
+	AgeMS int64  `json:"ageMs"`           // since it was sent, ms; -1: never
+	Error string `json:"error,omitempty"` // why the one after it failed
+}
+
+func (t *trust) status(now time.Time) *ConfirmationStatus {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return now.Sub(t.since), t.epoch != 0, t.cause
+	s := &ConfirmationStatus{AgeMS: -1}
+	if t.epoch != 0 {
+		s.AgeMS = now.Sub(t.since).Milliseconds()
+	}
+	if t.cause != nil {
+		s.Error = t.cause.Error()
+	}
+	return s
 }
 
 // trusted returns once an answer of that epoch may be used. The error matches ErrRedis.

@@ -56,12 +56,21 @@ func printStatus(w io.Writer, s redisbridge.Status) {
 	} else {
 		fmt.Fprintf(w, "redis: %s\n", s.Redis.Error)
 	}
+	if s.Redis.Role != "" {
+		fmt.Fprintf(w, "%s with %d replicas, maxmemory-policy %s\n", s.Redis.Role, s.Redis.Replicas, s.Redis.EvictionPolicy)
+	}
+	if s.Redis.Problem != "" {
+		fmt.Fprintf(w, "problem: %s\n", s.Redis.Problem)
+	}
 	if b := s.Redis.Breaker; b.Cause != "" {
 		fmt.Fprintf(w, "circuit breaker: %s (%s), %d lookups and stores refused so far\n", b.State, b.Cause, b.Refused)
 	}
 	for _, p := range s.Policies {
 		fmt.Fprintf(w, "\npolicy %s: sequence %d of epoch %s, %d open suspensions, %d VMs (%d behind), %d held polls\n",
 			p.Name, p.Sequence, p.Epoch, p.Suspensions, p.VMs, p.Behind, p.HeldPolls)
+		if c := p.Confirmation; c != nil && c.Error != "" {
+			fmt.Fprintf(w, "not confirmed by replicas for %d ms: %s\n", c.AgeMS, c.Error)
+		}
 		printBehind(w, p)
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintln(table, "cache\thits\tmisses\tsuspended\thit rate\tstores\tsuspensions\traises\terrors\t")
