@@ -122,7 +122,7 @@ func (b *Bridge) trusted(ctx context.Context, p *policyState, epoch uint64) erro
 
 // confirm asks the primary for one confirmation.
 func (b *Bridge) confirm(p *policyState) {
-	ctx, cancel := context.WithTimeout(context.Background(), b.trustBound/4)
+	ctx, cancel := context.WithTimeout(context.Background(), b.trustBound/2)
 	defer cancel()
 	sent := b.clock.Now()
 	epoch, err := b.askReplicas(ctx, p)
@@ -150,7 +150,7 @@ func (b *Bridge) askReplicas(ctx context.Context, p *policyState) (epoch uint64,
 		return 0, err
 	}
 	if replicas < b.options.Replicas {
-		return 0, fmt.Errorf("%d of %d replicas acknowledged a write within %v", replicas, b.options.Replicas, b.trustBound/8)
+		return 0, fmt.Errorf("%d of %d replicas acknowledged a write within %v", replicas, b.options.Replicas, b.trustBound/4)
 	}
 	t, _, err := p.position(answer)
 	return t.Epoch, err
@@ -173,7 +173,7 @@ type evaluate func(ctx context.Context, c redis.Scripter, keys []string, args ..
 func (b *Bridge) writeAndWait(ctx context.Context, primary *redis.Client, script evaluate, keys []string, args []any) ([]any, int, error) {
 	pipe := primary.Pipeline()
 	written := script(ctx, pipe, keys, args...)
-	acknowledged := pipe.Do(ctx, "WAIT", b.options.Replicas, (b.trustBound / 8).Milliseconds())
+	acknowledged := pipe.Do(ctx, "WAIT", b.options.Replicas, (b.trustBound / 4).Milliseconds())
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, 0, err
 	}

@@ -209,7 +209,7 @@ func TestClusterSubscriptionsAndScripts(t *testing.T) {
 	w := newWorld(t)
 	var bridges []*redisbridge.Bridge
 	for range 4 {
-		bridges = append(bridges, w.bridge(c.Env(), func(o *redisbridge.Options) { o.Timeout = 10 * time.Second }))
+		bridges = append(bridges, w.bridge(c.Env(), func(o *redisbridge.Options) { o.Timeout, o.Trust = 10*time.Second, 20*time.Second }))
 	}
 	w.eventually("every bridge has subscribed", func() bool {
 		for _, b := range bridges {
