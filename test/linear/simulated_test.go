@@ -49,7 +49,7 @@ type mode struct {
 	slow             time.Duration // a slow write
 	pace             time.Duration // between two steps, at most
 	faults           bool          // of bridge, ways and proxies
-	flushes          int           // of Redis: so many in ten thousand steps, two hundred suspensions, and a hundred clients that leave
+	flushes          int           // of Redis: so many in ten thousand steps, in a thousand suspensions, and for a hundred clients that leave
 	claim            Claim
 }
 
@@ -69,10 +69,10 @@ var modes = []mode{
 	{name: "refuse", edits: []func(map[string]any){withoutL1, refusingWrites}, deadline: short, settle: short, slow: short / 2, pace: usualPace,
 		faults: true, flushes: 20, claim: Claim{Covered: short}},
 	{name: "L1", edits: []func(map[string]any){staleFor(staleness)}, deadline: short, settle: short, slow: 1800 * time.Millisecond, pace: usualPace,
-		faults: true, flushes: 20, claim: Claim{Staleness: staleness, Forward: true, Covered: short}},
+		faults: true, flushes: 40, claim: Claim{Staleness: staleness, Forward: true, Covered: short}},
 	// Writes outlast their deadline, and are renewed; Redis forgets now and then; nothing is exempt.
 	{name: "slow writes", edits: []func(map[string]any){withoutL1}, deadline: 300 * time.Millisecond, settle: time.Second,
-		slow: 1600 * time.Millisecond, pace: 3 * usualPace, flushes: 50},
+		slow: 1600 * time.Millisecond, pace: 3 * usualPace, flushes: 20},
 }
 
 // steps of one run: some twenty seconds.

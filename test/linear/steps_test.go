@@ -109,11 +109,11 @@ func (w *world) administer() {
 
 func (w *world) read() {
 	proxy, worker := w.anywhere()
-	user := w.writer // rather what is being written
+	user, to := w.writer, targets[w.hot] // rather what is being written
 	if w.dice.IntN(2) == 0 {
-		user = users[w.dice.IntN(len(users))]
+		user, to = users[w.dice.IntN(len(users))], targets[w.dice.IntN(len(targets))]
 	}
-	w.begin(proxy, worker, user, "GET", targets[w.dice.IntN(len(targets))], 0)
+	w.begin(proxy, worker, user, "GET", to, 0)
 }
 
 // readAll reads every register at one worker.
@@ -148,7 +148,7 @@ func (w *world) write(user string) {
 	id := w.history.BeginWrite(w.lane())
 	proxy, worker := w.anywhere()
 	proxy.writes = append(proxy.writes, id)
-	w.writer = user
+	w.writer, w.hot = user, w.dice.IntN(len(targets))
 	w.begin(proxy, worker, w.writer, method, target{path: path}, id)
 }
 

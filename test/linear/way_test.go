@@ -40,7 +40,7 @@ func (w *world) serveBridge(rw http.ResponseWriter, r *http.Request) {
 	default:
 		w.bridge.ServeHTTP(rw, r)
 	}
-	if r.URL.Path == wire.PathSuspend && w.dice.IntN(200) < w.mode.flushes {
+	if r.URL.Path == wire.PathSuspend && w.dice.IntN(1000) < w.mode.flushes {
 		w.redis.FlushAll() // before the feed's followers have heard of the write
 	}
 	pause(way)

@@ -52,6 +52,7 @@ type world struct {
 	seeds    uint64 // of proxies, each its own
 	open     []*exchange
 	writer   string        // the last one
+	hot      int           // the target that is read most, until the next write
 	before   time.Duration // virtual time before it moved last
 	cursor   wire.Ticket   // the observer's
 	traces   map[int64]*hostsim.Stream
