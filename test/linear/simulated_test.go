@@ -48,8 +48,9 @@ type mode struct {
 	deadline, settle time.Duration
 	slow             time.Duration // a slow write
 	pace             time.Duration // between two steps, at most
-	faults           bool          // of bridge, ways and proxies
-	flushes          int           // of Redis: so many in ten thousand steps, in a thousand suspensions, and for a hundred clients that leave
+	latePolls        bool
+	faults           bool // of bridge, ways and proxies
+	flushes          int  // of Redis: so many in ten thousand steps, in a thousand suspensions, and for a hundred clients that leave
 	claim            Claim
 }
 
@@ -61,15 +62,18 @@ const usualPace = 40 * time.Millisecond
 
 // staleness is L1's: shorter than writes are suspended, so that a suspension that L1 doesn't
 // hear of shows.
-const staleness = 500 * time.Millisecond
+const staleness = 300 * time.Millisecond
 
 var modes = []mode{
 	{name: "no L1", edits: []func(map[string]any){withoutL1}, deadline: short, settle: short, slow: short / 2, pace: usualPace,
 		faults: true, flushes: 20, claim: Claim{Forward: true, Covered: short}},
 	{name: "refuse", edits: []func(map[string]any){withoutL1, refusingWrites}, deadline: short, settle: short, slow: short / 2, pace: usualPace,
 		faults: true, flushes: 20, claim: Claim{Covered: short}},
-	{name: "L1", edits: []func(map[string]any){staleFor(staleness)}, deadline: short, settle: short, slow: 1800 * time.Millisecond, pace: usualPace,
-		faults: true, flushes: 40, claim: Claim{Staleness: staleness, Forward: true, Covered: short}},
+	{name: "L1", edits: []func(map[string]any){staleFor(staleness)}, deadline: short / 2, settle: short / 2, slow: short / 2, pace: 2 * usualPace,
+		faults: true, flushes: 20, claim: Claim{Staleness: staleness, Forward: true, Covered: short / 2}},
+	// Nothing fails, but the feed's answers come late or never.
+	{name: "L1 with late polls", edits: []func(map[string]any){staleFor(staleness)}, deadline: short / 2, settle: short / 2, slow: short / 2, pace: 2 * usualPace,
+		latePolls: true, claim: Claim{Staleness: staleness}},
 	// Writes outlast their deadline, and are renewed; Redis forgets now and then; nothing is exempt.
 	{name: "slow writes", edits: []func(map[string]any){withoutL1}, deadline: 300 * time.Millisecond, settle: time.Second,
 		slow: 1600 * time.Millisecond, pace: 3 * usualPace, flushes: 20},

@@ -18,6 +18,13 @@ func (w *world) serveBridge(rw http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(rw, "<html>It works!</html>")
 		return
 	}
+	if w.mode.latePolls && r.URL.Path == wire.PathFeed {
+		w.bridge.ServeHTTP(rw, r)
+		if pause(2 * staleness); w.dice.IntN(3) == 0 {
+			lose()
+		}
+		return
+	}
 	fate := 9
 	if w.weather == stormy {
 		fate = w.dice.IntN(10)
@@ -34,9 +41,7 @@ func (w *world) serveBridge(rw http.ResponseWriter, r *http.Request) {
 	case 3, 4:
 		pause(3 * bridgeTimeout)
 		w.bridge.ServeHTTP(rw, late) // after whoever asked has given up, perhaps
-		if pause(2 * bridgeTimeout); r.URL.Path == wire.PathFeed {
-			pause(staleness) // a poll waits longer
-		}
+		pause(2 * bridgeTimeout)
 	default:
 		w.bridge.ServeHTTP(rw, r)
 	}
