@@ -43,8 +43,6 @@ var mutants = []mutant{
 		"if !a.acknowledges() {", "if false {"},
 	{"slots move only at raises", "L1 with late polls", "filter/internal/exchange/follower.go",
 		"			f.state.move(e.Groups)", "			if e.Kind == wire.EventRaise {\n				f.state.move(e.Groups)\n			}"},
-	{"the slots are read after the lookup", "L1 with late polls", "filter/internal/exchange/read.go",
-		"	if !fence.leased ||", "	fence.mark = r.state.slots.Mark()\n	if !fence.leased ||"},
 	{"a gap in the feed is ignored", "L1", "filter/internal/exchange/follower.go",
 		"if answer.Continues(f.cursor) {", "if answer.Continues(f.cursor) || f.cursor.Epoch != 0 {"},
 	{"the lease counts from the answer", "L1 with late polls", "filter/internal/exchange/follower.go",
