@@ -76,6 +76,9 @@ local open = {}`},
 	{"numbers compared as strings", []Edit{
 		{bridgeDir + "validity.go", "if g > ticket.Sequence {", "if strconv.FormatUint(g, 10) > strconv.FormatUint(ticket.Sequence, 10) {"},
 	}},
+	{"also_after forgotten", []Edit{
+		{scriptDir + "close.lua", "    raise_later(now, also, groups)\n", ""},
+	}},
 	{"epochs not compared", []Edit{
 		{bridgeDir + "validity.go", "ticket.Epoch != v.ticket.Epoch", "false"},
 	}},

@@ -63,6 +63,9 @@ func (s *stream) candidates(emit emitter) {
 			end(changed, s.w.plan.ending)
 		} else {
 			end(rejected, seldom)
+			if s.rule.also > 0 {
+				end(changedLater, s.w.plan.ending)
+			}
 		}
 		for _, e := range []ending{cutOff, unavailable, retriedRejected, retriedChanged} {
 			end(e, s.w.plan.breaking)

@@ -14,7 +14,8 @@ import (
 // What is required, in the words of package model. Versions count the origin's
 // commits. A commit is covered while its write's suspension is acknowledged and the
 // deadline has not passed since the script ran; while the outcome is unknown, until
-// settle has passed after the write's end was executed. A read that begins later never
+// settle has passed after the write's end was executed. Where the rule says also_after,
+// a commit is required from that long after the end on. A read that begins later never
 // gets an older version from L2, nor from the L1 of the VM that wrote; from another L1
 // max_staleness later. The end of a write makes up for a commit that wasn't covered.
 //
@@ -43,8 +44,10 @@ type readState struct {
 }
 
 type writeState struct {
-	version int  // what the commit made; 0: none yet
-	over    bool // the origin will not commit any more
+	version int   // what the commit made; 0: none yet
+	over    bool  // the origin will not commit any more
+	later   bool  // it has answered before it committed
+	due     int64 // what it has committed by then is required, ms; 0: nothing is to come
 
 	acked, pending bool
 	until          int64 // the suspension's deadline, from when the script ran
@@ -54,12 +57,24 @@ type writeState struct {
 }
 
 // require raises the floor.
-func (w *world) require(version int) {
+func (w *world) require(version int) { w.requireSince(w.now(), version) }
+
+func (w *world) requireSince(at int64, version int) {
 	if version <= w.floor {
 		return
 	}
 	w.floor = version
-	w.history = append(w.history, requirement{w.now(), version})
+	w.history = append(w.history, requirement{at, version})
+}
+
+// mature requires what also_after has covered meanwhile.
+func (w *world) mature() {
+	for _, s := range w.streams {
+		if due := s.write.due; due > 0 && w.now() >= due {
+			w.requireSince(due, s.write.version)
+			s.write.due = 0
+		}
+	}
 }
 
 // floorAt is the floor as it was at a time.
@@ -73,6 +88,7 @@ func (w *world) floorAt(then int64) (version int) {
 }
 
 func (w *world) begins(s *stream) {
+	w.mature()
 	now, own := w.now(), w.own[s.vm.index]
 	s.read = readState{
 		began: now, floor: max(w.floor, own),
@@ -132,6 +148,7 @@ func (w *world) answering(c *call, a exchange.Answer) {
 
 // commit is the origin's: it makes the next version.
 func (w *world) commit(s *stream) {
+	w.mature()
 	state := &s.write
 	w.version++
 	state.version, state.over = w.version, true
@@ -176,11 +193,19 @@ func (w *world) happened(c *call) {
 	}
 }
 
+// rounding is how much later than said a due raise may come, ms: see prelude.lua.
+const rounding = 8
+
 // endExecuted covers what may still be committed until settle has passed, and
 // requires what was.
 func (w *world) endExecuted(s *stream, now int64) {
 	state := &s.write
-	if !state.over {
+	if state.later && state.due == 0 {
+		// What it commits from now on is required once also_after has passed.
+		state.acked, state.pending = false, false
+		state.due = now + s.rule.also + rounding
+	}
+	if !state.over && !state.later {
 		state.gap = state.gap || state.late || state.acked && now >= state.until
 		state.acked, state.late, state.until = true, false, now+s.rule.settle
 	}

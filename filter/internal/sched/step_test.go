@@ -56,12 +56,12 @@ const (
 	unavailable // 503 of the proxy, which the origin has not seen the end of
 	retriedRejected
 	retriedChanged
-	endings
+	changedLater // the rule's also_after covers what the origin commits then
 )
 
 func (e ending) String() string {
 	return [...]string{"201", "422", "cut off", "503, the origin goes on", "422 to a retry, the first attempt goes on",
-		"201 to a retry, the first attempt goes on"}[e]
+		"201 to a retry, the first attempt goes on", "201, the origin goes on"}[e]
 }
 
 // failure is a loss in Redis.

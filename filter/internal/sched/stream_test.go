@@ -143,7 +143,8 @@ func (s *stream) readEnds() {
 // writeEnds lets a write's response end, or break off.
 func (s *stream) writeEnds(e ending) {
 	switch e {
-	case changed:
+	case changed, changedLater:
+		s.write.later = e == changedLater
 		s.respond(201, 2)
 		s.finish("{}")
 	case rejected:

@@ -26,11 +26,12 @@ type rule struct {
 	name, method     string
 	refuse           bool
 	deadline, settle int64 // ms
+	also             int64
 }
 
 var rules = []*rule{
 	{name: "save", method: "POST", deadline: 400, settle: 1000},
-	{name: "strict", method: "PUT", deadline: 300, settle: 1500, refuse: true},
+	{name: "strict", method: "PUT", deadline: 300, settle: 1500, also: 400, refuse: true},
 }
 
 const document = `{
@@ -41,7 +42,7 @@ const document = `{
   "caches": {"stats": {"match": ["GET /stats"], "ttl": "600s"}},
   "invalidations": [
     {"name": "save", "match": ["POST /messages"], "invalidate": ["stats"], "deadline": "400ms", "settle": "1s"},
-    {"name": "strict", "match": ["PUT /messages"], "invalidate": ["stats"], "deadline": "300ms", "settle": "1500ms", "unreachable": "refuse"}
+    {"name": "strict", "match": ["PUT /messages"], "invalidate": ["stats"], "deadline": "300ms", "settle": "1500ms", "also_after": "400ms", "unreachable": "refuse"}
   ]
 }`
 
