@@ -176,6 +176,7 @@ func (w *world) take(s step) {
 		w.pass(int64(s.n))
 	}
 	synctest.Wait()
+	w.cut()
 	w.calls = slices.DeleteFunc(w.calls, func(c *call) bool { return c.over })
 	for _, v := range w.vms {
 		if v.journal > 8 {
@@ -193,6 +194,9 @@ func (w *world) takeCall(s step) {
 		case arrives:
 			c.arrive(w.bridges[w.bridgeOf(c)])
 		case answered:
+			if c.vm != nil {
+				c.vm.told(input{kind: answered, call: c.recorded, answer: c.response.answer()})
+			}
 			c.end(c.response.answer())
 		case lost:
 			c.lost = true
@@ -260,6 +264,7 @@ func (w *world) takeStream(s step) {
 			st.vm.enter(func() { st.writeEnds(ending(s.x)) })
 		case clientLeaves:
 			st.details = "downstream_remote_disconnect"
+			st.vm.told(input{kind: clientLeaves, stream: st.number})
 			st.vm.enter(st.end)
 		}
 		return

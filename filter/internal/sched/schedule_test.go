@@ -35,6 +35,7 @@ type plan struct {
 	committing       int  // of the origin's commits
 	ending, breaking int  // of a write's response, well or not
 	wrong            uint // set of classes of faults
+	recorded         bool // what the VMs do
 	warm             bool // both VMs have read before
 }
 
@@ -59,6 +60,11 @@ func (b *bubble) newWorld(p plan) *world {
 	w := b.world(policy, p.separate)
 	w.plan = p
 	w.random = rand.New(rand.NewPCG(p.seed, 2))
+	if p.recorded {
+		for _, v := range w.vms {
+			v.record, v.said = &window{}, map[string]int{}
+		}
+	}
 	w.store.begin(strconv.FormatUint(p.seed+1, 16), p.sequence)
 	return w
 }
@@ -241,8 +247,10 @@ func (w *world) probe() {
 }
 
 // run runs the schedule of a seed.
-func (b *bubble) run(seed uint64) *world {
-	w := b.newWorld(newPlan(seed))
+func (b *bubble) run(seed uint64) *world { return b.runPlan(newPlan(seed)) }
+
+func (b *bubble) runPlan(p plan) *world {
+	w := b.newWorld(p)
 	w.explore()
 	w.finish()
 	return w

@@ -40,6 +40,7 @@ func (w *world) begin(number int16, v *vm, r *rule) {
 	s := &stream{w: w, vm: v, number: number, rule: r, details: httpcache.ViaUpstream, tries: 1, weight: w.weigh()}
 	w.streams = append(w.streams, s)
 	w.begins(s)
+	v.told(input{kind: readBegins, stream: number, rule: r})
 	v.enter(func() {
 		s.exchange = v.plugin.NewExchange(s)
 		s.inside = true
@@ -58,6 +59,7 @@ func (w *world) begin(number int16, v *vm, r *rule) {
 
 func (s *stream) forward() {
 	s.forwarded = true
+	s.vm.did("stream %d is forwarded", s.number)
 	s.w.forwards(s)
 }
 
@@ -100,6 +102,7 @@ func (s *stream) Reply(status uint32, fields httpcache.Fields, body []byte) erro
 	}
 	s.held, s.over = false, true
 	s.vm.replied = append(s.vm.replied, s)
+	s.vm.did("stream %d: %s", s.number, ended(int(status), fields.Get("cache-status"), string(body), true))
 	s.w.replied(s, status, fields.Get("cache-status"), string(body))
 	return nil
 }
@@ -123,6 +126,8 @@ func (s *stream) respond(status int, length int) {
 func (s *stream) finish(body string) {
 	s.chunk = []byte(body)
 	s.exchange.ResponseBody(len(body), true)
+	status, _ := strconv.Atoi(s.fields.Get(":status"))
+	s.vm.did("stream %d: %s", s.number, ended(status, s.fields.Get("cache-status"), body, true))
 	s.end()
 }
 
@@ -136,12 +141,14 @@ func (s *stream) end() {
 // readEnds lets the origin's whole answer to a read pass.
 func (s *stream) readEnds() {
 	body := strconv.Itoa(s.read.version)
+	s.vm.told(input{kind: originEnds, stream: s.number, body: body})
 	s.respond(200, len(body))
 	s.finish(body)
 }
 
 // writeEnds lets a write's response end, or break off.
 func (s *stream) writeEnds(e ending) {
+	s.vm.told(input{kind: responseEnds, stream: s.number, ending: e})
 	switch e {
 	case changed, changedLater:
 		s.write.later = e == changedLater
@@ -154,6 +161,7 @@ func (s *stream) writeEnds(e ending) {
 	case cutOff:
 		s.details = "upstream_reset_after_response_started{remote_reset}"
 		s.respond(201, 2)
+		s.vm.did("stream %d: %s", s.number, ended(0, "", "", false))
 		s.end()
 	case unavailable:
 		s.details = "upstream_reset_before_response_started{connection_termination}"

@@ -31,6 +31,8 @@ type vm struct {
 	waiting []*call
 	replied []*stream // answered in the callback that is running
 	journal int64     // entries
+	record  *window   // of a VM that is to be compared with another
+	said    map[string]int
 }
 
 func (w *world) newVM(index, life int16) *vm {
@@ -149,6 +151,7 @@ type call struct {
 	lost       bool // no answer will come
 	cut        bool // its bridge has ended
 	weight     int
+	recorded   recordedCall
 }
 
 func (w *world) newCall(v *vm, s *stream, path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) {
@@ -165,6 +168,12 @@ func (w *world) newCall(v *vm, s *stream, path string, frame []byte, timeout tim
 	c.number = w.numberOf(c.owner, path)
 	v.waiting = append(v.waiting, c)
 	w.addCall(c)
+	if v.record != nil {
+		what := says(path, frame)
+		c.recorded = recordedCall{what, v.said[what]}
+		v.said[what]++
+		v.did("calls %s", what)
+	}
 }
 
 // numberOf gives a call its name: what it is and the how manyth of its owner.

@@ -46,10 +46,17 @@ const document = `{
   ]
 }`
 
-var (
-	withL1    = parse(`{"max_bytes": "64KiB", "max_staleness": "600ms"}`)
-	withoutL1 = parse("false")
-)
+const someL1, noL1 = `{"max_bytes": "64KiB", "max_staleness": "600ms"}`, "false"
+
+var withL1, withoutL1 = parse(someL1), parse(noL1)
+
+// documentOf is the plan's policy.
+func documentOf(p plan) string {
+	if p.l1 {
+		return fmt.Sprintf(document, someL1)
+	}
+	return fmt.Sprintf(document, noL1)
+}
 
 func parse(l1 string) *policy.Policy {
 	p, problems := policy.Parse(fmt.Appendf(nil, document, l1))
@@ -150,19 +157,20 @@ type world struct {
 	policy *policy.Policy
 	start  time.Time
 
-	vms     [2]*vm
-	streams []*stream
-	writes  map[string]*stream // by suspension id
-	calls   []*call
-	late    []*operation // given up by their bridges
-	counts  map[[2]int16]int16
-	used    map[int16]bool // numbers of streams and purges
-	begun   int            // writes
-	random  *rand.Rand     // nil: the steps are given
-	plan    plan
-	broken  string
-	trace   []step
-	chosen  int // so many of them were chosen; the rest let everything end
+	vms        [2]*vm
+	streams    []*stream
+	writes     map[string]*stream // by suspension id
+	calls      []*call
+	late       []*operation // given up by their bridges
+	counts     map[[2]int16]int16
+	used       map[int16]bool // numbers of streams and purges
+	begun      int            // writes
+	random     *rand.Rand     // nil: the steps are given
+	plan       plan
+	broken     string
+	trace      []step
+	recordings [2]recording // of VMs that are to be compared
+	chosen     int          // so many of them were chosen; the rest let everything end
 }
 
 func (b *bubble) world(p *policy.Policy, separate bool) *world {
