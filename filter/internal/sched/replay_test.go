@@ -27,7 +27,7 @@ func TestReplayOnWasm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replays := uint64(20)
+	replays := uint64(10)
 	if n, err := strconv.ParseUint(os.Getenv("CHATCACHE_REPLAYS"), 10, 64); err == nil {
 		replays = n
 	}

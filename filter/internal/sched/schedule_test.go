@@ -325,7 +325,7 @@ func (w *world) String() string {
 // CHATCACHE_SCHEDULE runs the one of a seed, and CHATCACHE_SCHEDULES_REDIS=miniredis runs
 // them on the scripts themselves.
 func TestSchedules(t *testing.T) {
-	first, count := uint64(0), uint64(4_000)
+	first, count := uint64(0), uint64(1_000)
 	if n, err := strconv.ParseUint(os.Getenv("CHATCACHE_SCHEDULES"), 10, 64); err == nil {
 		count = n
 	}
