@@ -72,8 +72,10 @@ func TestReceipts(t *testing.T) {
 		w.pass(20)
 		w.pollAs(w.Bridge, "quick", quick, 30_000) // a later poll doesn't change when
 		r := w.wantReceipts(raise, "two have applied it", "complete false, new epoch false, later applied, quick applied, dead pending, slow pending")
-		if took := r.Applied[0].MS; took < 10 || w.memory != nil && took != 10 {
-			t.Errorf("quick took %d ms, want 10 or a little more", took)
+		for _, applied := range r.Applied {
+			if took := applied.MS; took < 10 || w.memory != nil && took != 10 {
+				t.Errorf("%s took %d ms, want 10 or a little more", applied.VM, took)
+			}
 		}
 
 		w.pass(1500)
@@ -89,9 +91,10 @@ func TestReceipts(t *testing.T) {
 // A wait ends when the last VM has applied the raise, also where that VM polls at another
 // bridge: it is woken.
 func TestPurgeWaits(t *testing.T) {
-	onEachRedis(t, nil, func(t *testing.T, w *world) {
+	clock := newStepClock() // whose waits end by a wake only
+	onEachRedis(t, func(o *Options) { o.Clock = clock }, func(t *testing.T, w *world) {
 		o := w.options
-		o.Bootstrap = false
+		o.Clock, o.Bootstrap = nil, false
 		other := newBridge(t, o)
 		cursor := w.pollAs(w.Bridge, "a", wire.Ticket{}, 30_000)
 		w.pollAs(other, "b", wire.Ticket{}, 30_000)

@@ -169,6 +169,10 @@ func TestNewConfigurationTakesOverL1AndFeed(t *testing.T) {
 	if hit(w, "ann") {
 		t.Error("the new root doesn't follow")
 	}
+	next := w.take(wire.PathFeed)
+	w.run()
+	w.none(wire.PathFeed) // one poll at a time, whoever sends it
+	w.calls = append(w.calls, next)
 	// The new one is removed: the old one speaks again.
 	w.plugin.Close()
 	w.plugin = old
