@@ -54,7 +54,7 @@ func (from *vmContext) startCall(name string, headers Headers, body []byte, trai
 	if cluster == nil || !headers.Has(":method") || !headers.Has(":path") || !headers.Has(":authority") {
 		return 0, statusBadArgument
 	}
-	if cluster.state == ClusterNoHosts {
+	if cluster.state == ClusterNoHosts || cluster.state == ClusterFull {
 		return 0, statusInternalFailure
 	}
 	h := s.callHeaders(headers, len(body), timeout)
@@ -71,7 +71,7 @@ func (from *vmContext) startCall(name string, headers Headers, body []byte, trai
 		k.exchange.send(body, true)
 	}
 	if timeout > 0 {
-		k.timeout = s.clock.after(timeout, func() { k.fail(504, "upstream request timeout") })
+		k.timeout = s.clock.after(timeout, func() { k.fail(504, timeoutBody) })
 	}
 	return k.token, statusOK
 }
@@ -125,6 +125,9 @@ func (k *call) onReset(cause string) {
 }
 
 func (k *call) onPanic(value any) { k.root.vm.worker.sim.failPanic(nil, k.cluster, value) }
+
+// full: a call's answer is held whole, however long it is.
+func (k *call) full() bool { return false }
 
 // fail answers in the cluster's place.
 func (k *call) fail(status int, body string) {

@@ -34,7 +34,8 @@ const (
 type chain struct {
 	filter   filterSide
 	next     nextSide
-	overflow func() // the buffer is over its limit
+	overflow func() // the buffer is over its limit, and the filter wants all of it
+	drained  func() // what was held has gone on
 	limit    int
 
 	state            iteration
@@ -47,6 +48,7 @@ type chain struct {
 	cumulative       bool // the filter asked to buffer: it sees all of it at each call
 	overLimitFails   bool // the filter stopped with Buffer, not with back-pressure
 	end              bool // seen from the sender
+	again            bool // what was held is being shown to the filter, which has not seen it
 	aborted          bool // replied, reset or finished: nothing moves any more
 }
 
@@ -66,6 +68,9 @@ type nextSide interface {
 
 // paused reports whether the filter has stopped this direction.
 func (c *chain) paused() bool { return c.state != iterContinue }
+
+// full reports that more is held than the limit allows: the sender has to wait.
+func (c *chain) full() bool { return len(c.buffer) > c.limit }
 
 func (c *chain) recvHeaders(h Headers, end bool) {
 	c.headers, c.headersSeen, c.end = h, true, end
@@ -122,7 +127,7 @@ func (c *chain) checkLimit() {
 }
 
 func (c *chain) dataToFilter(b []byte, end bool) {
-	view, buffered := &b, c.cumulative
+	view, buffered, hadTrailers := &b, c.cumulative, c.trailers != nil
 	if buffered {
 		c.keep(b)
 		if c.checkLimit(); c.aborted {
@@ -137,7 +142,11 @@ func (c *chain) dataToFilter(b []byte, end bool) {
 	c.cumulative = act == dataStopBuffer
 	switch {
 	case act == actContinue && c.state == iterContinue:
-		c.next.passData(b, end)
+		added := c.trailers != nil && !hadTrailers
+		c.next.passData(b, end && !added)
+		if added && !c.aborted {
+			c.addedTrailersGoOn()
+		}
 		return
 	case act == actContinue:
 		if !buffered {
@@ -155,7 +164,28 @@ func (c *chain) dataToFilter(b []byte, end bool) {
 		}
 	default: // stop and drop
 		c.state = iterStopSingle
+		if c.end && c.trailers == nil {
+			c.hasBuffer = true // of the data only the end is left to go on with
+		}
 	}
+}
+
+// addTrailers gives a message that has none trailers.
+func (c *chain) addTrailers() *Headers {
+	if c.trailers == nil {
+		c.trailers = &Headers{}
+	}
+	return c.trailers
+}
+
+// addedTrailersGoOn sends on what the filter added in its body callback. It
+// sees them itself only where it sees again what was held.
+func (c *chain) addedTrailersGoOn() {
+	if c.again {
+		c.trailersToFilter()
+		return
+	}
+	c.next.passTrailers(c.trailers)
 }
 
 func (c *chain) trailersToFilter() {
@@ -175,6 +205,8 @@ func (c *chain) trailersToFilter() {
 // or, when everything was stopped, body and trailers first to the filter.
 func (c *chain) proceed() {
 	again := c.state == iterStopAll
+	c.again = again
+	defer func() { c.again = false; c.drained() }()
 	c.state, c.overLimitFails, c.cumulative = iterContinue, false, false
 	hadTrailers := c.trailers != nil
 	if !c.headersContinued {

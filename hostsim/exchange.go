@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"sync"
+	"strings"
 )
 
 // receiver hears of a handler's response as it comes, on the loop.
@@ -19,6 +19,9 @@ type receiver interface {
 	onReset(cause string)
 	// onPanic hears of a handler that panicked (other than to abort its response); a reset follows.
 	onPanic(value any)
+	// full reports that no more of the response can be taken now; the exchange's
+	// resume goes on with it.
+	full() bool
 }
 
 // Causes of a reset, as Envoy names them in response code details.
@@ -27,14 +30,26 @@ const (
 	resetRefused     = "remote_connection_failure"
 	resetProtocol    = "protocol_error"
 	resetRemote      = "remote_reset"
+	resetOverflow    = "overflow"
 )
+
+// discard hears a response that nobody waits for.
+type discard struct{}
+
+func (discard) onHeaders(Headers, bool) {}
+func (discard) onData([]byte, bool)     {}
+func (discard) onTrailers(Headers)      {}
+func (discard) onReset(string)          {}
+func (discard) onPanic(any)             {}
+func (discard) full() bool              { return false }
 
 // exchange is one request to a handler and its response.
 type exchange struct {
 	clock  *Clock
-	lane   any
 	http2  bool
 	to     receiver
+	flow   flow // of the response
+	ctx    context.Context
 	cancel context.CancelFunc
 	body   *uploadBody
 	closed bool // touched on the loop only: nothing more is delivered
@@ -45,14 +60,18 @@ type exchange struct {
 func startExchange(c *Clock, lane any, name string, cluster *clusterEntry, h Headers, end bool, to receiver) *exchange {
 	handler := cluster.handler
 	ctx, cancel := context.WithCancel(context.Background())
-	x := &exchange{clock: c, lane: lane, http2: cluster.http2, to: to, cancel: cancel, body: &uploadBody{end: end}}
+	x := &exchange{
+		clock: c, http2: cluster.http2, to: to, cancel: cancel,
+		flow: flow{clock: c, lane: lane, full: to.full}, body: &uploadBody{end: end},
+	}
 	c.startJob(ctx, name, func(ctx context.Context) {
-		x.body.ctx = ctx
+		x.ctx, x.body.ctx = ctx, ctx
 		req, err := newHTTPRequest(ctx, h, x.body, end)
 		if err != nil { // what no server would hand to a handler
 			req = (&http.Request{Method: h.Get(":method"), URL: &url.URL{Path: "/"}, Header: h.toHTTP(), Body: http.NoBody}).WithContext(ctx)
 			handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, err.Error(), http.StatusBadRequest) })
 		}
+		x.body.trailer = req.Trailer
 		x.serve(handler, req)
 	})
 	return x
@@ -69,6 +88,15 @@ func newHTTPRequest(ctx context.Context, h Headers, body io.ReadCloser, end bool
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: h.toHTTP(), Body: body, ContentLength: -1, RemoteAddr: "127.0.0.1:40000",
 	}).WithContext(ctx)
+	for _, names := range h.Values("trailer") {
+		for name := range strings.SplitSeq(names, ",") {
+			if req.Trailer == nil {
+				req.Trailer = http.Header{}
+			}
+			req.Trailer[http.CanonicalHeaderKey(strings.TrimSpace(name))] = nil
+		}
+	}
+	req.Header.Del("Trailer")
 	switch n, err := strconv.ParseInt(h.Get("content-length"), 10, 64); {
 	case end:
 		req.Body, req.ContentLength = http.NoBody, 0
@@ -100,17 +128,37 @@ func asError(v any) error {
 	return err
 }
 
-// deliver runs f on the loop unless the exchange has been closed by then.
+// deliver runs f on the loop when its turn comes, unless the exchange has been
+// closed by then.
 func (x *exchange) deliver(f func()) {
-	x.clock.post(x.lane, func() {
+	x.flow.add(func() {
 		if !x.closed {
 			f()
 		}
 	})
 }
 
+// socketPieces is how much a handler may send ahead of what the proxy takes.
+const socketPieces = 64
+
+// awaitRoom lets a handler wait that is too far ahead.
+func (x *exchange) awaitRoom() {
+	if j, _ := x.ctx.Value(jobKey{}).(*job); j != nil && x.flow.waiting() > socketPieces {
+		j.park(func() bool { return x.flow.waiting() <= socketPieces || x.ctx.Err() != nil })
+	}
+}
+
 // send hands a piece of the request's body over.
 func (x *exchange) send(b []byte, end bool) { x.body.push(b, end) }
+
+// sendTrailers ends the request's body; HTTP/1 has no trailers (enable_trailers
+// is off), and a handler sees those that the request has announced.
+func (x *exchange) sendTrailers(h Headers) {
+	if x.http2 {
+		x.body.trailers = h.Clone()
+	}
+	x.body.push(nil, true)
+}
 
 // close ends the exchange: the handler's context is cancelled and whatever it
 // still says is dropped.
@@ -118,44 +166,3 @@ func (x *exchange) close() {
 	x.closed = true
 	x.cancel()
 }
-
-// uploadBody is a request body that arrives while the handler runs.
-type uploadBody struct {
-	mu   sync.Mutex
-	data []byte
-	end  bool
-	ctx  context.Context
-}
-
-func (b *uploadBody) push(p []byte, end bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.data = append(b.data, p...)
-	b.end = b.end || end
-}
-
-func (b *uploadBody) arrived() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.data) > 0 || b.end || b.ctx.Err() != nil
-}
-
-// Read gives what has arrived, or lets the job wait for more.
-func (b *uploadBody) Read(p []byte) (int, error) {
-	if j, _ := b.ctx.Value(jobKey{}).(*job); !b.arrived() {
-		j.park(b.arrived)
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.data) > 0 {
-		n := copy(p, b.data)
-		b.data = b.data[n:]
-		return n, nil
-	}
-	if b.end {
-		return 0, io.EOF
-	}
-	return 0, b.ctx.Err()
-}
-
-func (b *uploadBody) Close() error { return nil }

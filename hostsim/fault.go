@@ -1,9 +1,11 @@
 package hostsim
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // The faults below are ordinary http.Handlers: in a simulated cluster and
@@ -47,5 +49,25 @@ func Truncated(body string, n int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		io.WriteString(w, body[:n])
+	})
+}
+
+// Overlong declares a length of n and sends all of body; a proxy takes the
+// first n bytes for the whole of it.
+func Overlong(body string, n int) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		h, ok := w.(http.Hijacker)
+		if !ok { // a simulated cluster: a proxy wouldn't see the rest
+			w.Header().Set("Content-Length", strconv.Itoa(n))
+			io.WriteString(w, body[:n])
+			return
+		}
+		conn, _, err := h.Hijack()
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		defer conn.Close()
+		date := time.Now().UTC().Format(http.TimeFormat)
+		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nContent-Type: text/plain; charset=utf-8\r\nDate: %s\r\n\r\n%s", n, date, body)
 	})
 }

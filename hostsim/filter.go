@@ -67,7 +67,7 @@ func (s requestSide) filterHeaders(h *Headers, end bool) action {
 	st.decoding++
 	defer func() { st.decoding-- }()
 	if c := st.ctx; c != nil {
-		c.requestHeaders = h
+		c.requestHeaders, c.end = h, end
 	}
 	act := st.invoke("proxy_on_request_headers", headersStopAllWatermark, st.headersAction, uint64(len(*h)), boolArg(end))
 	if act == actContinue && st.ctx != nil {
@@ -81,7 +81,7 @@ func (s requestSide) filterData(b *[]byte, end bool) action {
 	st.decoding++
 	defer func() { st.decoding-- }()
 	if st.ctx != nil {
-		st.ctx.requestBody = b
+		st.ctx.requestBody, st.ctx.end = b, end
 	}
 	act := st.invoke("proxy_on_request_body", dataStopNoBuffer, st.dataAction, uint64(len(*b)), boolArg(end))
 	if act == actContinue && st.ctx != nil {
@@ -109,7 +109,7 @@ func (s responseSide) filterHeaders(h *Headers, end bool) action {
 	st.encoding = true
 	defer func() { st.encoding = false }()
 	if st.ctx != nil {
-		st.ctx.responseHeaders = h
+		st.ctx.responseHeaders, st.ctx.end = h, end
 	}
 	act := st.invoke("proxy_on_response_headers", headersStopAllWatermark, st.headersAction, uint64(len(*h)), boolArg(end))
 	if act == actContinue && st.ctx != nil {
@@ -123,7 +123,7 @@ func (s responseSide) filterData(b *[]byte, end bool) action {
 	st.encoding = true
 	defer func() { st.encoding = false }()
 	if st.ctx != nil {
-		st.ctx.responseBody = b
+		st.ctx.responseBody, st.ctx.end = b, end
 	}
 	act := st.invoke("proxy_on_response_body", dataStopNoBuffer, st.dataAction, uint64(len(*b)), boolArg(end))
 	if act == actContinue && st.ctx != nil {

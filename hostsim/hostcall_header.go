@@ -11,8 +11,19 @@ var headerCalls = []hostcall{
 	{"proxy_get_header_map_size", "ii", callMapSize},
 }
 
-// mutableMap is the map as the module may change it now, or nil.
+// mutableMap is the map as the module may change it now, or nil. Trailers come
+// into being where there are none, once the end of the body has been shown.
 func (c *vmContext) mutableMap(m mapType) *Headers {
+	switch {
+	case m == mapRequestTrailers && c.requestTrailers == nil && c.requestBody != nil && c.end:
+		c.requestTrailers = c.stream.request.addTrailers()
+	case m == mapResponseTrailers && c.responseTrailers == nil && c.responseBody != nil && c.end:
+		c.responseTrailers = c.stream.response.addTrailers()
+	}
+	return c.existingMap(m)
+}
+
+func (c *vmContext) existingMap(m mapType) *Headers {
 	switch m {
 	case mapRequestHeaders:
 		return c.requestHeaders
@@ -48,7 +59,7 @@ func (c *vmContext) readableMap(m mapType) *Headers {
 			return st.response.trailers
 		}
 	}
-	return c.mutableMap(m)
+	return c.existingMap(m)
 }
 
 // missing notes that a map was used that Envoy doesn't have now. Trailers and

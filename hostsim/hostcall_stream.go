@@ -44,7 +44,10 @@ func callCloseStream(a *callArgs) status {
 		return statusBadArgument
 	}
 	if st := a.ctx.stream; st != nil && kind <= streamResponse {
-		a.vm.deferred = append(a.vm.deferred, func() { st.reset("wasm_close_stream") })
+		if !st.detailed {
+			st.explain("wasm_close_stream")
+		}
+		a.vm.deferred = append(a.vm.deferred, func() { st.reset(st.details) })
 	}
 	return statusOK
 }

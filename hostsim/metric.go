@@ -117,10 +117,15 @@ func (s *Sim) Histogram(name string) []uint64 {
 }
 
 // Counters are all counters by name.
-func (s *Sim) Counters() map[string]uint64 {
+func (s *Sim) Counters() map[string]uint64 { return s.metricValues(counter) }
+
+// Gauges are all gauges by name.
+func (s *Sim) Gauges() map[string]uint64 { return s.metricValues(gauge) }
+
+func (s *Sim) metricValues(kind metricKind) map[string]uint64 {
 	all := map[string]uint64{}
 	for key, m := range s.metrics {
-		if key.kind == counter {
+		if key.kind == kind {
 			all[key.name] = m.value
 		}
 	}

@@ -51,6 +51,8 @@ func exportHost(ctx context.Context, r wazero.Runtime) error {
 	for _, name := range []string{wasi_snapshot_preview1.ModuleName, "wasi_unstable"} {
 		b := r.NewHostModuleBuilder(name)
 		wasi_snapshot_preview1.NewFunctionExporter().ExportFunctions(b)
+		// Envoy doesn't implement it: the module goes on.
+		b.NewFunctionBuilder().WithFunc(func(uint32) {}).Export("proc_exit")
 		if _, err := b.Instantiate(ctx); err != nil {
 			return err
 		}

@@ -19,7 +19,8 @@ const (
 	FailClosed FailurePolicy = iota
 	// FailOpen bypasses the module.
 	FailOpen
-	// FailReload answers 503 until ReloadBackoff has passed, then starts a new VM with the next stream.
+	// FailReload starts a new VM with the next stream, unless the one that died
+	// was itself started less than ReloadBackoff ago: until then it answers 503.
 	FailReload
 )
 
@@ -53,14 +54,20 @@ type Options struct {
 	// RouteTimeout bounds the upstream's whole response; 15 s if 0, none if negative.
 	RouteTimeout time.Duration
 
+	// NormalizePath and MergeSlashes are the connection manager's options; without
+	// them paths reach the module as they came.
+	NormalizePath, MergeSlashes bool
+
 	// Retries is how often the route tries again after a 5xx or a reset before headers.
 	Retries int
 	// AttemptCountInResponse adds x-envoy-attempt-count to responses
 	// (include_attempt_count_in_response).
 	AttemptCountInResponse bool
 
-	Policy        FailurePolicy
-	ReloadBackoff time.Duration // 1 s if 0
+	Policy FailurePolicy
+	// ReloadBackoff is the least time between two starts of a worker's VM; 1 s if 0.
+	// Envoy makes it up to half as long again, by chance.
+	ReloadBackoff time.Duration
 
 	// DrainTime is how long an old root context lives beside the new one after
 	// Reconfigure or Replace; 600 s if 0, as in Envoy.
@@ -69,8 +76,12 @@ type Options struct {
 	// AllowOnHeadersStopIteration is the field of Envoy's plugin configuration:
 	// with it, a plain Pause in headers lets body callbacks through.
 	AllowOnHeadersStopIteration bool
-	// BufferLimit bounds buffered bodies in bytes; 1 MiB if 0.
+	// BufferLimit bounds buffered bodies in bytes (per_connection_buffer_limit_bytes);
+	// 1 MiB if 0. It is for HTTP/1 clients: with HTTP/2 ones it is StreamWindow.
 	BufferLimit int
+	// StreamWindow is how much an HTTP/2 client, or cluster, sends without being
+	// asked for more (initial_stream_window_size); DefaultStreamWindow if 0.
+	StreamWindow int
 	// MemoryLimit bounds a VM's linear memory in bytes, and what one callback can hand
 	// to the host; 1 GiB if 0, as in Envoy.
 	MemoryLimit int64
@@ -96,6 +107,9 @@ type Options struct {
 	// HandlerTimeout is how much real time a handler may take between two waits; 30 s if 0.
 	HandlerTimeout time.Duration
 }
+
+// DefaultStreamWindow is how much an HTTP/2 peer may send unasked, in bytes.
+const DefaultStreamWindow = 16 << 20
 
 // RouteTo routes every request to one cluster.
 func RouteTo(cluster string) func(Headers) string {
@@ -128,6 +142,7 @@ func (o Options) complete() (Options, error) {
 	setDefault(&o.ReloadBackoff, time.Second)
 	setDefault(&o.DrainTime, 600*time.Second)
 	setDefault(&o.BufferLimit, 1<<20)
+	setDefault(&o.StreamWindow, DefaultStreamWindow)
 	setDefault(&o.MemoryLimit, 1<<30)
 	setDefault(&o.Patience, time.Minute)
 	setDefault(&o.CallbackTimeout, 20*time.Second)

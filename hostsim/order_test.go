@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"chatcache/hostsim"
+	"chatcache/hostsim/internal/toolchain"
 )
 
 // arrivals runs three streams at once and tells in which order their headers reached the module.
@@ -52,5 +53,33 @@ func TestEveryOrder(t *testing.T) {
 	}
 	if runs, all := hostsim.EveryOrder(t, 2, func(t *testing.T, c *hostsim.Clock) { arrivals(t, c) }); runs != 2 || all {
 		t.Errorf("with a limit of 2: %d runs, all %v", runs, all)
+	}
+}
+
+func TestAFailureTellsTheSeed(t *testing.T) {
+	inner := &failing{TB: t}
+	c := hostsim.NewClock(time.Time{})
+	c.Shuffle(42)
+	s := hostsim.RunT(inner, hostsim.Options{Module: toolchain.Module(t, "probe"), Clock: c, Seed: 7})
+	do(s, "x-on-request-headers", "pause")
+	inner.finish()
+	if got := strings.Join(inner.logs, "\n"); !strings.Contains(got, "Clock.Shuffle(42)") || !strings.Contains(got, "Options.Seed was 7") {
+		t.Errorf("a failed test says %q", got)
+	}
+}
+
+func TestAFailureTellsTheOrder(t *testing.T) {
+	inner := &failing{TB: t}
+	hostsim.EveryOrder(t, 2, func(t *testing.T, c *hostsim.Clock) {
+		s := hostsim.RunT(inner, hostsim.Options{Module: toolchain.Module(t, "probe"), Clock: c})
+		for range 2 {
+			s.Start(1, hostsim.Get("/x", "x-on-request-headers", "pause"))
+		}
+		s.Settle()
+		inner.finish()
+		inner.cleanups = nil
+	})
+	if len(inner.logs) != 2 || !strings.Contains(inner.logs[0], "order 0/2") || !strings.Contains(inner.logs[1], "order 1/2") {
+		t.Errorf("failed tests say %q", inner.logs)
 	}
 }

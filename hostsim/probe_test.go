@@ -56,11 +56,15 @@ type failing struct {
 	testing.TB
 	cleanups []func()
 	errors   []string
+	logs     []string
 }
 
 func (f *failing) Cleanup(c func()) { f.cleanups = append(f.cleanups, c) }
 func (f *failing) Errorf(format string, args ...any) {
 	f.errors = append(f.errors, fmt.Sprintf(format, args...))
+}
+func (f *failing) Logf(format string, args ...any) {
+	f.logs = append(f.logs, fmt.Sprintf(format, args...))
 }
 func (f *failing) finish() {
 	for _, c := range slices.Backward(f.cleanups) {

@@ -63,6 +63,9 @@ func (st *Stream) replyHeaders(r localReply) Headers {
 	for _, f := range r.headers {
 		h.Add(f[0], f[1])
 	}
+	if st.isGRPC() {
+		return grpcReply(h, r, st.isHead())
+	}
 	if len(r.body) == 0 {
 		h.Del("content-length")
 		h.Del("content-type")
@@ -75,12 +78,17 @@ func (st *Stream) replyHeaders(r localReply) Headers {
 	return h
 }
 
+// headersAlone reports whether the reply has no body on its way.
+func (st *Stream) headersAlone(r localReply) bool {
+	return len(r.body) == 0 || st.isHead() || st.isGRPC()
+}
+
 func (st *Stream) replyThroughFilter(r localReply) {
 	st.request.aborted = true
 	st.router.close()
 	st.explain(r.details)
 	h := st.replyHeaders(r)
-	end := len(r.body) == 0 || st.isHead()
+	end := st.headersAlone(r)
 	st.response.recvHeaders(h, end)
 	if !end && !st.finished {
 		st.response.recvData(append([]byte(nil), r.body...), true)
@@ -92,7 +100,7 @@ func (st *Stream) directReply(r localReply) {
 	st.router.close()
 	st.explain(r.details)
 	st.direct = st.replyHeaders(r)
-	end := len(r.body) == 0 || st.isHead()
+	end := st.headersAlone(r)
 	out := clientSide{st}
 	out.passHeaders(&st.direct, end)
 	if !end {
@@ -101,76 +109,3 @@ func (st *Stream) directReply(r localReply) {
 }
 
 func (st *Stream) isHead() bool { return st.req.Method == "HEAD" }
-
-// clientSide is where a response goes after the filter: the connection manager
-// and the codec.
-type clientSide struct{ st *Stream }
-
-func (s clientSide) passHeaders(h *Headers, end bool) {
-	st := s.st
-	sent := st.shapeResponse(h, end)
-	st.client.length = -1
-	if n, err := strconv.Atoi(sent.Get("content-length")); err == nil && !st.isHead() {
-		st.client.length = n
-	}
-	st.client.Status, _ = strconv.Atoi(sent.Get(":status"))
-	st.client.Headers = sent.without(":status")
-	st.headersSent = true
-	if end {
-		st.finish(true)
-	}
-}
-
-func (s clientSide) passData(b []byte, end bool) {
-	st := s.st
-	if !st.isHead() {
-		st.client.Body = append(st.client.Body, b...)
-	}
-	if end {
-		st.finish(st.lengthHolds())
-	}
-}
-
-// lengthHolds reports whether the body has the length that its headers said.
-// Envoy doesn't look: an HTTP/1 client gets a broken message, or the next
-// response's beginning as this one's end.
-func (st *Stream) lengthHolds() bool {
-	want, got := st.client.length, len(st.client.Body)
-	if want < 0 || want == got {
-		return true
-	}
-	st.sim.fail(BodyLength, st, nil, "the response says content-length: %d, its body has %d bytes", want, got)
-	st.client.Body = st.client.Body[:min(want, got)]
-	return got > want
-}
-
-func (s clientSide) passTrailers(h *Headers) {
-	if s.st.req.HTTP2 {
-		s.st.client.Trailers = h.Clone()
-	}
-	s.st.finish(true)
-}
-
-// shapeResponse is what the connection manager and codec do to response
-// headers: server is overwritten, date is set where it lacks, connection
-// fields go; a message without body gets its content-length.
-func (st *Stream) shapeResponse(h *Headers, end bool) Headers {
-	h.Set("server", "envoy")
-	if !h.Has("date") {
-		h.Add("date", httpDate(st.sim.clock.Now()))
-	}
-	for _, name := range []string{"connection", "transfer-encoding", "keep-alive", "proxy-connection"} {
-		h.Del(name)
-	}
-	sent := h.Clone()
-	code := sent.Get(":status")
-	switch {
-	case code == "204" || code == "304":
-		if code == "204" {
-			sent.Del("content-length")
-		}
-	case end && !st.isHead() && !sent.Has("content-length") && !st.req.HTTP2:
-		sent.Add("content-length", "0")
-	}
-	return sent
-}

@@ -68,6 +68,9 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	if w.declared >= 0 && w.written+int64(len(p)) > w.declared {
 		return 0, http.ErrContentLength
 	}
+	if err := w.x.ctx.Err(); err != nil { // the proxy has gone
+		return 0, err
+	}
 	w.written += int64(len(p))
 	w.buf = append(w.buf, p...)
 	if len(w.buf) >= sliceSize || (w.committed && len(w.buf) > w.autoLength()) {
@@ -93,6 +96,7 @@ func (w *responseWriter) flushBody() {
 		w.buf = w.buf[n:]
 		w.x.deliver(func() { w.x.to.onData(part, false) })
 	}
+	w.x.awaitRoom()
 }
 
 // flushLast delivers the rest with the end of the stream in it, as HTTP/2 does.
@@ -159,11 +163,16 @@ func (w *responseWriter) finish() {
 		w.flushLast()
 		return
 	}
+	short := w.declared >= 0 && w.written < w.declared
+	if short && w.x.http2 && !w.empty() { // the last data say that they are the last, and are refused
+		w.x.deliver(func() { w.x.to.onReset(resetProtocol) })
+		return
+	}
 	w.flushBody()
 	if w.empty() {
 		return
 	}
-	if w.declared >= 0 && w.written < w.declared {
+	if short {
 		w.reset()
 		return
 	}

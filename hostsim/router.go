@@ -1,9 +1,7 @@
 package hostsim
 
 import (
-	"fmt"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -35,8 +33,10 @@ const (
 	ClusterUp ClusterState = iota
 	// ClusterRefusing: connections are refused; calls get 503 in their callback.
 	ClusterRefusing
-	// ClusterNoHosts: no healthy host (or a full circuit breaker); calls fail at once with InternalFailure.
+	// ClusterNoHosts: no healthy host; calls fail at once with InternalFailure.
 	ClusterNoHosts
+	// ClusterFull: its circuit breaker is open; calls fail at once with InternalFailure.
+	ClusterFull
 )
 
 func (r *router) passHeaders(h *Headers, end bool) {
@@ -47,6 +47,11 @@ func (r *router) passHeaders(h *Headers, end bool) {
 	r.length = -1
 	if n, err := strconv.Atoi(h.Get("content-length")); err == nil {
 		r.length = n
+	}
+	if r.exchange != nil {
+		// Resumed in the callback that then continued: Envoy sends it once more.
+		startExchange(st.sim.clock, st, st.String(), st.sim.clusters[r.cluster], r.headers, end, discard{})
+		return
 	}
 	if st.sim.opts.Direct != nil {
 		if status, body := st.sim.opts.Direct(h.Clone()); status != 0 {
@@ -76,31 +81,20 @@ func (r *router) attempt(end bool) {
 	st := r.st
 	r.attempts++
 	cluster := st.sim.clusters[r.cluster]
-	if cluster.state == ClusterRefusing {
+	switch cluster.state {
+	case ClusterRefusing:
 		st.post(func() { r.onReset(resetRefused) })
+		return
+	case ClusterFull:
+		st.post(func() { r.onReset(resetOverflow) })
 		return
 	}
 	r.exchange = startExchange(st.sim.clock, st, st.String(), cluster, r.headers, end, r)
-}
-
-// retryBackoff is Envoy's base interval between attempts.
-const retryBackoff = 25 * time.Millisecond
-
-// again begins another attempt where the route allows one.
-func (r *router) again() bool {
-	if int(r.attempts) > r.st.sim.opts.Retries || !r.ended || r.closed {
-		return false
-	}
-	if r.exchange != nil {
-		r.exchange.close()
-	}
-	r.retry = r.st.sim.clock.after(retryBackoff, func() {
-		r.attempt(len(r.body) == 0)
-		if len(r.body) > 0 && r.exchange != nil {
-			r.exchange.send(r.body, true)
+	r.exchange.body.drained = func() {
+		if st.upload.waiting() > 0 {
+			st.upload.resume()
 		}
-	})
-	return true
+	}
 }
 
 // upstreamHeaders are the request's fields as the cluster sees them.
@@ -116,14 +110,6 @@ func (r *router) upstreamHeaders(h Headers) Headers {
 func (r *router) reply(status int, body, details string) {
 	st := r.st
 	st.post(func() { st.localReply(localReply{status: status, body: []byte(body), details: details}) })
-}
-
-// answer is a reply after the cluster was tried.
-func (r *router) answer(reply localReply) {
-	if r.st.sim.opts.AttemptCountInResponse {
-		reply.headers.Add("x-envoy-attempt-count", strconv.Itoa(int(r.attempts)))
-	}
-	r.st.localReply(reply)
 }
 
 func (r *router) passData(b []byte, end bool) {
@@ -152,9 +138,9 @@ func (r *router) checkLength(b []byte) []byte {
 	return b[:max(0, len(b)-max(0, r.sent-r.length))]
 }
 
-func (r *router) passTrailers(*Headers) {
+func (r *router) passTrailers(h *Headers) {
 	if r.exchange != nil && !r.closed {
-		r.exchange.send(nil, true)
+		r.exchange.sendTrailers(*h)
 	}
 	r.requestComplete()
 }
@@ -165,17 +151,6 @@ func (r *router) requestComplete() {
 	r.sentAt, r.ended = clock.Now(), true
 	if t := r.st.sim.opts.RouteTimeout; t > 0 && !r.closed {
 		r.timeout = clock.after(t, r.onTimeout)
-	}
-}
-
-func (r *router) onTimeout() {
-	st := r.st
-	switch {
-	case r.closed || st.finished:
-	case r.upstreamStarted:
-		r.cut("response_timeout", resetTermination)
-	default:
-		r.answer(localReply{status: 504, body: []byte("upstream request timeout"), details: "response_timeout"})
 	}
 }
 
@@ -215,40 +190,26 @@ func (r *router) upstreamEnded(end bool) {
 	}
 }
 
-func (r *router) onReset(cause string) {
-	if r.upstreamStarted {
-		if cause == resetTermination { // in an HTTP/1 message the end comes too early
-			cause = resetProtocol
-		}
-		r.cut(fmt.Sprintf("upstream_reset_after_response_started{%s}", cause), cause)
-		return
-	}
-	if r.again() {
-		return
-	}
-	details := fmt.Sprintf("upstream_reset_before_response_started{%s}", cause)
-	if cause == resetRefused {
-		details = "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}"
-	}
-	body := resetBody(cause)
-	if r.attempts > 1 {
-		body = strings.Replace(body, "reset reason", "retried and the latest reset reason", 1)
-	}
-	r.answer(localReply{status: 503, body: []byte(body), details: details})
-}
-
-// cut ends a response that had started: the client is cut off, or gets 502
-// where the module still holds the headers.
-func (r *router) cut(details, cause string) {
+// full reports that of the response more is held, by the filter or for the
+// client, than the limit allows.
+func (r *router) full() bool {
 	st := r.st
-	if !st.headersSent {
-		st.localReply(localReply{status: 502, body: []byte(resetBody(cause)), details: details})
-		return
-	}
-	st.reset(details)
+	return st.response.full() || len(st.unread) > st.response.limit
 }
 
 func (r *router) onPanic(value any) { r.st.sim.failPanic(r.st, r.cluster, value) }
+
+// uploadFull reports that the cluster reads more slowly than the request comes.
+func (r *router) uploadFull() bool {
+	return r.exchange != nil && r.exchange.body.size() > r.st.sim.opts.BufferLimit
+}
+
+// resume lets the upstream go on when there is room again.
+func (r *router) resume() {
+	if r.exchange != nil {
+		r.exchange.flow.resume()
+	}
+}
 
 func (r *router) close() {
 	r.closed = true

@@ -134,10 +134,15 @@ func (s *Sim) Start(worker int, req *Request) *Stream {
 	s.lastID++
 	st := &Stream{ID: s.lastID, sim: s, worker: w, req: req, started: int64(s.clock.Since()), filterState: map[string][]byte{}, envoyState: map[string][]byte{}}
 	st.router.st = st
-	st.request = chain{filter: requestSide{st}, next: &st.router, limit: s.opts.BufferLimit, overflow: func() {
+	limit := s.opts.BufferLimit
+	if req.HTTP2 {
+		limit = s.opts.StreamWindow
+	}
+	st.upload = flow{clock: s.clock, lane: st, full: st.uploadFull}
+	st.request = chain{filter: requestSide{st}, next: &st.router, limit: limit, drained: st.upload.resume, overflow: func() {
 		st.localReply(localReply{status: 413, body: []byte("Payload Too Large"), details: "request_payload_too_large"})
 	}}
-	st.response = chain{filter: responseSide{st}, next: clientSide{st}, limit: s.opts.BufferLimit, overflow: func() {
+	st.response = chain{filter: responseSide{st}, next: clientSide{st}, limit: limit, drained: st.router.resume, overflow: func() {
 		st.localReply(localReply{status: 500, body: []byte("Internal Server Error"), details: "response_payload_too_large"})
 	}}
 	s.streams[st] = struct{}{}

@@ -2,7 +2,6 @@ package hostsim
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 )
 
@@ -14,12 +13,17 @@ type Stream struct {
 	req     *Request
 	ctx     *vmContext // nil where the module doesn't see the stream
 	started int64      // ns since the clock's start
+	path    string     // after the connection manager's normalisation
 
+	upload            flow // of the request
 	request, response chain
 	router            router
 	client            Response
 
-	headersSent bool // response headers reached the client
+	stalled     bool   // the client doesn't read
+	unread      []byte // meanwhile
+	unreadEnd   bool   // and the end
+	headersSent bool   // response headers reached the client
 	finished    bool
 	decoding    int         // request callbacks of the module that are running
 	prepared    *localReply // to be sent when decoding is over
@@ -78,97 +82,12 @@ func (st *Stream) Response() *Response {
 	return &r
 }
 
-// begin sends the request's headers and body into the filter chain.
-func (st *Stream) begin() {
-	req := st.req
-	trailers := req.Trailers
-	if !req.HTTP2 {
-		trailers = nil // Envoy drops them in HTTP/1 unless enable_trailers is set
-	}
-	end := len(req.Body) == 0 && req.Trailers == nil && !req.Open
-	st.ctx = st.worker.streamContext(st)
-	if req.HTTP10 {
-		st.directReply(localReply{status: 426, body: []byte("Upgrade Required"), details: "low_version"})
-		return
-	}
-	st.request.recvHeaders(st.downstreamHeaders(end), end)
-	st.afterDecode()
-	if end {
-		return
-	}
-	st.recvBody(req.Body, !req.Open && trailers == nil)
-	if trailers != nil {
-		st.post(func() { st.request.recvTrailers(trailers.Clone()); st.afterDecode() })
-	}
-}
-
-// recvBody shapes a piece of body as the codec does: HTTP/1 tells the end by an
-// empty event of its own, HTTP/2 with the last bytes.
-func (st *Stream) recvBody(b []byte, last bool) {
-	for len(b) > 0 {
-		n := min(len(b), sliceSize)
-		part := append([]byte(nil), b[:n]...)
-		b = b[n:]
-		end := last && len(b) == 0 && st.req.HTTP2
-		st.post(func() { st.request.recvData(part, end); st.afterDecode() })
-		if end {
-			return
-		}
-	}
-	if last {
-		st.post(func() { st.request.recvData(nil, true); st.afterDecode() })
-	}
-}
-
 func (st *Stream) post(f func()) {
 	st.sim.clock.post(st, func() {
 		if !st.finished {
 			f()
 		}
 	})
-}
-
-// SendBody sends more of an open request's body.
-func (st *Stream) SendBody(b []byte) { st.recvBody(b, false) }
-
-// EndBody ends an open request.
-func (st *Stream) EndBody() { st.recvBody(nil, true) }
-
-// Disconnect lets the client leave: it closes its connection, or over HTTP/2 resets its stream.
-func (st *Stream) Disconnect() {
-	details := "downstream_remote_disconnect"
-	if st.req.HTTP2 {
-		details = "http2.remote_reset"
-	}
-	st.post(func() { st.reset(details) })
-}
-
-// downstreamHeaders are the request's fields as the first filter sees them.
-func (st *Stream) downstreamHeaders(end bool) Headers {
-	req := st.req
-	h := Headers{
-		{":authority", firstNonEmpty(req.Authority, "example.com")},
-		{":path", req.Path},
-		{":method", firstNonEmpty(req.Method, "GET")},
-		{":scheme", firstNonEmpty(req.Scheme, "http")},
-	}
-	for _, f := range req.Headers {
-		if !isHopByHop(f[0]) && !strings.EqualFold(f[0], "expect") { // the connection manager answers 100 itself
-			h.Add(f[0], f[1])
-		}
-	}
-	if !end && !h.Has("content-length") && !h.Has("transfer-encoding") && !req.HTTP2 {
-		if req.Open || req.Trailers != nil {
-			h.Add("transfer-encoding", "chunked")
-		} else {
-			h.Add("content-length", strconv.Itoa(len(req.Body)))
-		}
-	}
-	h.Set("x-forwarded-proto", h.Get(":scheme"))
-	if !h.Has("x-request-id") {
-		h.Add("x-request-id", st.sim.uuid())
-	}
-	return h
 }
 
 // checkResume notes a resume that Envoy would not survive or would do nothing with.
@@ -206,10 +125,16 @@ func (st *Stream) resume(kind uint32) {
 	} else {
 		st.asked.request = false
 	}
-	if c.aborted || st.finished || !c.paused() {
+	switch {
+	case c.aborted || st.finished:
 		return
+	case c.paused():
+		c.proceed()
+	case c.headersSeen && !c.headersContinued && kind == streamRequest:
+		// Inside the callback that is going to continue: what goes on now goes
+		// on again then.
+		c.next.passHeaders(&c.headers, c.end)
 	}
-	c.proceed()
 	st.afterDecode()
 }
 

@@ -1,6 +1,7 @@
 package hostsim_test
 
 import (
+	"strings"
 	"testing"
 
 	"chatcache/hostsim"
@@ -87,5 +88,35 @@ func TestWhatEnvoyWouldNotSurviveIsAFailure(t *testing.T) {
 				t.Error("the test that ran it didn't fail")
 			}
 		})
+	}
+}
+
+// TestAPauseIsReportedAtTheEndOfTheTest: nobody waited for the stream.
+func TestAPauseIsReportedAtTheEndOfTheTest(t *testing.T) {
+	inner := &failing{TB: t}
+	s := hostsim.RunT(inner, hostsim.Options{Module: toolchain.Module(t, "probe"), Route: hostsim.RouteTo("backend"), Clusters: clusters(echo)})
+	s.Start(1, hostsim.Get("/held", "x-on-response-headers", "pause"))
+	if inner.finish(); len(inner.errors) != 1 {
+		t.Fatalf("errors %q, want one", inner.errors)
+	}
+	for _, want := range []string{string(hostsim.NeverResumed), "stream 1: GET /held", "the response is paused", "==> proxy_on_response_headers", "<== proxy_on_response_headers = 1"} {
+		if !strings.Contains(inner.errors[0], want) {
+			t.Errorf("no %q in\n%s", want, inner.errors[0])
+		}
+	}
+}
+
+func TestMapsOutOfTheirPhase(t *testing.T) {
+	for _, script := range [][]string{
+		{"x-on-response-headers", "header request x-on-quiet"},
+		{"x-on-response-headers", "headers request"},
+		{"x-on-request-headers", "set response a b"},
+		{"x-on-response-body", "header response :status"},
+		{"x-on-response-end", "set response a b"},
+		{"x-on-done", "set response a b"},
+	} {
+		s := probe(t, nil)
+		do(s, script...)
+		s.Expect(hostsim.MapOutOfPhase)
 	}
 }

@@ -51,6 +51,7 @@ type vmContext struct {
 	requestHeaders, requestTrailers   *Headers
 	responseHeaders, responseTrailers *Headers
 	requestBody, responseBody         *[]byte
+	end                               bool // what the last callback was told of the end of its message
 	logging                           bool // in proxy_on_log: maps can be read again
 
 	// Of the root only.
@@ -178,7 +179,6 @@ func (v *vm) die(c *vmContext, err error) {
 		return
 	}
 	v.failed = true
-	v.worker.failedAt = v.worker.sim.clock.Now()
 	v.deferred = nil
 	var st *Stream
 	if c != nil {

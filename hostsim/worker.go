@@ -12,11 +12,12 @@ type worker struct {
 	sim      *Sim
 	index    int
 	vm       *vm
-	old      []*vm // replaced, draining
-	failedAt time.Time
+	old      []*vm     // replaced, draining
+	loadedAt time.Time // when the VM was started, or its replacement last tried
 }
 
 func (w *worker) start() error {
+	w.loadedAt = w.sim.clock.Now()
 	v, err := w.newVM(w.sim.code)
 	if err != nil {
 		return err
@@ -28,7 +29,7 @@ func (w *worker) start() error {
 // streamContext creates the stream's context in the VM, reloading a dead VM
 // where the policy says so. nil: the module doesn't see the stream.
 func (w *worker) streamContext(st *Stream) *vmContext {
-	if w.vm.failed && w.sim.opts.Policy == FailReload && !w.sim.clock.Now().Before(w.failedAt.Add(w.sim.opts.ReloadBackoff)) {
+	if w.vm.failed && w.sim.opts.Policy == FailReload && w.sim.clock.Now().Sub(w.loadedAt) >= w.sim.opts.ReloadBackoff {
 		w.reload()
 	}
 	v := w.vm
@@ -47,7 +48,7 @@ func (w *worker) streamContext(st *Stream) *vmContext {
 func (w *worker) reload() {
 	old := w.vm
 	if err := w.start(); err != nil {
-		w.vm, w.failedAt = old, w.sim.clock.Now()
+		w.vm = old
 		return
 	}
 	old.close()

@@ -1,17 +1,14 @@
 // Package parity compares the simulator with a real Envoy 1.40: the same
-// module, the same requests, the same upstream handlers, and what client and
-// module saw must be equal. It needs ENVOY, the path of the binary.
+// module, the same requests, the same upstream handlers, and what client,
+// module and upstream saw must be equal. It needs ENVOY, the path of the binary.
+//
+// FACTS.md lists what is known of Envoy, and the cases that show it.
 package parity_test
 
 import (
-	"bytes"
+	"crypto/sha256"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
@@ -19,167 +16,159 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"chatcache/hostsim"
 )
 
-// outcome is what can be observed of one request.
+// outcome is what can be observed of a case.
 type outcome struct {
+	answer
+	Before   []answer // to parityCase.before
+	Beside   []answer // to parityCase.beside
+	Log      []string // the module's
+	Upstream []string // the requests it got, in their order
+	Metrics  map[string]int64
+	State    string // see parityCase.state
+}
+
+// answer is what a client got.
+type answer struct {
 	Status   int
 	Headers  []string // sorted, without what differs by time and chance
 	Body     string
 	Trailers []string
 	Complete bool
-	Log      []string // the module's
-	First    *outcome // of parityCase.first
+	Left     bool // the client went away, and saw nothing of it
+	Hung     bool // nothing had come when it left
+	Stalled  bool // the module saw no end of the response while the client didn't read
 }
 
-// parityCase is one request.
-type parityCase struct {
-	name     string
-	on       string // variant, "default" if empty
-	verb     string
-	url      string
-	script   []string // header fields
-	body     string
-	http2    bool
-	upstream string // which handler; "echo" if empty
-	route    string // which cluster; "backend" if empty
-	until    string // the module's last log line begins with; "done" if empty
-	expect   hostsim.FailureKind
-	// first is sent before, and is still under way when this one begins.
-	first *parityCase
-	// leave lets the client go away when the module has logged a line that begins so.
-	leave string
-	// settle: how the logs of the two streams mix isn't told by what they do.
-	settle bool
-	// trailers are the request's.
-	trailers hostsim.Headers
-	http10   bool
-	// afterPanic: the VM has died before; on the real Envoy in the case before this one.
-	afterPanic bool
+// proxy is a real Envoy or a simulated one.
+type proxy interface {
+	// start sends the case's request and doesn't wait for the answer.
+	start(c parityCase) client
+	// pass lets time pass.
+	pass(d time.Duration)
+	// log are the module's info lines since the case began.
+	log() []string
+	// awaitEnd lets pass what the module needs to log a last line that begins with until.
+	awaitEnd(until string)
+	upstream() []string
+	metrics() map[string]int64
+	state() string
 }
 
-func or(s, d string) string {
-	if s == "" {
-		return d
+// client is one request under way.
+type client interface {
+	// send and end go on with a body that comes in pieces.
+	send(text string)
+	end()
+	leave()
+	// stall and readOn: the client doesn't read its response meanwhile.
+	stall()
+	readOn()
+	answered() bool
+	// answer waits for it.
+	answer() answer
+}
+
+// observe runs a case.
+func observe(p proxy, c parityCase) outcome {
+	out := outcome{Metrics: map[string]int64{}}
+	metrics := p.metrics()
+	for _, b := range c.before {
+		out.Before = append(out.Before, exchange(p, b))
 	}
-	return s
-}
-
-func (c parityCase) method() string  { return or(c.verb, "GET") }
-func (c parityCase) path() string    { return or(c.url, "/x") }
-func (c parityCase) variant() string { return or(c.on, "default") }
-
-func (c parityCase) headers() hostsim.Headers {
-	h := hostsim.Headers{{"x-upstream", or(c.upstream, "echo")}, {"x-route", or(c.route, "backend")}}
-	for i := 0; i+1 < len(c.script); i += 2 {
-		h.Add(c.script[i], c.script[i+1])
+	var beside []client
+	for _, b := range c.beside {
+		beside = append(beside, begin(p, b))
 	}
-	return h
-}
-
-// upstreams are the handlers that a case can choose.
-func upstreams(wait func(*http.Request, time.Duration)) map[string]http.Handler {
-	big := strings.Repeat("0123456789", 300)
-	text := func(w http.ResponseWriter, s string) {
-		w.Header().Set("Content-Type", "text/plain")
-		io.WriteString(w, s)
+	out.answer = exchange(p, c)
+	for i, b := range c.beside {
+		out.Beside = append(out.Beside, finish(p, b, beside[i], 0))
 	}
-	return map[string]http.Handler{
-		"echo": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			body, _ := io.ReadAll(r.Body)
-			text(w, fmt.Sprintf("%s %s %s", r.Method, r.URL, body))
-		}),
-		"headers": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			h := w.Header()
-			h["Set-Cookie"] = []string{"a=1", "b=2"}
-			h.Set("Server", "origin")
-			h.Set("X-Empty", "")
-			h.Set("Age", "7")
-			text(w, "body")
-		}),
-		"request": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			var names []string
-			for name := range r.Header {
-				if name != "X-Request-Id" && name != "X-On-Quiet" {
-					names = append(names, name+"="+r.Header.Get(name))
-				}
-			}
-			sort.Strings(names)
-			text(w, r.Host+" "+strings.Join(names, " "))
-		}),
-		"204":   status(204),
-		"304":   status(304),
-		"404":   status(404),
-		"503":   status(503),
-		"empty": status(200),
-		"big":   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { text(w, big) }),
-		"huge":  http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { text(w, strings.Repeat(big, 100)) }),
-		"count": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			n, _ := io.Copy(io.Discard, r.Body)
-			text(w, fmt.Sprint(n))
-		}),
-		"slow":     http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { wait(r, 100*time.Millisecond); text(w, "slow") }),
-		"sse":      http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { stream(w, r, wait) }),
-		"trailers": http.HandlerFunc(trailers),
-		"hang":     http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { wait(r, 5*time.Second) }),
-		"hang-body": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			text(w, "begun")
-			w.(http.Flusher).Flush()
-			wait(r, 5*time.Second)
-		}),
-		"truncated":     hostsim.Truncated(big, 2500),
-		"cut":           hostsim.ResetAt(7, big, false),
-		"cut-chunked":   hostsim.ResetAt(2500, big, true),
-		"no-answer":     hostsim.ResetBeforeHeaders(),
-		"close":         hostsim.CloseDelimited(big, -1),
-		"close-and-cut": hostsim.CloseDelimited(big, 2500),
+	p.awaitEnd(or(c.until, "done"))
+	out.Log, out.Upstream = p.log(), p.upstream()
+	if c.settle {
+		sort.Strings(out.Log)
+		sort.Strings(out.Upstream)
 	}
-}
-
-func status(code int) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
-}
-
-func stream(w http.ResponseWriter, r *http.Request, wait func(*http.Request, time.Duration)) {
-	w.Header().Set("Content-Type", "text/event-stream")
-	for i := range 3 {
-		fmt.Fprintf(w, "data: %d\n\n", i)
-		w.(http.Flusher).Flush()
-		wait(r, 30*time.Millisecond)
-	}
-}
-
-func trailers(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Trailer", "X-Sum")
-	w.Header().Set("Content-Type", "text/plain")
-	io.WriteString(w, "body")
-	w.(http.Flusher).Flush()
-	w.Header().Set("X-Sum", "4")
-}
-
-// dispatch chooses the handler by the x-upstream header; calls of the module have none.
-func dispatch(handlers map[string]http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name := r.Header.Get("X-Upstream")
-		if name == "" {
-			name = or(r.URL.Query().Get("upstream"), "echo")
+	for name, n := range p.metrics() {
+		if n != metrics[name] {
+			out.Metrics[name] = n - metrics[name]
 		}
-		handlers[name].ServeHTTP(w, r)
-	})
+	}
+	if c.state {
+		out.State = p.state()
+	}
+	return out
+}
+
+// begin sends a request and waits until the module has seen its headers.
+func begin(p proxy, c parityCase) client {
+	from := len(p.log())
+	cl := p.start(c)
+	awaitLine(p, from, "request-headers")
+	return cl
+}
+
+func exchange(p proxy, c parityCase) answer {
+	p.pass(c.wait)
+	from := len(p.log())
+	return finish(p, c, p.start(c), from)
+}
+
+// finish sends the rest of a request, and leaves or waits for the answer.
+func finish(p proxy, c parityCase, cl client, from int) answer {
+	for _, piece := range c.pieces {
+		awaitLine(p, from, piece.after)
+		from = len(p.log())
+		cl.send(piece.text)
+	}
+	if c.pieces != nil && c.leave == "" {
+		cl.end()
+	}
+	switch {
+	case c.leave != "":
+		awaitLine(p, from, c.leave)
+		cl.leave()
+		return answer{Left: true}
+	case c.stall > 0:
+		cl.stall()
+		p.pass(c.stall)
+		stalled := len(p.log()) == from
+		cl.readOn()
+		a := cl.answer()
+		a.Stalled = stalled
+		return a
+	case c.hangs:
+		p.pass(100 * time.Millisecond)
+		hung := !cl.answered()
+		cl.leave()
+		return answer{Hung: hung}
+	}
+	return cl.answer()
+}
+
+// awaitLine lets time pass until the module has logged a line that begins with
+// prefix after the first from lines.
+func awaitLine(p proxy, from int, prefix string) {
+	for range 1000 {
+		for _, line := range p.log()[from:] {
+			if strings.HasPrefix(line, prefix) {
+				return
+			}
+		}
+		p.pass(2 * time.Millisecond)
+	}
 }
 
 // comparable leaves out what time and chance decide, and what net/http's client hides.
 func comparable(h http.Header, length int64) []string {
 	var all []string
 	for name, values := range h {
-		switch name {
-		case "Trailer", "Date", "X-Request-Id", "X-Envoy-Upstream-Service-Time", "Content-Length":
-			continue
-		}
 		for _, v := range values {
-			all = append(all, strings.ToLower(name)+": "+v)
+			if !byChance(name, v) && name != "Content-Length" && name != "Trailer" {
+				all = append(all, strings.ToLower(name)+": "+v)
+			}
 		}
 	}
 	if length >= 0 && h.Get("Content-Length") != "" {
@@ -189,162 +178,54 @@ func comparable(h http.Header, length int64) []string {
 	return all
 }
 
-func simulate(t *testing.T, module []byte, c parityCase) outcome {
-	clock := hostsim.NewClock(time.Time{})
-	wait := func(r *http.Request, d time.Duration) { clock.Wait(r.Context(), nil, d) }
-	handler := dispatch(upstreams(wait))
-	o := hostsim.Options{
-		Module: module, Clock: clock, PluginName: "probe", RouteTimeout: 400 * time.Millisecond,
-		Clusters:      map[string]http.Handler{"backend": handler, "backend2": handler, "refused": status(200), "nohosts": status(200)},
-		HTTP2Clusters: []string{"backend2"},
-		Direct: func(h hostsim.Headers) (int, string) {
-			if h.Get(":path") == "/direct" {
-				return 203, "direct"
-			}
-			return 0, ""
-		},
-		Route: func(h hostsim.Headers) string { return h.Get("x-route") },
+// shown is a body, or of a large one what tells it from others.
+func shown(body []byte) string {
+	if len(body) <= 10_000 {
+		return string(body)
 	}
-	for _, v := range variants {
-		if v.name == c.variant() {
-			o.AllowOnHeadersStopIteration, o.BufferLimit, o.VMID = v.allow, v.limit, v.name
-			o.PluginConfig = []byte(v.config)
-			if v.retry {
-				o.Retries, o.AttemptCountInResponse = 1, true
-			}
-			if v.policy == "FAIL_OPEN" {
-				o.Policy = hostsim.FailOpen
-			}
-		}
-	}
-	s := hostsim.RunT(t, o)
-	s.SetCluster("refused", hostsim.ClusterRefusing)
-	s.SetCluster("nohosts", hostsim.ClusterNoHosts)
-	if c.afterPanic {
-		s.Do(1, hostsim.Get("/x", "x-on-request-headers", "panic"))
-	}
-	before := len(s.Logs())
-	var first *hostsim.Stream
-	if c.first != nil {
-		first = s.Start(1, c.first.request())
-		s.Settle()
-	}
-	st := s.Start(1, c.request())
-	if c.leave != "" {
-		for i := 0; !strings.Contains(fmt.Sprint(s.Logs()), "] "+c.leave) && i < 1000; i++ {
-			s.Advance(time.Millisecond)
-		}
-		st.Disconnect()
-	}
-	s.Finish(st)
-	resp := st.Response()
-	s.Advance(time.Second)
-	if c.expect != "" {
-		s.Expect(c.expect)
-	}
-	out := simOutcome(resp)
-	if first != nil {
-		o := simOutcome(first.Response())
-		out.First = &o
-	}
-	if c.leave != "" {
-		out = outcome{} // the client wasn't there to see it
-	}
-	for _, l := range s.Logs()[before:] {
-		if l.Level == hostsim.LevelInfo {
-			out.Log = append(out.Log, strings.TrimSpace(l.Message))
-		}
-	}
-	return out
+	return fmt.Sprintf("%d bytes, %x", len(body), sha256.Sum256(body))
 }
 
-func (c *parityCase) request() *hostsim.Request {
-	return &hostsim.Request{Method: c.method(), Path: c.path(), Headers: c.headers(), Body: []byte(c.body), HTTP2: c.http2, Trailers: c.trailers, HTTP10: c.http10}
-}
+// ownDate is a date that cases set themselves.
+const ownDate = "Mon, 01 Jan 2001 00:00:00 GMT"
 
-func simOutcome(resp *hostsim.Response) outcome {
-	var trailers []string
-	for _, f := range resp.Trailers {
-		trailers = append(trailers, f[0]+": "+f[1])
+func byChance(name, value string) bool {
+	switch strings.ToLower(name) {
+	case "date":
+		return value != ownDate
+	case "x-request-id", "x-envoy-upstream-service-time":
+		return true
 	}
-	out := outcome{Trailers: trailers, Status: resp.Status, Body: string(resp.Body), Complete: resp.Complete}
-	h := http.Header{}
-	for _, f := range resp.Headers {
-		h.Add(f[0], f[1])
-	}
-	length, err := strconv.ParseInt(resp.Get("content-length"), 10, 64)
-	if err != nil {
-		length = -1
-	}
-	out.Headers = comparable(h, length)
-	return out
+	return false
 }
 
 func TestParity(t *testing.T) {
-	module := buildProbe(t)
-	server := httptest.NewUnstartedServer(dispatch(upstreams(func(r *http.Request, d time.Duration) {
-		select {
-		case <-r.Context().Done():
-		case <-time.After(d):
-		}
-	})))
-	server.Config.Protocols = new(http.Protocols)
-	server.Config.Protocols.SetHTTP1(true)
-	server.Config.Protocols.SetUnencryptedHTTP2(true)
-	server.Start()
-	t.Cleanup(server.Close)
-	envoy := startEnvoy(t, module, server)
-	for _, c := range cases {
+	envoy := sharedEnvoy(t)
+	for _, c := range allCases() {
 		t.Run(c.name, func(t *testing.T) {
-			offset := envoy.logSize()
-			want := envoy.observe(c, offset)
-			want.Log = envoy.moduleLog(offset, or(c.until, "done"))
-			got := simulate(t, module, c)
-			if c.settle {
-				sort.Strings(want.Log)
-				sort.Strings(got.Log)
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("real Envoy (-) and the simulator (+) differ:\n%s", diff)
+			for _, version := range c.versions() {
+				t.Run(protocol(version), func(t *testing.T) { compare(t, envoy, version) })
 			}
 		})
 	}
 }
 
-func buildProbe(t *testing.T) []byte {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), "probe.wasm")
-	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out, "../internal/testdata/probe")
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	var text bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &text, &text
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("building the probe: %v\n%s", err, text.String())
+func protocol(c parityCase) string {
+	if c.http2 {
+		return "http2"
 	}
-	code, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
+	return "http1"
 }
 
-// TestMetrics compares what modules count with what Envoy's admin interface shows.
-func TestMetrics(t *testing.T) {
-	module := buildProbe(t)
-	server := httptest.NewServer(dispatch(upstreams(func(*http.Request, time.Duration) {})))
-	t.Cleanup(server.Close)
-	envoy := startEnvoy(t, module, server)
-	c := parityCase{script: []string{onRequest, "count parity.a; count parity.b", onDone, "count parity.b"}}
-	sim := hostsim.RunT(t, hostsim.Options{Module: module, Clusters: map[string]http.Handler{"backend": status(200)}, Route: hostsim.RouteTo("backend")})
-	for range 3 {
-		offset := envoy.logSize()
-		envoy.observe(c, offset)
-		envoy.moduleLog(offset, "done")
-		sim.Do(1, c.request())
+func compare(t *testing.T, envoy *realEnvoy, c parityCase) {
+	t.Helper()
+	want := observe(envoy.forCase(t), c)
+	sim := simulate(t, probeModule(t), c)
+	got := observe(sim, c)
+	if c.expect != "" {
+		sim.Expect(c.expect)
 	}
-	for name, n := range sim.Counters() {
-		if got := envoy.counter(t, "wasmcustom."+name); got != n {
-			t.Errorf("counter %s: Envoy has %d, the simulator %d", name, got, n)
-		}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(outcome{})); diff != "" {
+		t.Errorf("real Envoy (-) and the simulator (+) differ:\n%s", diff)
 	}
 }

@@ -1,15 +1,10 @@
 package parity_test
 
 import (
-	"net/http"
-	"net/http/httptest"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"chatcache/hostsim"
 	"chatcache/hostsim/internal/toolchain"
 )
 
@@ -22,14 +17,8 @@ func TestSampleFilter(t *testing.T) {
 }
 
 func compareSample(t *testing.T, module []byte) {
-	handler := dispatch(upstreams(func(*http.Request, time.Duration) {}))
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	envoy := startEnvoy(t, module, server)
-	sim := hostsim.RunT(t, hostsim.Options{
-		Module: module, PluginName: "probe", RouteTimeout: 400 * time.Millisecond,
-		Clusters: map[string]http.Handler{"backend": handler}, Route: hostsim.RouteTo("backend"),
-	})
+	envoy := startEnvoy(t, module, variantNamed("default"))
+	sim := simulate(t, module, parityCase{})
 	for _, c := range []parityCase{
 		{url: "/plain", upstream: "request"},
 		{url: "/deny"},
@@ -41,15 +30,10 @@ func compareSample(t *testing.T, module []byte) {
 		{url: "/wrap", verb: "POST", body: "some text", http2: true},
 		{url: "/plain", verb: "POST", body: "some text"},
 	} {
-		offset, lines := envoy.logSize(), len(sim.Logs())
-		want := envoy.observe(c, offset)
-		want.Log = envoy.moduleLog(offset, "queue ")
-		got := simOutcome(sim.Do(1, c.request()))
-		sim.Settle()
-		for _, l := range sim.Logs()[lines:] {
-			got.Log = append(got.Log, strings.TrimSpace(l.Message))
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		c.until = "queue "
+		c = c.over(c.http2)
+		want := observe(envoy.forCase(t), c)
+		if diff := cmp.Diff(want, observe(sim.forCase(), c), cmp.AllowUnexported(outcome{})); diff != "" {
 			t.Errorf("%s %s: real Envoy (-) and the simulator (+) differ:\n%s", c.method(), c.url, diff)
 		}
 	}

@@ -11,11 +11,8 @@
 //
 // What Envoy does to a module in general (each host call, pauses, holds, panics,
 // every way in which a response ends) is compared in chatcache/hostsim/parity, in
-// cases of its own with a module made for them: 105 there, 101 files here.
-//
-// One thing is Envoy's configuration and not the host's, so it is left out:
-// envoy/envoy.yaml normalises paths (dot segments, double slashes) before the
-// filter sees them, the simulator passes them on as they came.
+// cases of its own with a module made for them; FACTS.md there lists them. There
+// are 102 files here.
 //
 // The same files run from the command line against a bridge that is running:
 //

@@ -1,0 +1,159 @@
+package parity_test
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"chatcache/hostsim"
+)
+
+// simProxy is a simulated proxy, for one case.
+type simProxy struct {
+	*hostsim.Sim
+	requests *recorder
+	last     *hostsim.Stream
+	before   int // log lines that its start made
+}
+
+// simulate starts one; the failures that a case provokes must be expected.
+func simulate(t *testing.T, module []byte, c parityCase) *simProxy {
+	t.Helper()
+	clock := hostsim.NewClock(time.Time{})
+	requests := &recorder{}
+	wait := func(r *http.Request, d time.Duration) { clock.Wait(r.Context(), nil, d) }
+	handler := requests.dispatch(upstreams(wait, requests.note))
+	o := hostsim.Options{
+		Module: module, Clock: clock, PluginName: "probe", DrainTime: drainTime,
+		Clusters:      map[string]http.Handler{"backend": handler, "backend2": handler, "backend-small": handler, "backend2-small": handler, "refused": status(200), "nohosts": status(200), "full": status(200)},
+		HTTP2Clusters: []string{"backend2", "backend2-small"},
+		Direct: func(h hostsim.Headers) (int, string) {
+			if h.Get(":path") == "/direct" {
+				return 203, "direct"
+			}
+			return 0, ""
+		},
+		Route: func(h hostsim.Headers) string { return h.Get("x-route") },
+	}
+	variantNamed(c.variant()).simulate(&o)
+	s := hostsim.RunT(t, o)
+	s.SetCluster("refused", hostsim.ClusterRefusing)
+	s.SetCluster("nohosts", hostsim.ClusterNoHosts)
+	s.SetCluster("full", hostsim.ClusterFull)
+	return &simProxy{Sim: s, requests: requests, before: len(s.Logs())}
+}
+
+var policies = map[string]hostsim.FailurePolicy{
+	"": hostsim.FailClosed, "FAIL_CLOSED": hostsim.FailClosed, "FAIL_OPEN": hostsim.FailOpen, "FAIL_RELOAD": hostsim.FailReload,
+}
+
+func (v variant) simulate(o *hostsim.Options) {
+	o.AllowOnHeadersStopIteration, o.BufferLimit, o.VMID = v.allow, v.limit, v.name
+	o.RouteTimeout = v.routeTimeout()
+	o.PluginConfig, o.Policy = []byte(v.config), policies[v.policy]
+	o.NormalizePath, o.MergeSlashes = v.normalize, v.normalize
+	if v.retry {
+		o.Retries, o.AttemptCountInResponse = 1, true
+	}
+	if v.limit > 0 {
+		o.StreamWindow = streamWindow
+	}
+	if v.backoff != "" {
+		o.ReloadBackoff, _ = time.ParseDuration(v.backoff)
+	}
+}
+
+// forCase begins another case on the same proxy.
+func (p *simProxy) forCase() *simProxy {
+	p.before = len(p.Logs())
+	return p
+}
+
+func (p *simProxy) pass(d time.Duration) { p.Advance(d) }
+
+func (p *simProxy) awaitEnd(string) { p.Advance(time.Second) }
+
+func (p *simProxy) log() []string {
+	var lines []string
+	for _, l := range p.Logs()[p.before:] {
+		if l.Level == hostsim.LevelInfo && !strings.HasPrefix(l.Message, "start ") {
+			lines = append(lines, strings.TrimSpace(l.Message))
+		}
+	}
+	return lines
+}
+
+func (p *simProxy) upstream() []string { return p.requests.take() }
+
+func (p *simProxy) metrics() map[string]int64 {
+	all := map[string]int64{}
+	for name, n := range p.Counters() {
+		all[name] = int64(n)
+	}
+	for name, n := range p.Gauges() {
+		all[name] = int64(n)
+	}
+	return all
+}
+
+func (p *simProxy) state() string {
+	v, _ := p.last.FilterState("wasm.mine")
+	return or(string(v), "-")
+}
+
+func (p *simProxy) start(c parityCase) client {
+	p.last = p.Start(1, &hostsim.Request{
+		Method: c.method(), Path: c.path(), Headers: c.headers(), Body: []byte(c.body),
+		Open: c.pieces != nil, Trailers: c.trailers, HTTP2: c.http2, HTTP10: c.http10,
+	})
+	if c.stall > 0 {
+		p.last.StopReading()
+	}
+	p.Settle()
+	return &simClient{p, p.last, c}
+}
+
+type simClient struct {
+	sim    *simProxy
+	stream *hostsim.Stream
+	c      parityCase
+}
+
+func (s *simClient) send(text string) { s.stream.SendBody([]byte(text)); s.sim.Settle() }
+func (s *simClient) end()             { s.stream.EndBody(); s.sim.Settle() }
+func (s *simClient) leave()           { s.stream.Disconnect(); s.sim.Settle() }
+func (s *simClient) stall()           {} // it has, from the beginning
+func (s *simClient) readOn()          { s.stream.ReadOn(); s.sim.Settle() }
+func (s *simClient) answered() bool   { return s.stream.Done() }
+
+func (s *simClient) answer() answer {
+	s.sim.Finish(s.stream)
+	resp := s.stream.Response()
+	if resp == nil {
+		return answer{}
+	}
+	a := answer{Status: resp.Status, Body: shown(resp.Body), Complete: resp.Complete}
+	for _, f := range resp.Trailers {
+		a.Trailers = append(a.Trailers, f[0]+": "+f[1])
+	}
+	if s.c.raw {
+		for _, f := range resp.Headers {
+			if !byChance(f[0], f[1]) {
+				a.Headers = append(a.Headers, f[0]+": "+f[1])
+			}
+		}
+		return a
+	}
+	h := http.Header{}
+	for _, f := range resp.Headers {
+		h.Add(f[0], f[1])
+	}
+	length, err := strconv.ParseInt(resp.Get("content-length"), 10, 64)
+	if err != nil {
+		length = -1
+	}
+	a.Headers = comparable(h, length)
+	return a
+}

@@ -1,0 +1,91 @@
+package parity_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"chatcache/hostsim"
+)
+
+// TestConfigurationChange: another configuration keeps the VM and its heap, and
+// ends the old root context after the drain; another vm_id makes a new VM.
+func TestConfigurationChange(t *testing.T) {
+	v := variantNamed("default")
+	envoy := startEnvoy(t, probeModule(t), v)
+	set := func() {
+		if err := envoy.setListeners(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	real := changed(envoy.forCase(t), func(config string) { v.config = config; set() }, func() { v.vmID = "another"; set() })
+	sim := simulate(t, probeModule(t), parityCase{})
+	simulated := changed(sim, func(config string) {
+		if err := sim.Reconfigure([]byte(config)); err != nil {
+			t.Fatal(err)
+		}
+	}, func() {
+		if err := sim.Replace(probeModule(t), []byte("log two")); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if diff := cmp.Diff(real, simulated); diff != "" {
+		t.Errorf("real Envoy (-) and the simulator (+) differ:\n%s", diff)
+	}
+	if want := []string{"kept 1", "kept 1", "plugin done", "plugin done", "kept 0", "plugin done", "plugin done"}; !slices.Equal(real, want) {
+		t.Errorf("got %q, want %q", real, want)
+	}
+}
+
+// changed runs streams before and after each change, and gives what the module logged of it.
+func changed(p proxy, reconfigure func(string), replace func()) []string {
+	const drained = drainTime + 500*time.Millisecond
+	kept := func(commands string) {
+		exchange(p, parityCase{listener: "default", script: []string{quiet, "1", onRequest, commands}})
+	}
+	kept("grow 1; kept")
+	reconfigure("log two")
+	p.pass(drained / 3)
+	kept("kept")
+	p.pass(drained)
+	replace()
+	p.pass(drained / 3)
+	kept("kept")
+	p.pass(drained)
+	return p.log()
+}
+
+// TestConfigurationAsTheModuleSeesIt compares the bytes and the environment
+// that a module gets. A google.protobuf.Struct comes as the serialised message
+// that it is, not as JSON.
+func TestConfigurationAsTheModuleSeesIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		v      variant
+		config string // of the simulator
+	}{
+		"a string":    {variant{name: "default", config: "log two", env: map[string]string{"PROBE": "yes"}}, "log two"},
+		"nothing":     {variant{name: "default"}, ""},
+		"a structure": {variant{name: "default", structure: `{"a": true}`}, "\n\a\n\x01a\x12\x02 \x01"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			envoy := startEnvoy(t, probeModule(t), c.v)
+			sim := hostsim.RunT(t, hostsim.Options{Module: probeModule(t), PluginConfig: []byte(c.config), Env: c.v.env})
+			real := started(tail(envoy.logs(), 0))
+			if simulated := started(fmt.Sprint(sim.Logs())); simulated != real || real == "" {
+				t.Errorf("real Envoy's module saw\n%s\nthe simulator's\n%s", real, simulated)
+			}
+		})
+	}
+}
+
+// started is what the module says of its configuration at its start.
+func started(log string) string {
+	_, line, _ := strings.Cut(log, "start ")
+	line, _, _ = strings.Cut(line, "\n")
+	line, _, _ = strings.Cut(line, " [1][info]")
+	return strings.TrimSpace(line)
+}

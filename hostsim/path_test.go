@@ -1,0 +1,46 @@
+package hostsim_test
+
+import (
+	"fmt"
+	"testing"
+
+	"chatcache/hostsim"
+)
+
+func TestPathsAreNormalised(t *testing.T) {
+	const asIs = ""
+	for _, c := range []struct{ path, plain, normal string }{
+		{"/a/../b?c=/../d", asIs, "/b?c=/../d"},
+		{"/a//b", asIs, "/a/b"},
+		{"/a/%2e%2E/b", asIs, "/b"},
+		{`/a\b`, asIs, "/a/b"},
+		{"/%61%2f", asIs, "/a%2f"},
+		{"/../..", asIs, "/"},
+		{"/a/...", asIs, asIs},
+	} {
+		for _, normalize := range []bool{false, true} {
+			s := probe(t, func(o *hostsim.Options) { o.NormalizePath, o.MergeSlashes = normalize, normalize })
+			want := c.plain
+			if normalize {
+				want = c.normal
+			}
+			if want == asIs {
+				want = c.path
+			}
+			resp := s.Do(1, hostsim.Get(c.path, "x-on-quiet", "1", "x-on-request-headers", "header request :path; reply 200"))
+			if resp.Status != 200 || !logged(s, fmt.Sprintf("header :path = %q", want)) {
+				t.Errorf("%s, normalised %v: %v, want %s", c.path, normalize, s.Logs(), want)
+			}
+		}
+	}
+}
+
+func TestAPathThatIsRefusedIsSeenByNoFilter(t *testing.T) {
+	s := probe(t, func(o *hostsim.Options) { o.NormalizePath = true })
+	for _, path := range []string{"/a#b", "/%00", "a", `\a`, "/é", ""} {
+		resp := s.Do(1, hostsim.Get(path))
+		if resp.Status != 400 || logged(s, "request-headers end=true") {
+			t.Errorf("%s: %+v, %v", path, resp, s.Logs())
+		}
+	}
+}
