@@ -25,9 +25,9 @@ func TestCommandLine(t *testing.T) {
 	}
 	t.Cleanup(func() { sim.Close() })
 	args := []string{"test", "--wasm", "build/chatcache.wasm", "--config", "envoy/chat.policy.json",
-		"--env", "CHATCACHE_PARTITION_SECRET=sample-partition-secret", "--allow-on-headers-stop-iteration",
+		"--env", "CHATCACHE_PARTITION_SECRET=sample-partition-secret", "--allow-on-headers-stop-iteration", "--normalize-path",
 		"--cluster", "redis-bridge=" + sim.BridgeURL()}
-	for _, pattern := range []string{"models-*", "write-answered-50*", "purge-*"} {
+	for _, pattern := range []string{"models-*", "path-*", "write-answered-50*", "purge-*"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no file %s (%v)", pattern, err)

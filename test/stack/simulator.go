@@ -49,7 +49,7 @@ func StartSimulator(ctx context.Context, o Options) (*Simulator, error) {
 		command: func(int) *exec.Cmd {
 			cmd := exec.Command(filepath.Join(root, "build", "hostsim"), "serve", "--listen", hostPort(o.Ports.Envoy),
 				"--wasm", filepath.Join(root, "build", "chatcache.wasm"), "--config", policy,
-				"--env", "CHATCACHE_PARTITION_SECRET=$CHATCACHE_PARTITION_SECRET", "--allow-on-headers-stop-iteration",
+				"--env", "CHATCACHE_PARTITION_SECRET=$CHATCACHE_PARTITION_SECRET", "--allow-on-headers-stop-iteration", "--normalize-path",
 				"--upstream", s.Origin.URL(), "--cluster", "redis-bridge="+s.BridgeURL())
 			cmd.Env = append(os.Environ(), "CHATCACHE_PARTITION_SECRET="+PartitionSecret)
 			return cmd

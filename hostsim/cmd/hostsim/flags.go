@@ -22,7 +22,7 @@ type moduleFlags struct {
 	env                    pairs
 	clusters               urls
 	workers                int
-	allow                  bool
+	allow, normalize       bool
 	verbose                bool
 }
 
@@ -73,6 +73,7 @@ func (m *moduleFlags) register(f *flag.FlagSet) {
 	f.Var(&m.env, "env", "`NAME=VALUE` in the module's environment; NAME=$OTHER takes it from this process's; repeatable")
 	f.Var(&m.clusters, "cluster", "`NAME=URL` that the module can call; repeatable")
 	f.IntVar(&m.workers, "workers", 1, "`NUMBER` of worker threads, each with a VM of its own")
+	f.BoolVar(&m.normalize, "normalize-path", false, "normalize_path and merge_slashes of Envoy's connection manager")
 	f.BoolVar(&m.allow, "allow-on-headers-stop-iteration", false, "as in Envoy's plugin configuration")
 	f.BoolVar(&m.verbose, "v", false, "show what the module logs")
 }
@@ -107,7 +108,7 @@ func misused(f *flag.FlagSet, stderr io.Writer, err error) int {
 
 // options reads the files that the flags name.
 func (m *moduleFlags) options() (hostsim.Options, error) {
-	o := hostsim.Options{Workers: m.workers, AllowOnHeadersStopIteration: m.allow, Env: map[string]string{}}
+	o := hostsim.Options{Workers: m.workers, AllowOnHeadersStopIteration: m.allow, NormalizePath: m.normalize, MergeSlashes: m.normalize, Env: map[string]string{}}
 	if m.wasm == "" {
 		return o, errors.New("--wasm is missing: which module shall run?")
 	}
