@@ -12,36 +12,50 @@ type flow struct {
 
 	mu     sync.Mutex // senders' goroutines add
 	pieces []func()
+	posted int // events that are to run step
 }
 
 // add sends a piece.
 func (f *flow) add(piece func()) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.pieces = append(f.pieces, piece)
-	f.mu.Unlock()
+	f.post()
+}
+
+func (f *flow) post() {
+	f.posted++
 	f.clock.post(f.lane, f.step)
 }
 
 // step lets the next piece arrive, if there is room for it.
 func (f *flow) step() {
-	if f.full() {
-		return
+	if piece := f.next(); piece != nil {
+		piece()
+		f.resume()
 	}
+}
+
+func (f *flow) next() func() {
+	full := f.full()
 	f.mu.Lock()
-	if len(f.pieces) == 0 {
-		f.mu.Unlock()
-		return
+	defer f.mu.Unlock()
+	f.posted--
+	if full || len(f.pieces) == 0 {
+		return nil
 	}
 	piece := f.pieces[0]
 	f.pieces = f.pieces[1:]
-	f.mu.Unlock()
-	piece()
+	return piece
 }
 
-// resume goes on when there is room again.
+// resume goes on where pieces wait for which there is room now.
 func (f *flow) resume() {
-	for range f.waiting() {
-		f.clock.post(f.lane, f.step)
+	full := f.full()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !full && f.posted == 0 && len(f.pieces) > 0 {
+		f.post()
 	}
 }
 

@@ -92,13 +92,13 @@ func TestAnUpstreamThatReadsSlowlyStopsTheClient(t *testing.T) {
 			fmt.Fprint(w, n)
 		})
 	})
-	st := s.Start(1, hostsim.Post("/x", strings.Repeat("x", 1_000_000), "x-on-quiet", "1", "x-on-request-end", "log end"))
+	st := s.Start(1, hostsim.Post("/x", strings.Repeat("x", 20_000_000), "x-on-quiet", "1", "x-on-request-end", "log end"))
 	s.Settle()
 	if logged(s, "end") {
 		t.Error("the whole request was taken though nobody read it")
 	}
 	s.Finish(st)
-	if got := string(st.Response().Body); got != "1000000" || !logged(s, "end") {
+	if got := string(st.Response().Body); got != "20000000" || !logged(s, "end") {
 		t.Errorf("the upstream got %s bytes", got)
 	}
 }

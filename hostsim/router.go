@@ -90,11 +90,7 @@ func (r *router) attempt(end bool) {
 		return
 	}
 	r.exchange = startExchange(st.sim.clock, st, st.String(), cluster, r.headers, end, r)
-	r.exchange.body.drained = func() {
-		if st.upload.waiting() > 0 {
-			st.upload.resume()
-		}
-	}
+	r.exchange.body.drained = st.upload.resume
 }
 
 // upstreamHeaders are the request's fields as the cluster sees them.

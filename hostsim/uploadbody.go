@@ -43,26 +43,31 @@ func (b *uploadBody) Read(p []byte) (int, error) {
 	if j, _ := b.ctx.Value(jobKey{}).(*job); !b.arrived() {
 		j.park(b.arrived)
 	}
+	n, err := b.take(p)
+	if n > 0 && b.drained != nil {
+		b.drained()
+	}
+	return n, err
+}
+
+func (b *uploadBody) take(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.data) > 0 {
+	switch {
+	case len(b.data) > 0:
 		n := copy(p, b.data)
 		b.data = b.data[n:]
-		if b.drained != nil {
-			b.drained()
-		}
 		return n, nil
+	case !b.end:
+		return 0, b.ctx.Err()
 	}
-	if b.end {
-		for _, f := range b.trailers {
-			if name := http.CanonicalHeaderKey(f[0]); b.trailer != nil && hasKey(b.trailer, name) {
-				b.trailer.Add(name, f[1])
-			}
+	for _, f := range b.trailers {
+		if name := http.CanonicalHeaderKey(f[0]); hasKey(b.trailer, name) {
+			b.trailer.Add(name, f[1])
 		}
-		b.trailers = nil
-		return 0, io.EOF
 	}
-	return 0, b.ctx.Err()
+	b.trailers = nil
+	return 0, io.EOF
 }
 
 func hasKey(h http.Header, name string) bool { _, ok := h[name]; return ok }

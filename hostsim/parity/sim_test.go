@@ -104,8 +104,12 @@ func (p *simProxy) state() string {
 }
 
 func (p *simProxy) start(c parityCase) client {
+	headers := c.headers()
+	for _, f := range c.trailers { // net/http's client announces them
+		headers.Add("trailer", f[0])
+	}
 	p.last = p.Start(1, &hostsim.Request{
-		Method: c.method(), Path: c.path(), Headers: c.headers(), Body: []byte(c.body),
+		Method: c.method(), Path: c.path(), Headers: headers, Body: []byte(c.body),
 		Open: c.pieces != nil, Trailers: c.trailers, HTTP2: c.http2, HTTP10: c.http10,
 	})
 	if c.stall > 0 {
