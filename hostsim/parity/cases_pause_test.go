@@ -33,7 +33,7 @@ var pauseCases = []parityCase{
 	{name: "a pause in the trailers", http2: true, verb: "POST", body: post, trailers: hostsim.Headers{{"x-sum", "5"}}, script: []string{onTrailers, lookup, onCall, "resume-request"}},
 	{name: "a pause in the response's body", upstream: "big", script: []string{quiet, "1", onData, "pause", onEnd, "call backend /other 200; pause", onCall, "resume-response"}, until: "call"},
 	{name: "a response body that is dropped", upstream: "big", script: []string{quiet, "1", onData, "action 3", onEnd, "call backend /other 200; action 3", onCall, "resume-response"}, until: "call"},
-	{name: "an end that is dropped", script: []string{onEnd, "call backend /other 200; action 3", onCall, "resume-response"}},
+	{name: "an end that is dropped", upstream: "big", script: []string{quiet, "1", onEnd, "call backend /other 200; action 3", onCall, "resume-response"}, until: "call"},
 	{name: "a pause in the response's trailers", route: "backend2", upstream: "trailers", script: []string{"x-on-response-trailers", lookup, onCall, "resume-response"}},
 
 	{name: "resume in the callback that pauses is lost", script: []string{onRequest, "resume-request"}, expect: hostsim.ResumeWithoutPause},

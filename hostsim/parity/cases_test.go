@@ -111,7 +111,7 @@ var holdCases = []parityCase{
 var bodyCases = []parityCase{
 	{name: "trailers added to a response", script: []string{onEnd, "trailer response x-sum 7"}},
 	{name: "trailers added to a response from HTTP/2", route: "backend2", script: []string{onEnd, "trailer response x-sum 7"}},
-	{name: "trailers added to a paused response", script: []string{onEnd, "trailer response x-sum 7; call backend /other 200; pause", onCall, "resume-response"}},
+	{name: "trailers added to a paused response", upstream: "big", script: []string{quiet, "1", onEnd, "trailer response x-sum 7; call backend /other 200; pause", onCall, "resume-response"}, until: "call"},
 	{name: "trailers added to a response that was held", script: []string{onResponse, hold, onCall, "resume-response", onEnd, "trailer response x-sum 7"}},
 	{name: "trailers added before the end", upstream: "sse", script: []string{onData, "trailer response x-sum 7", onEnd, "log end"}},
 	{name: "trailers added to a reply", script: []string{onRequest, "reply 200 hello; pause", onEnd, "trailer response x-sum 7"}},

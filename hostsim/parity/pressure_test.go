@@ -50,8 +50,8 @@ func TestStreamWindow(t *testing.T) {
 func TestBackPressure(t *testing.T) {
 	envoy := sharedEnvoy(t)
 	const slow = "call backend /?upstream=slow 500; stopall"
-	upload := []string{quiet, "1", onRequest, slow, onCall, "resume-request", onDone, "fits 200000; fits 2000000; fits 5000000"}
-	download := []string{quiet, "1", onResponse, slow, onCall, "resume-response", onDone, "fits 200000; fits 2000000; fits 5000000"}
+	upload := []string{quiet, "1", onRequest, slow, onCall, "resume-request", onDone, "fits 200000; fits 5000000"}
+	download := []string{quiet, "1", onResponse, slow, onCall, "resume-response", onDone, "fits 200000; fits 5000000"}
 	for name, c := range map[string]parityCase{
 		"an upload":                     {verb: "POST", body: strings.Repeat("x", 10_000_000), upstream: "count", script: upload},
 		"an upload, small buffers":      {on: "small", verb: "POST", body: strings.Repeat("x", 10_000_000), upstream: "count", script: upload},
