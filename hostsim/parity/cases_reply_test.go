@@ -14,7 +14,7 @@ var replyCases = []parityCase{
 	{name: "reply to POST", verb: "POST", body: post, script: []string{onRequest, "reply 200 hello; pause"}},
 	{name: "reply in a call's callback", script: []string{onRequest, lookup, onCall, "reply 200 hello"}},
 	{name: "reply in request body", verb: "POST", body: post, on: "allow", script: []string{onRequest, "pause", onBody, "reply 200 hello; pause"}},
-	{name: "reply in request trailers", http2: true, verb: "POST", body: post, trailers: hostsim.Headers{{"x-sum", "5"}}, script: []string{onTrailers, "reply 200 hello; pause"}, until: "done"},
+	{name: "reply in request trailers", http2: true, on: "allow", verb: "POST", body: post, trailers: hostsim.Headers{{"x-sum", "5"}}, script: []string{onRequest, "pause", onBody, "buffer", onTrailers, "reply 200 hello; pause"}, until: "done"},
 	{name: "reply in response headers", script: []string{onResponse, "reply 200 hello; pause"}},
 	{name: "reply while the response is held", script: []string{onResponse, hold, onCall, "reply 201 instead"}},
 	{name: "reply in the response's body", script: []string{onData, "reply 201 instead", onDone, "prop response.code_details"}, until: "prop", expect: hostsim.SecondReply},
