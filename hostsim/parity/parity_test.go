@@ -143,6 +143,7 @@ func finish(p proxy, c parityCase, cl client, from int) answer {
 		p.pass(100 * time.Millisecond)
 		hung := !cl.answered()
 		cl.leave()
+		p.pass(settling)
 		return answer{Hung: hung}
 	}
 	return cl.answer()
