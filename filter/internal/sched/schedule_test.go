@@ -36,6 +36,7 @@ type plan struct {
 	ending, breaking int  // of a write's response, well or not
 	wrong            uint // set of classes of faults
 	recorded         bool // what the VMs do
+	slowFeed         bool
 	warm             bool // both VMs have read before
 }
 
@@ -47,7 +48,7 @@ func newPlan(seed uint64) plan {
 		steps: 60 + r.IntN(120), passing: 1 << r.IntN(6), slowing: r.IntN(40),
 		beginning: 1 << r.IntN(6), warm: r.IntN(3) > 0,
 		committing: 1 << r.IntN(5), ending: 1 << r.IntN(5), breaking: r.IntN(3),
-		wrong: 1<<r.IntN(classes) | 1<<r.IntN(classes),
+		wrong: 1<<r.IntN(classes) | 1<<r.IntN(classes), slowFeed: r.IntN(4) == 0,
 	}
 }
 
@@ -127,7 +128,10 @@ func (w *world) warm() {
 }
 
 // weigh decides how fast a new call or stream is.
-func (w *world) weigh() int {
+func (w *world) weigh(feed bool) int {
+	if feed && w.plan.slowFeed {
+		return seldom
+	}
 	if w.random != nil && w.random.IntN(100) < w.plan.slowing {
 		return seldom
 	}

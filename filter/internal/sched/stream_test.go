@@ -37,7 +37,7 @@ type stream struct {
 
 // begin starts a stream.
 func (w *world) begin(number int16, v *vm, r *rule) {
-	s := &stream{w: w, vm: v, number: number, rule: r, details: httpcache.ViaUpstream, tries: 1, weight: w.weigh()}
+	s := &stream{w: w, vm: v, number: number, rule: r, details: httpcache.ViaUpstream, tries: 1, weight: w.weigh(false)}
 	w.streams = append(w.streams, s)
 	w.begins(s)
 	v.told(input{kind: readBegins, stream: number, rule: r})

@@ -155,7 +155,7 @@ type call struct {
 }
 
 func (w *world) newCall(v *vm, s *stream, path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) {
-	c := &call{w: w, vm: v, stream: s, path: path, frame: frame, done: done, owner: v.owner(), weight: w.weigh()}
+	c := &call{w: w, vm: v, stream: s, path: path, frame: frame, done: done, owner: v.owner(), weight: w.weigh(path == wire.PathFeed)}
 	c.deadline = w.now() + max(timeout.Milliseconds(), 1)
 	if s != nil {
 		c.owner = s.number
