@@ -62,6 +62,7 @@ func upstreams(wait func(*http.Request, time.Duration), note func(string)) map[s
 			}
 			text(w, "slow")
 		}),
+		"thinking": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { wait(r, 100*time.Millisecond); text(w, "thought") }),
 		"upload": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			part := make([]byte, 100)
 			n, _ := r.Body.Read(part)
