@@ -41,7 +41,7 @@ func TestJoinedRules(t *testing.T) {
 	}
 	own, all := p.Invalidation("own"), p.Invalidation("all")
 	for _, i := range []*Invalidation{join(own, all), join(all, own)} {
-		if !i.All || !i.Refuse || !i.RaiseOn4xx || i.Deadline != 20*time.Second || i.Settle != 30*time.Second || i.AlsoAfter != 2*time.Second || len(i.Caches) != 3 || len(i.Patterns()) != 2 {
+		if !i.All || !i.Refuse || !i.RaiseOn4xx || i.Deadline != 30*time.Second || i.Settle != 30*time.Second || i.AlsoAfter != 2*time.Second || len(i.Caches) != 3 || len(i.Patterns()) != 2 {
 			t.Errorf("%+v", i)
 		}
 	}

@@ -62,6 +62,9 @@ func (o object) invalidation(p *Policy, table *patternTable, names []string) *In
 	i.All = o.choice("scope", "partition", "all") == "all"
 	i.Deadline = o.duration("deadline", defaultDeadline, minDeadline, maxDeadline)
 	i.Settle = o.duration("settle", defaultSettle, minSettle, maxDeadline)
+	// A suspension that was asked for first may be executed last, after the call that
+	// sets settle, which it must not cut short.
+	i.Deadline = max(i.Deadline, i.Settle)
 	i.AlsoAfter = o.duration("also_after", 0, minAlsoAfter, maxAlsoAfter)
 	i.Refuse = o.choice("unreachable", "forward", "refuse") == "refuse"
 	i.RaiseOn4xx = o.bool("raise_on_4xx")

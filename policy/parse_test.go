@@ -209,3 +209,26 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestDeadlineIsAtLeastSettle: a suspension that was asked for before the call that sets settle, and is
+// executed after it, must not end sooner.
+func TestDeadlineIsAtLeastSettle(t *testing.T) {
+	for _, test := range []struct {
+		terms string
+		want  time.Duration
+	}{
+		{`"deadline": "2s", "settle": "5s"`, 5 * time.Second},
+		{`"deadline": "5s", "settle": "2s"`, 5 * time.Second},
+		{`"deadline": "2s"`, 10 * time.Second},
+	} {
+		p, problems := Parse([]byte(`{"version": 1, "name": "p", "bridge": {"cluster": "b"},
+			"caches": {"c": {"match": ["GET /"], "ttl": "1s", "shared": true}},
+			"invalidations": [{"name": "w", "match": ["POST /"], "invalidate": ["c"], ` + test.terms + `}]}`))
+		if problems != nil {
+			t.Fatal(problems)
+		}
+		if got := p.Invalidations[0].Deadline; got != test.want {
+			t.Errorf("%s: a deadline of %v, want %v", test.terms, got, test.want)
+		}
+	}
+}

@@ -75,7 +75,7 @@ var modes = []mode{
 	{name: "L1 with late polls", edits: []func(map[string]any){staleFor(staleness)}, deadline: short / 2, settle: short / 2, slow: short / 2, pace: 2 * usualPace,
 		latePolls: true, claim: Claim{Staleness: staleness}},
 	// Writes outlast their deadline, and are renewed; Redis forgets now and then; nothing is exempt.
-	{name: "slow writes", edits: []func(map[string]any){withoutL1}, deadline: 300 * time.Millisecond, settle: time.Second,
+	{name: "slow writes", edits: []func(map[string]any){withoutL1}, deadline: time.Second, settle: time.Second,
 		slow: 1600 * time.Millisecond, pace: 3 * usualPace, flushes: 20},
 }
 
