@@ -143,10 +143,11 @@ func asAnn(method, path, body string) mesh.Request {
 	return mesh.Request{Method: method, Path: path, Body: body, User: "ann"}
 }
 
-// newest gives the id of what a POST creates.
+// newest gives the id of what a POST creates, which every worker has heard of: stats count both kinds.
 func newest(m mesh.Mesh, path, body string) string {
 	r := m.Do(0, asAnn("POST", path, body))
 	m.Settle()
+	untilHeard(m, "POST "+path, r.Serial(), func(r read) bool { return r.cache == "stats" })
 	_, rest, _ := strings.Cut(r.Body, `"id":"`)
 	id, _, _ := strings.Cut(rest, `"`)
 	return id
@@ -177,6 +178,21 @@ func (w write) reaches(r read) bool {
 		}
 	}
 	return false
+}
+
+// untilHeard waits until no worker answers ann's reads that a write reaches with what is older
+// than the write's serial, and gives how long that took.
+func untilHeard(m mesh.Mesh, what string, written int64, reaches func(read) bool) time.Duration {
+	return m.Until(3*time.Second, "every worker has heard of "+what, func() bool {
+		for _, r := range reads {
+			for i := range 4 * mesh.Proxies {
+				if reaches(r) && m.Do(i%mesh.Proxies, r.as("ann")).Serial() < written {
+					return false
+				}
+			}
+		}
+		return true
+	})
 }
 
 // warm makes every read of the users a hit on every worker.
@@ -232,16 +248,7 @@ func TestEachRuleInvalidatesInEveryWorkerWithinTheFeedsDelay(t *testing.T) {
 			warm(t, m, "ann", "bob")
 			written := m.Do(0, request).Serial()
 			m.Settle()
-			delay := m.Until(3*time.Second, "every worker has heard of "+w.rule, func() bool {
-				for _, r := range reads {
-					for i := range 4 * mesh.Proxies {
-						if w.reaches(r) && m.Do(i%mesh.Proxies, r.as("ann")).Serial() < written {
-							return false
-						}
-					}
-				}
-				return true
-			})
+			delay := untilHeard(m, w.rule, written, w.reaches)
 			t.Logf("%s: all workers answer with what is new %v after its end was acknowledged (reading included)", w.rule, delay.Round(time.Millisecond))
 			for _, r := range reads {
 				if !w.reaches(r) {

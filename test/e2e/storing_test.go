@@ -36,8 +36,10 @@ func TestWhatIsNeverStored(t *testing.T) {
 				if got.Hit() {
 					t.Errorf("%s: %v", test.name, got)
 				}
-				// A cut response is noticed only after its header section, which says "stored".
-				if got.CacheStatus() != test.status && got.CacheStatus() != "" {
+				// A cut response is noticed only after its header section, which says "stored"; and a read that
+				// comes before the filters have noticed waits for that fetch, in vain.
+				status := strings.Replace(got.CacheStatus(), "; collapsed=?0", "", 1)
+				if status != test.status && status != "" {
 					t.Errorf("%s: %v, want %s", test.name, got, test.status)
 				}
 			}
