@@ -3,9 +3,11 @@ package scenarios
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -14,6 +16,7 @@ import (
 
 	"chatcache/hostsim"
 	"chatcache/hostsim/scenario"
+	"chatcache/redisbridge"
 	"chatcache/test/mesh"
 	"chatcache/test/stack"
 )
@@ -133,6 +136,19 @@ func (m *real) hang() error {
 		resp.Body.Close()
 	}
 	return err
+}
+
+// heard asks the bridge whether a VM is behind.
+func (m *real) heard() bool {
+	resp, err := m.Call(bridgeCluster, &hostsim.Request{Method: "GET", Path: "/v1/status", Headers: hostsim.Headers{{"authorization", "Bearer " + adminToken}}})
+	if err != nil {
+		return false
+	}
+	var status redisbridge.Status
+	if err := json.Unmarshal(resp.Body, &status); err != nil {
+		m.t.Fatalf("status: %v: %.200s", err, resp.Body)
+	}
+	return !slices.ContainsFunc(status.Policies, func(p redisbridge.PolicyStatus) bool { return p.Behind > 0 })
 }
 
 func (m *real) Counter(name string) uint64 { return m.counters()[name] }

@@ -22,6 +22,9 @@ type machine interface {
 	tick()
 	// counters are the filter's, by name, since the proxy's start.
 	counters() map[string]uint64
+	// heard tells whether the proxy has applied every event of the feed. What is fetched while one
+	// is on its way isn't taken into the VM's memory, so time would decide who answers next.
+	heard() bool
 }
 
 // outcome is what can be observed of a scenario.
@@ -143,7 +146,7 @@ func (r *recorder) Do(worker int, req *hostsim.Request) (*hostsim.Response, []st
 	return resp, trace
 }
 
-// settle waits until each miss is stored or refused, and each write's end acknowledged.
+// settle waits until each miss is stored or refused, and each write's end acknowledged and heard of.
 func (r *recorder) settle() {
 	r.t.Helper()
 	if r.down {
@@ -159,7 +162,7 @@ func (r *recorder) settle() {
 				writes += n
 			}
 		}
-		return stores >= r.misses && writes >= r.writes
+		return stores >= r.misses && writes >= r.writes && r.machine.heard()
 	})
 }
 
