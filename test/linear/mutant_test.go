@@ -1,26 +1,25 @@
 package linear
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"chatcache/test/mutant"
 	"chatcache/test/stack"
 )
 
-// mutant is a broken product: a change to one of its files.
-type mutant struct {
+// brokenProduct is a mutant that changes one file.
+type brokenProduct struct {
 	name, mode string // the mode in which it should show
 	file       string
 	from, to   string // to replaces from, which occurs once
 }
 
-var mutants = []mutant{
+var mutants = []brokenProduct{
 	{"the ticket isn't compared", "no L1", "redisbridge/validity.go",
 		"if g > ticket.Sequence {", "if g > ticket.Sequence && g == 0 {"},
 	{"no suspension", "no L1", "redisbridge/script/suspend.lua",
@@ -70,7 +69,7 @@ func TestMutants(t *testing.T) {
 			cmd := exec.Command("go", "test", "-count=1", "-run", "TestSimulated/^"+mode+"$", "./test/linear")
 			cmd.Dir = root
 			// The tests of the mutant build its filter themselves: with the same flags.
-			cmd.Env = append(os.Environ(), "GOFLAGS=-overlay="+m.overlay(t, root), "CHATCACHE_LONG=", fmt.Sprint("CHATCACHE_SEEDS=", mutantSeeds()))
+			cmd.Env = append(os.Environ(), "GOFLAGS=-overlay="+m.overlay(t), "CHATCACHE_LONG=", fmt.Sprint("CHATCACHE_SEEDS=", mutantSeeds()))
 			out, err := cmd.CombinedOutput()
 			seedsFailed := len(failedSeed.FindAll(out, -1))
 			t.Logf("caught in %d of %d seeds", seedsFailed, mutantSeeds())
@@ -84,26 +83,11 @@ func TestMutants(t *testing.T) {
 }
 
 // overlay writes the mutant's file, and what tells the go command to use it.
-func (m mutant) overlay(t *testing.T, root string) string {
+func (m brokenProduct) overlay(t *testing.T) string {
 	t.Helper()
-	file := filepath.Join(root, m.file)
-	text, err := os.ReadFile(file)
+	path, err := mutant.Mutant{Name: m.name, Edits: []mutant.Edit{{File: m.file, Old: m.from, New: m.to}}}.Overlay(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
-	}
-	if n := strings.Count(string(text), m.from); n != 1 {
-		t.Fatalf("%s has %q %d times, want once", m.file, m.from, n)
-	}
-	changed := filepath.Join(t.TempDir(), filepath.Base(file))
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{file: changed}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "overlay.json")
-	for name, content := range map[string]string{changed: strings.Replace(string(text), m.from, m.to, 1), path: string(overlay)} {
-		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
 	}
 	return path
 }

@@ -78,7 +78,7 @@ func run(ctx context.Context, s settings) (err error) {
 	}
 	r.print(os.Stdout)
 	if s.json != "" {
-		return r.write(s.json)
+		return bench.Write(s.json, r)
 	}
 	return nil
 }

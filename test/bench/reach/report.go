@@ -1,11 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"time"
 )
@@ -77,12 +75,4 @@ func (r *report) print(w io.Writer) {
 		fmt.Fprintf(w, "| %d entries | %.3f | %.3f | %.3f |\n", c.Entries, c.P50, c.P99, c.Max)
 	}
 	fmt.Fprintf(w, "\nmany by few, ratio of the medians: %.2f\n", r.Purge.Ratio)
-}
-
-func (r *report) write(file string) error {
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(file, append(text, '\n'), 0o644)
 }

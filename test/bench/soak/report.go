@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -55,14 +54,6 @@ func (r *report) conclude(w io.Writer) {
 	early, last := r.Samples[len(r.Samples)/5], r.Samples[len(r.Samples)-1]
 	r.Growth = last.EnvoyMiB / early.EnvoyMiB
 	fmt.Fprintf(w, "\nEnvoy's memory after %d keys by that after %d: %.3f\n", last.Keys, early.Keys, r.Growth)
-}
-
-func (r *report) write(file string) error {
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
 // measure takes a sample, and cuts the processes' logs off: a line for each of ten

@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"runtime"
@@ -16,6 +17,15 @@ func Load() (average float64) {
 		_, _ = fmt.Sscan(string(text), &average)
 	}
 	return average
+}
+
+// Write writes a report's figures to a file, as JSON.
+func Write(file string, report any) error {
+	text, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
 // Machine names the processor and how many of it there are.
