@@ -9,12 +9,13 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"chatcache/redisbridge/wire"
+	"chatcache/test/loopback"
 	"chatcache/test/stack"
 )
 
 // On a cluster a script may touch one slot only, and entries live elsewhere.
 func TestCluster(t *testing.T) {
-	port, bus := strconv.Itoa(must(stack.FreePort())), strconv.Itoa(must(stack.FreePort()))
+	port, bus := strconv.Itoa(must(loopback.FreePort())), strconv.Itoa(must(loopback.FreePort()))
 	server := stack.ScratchValkeyT(t, "--port", port, "--bind", "127.0.0.1", "--cluster-enabled", "yes", "--cluster-port", bus)
 	direct := redis.NewClient(&redis.Options{Addr: server.Socket, Network: "unix"})
 	defer direct.Close()

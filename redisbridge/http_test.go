@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"chatcache/redisbridge/wire"
+	"chatcache/test/loopback"
 	"chatcache/test/stack"
 )
 
@@ -224,7 +225,7 @@ func TestReadinessOfReplicas(t *testing.T) {
 	if _, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups}); !errors.Is(err, errUnconfirmed) {
 		t.Errorf("a lookup got %v, want that no replica confirms it", err)
 	}
-	port := must(stack.FreePort())
+	port := must(loopback.FreePort())
 	w.check(w.raw.ConfigSet(w.ctx, "bind", "127.0.0.1").Err())
 	w.check(w.raw.ConfigSet(w.ctx, "port", fmt.Sprint(port)).Err())
 	w.check(w.raw.ConfigSet(w.ctx, "repl-diskless-sync-delay", "0").Err())

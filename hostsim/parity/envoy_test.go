@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"chatcache/hostsim/internal/toolchain"
+	"chatcache/test/loopback"
 )
 
 // realEnvoy is an Envoy with the probe module on several listeners, one for
@@ -157,13 +158,13 @@ func (e *realEnvoy) signalled() bool {
 	}
 }
 
+// freePort is a port for one of Envoy's listeners, or for nobody.
 func freePort() int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := loopback.FreePort()
 	if err != nil {
 		panic(err) // nothing can be tested without loopback
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // realProxy is the Envoy as one case sees it.

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"chatcache/test/loopback"
 )
 
 // Bridge is the mesh's redisbridge.
@@ -20,7 +22,7 @@ func newBridge(o Options, paths programs, died chan<- *Process) *Bridge {
 	b.Process = &Process{
 		Name: "redisbridge", Log: filepath.Join(o.Dir, "redisbridge.log"), died: died,
 		command: func(start int) *exec.Cmd {
-			args := []string{"serve", "--listen", hostPort(b.Port), "--policy", paths.policy}
+			args := []string{"serve", "--listen", loopback.Addr(b.Port), "--policy", paths.policy}
 			if start == 0 {
 				// No proxy runs yet. Later starts can't assert that.
 				args = append(args, "--bootstrap")
@@ -40,7 +42,7 @@ func newBridge(o Options, paths programs, died chan<- *Process) *Bridge {
 }
 
 // URL is the bridge's base URL.
-func (b *Bridge) URL() string { return "http://" + hostPort(b.Port) }
+func (b *Bridge) URL() string { return "http://" + loopback.Addr(b.Port) }
 
 // expectOK asks for url and wants a 200.
 func expectOK(ctx context.Context, url string) error {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"chatcache/test/loopback"
 	"chatcache/test/stack"
 )
 
@@ -61,7 +62,7 @@ func TestStartThatEnvoyRefusesFailsAtOnceAndLeavesNothing(t *testing.T) {
 	if err := stack.Build(t.Context(), repositoryRoot(t), "build/chatcache.wasm", "build/redisbridge"); err != nil {
 		t.Fatal(err)
 	}
-	port, err := stack.FreePort()
+	port, err := loopback.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"chatcache/test/loopback"
 )
 
 // ErrRefused says that Envoy refused a new configuration and keeps the old one.
@@ -91,10 +93,10 @@ func (e *Envoy) prepare(i int, o Options, paths programs, died chan<- *Process) 
 }
 
 // URL is the proxy's base URL.
-func (e *Envoy) URL() string { return "http://" + hostPort(e.Port) }
+func (e *Envoy) URL() string { return "http://" + loopback.Addr(e.Port) }
 
 // AdminURL is the base URL of the admin interface.
-func (e *Envoy) AdminURL() string { return "http://" + hostPort(e.AdminPort) }
+func (e *Envoy) AdminURL() string { return "http://" + loopback.Addr(e.AdminPort) }
 
 func (e *Envoy) render(policy []byte) (Rendered, error) {
 	e.version++

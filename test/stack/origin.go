@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"chatcache/test/loopback"
 )
 
 // Origin serves a handler on loopback, HTTP/1.1 and HTTP/2 without TLS.
@@ -18,7 +20,7 @@ type Origin struct {
 // Start listens and serves.
 func (o *Origin) Start(ctx context.Context) error {
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", hostPort(o.Port))
+	l, err := lc.Listen(ctx, "tcp", loopback.Addr(o.Port))
 	if err != nil {
 		return fmt.Errorf("origin: %w", err)
 	}
@@ -39,4 +41,4 @@ func (o *Origin) Stop() error {
 }
 
 // URL is the origin's base URL.
-func (o *Origin) URL() string { return "http://" + hostPort(o.Port) }
+func (o *Origin) URL() string { return "http://" + loopback.Addr(o.Port) }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"chatcache/test/loopback"
 )
 
 // script makes a process of a shell script; it can serve once the file "ready" is there.
@@ -119,20 +121,6 @@ func TestPausedProcessIsStoppedInOrder(t *testing.T) {
 	}
 }
 
-func TestFreePortsAreDistinctAndOutsideTheOutgoingRange(t *testing.T) {
-	seen := map[int]bool{}
-	for range 200 {
-		port, err := FreePort()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if seen[port] || port < 15000 || port >= 32000 {
-			t.Errorf("port %d", port)
-		}
-		seen[port] = true
-	}
-}
-
 func TestTakenPortIsNamedWithItsOwner(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -141,7 +129,7 @@ func TestTakenPortIsNamedWithItsOwner(t *testing.T) {
 	defer l.Close()
 	ports := Ports{Envoy: l.Addr().(*net.TCPAddr).Port}
 	err = ports.fill()
-	if !errors.Is(err, ErrPortTaken) || !strings.HasPrefix(err.Error(), "port is taken: "+l.Addr().String()+" is in use") {
+	if !errors.Is(err, loopback.ErrPortTaken) || !strings.HasPrefix(err.Error(), "port is taken: "+l.Addr().String()+" is in use") {
 		t.Fatalf("got %v", err)
 	}
 	if _, noProc := os.Stat("/proc/net/tcp"); noProc == nil && !strings.HasSuffix(err.Error(), " by stack.test (pid "+strconv.Itoa(os.Getpid())+")") {

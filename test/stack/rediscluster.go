@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"chatcache/test/loopback"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -30,7 +32,7 @@ func RedisClusterT(t testing.TB, primaries, replicas int, more ...string) *Redis
 	requireRedisT(t)
 	c, dir := new(RedisCluster), t.TempDir()
 	for _, name := range nodeNames("node", primaries*(1+replicas)) {
-		bus, err := FreePort()
+		bus, err := loopback.FreePort()
 		if err != nil {
 			t.Fatal(err)
 		}

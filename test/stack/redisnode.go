@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"chatcache/test/loopback"
+
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 )
@@ -37,7 +39,7 @@ func newRedisNode(dir, name, settings string, replace []string, more ...string) 
 	if n.binary, err = ValkeyPath(root); err != nil {
 		return nil, err
 	}
-	if n.Port, err = FreePort(); err != nil {
+	if n.Port, err = loopback.FreePort(); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(n.dir, 0o755); err != nil {
@@ -67,7 +69,7 @@ func newRedisNode(dir, name, settings string, replace []string, more ...string) 
 }
 
 // Addr is the node's host:port.
-func (n *RedisNode) Addr() string { return hostPort(n.Port) }
+func (n *RedisNode) Addr() string { return loopback.Addr(n.Port) }
 
 // startNodesT starts the nodes, and ends them at the test's end, showing what
 // they logged if it failed.

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"chatcache/test/loopback"
 )
 
 // Simulator is the filter in hostsim, with a bridge that keeps everything in
@@ -40,14 +42,14 @@ func StartSimulator(ctx context.Context, o Options) (*Simulator, error) {
 		Name: "redisbridge", Log: filepath.Join(o.Dir, "redisbridge.log"), died: s.died,
 		command: func(int) *exec.Cmd {
 			return exec.Command(filepath.Join(root, "build", "redisbridge"), "serve", "--memory", "--insecure", "--bootstrap",
-				"--listen", hostPort(o.Ports.Bridge), "--policy", policy)
+				"--listen", loopback.Addr(o.Ports.Bridge), "--policy", policy)
 		},
 		probe: func(ctx context.Context) error { return expectOK(ctx, s.BridgeURL()+"/readyz") },
 	}
 	s.Proxy = &Process{
 		Name: "hostsim", Log: filepath.Join(o.Dir, "hostsim.log"), died: s.died,
 		command: func(int) *exec.Cmd {
-			cmd := exec.Command(filepath.Join(root, "build", "hostsim"), "serve", "--listen", hostPort(o.Ports.Envoy),
+			cmd := exec.Command(filepath.Join(root, "build", "hostsim"), "serve", "--listen", loopback.Addr(o.Ports.Envoy),
 				"--wasm", filepath.Join(root, "build", "chatcache.wasm"), "--config", policy,
 				"--env", "CHATCACHE_PARTITION_SECRET=$CHATCACHE_PARTITION_SECRET", "--allow-on-headers-stop-iteration", "--normalize-path",
 				"--upstream", s.Origin.URL(), "--cluster", "redis-bridge="+s.BridgeURL())
@@ -77,7 +79,7 @@ func (s *Simulator) start(ctx context.Context) error {
 
 func connects(ctx context.Context, port int) error {
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", hostPort(port))
+	conn, err := d.DialContext(ctx, "tcp", loopback.Addr(port))
 	if err != nil {
 		return err
 	}
@@ -85,10 +87,10 @@ func connects(ctx context.Context, port int) error {
 }
 
 // URL is the simulated proxy's base URL.
-func (s *Simulator) URL() string { return "http://" + hostPort(s.ports.Envoy) }
+func (s *Simulator) URL() string { return "http://" + loopback.Addr(s.ports.Envoy) }
 
 // BridgeURL is the bridge's base URL.
-func (s *Simulator) BridgeURL() string { return "http://" + hostPort(s.ports.Bridge) }
+func (s *Simulator) BridgeURL() string { return "http://" + loopback.Addr(s.ports.Bridge) }
 
 // Wait returns when ctx is done, with nil, or when a process ended that nobody
 // stopped, with an error that wraps [ErrExited].

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"chatcache/test/loopback"
+
 	"golang.org/x/sync/errgroup"
 )
 
@@ -198,9 +200,9 @@ func (p *Ports) fill() error {
 	for _, port := range []*int{&p.Envoy, &p.EnvoyAdmin, &p.Bridge, &p.Origin, &p.Valkey} {
 		var err error
 		if *port == 0 {
-			*port, err = FreePort()
+			*port, err = loopback.FreePort()
 		} else {
-			err = checkPort(*port)
+			err = loopback.CheckPort(*port)
 		}
 		errs = append(errs, err)
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"chatcache/test/loopback"
 )
 
 // Valkey is the Redis server of the mesh. It keeps nothing on disk: a restart
@@ -41,7 +43,7 @@ func redisURL(port int) string { return fmt.Sprintf("redis://127.0.0.1:%d/0", po
 // ping asks for a PONG.
 func ping(ctx context.Context, port int) error {
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", hostPort(port))
+	conn, err := d.DialContext(ctx, "tcp", loopback.Addr(port))
 	if err != nil {
 		return err
 	}

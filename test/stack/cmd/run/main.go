@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"chatcache/test/chatapi"
+	"chatcache/test/loopback"
 	"chatcache/test/stack"
 )
 
@@ -48,7 +49,7 @@ func run(ctx context.Context, s settings) error {
 		Dir: dir, Workers: 2, Ports: s.ports, RedisURL: s.redisURL,
 		Origin: chatapi.New(chatapi.Options{Latency: s.latency}),
 	})
-	if errors.Is(err, stack.ErrPortTaken) {
+	if errors.Is(err, loopback.ErrPortTaken) {
 		return fmt.Errorf("%w\n%s", err, portHelp)
 	}
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"chatcache/test/loopback"
 	"chatcache/test/stack"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,7 +60,7 @@ func TestTakenPortIsSaid(t *testing.T) {
 	}
 	defer l.Close()
 	err = run(t.Context(), settings{ports: stack.Ports{Bridge: l.Addr().(*net.TCPAddr).Port}})
-	if !errors.Is(err, stack.ErrPortTaken) || !strings.Contains(err.Error(), l.Addr().String()) || !strings.HasSuffix(err.Error(), portHelp) {
+	if !errors.Is(err, loopback.ErrPortTaken) || !strings.Contains(err.Error(), l.Addr().String()) || !strings.HasSuffix(err.Error(), portHelp) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -86,7 +87,7 @@ func start(t *testing.T, env ...string) *program {
 	p := &program{cmd: exec.Command(filepath.Join(root, "build", "run")), ports: map[string]int{}, log: filepath.Join(t.TempDir(), "log"), temp: t.TempDir()}
 	p.cmd.Env = append(os.Environ(), "CHATAPI_LATENCY=0", "TMPDIR="+p.temp)
 	for _, name := range []string{"ENVOY_PORT", "ENVOY_ADMIN_PORT", "BRIDGE_PORT", "CHATAPI_PORT", "VALKEY_PORT"} {
-		port, err := stack.FreePort()
+		port, err := loopback.FreePort()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,7 +217,7 @@ func startValkey(t *testing.T) (port string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	free, err := stack.FreePort()
+	free, err := loopback.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

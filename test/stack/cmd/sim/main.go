@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"chatcache/test/chatapi"
+	"chatcache/test/loopback"
 	"chatcache/test/stack"
 )
 
@@ -52,7 +53,7 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 	sim, err := stack.StartSimulator(ctx, stack.Options{
 		Dir: dir, Ports: s.ports, Origin: chatapi.New(chatapi.Options{Latency: s.latency}),
 	})
-	if errors.Is(err, stack.ErrPortTaken) {
+	if errors.Is(err, loopback.ErrPortTaken) {
 		return errors.Join(fmt.Errorf("%w\n  Choose others: build/sim --help", err), os.RemoveAll(dir))
 	}
 	if err != nil {

@@ -1,4 +1,5 @@
-package stack
+// Package loopback gives the tests the ports of 127.0.0.1 that their servers listen on.
+package loopback
 
 import (
 	"errors"
@@ -28,7 +29,7 @@ func FreePort() (int, error) {
 	defer given.Unlock()
 	for range 100 {
 		port := 15000 + rand.IntN(17000)
-		if !given.ports[port] && checkPort(port) == nil {
+		if !given.ports[port] && CheckPort(port) == nil {
 			given.ports[port] = true
 			return port, nil
 		}
@@ -36,11 +37,12 @@ func FreePort() (int, error) {
 	return 0, errors.New("no free port found between 15000 and 32000 on 127.0.0.1")
 }
 
-// checkPort tells whether one could listen on the port.
-func checkPort(port int) error {
-	l, err := net.Listen("tcp", hostPort(port))
+// CheckPort tells whether one could listen on the port: ErrPortTaken, with the
+// name of who does, if not.
+func CheckPort(port int) error {
+	l, err := net.Listen("tcp", Addr(port))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w: %s is in use%s", ErrPortTaken, hostPort(port), listenerOf(port))
+		return fmt.Errorf("%w: %s is in use%s", ErrPortTaken, Addr(port), listenerOf(port))
 	}
 	if err != nil {
 		return err
@@ -48,6 +50,7 @@ func checkPort(port int) error {
 	return l.Close()
 }
 
-func hostPort(port int) string {
+// Addr is a port of 127.0.0.1 as net.Dial and net.Listen want it.
+func Addr(port int) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
