@@ -24,6 +24,11 @@ type PurgeRequest struct {
 	Wait      string `json:"wait,omitempty"`      // for the VMs' receipts, at most so long ("10s", up to 30s); empty: don't
 }
 
+// String is what the audit log has of it.
+func (r PurgeRequest) String() string {
+	return words("policy", r.Policy, "all", onlyTrue(r.All), "cache", r.Cache, "partition", r.Partition)
+}
+
 // InvalidateRequest is the body of POST /v1/invalidate: a write that didn't pass
 // a proxy, as the rule that describes it and the identity that made it.
 type InvalidateRequest struct {
@@ -31,6 +36,29 @@ type InvalidateRequest struct {
 	Rule     string    `json:"rule"`
 	Identity *Identity `json:"identity,omitempty"` // without one the rule's whole caches are invalidated
 	Wait     string    `json:"wait,omitempty"`     // as in PurgeRequest
+}
+
+// String is what the audit log has of it: never who the identity is.
+func (r InvalidateRequest) String() string {
+	return words("policy", r.Policy, "rule", r.Rule, "identity", onlyTrue(r.Identity != nil))
+}
+
+// words writes "name=value" of each pair that has a value.
+func words(pairs ...string) string {
+	var list []string
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			list = append(list, pairs[i]+"="+pairs[i+1])
+		}
+	}
+	return strings.Join(list, " ")
+}
+
+func onlyTrue(b bool) string {
+	if b {
+		return "true"
+	}
+	return ""
 }
 
 // RaiseAnswer is the answer to both.
@@ -173,7 +201,8 @@ func (b *Bridge) document(name string) *policy.Policy {
 
 func epochText(epoch uint64) string { return strconv.FormatUint(epoch, 16) }
 
-// jsonCall makes a handler of a call that takes and gives JSON.
+// jsonCall makes a handler of a call that takes and gives JSON. The audit log has what
+// the request's String method says of it.
 func jsonCall[Request, Answer any](call func(context.Context, Request) (Answer, error)) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		body, err := readBody(w, r, maxAdminBody)
@@ -188,6 +217,9 @@ func jsonCall[Request, Answer any](call func(context.Context, Request) (Answer, 
 		}
 		if d.More() {
 			return fmt.Errorf("%w: more than one JSON value in the body", ErrRequest)
+		}
+		if s, ok := any(request).(fmt.Stringer); ok {
+			about(r.Context(), s.String())
 		}
 		answer, err := call(r.Context(), request)
 		if err != nil {

@@ -266,7 +266,7 @@ func TestFailureLog(t *testing.T) {
 	var f failureLog
 	now := time.Unix(1_790_000_000, 0)
 	for _, after := range []time.Duration{0, 10, 999, 1000, 1001, 2500} {
-		f.log(log, now.Add(after*time.Millisecond), "/v1/lookup", ErrRedis)
+		f.log(log, now.Add(after*time.Millisecond), "/v1/lookup", "", ErrRedis)
 	}
 	want := "level=WARN msg=\"call failed\" path=/v1/lookup error=redis omitted=0\n" +
 		"level=WARN msg=\"call failed\" path=/v1/lookup error=redis omitted=2\n" +

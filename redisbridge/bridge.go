@@ -36,7 +36,13 @@ type Options struct {
 
 	Token      string // that filters must show
 	AdminToken string // that administrators must show
-	Insecure   bool   // let everybody in where a token is empty
+	// TokenFile and AdminTokenFile have the tokens instead, see ParseTokens: they are
+	// read again when they have changed.
+	TokenFile, AdminTokenFile string
+	Insecure                  bool // let everybody in where there is neither
+	// AdminRate is how many calls administrators may make in a second, ten times as
+	// many at once; 100 if zero, no limit if negative.
+	AdminRate float64
 
 	// PartitionSecret is the secret that the filters derive partitions with;
 	// needed to invalidate by identity.
@@ -90,6 +96,9 @@ type Bridge struct {
 	timeout, storeTimeout, adminTimeout, trustBound time.Duration
 	maxOpen                                         int
 
+	filterTokens, adminTokens *tokens
+	audit                     *audit
+
 	breaker       breaker
 	failures      failureLog
 	lookupSeconds prometheus.Histogram
@@ -121,6 +130,10 @@ func New(o Options) (*Bridge, error) {
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
+	if err := b.readTokens(); err != nil {
+		return nil, err
+	}
+	b.audit = newAudit(b.log, or(o.AdminRate, 100))
 	b.policies.byName = make(map[string]*policyState)
 	b.redis = newClient(o.Redis)
 	for _, hook := range o.Hooks {
@@ -138,8 +151,31 @@ func checkOptions(o Options) error {
 	if len(o.Redis.Addrs) == 0 {
 		return fmt.Errorf("%w: no address of Redis", ErrOptions)
 	}
-	if !o.Insecure && (o.Token == "" || o.AdminToken == "") {
-		return fmt.Errorf("%w: want a token for filters and one for administrators (CHATCACHE_BRIDGE_TOKEN, CHATCACHE_ADMIN_TOKEN), or --insecure on loopback", ErrOptions)
+	if !o.Insecure && (o.Token+o.TokenFile == "" || o.AdminToken+o.AdminTokenFile == "") {
+		return fmt.Errorf("%w: want a token for filters and one for administrators (CHATCACHE_BRIDGE_TOKEN, CHATCACHE_ADMIN_TOKEN, or --token-file, --admin-token-file), or --insecure on loopback", ErrOptions)
+	}
+	if o.Token != "" && o.TokenFile != "" || o.AdminToken != "" && o.AdminTokenFile != "" {
+		return fmt.Errorf("%w: both a token and a token file, want one of them", ErrOptions)
+	}
+	return nil
+}
+
+// readTokens reads what callers must show. Filters and administrators need secrets of
+// their own: a filter must not be able to purge.
+func (b *Bridge) readTokens() (err error) {
+	o, now := b.options, b.clock.Now()
+	if b.filterTokens, err = newTokens(o.Token, o.TokenFile, b.log, now); err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	if b.adminTokens, err = newTokens(o.AdminToken, o.AdminTokenFile, b.log, now); err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	for _, f := range b.filterTokens.list {
+		for _, a := range b.adminTokens.list {
+			if f.Value == a.Value {
+				return fmt.Errorf("%w: filters and administrators have the same token, want different ones", ErrOptions)
+			}
+		}
 	}
 	return nil
 }

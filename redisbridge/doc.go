@@ -108,4 +108,14 @@
 // the administrators', as "authorization: Bearer TOKEN". The last three are open:
 // they tell names of policies and caches, and numbers. An answer other than 200
 // is one line of text.
+//
+// Tokens may be in files ([Options.TokenFile], [ParseTokens]), which are read again when they
+// change. Administrators' calls are limited to [Options.AdminRate], beyond which they get a
+// 429, and logged ("audit"): the call, the name of the token that was shown, the address,
+// the status, what it was about, and beside a token that Envoy shows for clients that it
+// has authenticated, their certificate; never a token or an identity. Reads are
+// logged once a minute for each caller.
+//
+// A call may carry a traceparent (W3C Trace Context), as the filters hand on that of a
+// request: lines about the call then have its trace id.
 package redisbridge

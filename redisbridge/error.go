@@ -23,6 +23,8 @@ var (
 	ErrTooLarge = errors.New("too large")
 	// ErrTooMany: a bound on open suspensions, VMs or policies is reached.
 	ErrTooMany = errors.New("too many")
+	// ErrRate: administrators make too many calls in a second. Later it may be done.
+	ErrRate = errors.New("too many calls")
 	// ErrRedis: Redis can't be reached, is too slow, or refused. Nothing may be
 	// concluded; a write may have happened.
 	ErrRedis = errors.New("redis")
@@ -35,6 +37,8 @@ func statusOf(err error) int {
 		return http.StatusUnauthorized
 	case errors.Is(err, ErrNotFound):
 		return http.StatusNotFound
+	case errors.Is(err, ErrRate):
+		return http.StatusTooManyRequests
 	case errors.Is(err, ErrTooLarge):
 		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, ErrRequest), errors.Is(err, wire.ErrFrame), errors.Is(err, wire.ErrEntry):

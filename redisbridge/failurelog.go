@@ -17,13 +17,17 @@ type failureLog struct {
 	omitted int
 }
 
-func (f *failureLog) log(log *slog.Logger, now time.Time, path string, err error) {
+func (f *failureLog) log(log *slog.Logger, now time.Time, path, trace string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.last.IsZero() && now.Sub(f.last) < failureInterval {
 		f.omitted++
 		return
 	}
-	log.Warn("call failed", "path", path, "error", err, "omitted", f.omitted)
+	line := []any{"path", path, "error", err, "omitted", f.omitted}
+	if trace != "" {
+		line = append(line, "trace", trace)
+	}
+	log.Warn("call failed", line...)
 	f.last, f.omitted = now, 0
 }

@@ -2,13 +2,12 @@ package redisbridge
 
 import (
 	"context"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
-	"strings"
 
 	"chatcache/redisbridge/wire"
 )
@@ -19,8 +18,8 @@ const maxAdminBody = 64 << 10
 // routes lists every call.
 func (b *Bridge) routes() http.Handler {
 	mux := http.NewServeMux()
-	filter, admin, open := b.options.Token, b.options.AdminToken, ""
-	handle := func(pattern, token string, h handler) { mux.Handle(pattern, b.guarded(token, h)) }
+	filter, admin, open := b.ofFilters, b.ofAdmins, anybody
+	handle := func(pattern string, let access, h handler) { mux.Handle(pattern, b.answering(let(h))) }
 
 	handle("POST "+wire.PathLookup, filter, frame(wire.DecodeLookupRequest, b.Lookup))
 	handle("POST "+wire.PathStore, filter, frame(wire.DecodeStoreRequest, b.Store))
@@ -45,31 +44,51 @@ func (b *Bridge) routes() http.Handler {
 // handler answers a call or gives the error to answer with.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
-// guarded lets only callers with the token in, and answers errors.
-func (b *Bridge) guarded(token string, h handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := authorize(r, token)
-		if err == nil {
-			err = h(w, r)
+// access lets some callers reach a handler.
+type access func(handler) handler
+
+func anybody(h handler) handler { return h }
+
+// ofFilters lets those in that show the filters' token.
+func (b *Bridge) ofFilters(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if _, err := b.filterTokens.admit(r.Header.Get("Authorization"), b.clock.Now()); err != nil {
+			return err
 		}
+		return h(w, r)
+	}
+}
+
+// ofAdmins lets those in that show an administrators' token, so many in a second, and
+// logs each call.
+func (b *Bridge) ofAdmins(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		now := b.clock.Now()
+		what := new(subject)
+		who, err := b.adminTokens.admit(r.Header.Get("Authorization"), now)
+		if err == nil {
+			err = b.audit.admit(now)
+		}
+		if err == nil {
+			err = h(w, r.WithContext(context.WithValue(r.Context(), subjectKey{}, what)))
+		}
+		b.audit.record(r, who, what.text, err, now)
+		return err
+	}
+}
+
+// answering makes a handler's error the answer.
+func (b *Bridge) answering(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := b.clock.Now()
+		err := h(w, r)
 		if err != nil {
 			b.writeError(w, r, err)
 		}
+		if b.log.Enabled(r.Context(), slog.LevelDebug) {
+			b.log.Debug("call", "path", r.URL.Path, "took", b.clock.Now().Sub(began), "trace", traceOf(r), "error", err)
+		}
 	})
-}
-
-// authorize compares in constant time. An empty token lets everybody in.
-func authorize(r *http.Request, token string) error {
-	shown, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	switch {
-	case token == "":
-		return nil
-	case !ok:
-		return fmt.Errorf(`%w: want "authorization: Bearer TOKEN"`, ErrUnauthorized)
-	case subtle.ConstantTimeCompare([]byte(shown), []byte(token)) != 1:
-		return fmt.Errorf("%w: wrong token", ErrUnauthorized)
-	}
-	return nil
 }
 
 // writeError is the one place that answers with an error.
@@ -79,7 +98,10 @@ func (b *Bridge) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	status := statusOf(err)
 	if status >= 500 {
-		b.failures.log(b.log, b.clock.Now(), r.URL.Path, err)
+		b.failures.log(b.log, b.clock.Now(), r.URL.Path, traceOf(r), err)
+	}
+	if status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "1")
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)

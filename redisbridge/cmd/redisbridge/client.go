@@ -5,12 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"time"
+
+	"chatcache/redisbridge"
 )
 
 const (
@@ -23,6 +26,30 @@ const (
 
 // errBridge says that the bridge can't be reached or said no.
 var errBridge = errors.New("bridge")
+
+// clientFlags are what the commands that call a bridge share.
+type clientFlags struct {
+	bridge, tokenFile string
+	json              bool
+}
+
+func (f *clientFlags) register(set *flag.FlagSet) {
+	set.StringVar(&f.bridge, "bridge", defaultBridge, "")
+	set.StringVar(&f.tokenFile, "admin-token-file", "", "")
+	set.BoolVar(&f.json, "json", false, "")
+}
+
+// client takes the token from the file or the environment.
+func (f *clientFlags) client(env environment) (client, error) {
+	if f.tokenFile == "" {
+		return client{base: f.bridge, token: env.getenv("CHATCACHE_ADMIN_TOKEN")}, nil
+	}
+	list, err := redisbridge.ReadTokens(f.tokenFile)
+	if err != nil {
+		return client{}, fmt.Errorf("--admin-token-file: %w", err)
+	}
+	return client{base: f.bridge, token: list[0].Value}, nil
+}
 
 // client calls a bridge's administration.
 type client struct {
@@ -50,7 +77,7 @@ func (c client) call(ctx context.Context, method, path string, body, answer any)
 	if response.StatusCode != http.StatusOK {
 		hint := ""
 		if response.StatusCode == http.StatusUnauthorized {
-			hint = "; set CHATCACHE_ADMIN_TOKEN to the bridge's"
+			hint = "; set CHATCACHE_ADMIN_TOKEN or --admin-token-file to the bridge's"
 		}
 		return fmt.Errorf("%w said %s: %s%s", errBridge, response.Status, strings.TrimSpace(string(b)), hint)
 	}

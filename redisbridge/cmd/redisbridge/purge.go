@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -40,8 +39,9 @@ Flags:
   --bridge URL      http://host:port or unix:/path (default http://127.0.0.1:8470)
   --json            print the answer as JSON
 
-Environment:
-  CHATCACHE_ADMIN_TOKEN  the bridge's token for administrators
+  --admin-token-file FILE
+                    the bridge's token for administrators: the file's first
+                    (default: CHATCACHE_ADMIN_TOKEN of the environment)
 
 Exit codes: 0 done, 1 the bridge said no or can't be reached, 2 usage, 3 done, but
 not every VM is known to have applied it when the waiting ended.
@@ -54,21 +54,6 @@ type purgeFlags struct {
 	identities []string
 	wait       bool
 	timeout    time.Duration
-}
-
-// clientFlags are what purge and status share.
-type clientFlags struct {
-	bridge string
-	json   bool
-}
-
-func (f *clientFlags) register(set *flag.FlagSet) {
-	set.StringVar(&f.bridge, "bridge", defaultBridge, "")
-	set.BoolVar(&f.json, "json", false, "")
-}
-
-func (f *clientFlags) client(env environment) client {
-	return client{base: f.bridge, token: env.getenv("CHATCACHE_ADMIN_TOKEN")}
 }
 
 func (f *purgeFlags) parse(args []string, env environment) error {
@@ -127,7 +112,11 @@ func purge(ctx context.Context, args []string, env environment) int {
 		return env.fail(exitUsage, err)
 	}
 	var answer redisbridge.RaiseAnswer
-	if err := f.client(env).call(ctx, http.MethodPost, path, body, &answer); err != nil {
+	bridge, err := f.client(env)
+	if err != nil {
+		return env.fail(exitUsage, err)
+	}
+	if err := bridge.call(ctx, http.MethodPost, path, body, &answer); err != nil {
 		return env.fail(exitNo, err)
 	}
 	if !f.json {
@@ -135,7 +124,7 @@ func purge(ctx context.Context, args []string, env environment) int {
 	}
 	code := exitOK
 	if f.wait {
-		code = f.await(ctx, env, &answer)
+		code = f.await(ctx, env, bridge, &answer)
 	}
 	if f.json {
 		return max(env.printJSON(answer), code)

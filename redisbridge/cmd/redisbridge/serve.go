@@ -39,11 +39,20 @@ Flags:
                       go on that long after /readyz says no (default 0s)
   --bootstrap         no proxy runs yet: a policy new to Redis starts at once
                       instead of waiting for the longest write deadline
+  --token-file FILE   what filters must show, instead of CHATCACHE_BRIDGE_TOKEN: on
+                      each line a token, or a name and a token; any of them is
+                      accepted. It is read again when it has changed
+  --admin-token-file FILE
+                      likewise for administrators; the audit log has the names
+  --admin-rate N      calls of administrators in a second, ten times as many at
+                      once (default 100; 0: any number)
+  --log-level LEVEL   debug, info, warn or error (default info; debug has a line
+                      for every call, with its trace)
   --insecure          let callers in without tokens; for a demonstration on loopback
 
 Environment:
   CHATCACHE_BRIDGE_TOKEN      what filters must show
-  CHATCACHE_ADMIN_TOKEN       what purge, status and invalidate must show
+  CHATCACHE_ADMIN_TOKEN       what administrators must show
   CHATCACHE_PARTITION_SECRET  the filters' secret, to invalidate by identity
   REDIS_URL                   redis://[user:password@]host:port[/db], rediss://, unix://
   REDIS_HOST, REDIS_PORT      or one server (default 127.0.0.1:6379)
@@ -60,6 +69,9 @@ type serveFlags struct {
 	breakerFailures, replicas   int
 	breakerWait, trust          time.Duration
 	memory, bootstrap, insecure bool
+	tokenFile, adminTokenFile   string
+	adminRate                   float64
+	logLevel                    slog.Level
 }
 
 func (f *serveFlags) parse(args []string, env environment) error {
@@ -74,6 +86,10 @@ func (f *serveFlags) parse(args []string, env environment) error {
 	set.BoolVar(&f.memory, "memory", false, "")
 	set.BoolVar(&f.bootstrap, "bootstrap", false, "")
 	set.BoolVar(&f.insecure, "insecure", false, "")
+	set.StringVar(&f.tokenFile, "token-file", "", "")
+	set.StringVar(&f.adminTokenFile, "admin-token-file", "", "")
+	set.Float64Var(&f.adminRate, "admin-rate", 100, "")
+	set.TextVar(&f.logLevel, "log-level", slog.LevelInfo, "")
 	set.Func("policy", "", func(file string) error {
 		f.policies = append(f.policies, file)
 		return nil
@@ -86,7 +102,7 @@ func serve(ctx context.Context, args []string, env environment) int {
 	if err := f.parse(args, env); err != nil {
 		return usageCode(err)
 	}
-	log := slog.New(slog.NewTextHandler(env.stderr, nil))
+	log := slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: f.logLevel}))
 	redis.SetLogger(redisLog{log})
 	options, stop, err := serveOptions(f, env, log)
 	if err != nil {
@@ -152,7 +168,16 @@ func serveOptions(f serveFlags, env environment, log *slog.Logger) (o redisbridg
 	if f.timeout > 0 {
 		o.Timeout = f.timeout
 	}
-	o.Token, o.AdminToken = env.getenv("CHATCACHE_BRIDGE_TOKEN"), env.getenv("CHATCACHE_ADMIN_TOKEN")
+	o.TokenFile, o.AdminTokenFile = f.tokenFile, f.adminTokenFile
+	if f.tokenFile == "" {
+		o.Token = env.getenv("CHATCACHE_BRIDGE_TOKEN")
+	}
+	if f.adminTokenFile == "" {
+		o.AdminToken = env.getenv("CHATCACHE_ADMIN_TOKEN")
+	}
+	if o.AdminRate = f.adminRate; f.adminRate <= 0 {
+		o.AdminRate = -1
+	}
 	o.PartitionSecret = env.getenv("CHATCACHE_PARTITION_SECRET")
 	return o, stop, nil
 }

@@ -19,9 +19,9 @@ started. A cache "*" stands for everything and for named groups.
 Flags:
   --bridge URL      http://host:port or unix:/path (default http://127.0.0.1:8470)
   --json            print it as JSON
-
-Environment:
-  CHATCACHE_ADMIN_TOKEN  the bridge's token for administrators
+  --admin-token-file FILE
+                    the bridge's token for administrators: the file's first
+                    (default: CHATCACHE_ADMIN_TOKEN of the environment)
 
 Exit codes: 0 Redis answers, 1 it doesn't or the bridge can't be reached, 2 usage.
 `
@@ -33,8 +33,12 @@ func status(ctx context.Context, args []string, env environment) int {
 	if err := env.parse(set, args); err != nil {
 		return usageCode(err)
 	}
+	bridge, err := f.client(env)
+	if err != nil {
+		return env.fail(exitUsage, err)
+	}
 	var s redisbridge.Status
-	if err := f.client(env).call(ctx, http.MethodGet, "/v1/status", nil, &s); err != nil {
+	if err := bridge.call(ctx, http.MethodGet, "/v1/status", nil, &s); err != nil {
 		return env.fail(exitNo, err)
 	}
 	if f.json {

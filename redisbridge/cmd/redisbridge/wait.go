@@ -29,7 +29,7 @@ func (f *purgeFlags) firstWait() string {
 }
 
 // await goes on waiting for receipts, and says what came of it.
-func (f *purgeFlags) await(ctx context.Context, env environment, answer *redisbridge.RaiseAnswer) int {
+func (f *purgeFlags) await(ctx context.Context, env environment, bridge client, answer *redisbridge.RaiseAnswer) int {
 	began := time.Now().Add(-min(f.timeout, waitStep)) // the first call may have waited so long
 	for !answer.Receipts.Complete && !answer.Receipts.NewEpoch {
 		left := f.timeout - time.Since(began)
@@ -38,7 +38,7 @@ func (f *purgeFlags) await(ctx context.Context, env environment, answer *redisbr
 		}
 		printProgress(env.stderr, *answer.Receipts, time.Since(began))
 		var next redisbridge.Receipts
-		if err := f.client(env).call(ctx, http.MethodGet, receiptsPath(*answer, min(left, waitStep)), nil, &next); err != nil {
+		if err := bridge.call(ctx, http.MethodGet, receiptsPath(*answer, min(left, waitStep)), nil, &next); err != nil {
 			return env.fail(exitWait, err)
 		}
 		answer.Receipts = &next

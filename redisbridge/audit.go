@@ -1,0 +1,140 @@
+package redisbridge
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	// adminBurst is how many seconds' worth of administrators' calls may come at once.
+	adminBurst = 10
+	// readAuditPeriod is how often reads of one caller are logged: pages poll.
+	readAuditPeriod = time.Minute
+	// maxReaders bounds the callers whose reads are remembered.
+	maxReaders = 256
+	// maxAuditField bounds what is logged of a field that a caller sent, bytes.
+	maxAuditField = 256
+)
+
+// audit limits and logs the calls of administrators.
+type audit struct {
+	log      *slog.Logger
+	calls    *rate.Limiter // of those that were let in
+	refusals *rate.Limiter // of log lines about those that weren't
+
+	mu      sync.Mutex
+	reads   map[string]time.Time // when reads by this caller were logged last
+	omitted int                  // refusals that weren't logged
+}
+
+// newAudit lets so many calls pass in a second; any number if it is negative.
+func newAudit(log *slog.Logger, perSecond float64) *audit {
+	limit, burst := rate.Limit(perSecond), int(adminBurst*perSecond)
+	if perSecond < 0 {
+		limit, burst = rate.Inf, 0
+	}
+	return &audit{
+		log: log, calls: rate.NewLimiter(limit, max(burst, 1)),
+		refusals: rate.NewLimiter(1, 10), reads: make(map[string]time.Time),
+	}
+}
+
+// admit takes one call off the rate. The error matches ErrRate.
+func (a *audit) admit(now time.Time) error {
+	if !a.calls.AllowN(now, 1) {
+		return fmt.Errorf("%w: administrators may make %g in a second", ErrRate, float64(a.calls.Limit()))
+	}
+	return nil
+}
+
+// subject describes what a call is about, as far as the handler knows.
+type subject struct{ text string }
+
+type subjectKey struct{}
+
+// about notes in the audit log what the call with this context is about. It must
+// hold no credential and no identity.
+func about(ctx context.Context, text string) {
+	if s, ok := ctx.Value(subjectKey{}).(*subject); ok {
+		s.text = text
+	}
+}
+
+// record logs one call: what, by whom, from where, and what became of it. Reads of one
+// caller are one line a minute, refusals of strangers one a second.
+func (a *audit) record(r *http.Request, who, what string, err error, now time.Time) {
+	status := http.StatusOK
+	if err != nil {
+		status = statusOf(err)
+	}
+	from, _, splitErr := net.SplitHostPort(r.RemoteAddr)
+	if splitErr != nil {
+		from = r.RemoteAddr
+	}
+	omitted, ok := a.due(r.Method, r.URL.Path, who, from, status, now)
+	if !ok {
+		return
+	}
+	certificate := r.Header.Get("X-Forwarded-Client-Cert") // the word of whoever has the token: Envoy's
+	if status == http.StatusUnauthorized {
+		certificate = ""
+	}
+	line := []any{"call", r.Method + " " + clip(r.URL.Path), "who", who, "from", from, "status", status}
+	for _, more := range []struct{ name, value string }{
+		{"what", what},
+		{"certificate", certificate},
+		{"forwardedFor", r.Header.Get("X-Forwarded-For")},
+		{"trace", traceOf(r)},
+	} {
+		if more.value != "" {
+			line = append(line, more.name, clip(more.value))
+		}
+	}
+	if err != nil {
+		line = append(line, "error", clip(err.Error()))
+	}
+	if omitted > 0 {
+		line = append(line, "omitted", omitted)
+	}
+	a.log.Info("audit", line...)
+}
+
+// due tells whether a call is logged, and how many weren't before it.
+func (a *audit) due(method, path, who, from string, status int, now time.Time) (omitted int, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if status == http.StatusUnauthorized || status == http.StatusTooManyRequests {
+		if !a.refusals.AllowN(now, 1) {
+			a.omitted++
+			return 0, false
+		}
+		omitted, a.omitted = a.omitted, 0
+		return omitted, true
+	}
+	if method != http.MethodGet || status != http.StatusOK {
+		return 0, true
+	}
+	reader := path + " " + who + " " + from
+	if last, known := a.reads[reader]; known && now.Sub(last) < readAuditPeriod {
+		return 0, false
+	}
+	if len(a.reads) >= maxReaders {
+		clear(a.reads)
+	}
+	a.reads[reader] = now
+	return 0, true
+}
+
+func clip(s string) string {
+	if len(s) > maxAuditField {
+		return s[:maxAuditField] + "…"
+	}
+	return s
+}

@@ -1,0 +1,137 @@
+package redisbridge
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"chatcache/redisbridge/wire"
+)
+
+func TestParseTokens(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"s1", `[{"" "s1"}] <nil>`},
+		{"s1\n\n  alice\ts2 \r\n", `[{"" "s1"} {"alice" "s2"}] <nil>`},
+		{"", "[] token file has no token"},
+		{" \n\n", "[] token file has no token"},
+		{"s1\nalice in s3cret", "[] token file: line 2 has 3 words, want a token, or a name and a token"},
+	} {
+		list, err := ParseTokens([]byte(tt.text))
+		if got := fmt.Sprintf("%q %v", list, err); got != tt.want {
+			t.Errorf("%q gives %s, want %s", tt.text, got, tt.want)
+		}
+	}
+}
+
+// handClock is a clock that the test moves.
+type handClock struct {
+	systemClock
+	now time.Time
+}
+
+func (c *handClock) Now() time.Time { return c.now }
+
+// replace writes a file as secrets are replaced: another file takes its name.
+func replace(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A token is replaced while the bridge runs: first both let callers in, then the new one.
+func TestTokenFilesAreReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	filters, admins := filepath.Join(dir, "filters"), filepath.Join(dir, "admins")
+	replace(t, filters, "f1\n")
+	replace(t, admins, "alice a1\n")
+	clock := &handClock{now: time.Unix(1_790_000_000, 0)}
+	var out bytes.Buffer
+	w := newMemoryWorld(t, func(o *Options) {
+		o.Insecure, o.TokenFile, o.AdminTokenFile, o.Clock = false, filters, admins, clock
+		o.Log = slog.New(slog.NewTextHandler(&out, nil))
+	})
+	want := func(when, path, token string, status int) {
+		t.Helper()
+		method := "POST"
+		if path == "/v1/status" {
+			method = "GET"
+		}
+		body := wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups}.Encode()
+		if got, text := call(w, method, path, token, body); got != status {
+			t.Errorf("%s: %s with %q: %d %s, want %d", when, path, token, got, text, status)
+		}
+	}
+	want("at first", wire.PathLookup, "f1", 200)
+	want("at first", wire.PathLookup, "a1", 401)
+	want("at first", "/v1/status", "a1", 200)
+	want("at first", "/v1/status", "f1", 401)
+
+	replace(t, filters, "f1\nf2\n")
+	replace(t, admins, "alice a2\n")
+	want("before the files are looked at again", "/v1/status", "a2", 401)
+	clock.now = clock.now.Add(tokenFileAge)
+	want("both", wire.PathLookup, "f1", 200)
+	want("both", wire.PathLookup, "f2", 200)
+	want("replaced", "/v1/status", "a2", 200)
+	want("replaced", "/v1/status", "a1", 401)
+
+	for _, text := range []string{"", "three words here"} {
+		replace(t, admins, text)
+		clock.now = clock.now.Add(tokenFileAge)
+		want("a file that can't be used", "/v1/status", "a2", 200)
+		want("a file that can't be used", "/v1/status", "", 401)
+	}
+	if err := os.Remove(admins); err != nil {
+		t.Fatal(err)
+	}
+	clock.now = clock.now.Add(tokenFileAge)
+	want("no file", "/v1/status", "a2", 200)
+	replace(t, admins, "a3")
+	clock.now = clock.now.Add(tokenFileAge)
+	want("a file again", "/v1/status", "a3", 200)
+	for _, secret := range []string{"f1", "f2", "a1", "a2", "a3", "three"} {
+		if strings.Contains(out.String(), "="+secret) || strings.Contains(out.String(), " "+secret) {
+			t.Errorf("the log has token %s:\n%s", secret, out.String())
+		}
+	}
+	if !strings.Contains(out.String(), "tokens stay as they were") {
+		t.Errorf("the log doesn't tell of the bad file:\n%s", out.String())
+	}
+}
+
+// What would let in the wrong callers is refused at the start.
+func TestTokenOptions(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens")
+	replace(t, file, "same")
+	for _, tt := range []struct {
+		name   string
+		change func(*Options)
+		want   string
+	}{
+		{"no file", func(o *Options) { o.TokenFile = file + ".none" }, "no such file"},
+		{"both", func(o *Options) { o.Token, o.TokenFile = "t", file }, "both a token and a token file"},
+		{"one secret for both", func(o *Options) { o.TokenFile, o.AdminToken = file, "same" }, "have the same token"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := Options{AdminToken: "a", Redis: newMemoryWorld(t, nil).options.Redis}
+			tt.change(&o)
+			b, err := New(o)
+			if b != nil {
+				b.Close()
+			}
+			wantError(t, err, ErrOptions)
+			if !strings.Contains(fmt.Sprint(err), tt.want) {
+				t.Errorf("error %q, want %q in it", err, tt.want)
+			}
+		})
+	}
+}
