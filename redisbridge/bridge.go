@@ -117,7 +117,7 @@ func New(o Options) (*Bridge, error) {
 		return nil, err
 	}
 	b := &Bridge{
-		scripts: newScripts(o.Miniredis), options: o,
+		scripts: scriptsOf[o.Miniredis](), options: o,
 		clock: o.Clock, log: o.Log,
 		timeout: or(o.Timeout, 40*time.Millisecond), storeTimeout: or(o.StoreTimeout, time.Second),
 		adminTimeout: or(o.AdminTimeout, time.Second), maxOpen: or(o.MaxSuspensions, 10_000),

@@ -3,6 +3,7 @@ package redisbridge
 import (
 	"embed"
 	"fmt"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -16,6 +17,12 @@ var scriptFiles embed.FS
 type scripts struct {
 	lookup, suspend, close, raise, feed, receipts, confirm *redis.Script
 	entry, claim, store, release                           *redis.Script // of one entry, and so on its node
+}
+
+// scriptsOf are the scripts as a server takes them, and as miniredis does.
+var scriptsOf = map[bool]func() scripts{
+	false: sync.OnceValue(func() scripts { return newScripts(false) }),
+	true:  sync.OnceValue(func() scripts { return newScripts(true) }),
 }
 
 // newScripts puts the scripts together. The first line makes a server refuse a

@@ -6,7 +6,14 @@ package l1
 
 import "hash/maphash"
 
-const slotCount = 1 << 15
+// The slots lie in pages that are made when one of them first moves: a VM whose groups
+// are few pays for few of them.
+const (
+	slotCount = 1 << 15
+	pageSlots = 1 << 7
+)
+
+type page [pageSlots]uint64
 
 // Slots remember, in fixed memory, when the groups of the policy last moved: at
 // a suspension, at a raise, at a reset. Groups are hashed, so two may share a slot:
@@ -23,7 +30,7 @@ type Slots struct {
 	seed  maphash.Seed
 	mark  uint64
 	floor uint64 // the mark of the last move of everything
-	moved [slotCount]uint64
+	moved [slotCount / pageSlots]*page
 }
 
 // NewSlots gives slots that nothing has moved.
@@ -44,7 +51,11 @@ func (s *Slots) Mark() uint64 { return s.mark }
 func (s *Slots) Move(slots ...Slot) {
 	s.mark++
 	for _, slot := range slots {
-		s.moved[slot] = s.mark
+		p := &s.moved[slot/pageSlots]
+		if *p == nil {
+			*p = new(page)
+		}
+		(*p)[slot%pageSlots] = s.mark
 	}
 }
 
@@ -60,7 +71,7 @@ func (s *Slots) Unmoved(mark uint64, slots []Slot) bool {
 		return false
 	}
 	for _, slot := range slots {
-		if s.moved[slot] > mark {
+		if p := s.moved[slot/pageSlots]; p != nil && p[slot%pageSlots] > mark {
 			return false
 		}
 	}

@@ -60,7 +60,7 @@ func caught(t *testing.T, m mutant.Mutant) string {
 	}
 	run := exec.Command(binary, "-test.run", "^TestSchedules$", "-test.timeout", "5m")
 	run.Dir = root
-	run.Env = append(os.Environ(), "CHATCACHE_MUTANTS=", "CHATCACHE_SCHEDULE=", "CHATCACHE_SCHEDULES=100000")
+	run.Env = append(os.Environ(), "CHATCACHE_MUTANTS=", "CHATCACHE_FIRST_SEED=", "CHATCACHE_SCHEDULES=100000")
 	for _, e := range m.Edits {
 		if strings.HasSuffix(e.File, ".lua") { // package redisfake knows the real scripts alone
 			run.Env = append(run.Env, "CHATCACHE_SCHEDULES_REDIS=miniredis", "CHATCACHE_SCHEDULES=5000")

@@ -325,25 +325,18 @@ func (w *world) String() string {
 	return b.String()
 }
 
-// TestSchedules runs random schedules. CHATCACHE_SCHEDULES says how many,
-// CHATCACHE_SCHEDULE runs the one of a seed, and CHATCACHE_SCHEDULES_REDIS=miniredis runs
-// them on the scripts themselves.
+// TestSchedules runs random schedules. CHATCACHE_SCHEDULES says how many, and
+// CHATCACHE_FIRST_SEED from which seed on, so that a long run may be cut into pieces;
+// CHATCACHE_SCHEDULES_REDIS=miniredis runs them on the scripts themselves.
 func TestSchedules(t *testing.T) {
-	first, count := uint64(0), uint64(1_000)
-	if n, err := strconv.ParseUint(os.Getenv("CHATCACHE_SCHEDULES"), 10, 64); err == nil {
-		count = n
-	}
-	if n, err := strconv.ParseUint(os.Getenv("CHATCACHE_SCHEDULE"), 10, 64); err == nil {
-		first, count = n, 1
-	}
+	first, count := number(t, "CHATCACHE_FIRST_SEED", 0), number(t, "CHATCACHE_SCHEDULES", 1_000)
 	onMiniredis := os.Getenv("CHATCACHE_SCHEDULES_REDIS") == "miniredis"
 	shards := uint64(runtime.GOMAXPROCS(0))
 	if onMiniredis {
 		shards = 1
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
-	began := time.Now()
-	var sum totals
+	sum := totals{began: time.Now()}
 	var broken atomic.Bool
 	t.Run("all", func(t *testing.T) {
 		for shard := range shards {
@@ -358,7 +351,10 @@ func TestSchedules(t *testing.T) {
 					defer b.end()
 					for seed := first + shard; seed < first+count && !broken.Load(); seed += shards {
 						w := b.run(seed)
-						if sum.add(w); w.broken != "" {
+						if report := sum.add(w); report != "" {
+							t.Log(report)
+						}
+						if w.broken != "" {
 							broken.Store(true)
 							t.Errorf("broken by schedule %d: %s", seed, w.broken)
 							t.Logf("%v", b.shrink(w))
@@ -368,7 +364,20 @@ func TestSchedules(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("%v; %.0f schedules a second", &sum, float64(sum.schedules)/time.Since(began).Seconds())
+	t.Logf("from seed %d on: %v; %.0f schedules a second", first, &sum, float64(sum.schedules)/time.Since(sum.began).Seconds())
+}
+
+// number reads a setting.
+func number(t *testing.T, setting string, otherwise uint64) uint64 {
+	value := os.Getenv(setting)
+	if value == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(value, 10, 64)
+	if err != nil {
+		t.Fatalf("%s=%q: want a number", setting, value)
+	}
+	return n
 }
 
 // onServer starts a miniredis outside of every bubble, as it listens on a socket.
@@ -382,17 +391,26 @@ func onServer(t *testing.T) func() store {
 
 // totals say what the schedules amounted to.
 type totals struct {
+	began                    time.Time // outside of every bubble
 	mu                       sync.Mutex
 	schedules, steps, l1, l2 int
 }
 
-func (s *totals) add(w *world) {
+// reported is after how many schedules totals tell how far they are.
+const reported = 50_000
+
+// add counts a schedule, and says now and then how many there were.
+func (s *totals) add(w *world) (report string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.schedules++
 	s.steps += len(w.trace)
 	s.l1 += w.hits[0]
 	s.l2 += w.hits[1]
+	if s.schedules%reported == 0 {
+		return s.String()
+	}
+	return ""
 }
 
 func (s *totals) String() string {

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"testing/synctest"
 	"time"
 
 	"chatcache/filter/internal/exchange"
@@ -197,7 +196,7 @@ func (w *world) addCall(c *call) {
 	w.calls = slices.Insert(w.calls, i, c)
 }
 
-// arrive hands the call to a bridge, whose goroutine runs until it waits for Redis,
+// arrive hands the call to a bridge, whose goroutine will run until it waits for Redis,
 // for time, or has answered.
 func (c *call) arrive(b *bridge) {
 	ctx, cancel := context.WithCancel(context.WithValue(b.ctx, callKey{}, c))
@@ -213,7 +212,6 @@ func (c *call) arrive(b *bridge) {
 		defer c.w.network.mu.Unlock()
 		c.response = r
 	}
-	synctest.Wait()
 }
 
 // response is what a bridge answers.

@@ -142,6 +142,14 @@ func (b *bubble) teach(to *redisbridge.Bridge) {
 	}
 }
 
+// forgive ends what the bridge's circuit breaker holds against Redis.
+func (b *bubble) forgive(what *bridge) {
+	scope := wire.Scope{Policy: "chat", Horizon: 1, Quarantine: 1}
+	if _, err := what.Suspend(context.Background(), wire.SuspendRequest{Scope: scope, ID: "a", Groups: []string{wire.GroupAll}, Deadline: 1}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 func (b *bubble) end() {
 	for _, bridge := range b.bridges {
 		bridge.end()
@@ -163,9 +171,9 @@ type world struct {
 	calls      []*call
 	late       []*operation // given up by their bridges
 	counts     map[[2]int16]int16
-	used       map[int16]bool // numbers of streams and purges
-	begun      int            // writes
-	random     *rand.Rand     // nil: the steps are given
+	used       [purgeOwner + 16]bool // numbers of streams and purges
+	begun      int                   // writes
+	random     *rand.Rand            // nil: the steps are given
 	plan       plan
 	broken     string
 	trace      []step
@@ -176,11 +184,11 @@ type world struct {
 func (b *bubble) world(p *policy.Policy, separate bool) *world {
 	w := &world{
 		bubble: b, policy: p, start: time.Now(),
-		writes: map[string]*stream{}, counts: map[[2]int16]int16{}, used: map[int16]bool{},
+		writes: map[string]*stream{}, counts: map[[2]int16]int16{},
 	}
 	b.network.separate, b.network.waiting = separate, nil
 	for _, bridge := range b.bridges {
-		b.teach(bridge.Bridge) // also ends what its circuit breaker holds against Redis
+		b.forgive(bridge)
 	}
 	for i := range w.vms {
 		w.vms[i] = w.newVM(int16(i), 0)
@@ -199,7 +207,8 @@ func (w *world) violation(format string, args ...any) {
 
 // pass lets time go on, with all that is due on the way.
 func (w *world) pass(millis int64) {
-	target := w.now() + millis
+	now := w.now()
+	target := now + millis
 	for {
 		next := target
 		for _, v := range w.vms {
@@ -207,13 +216,14 @@ func (w *world) pass(millis int64) {
 				next = at
 			}
 		}
-		time.Sleep(time.Duration(next-w.now()) * time.Millisecond)
+		time.Sleep(time.Duration(next-now) * time.Millisecond)
 		synctest.Wait()
+		now = next
 		for _, v := range w.vms {
 			v.fire()
 		}
 		synctest.Wait()
-		if next == target {
+		if now == target {
 			return
 		}
 	}
@@ -256,7 +266,6 @@ func (w *world) execute(o *operation, answered bool) {
 		}
 	}
 	close(o.resume)
-	synctest.Wait()
 }
 
 // executeLate lets Redis execute a command that nobody waits for any more.
@@ -277,7 +286,6 @@ func (w *world) executeLate(o *operation) {
 func (w *world) fail(o *operation) {
 	o.ended, o.err = true, errConnection
 	close(o.resume)
-	synctest.Wait()
 }
 
 // run executes commands and keeps the answers in them.
