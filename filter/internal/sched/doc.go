@@ -22,5 +22,6 @@
 //
 // A step has a name that doesn't depend on the steps before it, so a schedule that
 // breaks a guarantee is shrunk by leaving steps out, and printed as a numbered
-// interleaving. A seed gives the same schedule again.
+// interleaving. A seed gives the same schedule again, but for one thing: which of two
+// polls that one wake has woken reads the feed for both.
 package sched
