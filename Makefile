@@ -6,8 +6,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# Go's own build cache knows what is up to date, so every build target is phony.
-.PHONY: help tools toolchains build run sim test test-long degradation soak bench-reach lint clean build/chatcache.wasm build/redisbridge build/hostsim build/policy build/run build/sim
+# Go's own build cache knows what is up to date, so every build target is phony
+# (by FORCE where its name is a pattern).
+.PHONY: FORCE help tools toolchains build image run sim test test-long degradation soak bench-reach lint clean build/chatcache.wasm build/redisbridge build/image build/hostsim build/policy build/run build/sim
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,11 +21,32 @@ toolchains: ## fetch the compilers of hostsim's samples in C and AssemblyScript,
 
 build: build/chatcache.wasm build/redisbridge build/hostsim build/policy ## build the filter and the programs into build/
 
+# Neither the directory nor the state of the checkout enters what is deployed: the same sources give the same bytes.
+REPRODUCIBLE := -trimpath -buildvcs=false -ldflags="-s -w"
+
 build/chatcache.wasm:
-	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -ldflags="-s -w" -o $@ ./filter
+	GOOS=wasip1 GOARCH=wasm go build $(REPRODUCIBLE) -buildmode=c-shared -o $@ ./filter
 
 build/redisbridge:
 	go build -o $@ ./redisbridge/cmd/redisbridge
+
+build/linux-%/redisbridge: FORCE
+	CGO_ENABLED=0 GOOS=linux GOARCH=$* go build $(REPRODUCIBLE) -o $@ ./redisbridge/cmd/redisbridge
+
+build/image:
+	go build -o $@ ./envoy/cmd/image
+
+# REGISTRY= pushes both, as REGISTRY/chatcache:VERSION and REGISTRY/chatcache-redisbridge:VERSION.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
+DESCRIPTION = --version '$(VERSION)' --revision '$(REVISION)' --source '$(SOURCE)'
+
+image: build/chatcache.wasm build/linux-amd64/redisbridge build/linux-arm64/redisbridge build/image ## OCI images of the filter and the bridge in build/oci, without Docker (REGISTRY= pushes them; VERSION=, SOURCE=)
+	@build/image filter --wasm build/chatcache.wasm --layout build/oci/chatcache $(DESCRIPTION) \
+		$(if $(REGISTRY),--push '$(REGISTRY)/chatcache:$(VERSION)')
+	@build/image bridge --binary amd64=build/linux-amd64/redisbridge --binary arm64=build/linux-arm64/redisbridge \
+		--layout build/oci/chatcache-redisbridge $(DESCRIPTION) \
+		$(if $(REGISTRY),--push '$(REGISTRY)/chatcache-redisbridge:$(VERSION)')
 
 build/hostsim:
 	go build -o $@ ./hostsim/cmd/hostsim
