@@ -24,10 +24,14 @@ func newBridge(b policy.Bridge, token string) bridge {
 	return bridge{cluster: b.Cluster, authority: b.Authority, bearer: "Bearer " + token}
 }
 
-func (b *bridge) call(path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) error {
+// call hands on the traceparent of the request that it is made for, if it has one.
+func (b *bridge) call(path string, frame []byte, timeout time.Duration, traceparent string, done func(exchange.Answer)) error {
 	fields := [][2]string{
 		{":method", "POST"}, {":path", path}, {":authority", b.authority},
 		{"content-type", wire.ContentType}, {"authorization", b.bearer},
+	}
+	if _, ok := wire.TraceID(traceparent); ok {
+		fields = append(fields, [2]string{wire.TraceField, traceparent})
 	}
 	millis := uint32(max(timeout.Milliseconds(), 1))
 	_, err := proxywasm.DispatchHttpCall(b.cluster, fields, frame, nil, millis, func(_, bodySize, _ int) {

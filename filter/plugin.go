@@ -124,7 +124,7 @@ func (p *pluginContext) NewHttpContext(id uint32) types.HttpContext {
 // The methods below make pluginContext an exchange.Host.
 
 func (p *pluginContext) Call(path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) error {
-	return p.bridge.call(path, frame, timeout, func(a exchange.Answer) {
+	return p.bridge.call(path, frame, timeout, "", func(a exchange.Answer) {
 		guard(&p.metrics, nil, func() { done(a) })
 	})
 }

@@ -5,6 +5,7 @@ import (
 
 	"chatcache/filter/internal/exchange"
 	"chatcache/filter/internal/httpcache"
+	"chatcache/redisbridge/wire"
 
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm/types"
@@ -98,13 +99,23 @@ func (s *stream) AddResponseField(name, value string) error {
 	return proxywasm.AddHttpResponseHeader(name, value)
 }
 
+// Describe sets the two properties that access logs show, as
+// %FILTER_STATE(wasm.chatcache.rule:PLAIN)% and %FILTER_STATE(wasm.chatcache.result:PLAIN)%.
+func (s *stream) Describe(rule, result string) {
+	_ = proxywasm.SetProperty(propertyRule, []byte(rule))
+	_ = proxywasm.SetProperty(propertyResult, []byte(result))
+}
+
+var propertyRule, propertyResult = []string{"chatcache.rule"}, []string{"chatcache.result"}
+
 func (s *stream) Property(path ...string) ([]byte, bool) {
 	value, err := proxywasm.GetProperty(path)
 	return value, err == nil
 }
 
 func (s *stream) Call(path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) error {
-	return s.root.bridge.call(path, frame, timeout, func(a exchange.Answer) {
+	trace, _ := proxywasm.GetHttpRequestHeader(wire.TraceField) // none: the call belongs to no trace
+	return s.root.bridge.call(path, frame, timeout, trace, func(a exchange.Answer) {
 		guard(&s.root.metrics, s.exchange.Abort, func() { done(a) })
 	})
 }

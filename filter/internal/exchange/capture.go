@@ -32,6 +32,7 @@ func (r *read) response(fields httpcache.Fields, end bool) {
 	if r.bypass != "" {
 		r.plugin.host.Add(r.metrics.bypass(r.bypass), 1)
 		r.addStatus(statusBypass(r.bypass))
+		r.stream.Describe(r.cache.Name, resultBypassed(r.bypass))
 		return
 	}
 	r.plugin.host.Add(r.metrics.miss, 1)
@@ -40,9 +41,11 @@ func (r *read) response(fields httpcache.Fields, end bool) {
 		r.unstored(reason)
 		r.endFetch(markAfter(fields, reason))
 		r.addStatus(statusMiss(reason, r.waited))
+		r.stream.Describe(r.cache.Name, resultUnstored(reason))
 		return
 	}
 	r.addStatus(statusStored(r.waited))
+	r.stream.Describe(r.cache.Name, resultStored)
 	r.capture.end = end
 }
 

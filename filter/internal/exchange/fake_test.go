@@ -219,7 +219,8 @@ type fakeStream struct {
 	status     uint32 // of a reply
 	reply      []byte
 	replyField httpcache.Fields
-	gone       bool // its context exists no more
+	described  string // for the access log
+	gone       bool   // its context exists no more
 }
 
 func (w *world) stream(method, path, user string, extra ...[2]string) *fakeStream {
@@ -255,6 +256,8 @@ func (s *fakeStream) AddResponseField(name, value string) error {
 	s.added = append(s.added, name+": "+value)
 	return nil
 }
+
+func (s *fakeStream) Describe(rule, result string) { s.described = rule + " " + result }
 
 func (s *fakeStream) Property(path ...string) ([]byte, bool) {
 	v, ok := s.properties[strings.Join(path, ".")]
@@ -322,5 +325,8 @@ func (s *fakeStream) wants(status string) {
 	s.w.t.Helper()
 	if got := s.cacheStatus(); got != status {
 		s.w.t.Errorf("%s: cache-status %q, want %q", s.name, got, status)
+	}
+	if rule, result, _ := strings.Cut(s.described, " "); result != resultOf(status) || (rule == "") != (status == "") {
+		s.w.t.Errorf("%s: the access log has rule %q and result %q, cache-status is %q", s.name, rule, result, status)
 	}
 }

@@ -52,6 +52,7 @@ func (r *read) answer(f found, now int64) bool {
 	fields := append(response.Fields,
 		[2]string{"age", strconv.FormatInt(age, 10)},
 		[2]string{statusField, statusFound(ttl, f.tier, r.waited)})
+	r.stream.Describe(r.cache.Name, resultFound(f.tier, r.waited))
 	r.reply(response.Status, fields, response.Body)
 	r.observe()
 	r.plugin.host.Add(r.metrics.answered(f.tier, r.waited), 1)

@@ -95,6 +95,9 @@ type Stream interface {
 	ResponseBody(n int) ([]byte, error)
 	// AddResponseField appends a field line to the response's header section.
 	AddResponseField(name, value string) error
+	// Describe says for the access log which rule the stream's request matches and what came
+	// of it, see accesslog.go.
+	Describe(rule, result string)
 	// Property reads a property of the stream.
 	Property(path ...string) ([]byte, bool)
 	// Call sends a frame to the bridge for this stream: done is lost when the

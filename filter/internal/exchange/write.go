@@ -81,6 +81,7 @@ func (w *write) answered(a Answer) {
 func (w *write) unreachable() (forward bool) {
 	if w.rule.Refuse {
 		w.plugin.host.Add(metricRefused, 1)
+		w.stream.Describe(w.rule.Name, resultRefused)
 		w.reply(503, httpcache.Fields{
 			{"content-type", "text/plain"}, {"retry-after", "1"}, {statusField, statusRefused()},
 		}, []byte("chatcache: this write can't be made safely now: the cache bridge is unreachable\n"))
@@ -97,9 +98,11 @@ func (w *write) response(fields httpcache.Fields, end bool) {
 	w.end = end
 	if w.pending {
 		w.addStatus(statusWrite(reasonPending))
+		w.stream.Describe(w.rule.Name, resultPending)
 		return
 	}
 	w.addStatus(statusWrite(""))
+	w.stream.Describe(w.rule.Name, resultWrite)
 }
 
 func (w *write) chunk(_ int, end bool) { w.end = end }

@@ -80,6 +80,8 @@ func (s *stream) AddResponseField(name, value string) error {
 	return nil
 }
 
+func (s *stream) Describe(string, string) {}
+
 func (s *stream) Property(path ...string) ([]byte, bool) {
 	switch strings.Join(path, ".") {
 	case "response.code_details":

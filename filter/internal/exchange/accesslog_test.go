@@ -1,0 +1,28 @@
+package exchange
+
+import "strings"
+
+// resultOf is the access log's result that belongs to a Cache-Status: every test that looks at
+// the one has the other checked.
+func resultOf(status string) string {
+	_, detail, _ := strings.Cut(status, "detail=")
+	switch {
+	case strings.Contains(status, "; hit;"):
+		return "hit:" + detail
+	case strings.Contains(status, "; collapsed;"):
+		return "collapsed:" + detail
+	case strings.HasSuffix(status, "; stored"):
+		return "stored"
+	case strings.Contains(status, "fwd=uri-miss"):
+		return "miss:" + detail
+	case strings.Contains(status, "fwd=bypass"):
+		return "bypass:" + detail
+	case strings.Contains(status, "fwd=method") && detail != "":
+		return "write:" + detail
+	case strings.Contains(status, "fwd=method"):
+		return "write"
+	case status != "":
+		return "refused"
+	}
+	return ""
+}
