@@ -90,7 +90,7 @@ const maxHostCalls = 1 << 18
 
 // invoke runs the host call for the VM whose code is running.
 func (h *hostcall) invoke(ctx context.Context, stack []uint64) {
-	v := ctx.Value(vmKey{}).(*vm)
+	v := ctx.Value(runningVM{}).(*vm)
 	if v.mod == nil {
 		panic(fmt.Errorf("%s was called by the start section, where Envoy has no context yet and crashes", h.name))
 	}

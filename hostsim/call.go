@@ -15,6 +15,7 @@ var callCalls = []hostcall{
 // call is one proxy_http_call that has not been answered.
 type call struct {
 	root     *vmContext
+	sim      *Sim    // whose clusters it is for
 	stream   *Stream // in whose callback it was made; nil for the root's own
 	token    uint32
 	cluster  string
@@ -49,7 +50,7 @@ func callHTTP(a *callArgs) status {
 // root context, and what is wrong at once is said at once.
 func (from *vmContext) startCall(name string, headers Headers, body []byte, trailers Headers, timeout time.Duration) (uint32, status) {
 	c := from.rootContext()
-	s := c.vm.worker.sim
+	s, lane := from.sim(), from.worker()
 	cluster := s.clusters[name]
 	if cluster == nil || !headers.Has(":method") || !headers.Has(":path") || !headers.Has(":authority") {
 		return 0, statusBadArgument
@@ -59,14 +60,14 @@ func (from *vmContext) startCall(name string, headers Headers, body []byte, trai
 	}
 	h := s.callHeaders(headers, len(body), timeout)
 	c.nextCall++
-	k := &call{root: c, stream: from.stream, token: c.nextCall, cluster: name}
+	k := &call{root: c, sim: s, stream: from.stream, token: c.nextCall, cluster: name}
 	c.calls[k.token] = k
 	if cluster.state == ClusterRefusing {
-		s.clock.post(c.vm.worker, func() { k.onReset(resetRefused) })
+		s.clock.post(lane, func() { k.onReset(resetRefused) })
 		return k.token, statusOK
 	}
 	end := len(body) == 0 && len(trailers) == 0
-	k.exchange = startExchange(s.clock, c.vm.worker, fmt.Sprintf("call %d to %s %s", k.token, name, headers.Get(":path")), cluster, h, end, k)
+	k.exchange = startExchange(s.clock, lane, fmt.Sprintf("call %d to %s %s", k.token, name, headers.Get(":path")), cluster, h, end, k)
 	if !end {
 		k.exchange.send(body, true)
 	}
@@ -124,7 +125,7 @@ func (k *call) onReset(cause string) {
 	k.finish()
 }
 
-func (k *call) onPanic(value any) { k.root.vm.worker.sim.failPanic(nil, k.cluster, value) }
+func (k *call) onPanic(value any) { k.sim.failPanic(nil, k.cluster, value) }
 
 // full: a call's answer is held whole, however long it is.
 func (k *call) full() bool { return false }
@@ -162,7 +163,7 @@ func (k *call) finish() {
 // cancel forgets the call without an answer.
 func (k *call) cancel() {
 	delete(k.root.calls, k.token)
-	k.root.vm.worker.sim.clock.stop(k.timeout)
+	k.sim.clock.stop(k.timeout)
 	if k.exchange != nil {
 		k.exchange.close()
 	}

@@ -2,6 +2,7 @@ package hostsim
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 )
 
@@ -62,6 +63,28 @@ func (s *Sim) fail(kind FailureKind, st *Stream, trace []string, format string, 
 		f.Stream, f.Trace = st.ID, st.Trace()
 	}
 	s.failures = append(s.failures, f)
+}
+
+func (s *Sim) handlerStuck(j *job) {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	s.fail(HandlerStuck, nil, nil, "%s: neither finished nor waited on the clock within %v of real time\n%s", j.name, s.opts.HandlerTimeout, stacks)
+}
+
+func (s *Sim) neverSettles() {
+	var trace []string // the longest
+	for _, w := range s.threads() {
+		for _, root := range w.roots() {
+			if lines := root.vm.trace.lines(); len(lines) > len(trace) {
+				trace = lines
+			}
+		}
+	}
+	s.fail(NeverSettles, nil, trace, "more than %d events at one moment of virtual time, each caused by another", maxSteps)
+}
+
+func (s *Sim) failPanic(st *Stream, cluster string, value any) {
+	s.fail(HandlerPanicked, st, nil, "cluster %s: %v", cluster, value)
 }
 
 // Failures are those recorded so far that Expect has not taken.

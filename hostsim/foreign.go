@@ -28,7 +28,7 @@ func compress(b []byte) []byte {
 
 // uncompress makes no more than the module's memory could hold.
 func uncompress(c *vmContext, b []byte) ([]byte, status) {
-	limit := c.vm.worker.sim.opts.MemoryLimit
+	limit := c.vm.opts.MemoryLimit
 	r, err := zlib.NewReader(bytes.NewReader(b))
 	if err != nil {
 		return nil, statusSerialization
@@ -100,7 +100,7 @@ func callForeignFunction(a *callArgs) status {
 	}
 	var result []byte
 	s := statusOK
-	switch own, builtin := a.vm.worker.sim.opts.ForeignFunctions[name], foreignFunctions[name]; {
+	switch own, builtin := a.ctx.sim().opts.ForeignFunctions[name], foreignFunctions[name]; {
 	case own != nil:
 		var err error
 		if result, err = own(argument); err != nil {

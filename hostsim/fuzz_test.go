@@ -84,7 +84,7 @@ func FuzzHostCalls(f *testing.F) {
 			for i := range h.params {
 				stack[i] = fuzzArg(next, h.params[i] == 'I')
 			}
-			h.invoke(context.WithValue(context.Background(), vmKey{}, v), stack)
+			h.invoke(context.WithValue(context.Background(), runningVM{}, v), stack)
 			if got := status(stack[0]); statusNames[got] == "" {
 				t.Errorf("%s results in %d", h.name, got)
 			}

@@ -17,9 +17,9 @@ func (c *vmContext) buffer(t bufferType) (content []byte, mutable *[]byte, ok bo
 	case bufferResponseBody:
 		mutable = c.responseBody
 	case bufferVMConfiguration:
-		return c.vm.worker.sim.opts.VMConfig, nil, true
+		return c.vm.opts.VMConfig, nil, true
 	case bufferPluginConfiguration:
-		return root.config, nil, root.configure
+		return []byte(root.key.config), nil, root.configure
 	case bufferCallBody:
 		if root.response == nil {
 			return nil, nil, false

@@ -5,9 +5,9 @@ import "time"
 // generalCalls: logs, time, ticks, contexts, properties, foreign functions.
 var generalCalls = []hostcall{
 	{"proxy_log", "iii", callLog},
-	{"proxy_get_log_level", "i", func(a *callArgs) status { return a.giveUint32(uint32(a.vm.worker.sim.opts.LogLevel), 0) }},
+	{"proxy_get_log_level", "i", func(a *callArgs) status { return a.giveUint32(uint32(a.ctx.sim().opts.LogLevel), 0) }},
 	{"proxy_get_current_time_nanoseconds", "i", func(a *callArgs) status {
-		return a.giveUint64(uint64(a.vm.worker.sim.clock.Now().UnixNano()), 0)
+		return a.giveUint64(uint64(a.vm.clock.Now().UnixNano()), 0)
 	}},
 	{"proxy_set_tick_period_milliseconds", "i", callSetTick},
 	{"proxy_set_effective_context", "i", callSetEffectiveContext},
@@ -25,7 +25,7 @@ func callLog(a *callArgs) status {
 		return statusBadArgument
 	}
 	if !a.bad {
-		a.vm.worker.log(level, message)
+		a.ctx.worker().log(level, message)
 	}
 	return statusOK
 }
@@ -37,7 +37,7 @@ func callSetTick(a *callArgs) status {
 
 // setTick starts, changes or (0) stops the root context's timer.
 func (c *vmContext) setTick(ms uint32) {
-	clock := c.vm.worker.sim.clock
+	clock := c.vm.clock
 	clock.stop(c.tick)
 	c.tick, c.tickPeriod = nil, ms
 	if ms > 0 {

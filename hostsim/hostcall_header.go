@@ -68,7 +68,7 @@ func (c *vmContext) missing(m mapType) {
 	if m != mapRequestHeaders && m != mapResponseHeaders {
 		return
 	}
-	c.vm.worker.sim.fail(MapOutOfPhase, c.stream, c.vm.trace.lines(),
+	c.sim().fail(MapOutOfPhase, c.stream, c.vm.trace.lines(),
 		"%v: it exists from its headers callback until that returns Continue, and until the stream is resumed where it paused", m)
 }
 

@@ -52,7 +52,7 @@ func (b *bench) call(name string, args ...uint64) status {
 		b.t.Fatalf("%s takes %d arguments", name, len(h.params))
 	}
 	stack := append(slices.Clone(args), 0) // the result needs a place, too
-	h.invoke(context.WithValue(context.Background(), vmKey{}, b.st.ctx.vm), stack)
+	h.invoke(context.WithValue(context.Background(), runningVM{}, b.st.ctx.vm), stack)
 	return status(stack[0])
 }
 
@@ -239,10 +239,10 @@ var effectBeforeResult = []string{"proxy_call_foreign_function", "proxy_define_m
 func (b *bench) effects() []string {
 	s, c := b.sim, b.st.ctx
 	items := 0
-	for _, q := range s.shared.queues {
+	for _, q := range s.proxy.shared.queues {
 		items += len(q.items)
 	}
-	return []string{fmt.Sprint("shared data ", s.shared.data), fmt.Sprint("queues ", s.shared.tokens), fmt.Sprint("items ", items), fmt.Sprint("metrics ", len(s.metrics)),
+	return []string{fmt.Sprint("shared data ", s.proxy.shared.data), fmt.Sprint("queues ", s.proxy.shared.tokens), fmt.Sprint("items ", items), fmt.Sprint("metrics ", len(s.proxy.metrics)),
 		fmt.Sprint("deferred ", len(c.vm.deferred)), fmt.Sprint("stopped ", c.vm.stopIteration), fmt.Sprint("calls ", len(c.parent.calls)), fmt.Sprint("state ", b.st.filterState),
 		fmt.Sprint("headers ", *c.requestHeaders), fmt.Sprint("body ", *c.requestBody), fmt.Sprint("own ", *b.own), fmt.Sprint("logs ", len(s.logs))}
 }

@@ -95,7 +95,7 @@ func (w *logWriter) Write(p []byte) (int, error) {
 		}
 		w.line = append([]byte(nil), rest...)
 		if len(line) > 0 {
-			w.vm.worker.log(w.level, string(line))
+			w.vm.active().worker().log(w.level, string(line))
 			w.vm.note(line)
 		}
 	}

@@ -15,8 +15,8 @@ const (
 // What one callback hands over is bounded by what its memory could hold.
 func (v *vm) read(ptr, size uint32) ([]byte, bool) {
 	b, ok := v.mod.Memory().Read(ptr, size)
-	if v.taken += int64(len(b)); v.taken > v.worker.sim.opts.MemoryLimit {
-		panic(fmt.Errorf("memory bomb: more than %d bytes handed to the host in one callback", v.worker.sim.opts.MemoryLimit))
+	if v.taken += int64(len(b)); v.taken > v.opts.MemoryLimit {
+		panic(fmt.Errorf("memory bomb: more than %d bytes handed to the host in one callback", v.opts.MemoryLimit))
 	}
 	return append([]byte(nil), b...), ok
 }

@@ -39,10 +39,10 @@ func callDefineMetric(a *callArgs) status {
 		return statusBadArgument
 	}
 	key := metricKey{kind, name}
-	m := a.vm.worker.sim.metrics[key]
+	m := a.vm.proxy.metrics[key]
 	if m == nil {
 		m = &metric{kind: kind}
-		a.vm.worker.sim.metrics[key] = m
+		a.vm.proxy.metrics[key] = m
 	}
 	a.vm.nextMet += 4
 	id := a.vm.nextMet | uint32(kind)
@@ -102,7 +102,7 @@ func (s *Sim) Counter(name string) uint64 { return s.metricValue(counter, name) 
 func (s *Sim) Gauge(name string) uint64 { return s.metricValue(gauge, name) }
 
 func (s *Sim) metricValue(kind metricKind, name string) uint64 {
-	if m := s.metrics[metricKey{kind, name}]; m != nil {
+	if m := s.proxy.metrics[metricKey{kind, name}]; m != nil {
 		return m.value
 	}
 	return 0
@@ -110,7 +110,7 @@ func (s *Sim) metricValue(kind metricKind, name string) uint64 {
 
 // Histogram are the values recorded, in order.
 func (s *Sim) Histogram(name string) []uint64 {
-	if m := s.metrics[metricKey{histogram, name}]; m != nil {
+	if m := s.proxy.metrics[metricKey{histogram, name}]; m != nil {
 		return append([]uint64(nil), m.samples...)
 	}
 	return nil
@@ -124,7 +124,7 @@ func (s *Sim) Gauges() map[string]uint64 { return s.metricValues(gauge) }
 
 func (s *Sim) metricValues(kind metricKind) map[string]uint64 {
 	all := map[string]uint64{}
-	for key, m := range s.metrics {
+	for key, m := range s.proxy.metrics {
 		if key.kind == kind {
 			all[key.name] = m.value
 		}

@@ -130,9 +130,11 @@ func checkImport(f api.FunctionDefinition, has21 bool) error {
 // newVM instantiates the module and runs its start function (_initialize,
 // or _start for a command module).
 func (w *worker) newVM(c *compiled) (*vm, error) {
-	v := &vm{worker: w, funcs: map[string]api.Function{}, contexts: map[uint32]*vmContext{}, metrics: map[uint32]*metric{}}
-	v.inner = context.WithValue(context.Background(), vmKey{}, v)
 	s := w.sim
+	v := &vm{proxy: s.proxy, key: w.vmKey(), opts: &s.opts, clock: s.clock, funcs: map[string]api.Function{}, contexts: map[uint32]*vmContext{},
+		roots: map[pluginKey]*vmContext{}, metrics: map[uint32]*metric{}}
+	v.base = &vmContext{vm: v, owner: w}
+	v.inner = context.WithValue(context.Background(), runningVM{}, v)
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithWalltime(func() (int64, int32) { n := s.clock.Now(); return n.Unix(), int32(n.Nanosecond()) }, 1).
 		WithNanotime(func() int64 { return int64(s.clock.Since()) + 1 }, 1).
@@ -148,12 +150,13 @@ func (w *worker) newVM(c *compiled) (*vm, error) {
 		return nil, fmt.Errorf("%w: it can't be instantiated: %w", ErrModule, v.explain(err))
 	}
 	v.mod = mod
-	v.root = v.newContext(nil, nil)
+	s.proxy.hold(v.key.vmID)
 	v.restricted = "a start function"
 	defer func() { v.restricted = "" }()
 	for _, start := range v.startFunctions() {
 		args := make([]uint64, len(v.function(start).Definition().ParamTypes()))
-		if _, ok := v.enter(v.root, start, args); !ok {
+		if _, ok := v.enter(v.base, start, args); !ok {
+			v.close()
 			return nil, fmt.Errorf("%w: %s", ErrModule, v.cause)
 		}
 	}
@@ -175,42 +178,4 @@ func (v *vm) startFunctions() []string {
 		}
 	}
 	return []string{"_initialize"}
-}
-
-// configureVM creates the root context and runs proxy_on_vm_start and proxy_on_configure.
-func (v *vm) configureVM(config []byte) error {
-	s := v.worker.sim
-	for _, step := range []struct {
-		name string
-		args []uint64
-	}{
-		{"proxy_on_context_create", []uint64{uint64(v.root.id), 0}},
-		{"proxy_on_vm_start", []uint64{uint64(v.root.id), uint64(len(s.opts.VMConfig))}},
-	} {
-		refused := false
-		v.callback(v.root, step.name, func(r uint32) { refused = step.name == "proxy_on_vm_start" && r == 0 }, step.args...)
-		if v.failed || refused {
-			return v.refusal(step.name)
-		}
-	}
-	return v.configurePlugin(config)
-}
-
-func (v *vm) configurePlugin(config []byte) error {
-	v.root.config, v.root.configure = config, true
-	defer func() { v.root.configure = false }()
-	refused := false
-	v.callback(v.root, "proxy_on_configure", func(r uint32) { refused = r == 0 }, uint64(v.root.id), uint64(len(config)))
-	if v.failed || refused {
-		return v.refusal("proxy_on_configure")
-	}
-	return nil
-}
-
-// refusal says why the module doesn't run with this configuration.
-func (v *vm) refusal(callback string) error {
-	if v.failed {
-		return fmt.Errorf("%w: %s%s", ErrConfig, v.cause, v.worker.sim.lastErrors())
-	}
-	return fmt.Errorf("%w: %s refused it%s", ErrConfig, callback, v.worker.sim.lastErrors())
 }

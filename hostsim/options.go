@@ -35,7 +35,7 @@ type Options struct {
 	Env          map[string]string // environment of the module
 	PluginName   string            // property plugin_name
 	RootID       string            // property plugin_root_id
-	VMID         string            // property plugin_vm_id, namespace of shared queues
+	VMID         string            // property plugin_vm_id, namespace of shared data and queues
 
 	// Workers is the number of worker threads, 1 if 0; each has a VM of its
 	// own, and so has the main thread, whose VM never sees a stream.
@@ -86,8 +86,10 @@ type Options struct {
 	// to the host; 1 GiB if 0, as in Envoy.
 	MemoryLimit int64
 
-	// Beside is another plugin of the same proxy: shared data, queues and
-	// metrics are common, and Clock is its clock.
+	// Beside is another plugin of the same proxy, which this one becomes part of:
+	// shared data, queues, metrics, Clock and the threads are common, and so are the
+	// VMs, one a thread, of plugins with equal VMID, VMConfig, Env and module.
+	// Each has streams, logs, clusters and failures of its own.
 	Beside *Sim
 
 	// Clock is shared by proxies of one virtual time; a new one if nil.
@@ -133,6 +135,10 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Beside != nil {
 		o.Clock = o.Beside.clock
+		setDefault(&o.Workers, o.Beside.opts.Workers)
+		if o.Workers != o.Beside.opts.Workers {
+			return o, fmt.Errorf("%w: Workers is %d, but %d in the proxy that Beside is part of", ErrConfig, o.Workers, o.Beside.opts.Workers)
+		}
 	}
 	if o.Clock == nil {
 		o.Clock = NewClock(time.Time{})

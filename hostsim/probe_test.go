@@ -26,6 +26,9 @@ func probe(t testing.TB, change func(*hostsim.Options)) *hostsim.Sim {
 	return hostsim.RunT(t, o)
 }
 
+// rebuilt is the module in other bytes: with a custom section more.
+func rebuilt(module []byte) []byte { return append(slices.Clone(module), 0, 3, 1, 'x', 0) }
+
 func echo(w http.ResponseWriter, r *http.Request) {
 	var body bytes.Buffer
 	body.ReadFrom(r.Body)

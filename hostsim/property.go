@@ -52,7 +52,7 @@ func child(value any, part string) (any, bool) {
 
 // rootProperty is the value of a path's first part.
 func (c *vmContext) rootProperty(name string) (any, bool) {
-	o := c.vm.worker.sim.opts
+	o := c.sim().opts
 	node := map[string]any{"id": "hostsim", "cluster": "hostsim"}
 	switch name {
 	case "plugin_name":

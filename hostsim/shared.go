@@ -1,5 +1,7 @@
 package hostsim
 
+import "maps"
+
 // sharedCalls: shared data and queues.
 var sharedCalls = []hostcall{
 	{"proxy_get_shared_data", "iiiii", callGetSharedData},
@@ -16,10 +18,13 @@ type sharedValue struct {
 	cas  uint32
 }
 
-// queue is a shared queue; the VM that registered it last hears of what comes in.
+// queue is a shared queue; the root context that registered it last hears of
+// what comes in. Envoy finds it by VM key and number when an item has come.
 type queue struct {
 	items [][]byte
-	root  *vmContext
+	lane  any
+	vm    vmKey
+	root  uint32
 }
 
 // shared is what all VMs of a proxy have in common. Names are looked up under
@@ -29,6 +34,7 @@ type shared struct {
 	cas    uint32
 	queues map[uint32]*queue
 	tokens map[sharedName]uint32
+	last   uint32 // token
 }
 
 type sharedName struct{ vmID, name string }
@@ -38,12 +44,12 @@ func newShared() *shared {
 }
 
 func (a *callArgs) sharedName(name string) sharedName {
-	return sharedName{a.vm.worker.sim.opts.VMID, name}
+	return sharedName{a.vm.key.vmID, name}
 }
 
 func callGetSharedData(a *callArgs) status {
 	key := a.str(0)
-	value, ok := a.vm.worker.sim.shared.data[a.sharedName(key)]
+	value, ok := a.vm.proxy.shared.data[a.sharedName(key)]
 	if a.bad || !ok {
 		return statusNotFound
 	}
@@ -53,13 +59,24 @@ func callGetSharedData(a *callArgs) status {
 	return a.give(value.data, 2, 3)
 }
 
+// forget ends what the VMs of a vm_id shared.
+func (sh *shared) forget(vmID string) {
+	maps.DeleteFunc(sh.data, func(name sharedName, _ sharedValue) bool { return name.vmID == vmID })
+	maps.DeleteFunc(sh.tokens, func(name sharedName, token uint32) bool {
+		if name.vmID == vmID {
+			delete(sh.queues, token)
+		}
+		return name.vmID == vmID
+	})
+}
+
 // callSetSharedData compares only when the key exists and cas isn't 0, as in shared_data.cc.
 func callSetSharedData(a *callArgs) status {
 	key, data, cas := a.str(0), a.bytes(2), a.num(4)
 	if a.bad {
 		return statusInvalidMemory
 	}
-	sh := a.vm.worker.sim.shared
+	sh := a.vm.proxy.shared
 	if old, ok := sh.data[a.sharedName(key)]; ok && cas != 0 && cas != old.cas {
 		return statusCasMismatch
 	}
@@ -74,14 +91,16 @@ func callRegisterQueue(a *callArgs) status {
 	if a.bad {
 		return statusInvalidMemory
 	}
-	sh := a.vm.worker.sim.shared
+	sh := a.vm.proxy.shared
 	token, ok := sh.tokens[a.sharedName(name)]
 	if !ok {
-		token = uint32(len(sh.tokens) + 1)
+		sh.last++
+		token = sh.last
 		sh.tokens[a.sharedName(name)] = token
 		sh.queues[token] = &queue{}
 	}
-	sh.queues[token].root = a.ctx.rootContext()
+	q := sh.queues[token]
+	q.lane, q.vm, q.root = a.ctx.worker(), a.vm.key, a.ctx.rootContext().id
 	return a.giveUint32(token, 2)
 }
 
@@ -90,8 +109,7 @@ func callResolveQueue(a *callArgs) status {
 	if a.bad {
 		return statusInvalidMemory
 	}
-	s := a.vm.worker.sim
-	token, ok := s.shared.tokens[sharedName{firstNonEmpty(vmID, s.opts.VMID), name}]
+	token, ok := a.vm.proxy.shared.tokens[sharedName{firstNonEmpty(vmID, a.vm.key.vmID), name}]
 	if !ok {
 		return statusNotFound
 	}
@@ -104,24 +122,25 @@ func callEnqueue(a *callArgs) status {
 	if a.bad {
 		return statusInvalidMemory
 	}
-	s := a.vm.worker.sim
-	q := s.shared.queues[token]
+	p := a.vm.proxy
+	q := p.shared.queues[token]
 	if q == nil {
 		return statusNotFound
 	}
 	q.items = append(q.items, data)
-	root := q.root
-	s.clock.post(root.vm.worker, func() {
-		if root.vm.contexts[root.id] != root {
-			return // drained meanwhile
+	key, id := q.vm, q.root
+	a.vm.clock.post(q.lane, func() {
+		v := p.vms[key]
+		if v == nil || v.contexts[id] == nil {
+			return // ended meanwhile
 		}
-		root.vm.callback(root, "proxy_on_queue_ready", nil, uint64(root.id), uint64(token))
+		v.callback(v.contexts[id], "proxy_on_queue_ready", nil, uint64(id), uint64(token))
 	})
 	return statusOK
 }
 
 func callDequeue(a *callArgs) status {
-	q := a.vm.worker.sim.shared.queues[a.num(0)]
+	q := a.vm.proxy.shared.queues[a.num(0)]
 	if q == nil {
 		return statusNotFound
 	}

@@ -5,7 +5,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"runtime"
 	"slices"
 	"sort"
 	"time"
@@ -20,8 +19,9 @@ type T interface {
 	Logf(format string, args ...any)
 }
 
-// Sim is one simulated proxy: a main thread and workers, each with a VM. It
-// is used from one goroutine.
+// Sim is one simulated proxy with a plugin, or a further plugin of one
+// (Options.Beside): a main thread and workers, each with a VM. It is used from
+// one goroutine.
 type Sim struct {
 	t        T // nil outside tests
 	opts     Options
@@ -30,8 +30,8 @@ type Sim struct {
 	main     *worker
 	workers  []*worker
 	clusters map[string]*clusterEntry
-	shared   *shared
-	metrics  map[metricKey]*metric
+	proxy    *proxy
+	ended    bool // no longer part of the proxy
 	logs     []LogLine
 	failures []Failure
 	streams  map[*Stream]struct{}
@@ -57,12 +57,19 @@ func New(o Options) (*Sim, error) {
 		return nil, err
 	}
 	s := &Sim{
-		opts: o, clock: o.Clock, code: code, shared: newShared(),
-		clusters: map[string]*clusterEntry{}, metrics: map[metricKey]*metric{}, streams: map[*Stream]struct{}{},
+		opts: o, clock: o.Clock, code: code, proxy: newProxy(),
+		clusters: map[string]*clusterEntry{}, streams: map[*Stream]struct{}{},
 		rng: rand.New(rand.NewPCG(o.Seed, 0x5eed)),
 	}
 	if o.Beside != nil {
-		s.shared, s.metrics = o.Beside.shared, o.Beside.metrics
+		s.proxy = o.Beside.proxy
+	}
+	s.proxy.hold(o.VMID)
+	if o.Beside != nil { // a VM may be shared that it mustn't harm
+		if err := s.canary(); err != nil {
+			s.end()
+			return nil, err
+		}
 	}
 	s.clock.watchdog = o.HandlerTimeout
 	s.clock.onStuck, s.clock.onEndless = s.handlerStuck, s.neverSettles
@@ -131,6 +138,9 @@ func (s *Sim) Start(worker int, req *Request) *Stream {
 		panic(fmt.Sprintf("hostsim: worker %d, there are 1 to %d", worker, len(s.workers)))
 	}
 	w := s.workers[worker-1]
+	if w.root == nil {
+		panic("hostsim: the plugin has been removed")
+	}
 	s.lastID++
 	st := &Stream{ID: s.lastID, sim: s, worker: w, req: req, started: int64(s.clock.Since()), filterState: map[string][]byte{}, envoyState: map[string][]byte{}}
 	st.router.st = st
@@ -223,41 +233,32 @@ func (s *Sim) Pending() []string {
 
 // SharedData is the value of a key of shared data, and whether it exists.
 func (s *Sim) SharedData(key string) ([]byte, bool) {
-	v, ok := s.shared.data[sharedName{s.opts.VMID, key}]
+	v, ok := s.proxy.shared.data[sharedName{s.opts.VMID, key}]
 	return v.data, ok
 }
 
-// Close takes the proxy down: VMs are closed, handlers' contexts cancelled.
+// Close takes the plugin out of the proxy without a word to the module: streams
+// end, handlers' contexts are cancelled, and VMs closed that no other plugin shares.
 func (s *Sim) Close() {
 	for st := range s.streams {
 		st.router.close()
+		if st.ctx != nil {
+			st.ctx.forget()
+		}
 	}
 	for _, w := range s.threads() {
 		w.close()
 	}
+	s.end()
 	s.clock.Settle()
 }
 
-func (s *Sim) handlerStuck(j *job) {
-	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	s.fail(HandlerStuck, nil, nil, "%s: neither finished nor waited on the clock within %v of real time\n%s", j.name, s.opts.HandlerTimeout, stacks)
-}
-
-func (s *Sim) neverSettles() {
-	var trace []string // the longest
-	for _, w := range s.threads() {
-		for _, v := range w.vms() {
-			if lines := v.trace.lines(); len(lines) > len(trace) {
-				trace = lines
-			}
-		}
+// end gives up the plugin's hold on what its vm_id shares.
+func (s *Sim) end() {
+	if !s.ended {
+		s.ended = true
+		s.proxy.drop(s.opts.VMID)
 	}
-	s.fail(NeverSettles, nil, trace, "more than %d events at one moment of virtual time, each caused by another", maxSteps)
-}
-
-func (s *Sim) failPanic(st *Stream, cluster string, value any) {
-	s.fail(HandlerPanicked, st, nil, "cluster %s: %v", cluster, value)
 }
 
 func (s *Sim) uuid() string {

@@ -10,6 +10,7 @@ type Stream struct {
 	ID      uint64
 	sim     *Sim
 	worker  *worker
+	version int // of the plugin's configuration that took it
 	req     *Request
 	ctx     *vmContext // nil where the module doesn't see the stream
 	started int64      // ns since the clock's start

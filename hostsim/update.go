@@ -1,120 +1,94 @@
 package hostsim
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Reconfigure gives the plugin another configuration, as a listener update
 // does in Envoy: the VMs and their heaps stay, each gets a new root context;
 // the old one lives on beside it, with its streams, ticks and calls, until
-// Options.DrainTime has passed and proxy_on_done lets it go.
+// Options.DrainTime has passed; then comes proxy_on_done.
 //
 // A configuration that the module refuses (tried in a VM of its own first)
 // changes nothing; the error then matches ErrConfig.
-func (s *Sim) Reconfigure(config []byte) error {
-	if err := s.canary(s.code, config); err != nil {
-		return err
-	}
-	s.opts.PluginConfig = config
-	for _, w := range s.threads() {
-		if err := w.reconfigure(config); err != nil {
-			return err
-		}
-	}
-	s.clock.Settle()
-	return nil
-}
+func (s *Sim) Reconfigure(config []byte) error { return s.update(s.code, config) }
 
 // Replace runs another module: new VMs take the new streams, the old ones
-// drain as Reconfigure describes and are closed.
+// drain as Reconfigure describes and are closed. The same bytes are no other
+// module: that is Reconfigure.
 func (s *Sim) Replace(module, config []byte) error {
 	code, err := compileModule(module, s.opts.MemoryLimit)
 	if err != nil {
 		return err
 	}
-	if err := s.canary(code, config); err != nil {
+	return s.update(code, config)
+}
+
+func (s *Sim) update(code *compiled, config []byte) error {
+	oldCode, oldConfig := s.code, s.opts.PluginConfig
+	s.code, s.opts.PluginConfig = code, config
+	if err := s.canary(); err != nil {
+		s.code, s.opts.PluginConfig = oldCode, oldConfig
 		return err
 	}
-	s.code, s.opts.PluginConfig = code, config
 	for _, w := range s.threads() {
-		old := w.vm
+		root, version := w.root, w.version
 		if err := w.start(); err != nil {
 			return fmt.Errorf("worker %d: %w", w.index, err)
 		}
-		w.old = append(w.old, old)
-		old.drain(old.root)
+		w.drain(root, version)
 	}
 	s.clock.Settle()
 	return nil
 }
 
+// Remove takes the plugin's listener away: there can be no new streams, and the
+// root contexts drain as Reconfigure describes. VMs that no other plugin shares
+// are then closed, and wait for nothing that proxy_on_done put off.
+func (s *Sim) Remove() {
+	s.clock.Settle()
+	for _, w := range s.threads() {
+		root := w.root
+		w.root = nil
+		w.drain(root, w.version)
+	}
+	s.clock.after(s.opts.DrainTime, s.end)
+}
+
 // canary tries module and configuration in a VM that sees nothing else.
-func (s *Sim) canary(code *compiled, config []byte) error {
+func (s *Sim) canary() error {
 	w := &worker{sim: s}
-	v, err := w.newVM(code)
+	v, err := w.newVM(s.code)
 	if err != nil {
 		return err
 	}
 	defer v.close()
-	return v.configureVM(config)
+	_, err = v.rootFor(w)
+	return err
 }
 
 func (s *Sim) threads() []*worker { return append([]*worker{s.main}, s.workers...) }
 
-func (w *worker) reconfigure(config []byte) error {
-	v := w.vm
-	if v.failed {
-		return w.start()
-	}
-	old := v.root
-	v.root = v.newContext(nil, nil)
-	v.callback(v.root, "proxy_on_context_create", nil, uint64(v.root.id), 0)
-	if err := v.configurePlugin(config); err != nil {
-		return err
-	}
-	v.drain(old)
-	return nil
-}
-
-// drain ends a root context when the drain time has passed.
-func (v *vm) drain(root *vmContext) {
-	v.worker.sim.clock.after(v.worker.sim.opts.DrainTime, func() {
-		v.worker.sim.dropStreams(root)
-		finished := true
-		v.callback(root, "proxy_on_done", func(r uint32) { finished = r != 0 }, uint64(root.id))
-		if root.doneLater = !finished; finished {
-			v.deleteRoot(root)
+// drain ends the use of a root context, and the streams of the configuration
+// that it was for, when the drain time has passed.
+func (w *worker) drain(root *vmContext, version int) {
+	w.old = append(w.old, root)
+	w.sim.clock.after(w.sim.opts.DrainTime, func() {
+		i := slices.Index(w.old, root)
+		if i < 0 {
+			return // closed meanwhile
 		}
+		w.old = slices.Delete(w.old, i, i+1)
+		w.sim.dropStreams(w, version)
+		root.retire(w)
 	})
 }
 
-// callDone is the module's word that it has finished what proxy_on_done put off.
-func callDone(a *callArgs) status {
-	root := a.ctx.rootContext()
-	if !root.doneLater {
-		return statusNotFound
-	}
-	root.doneLater = false
-	a.vm.deferred = append(a.vm.deferred, func() { a.vm.deleteRoot(root) })
-	return statusOK
-}
-
-// deleteRoot forgets a drained root context; a VM whose last it was is closed.
-func (v *vm) deleteRoot(root *vmContext) {
-	v.callback(root, "proxy_on_delete", nil, uint64(root.id))
-	v.worker.sim.clock.stop(root.tick)
-	root.tickPeriod = 0
-	for _, k := range root.calls {
-		k.cancel()
-	}
-	delete(v.contexts, root.id)
-	if root == v.root && v != v.worker.vm {
-		v.worker.forget(v)
-	}
-}
-
-// dropStreams ends what still runs on a root context whose listener has drained.
-func (s *Sim) dropStreams(root *vmContext) {
+// dropStreams ends what still runs on a listener that has drained.
+func (s *Sim) dropStreams(w *worker, version int) {
 	for _, st := range s.Streams() {
-		if st.ctx != nil && st.ctx.parent == root {
+		if st.worker == w && st.version <= version {
 			st.reset("listener_drained")
 		}
 	}

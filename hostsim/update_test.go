@@ -58,7 +58,7 @@ func TestARefusedReconfigurationChangesNothing(t *testing.T) {
 func TestReplaceStartsNewVMs(t *testing.T) {
 	s := probe(t, nil)
 	do(s, "x-on-request-headers", "grow 1; kept", "x-on-quiet", "1")
-	if err := s.Replace(toolchain.Module(t, "probe"), nil); err != nil {
+	if err := s.Replace(rebuilt(toolchain.Module(t, "probe")), nil); err != nil {
 		t.Fatal(err)
 	}
 	do(s, "x-on-request-headers", "kept", "x-on-quiet", "1")

@@ -10,16 +10,21 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 )
 
-// vm is one instance of the module, on one worker or on the main thread.
+// vm is one instance of the module, on a worker thread or on the main thread,
+// with the root contexts of one or more plugins.
 type vm struct {
-	worker *worker
-	mod    api.Module
-	funcs  map[string]api.Function
-	inner  context.Context // for calls into the module from inside a host call
+	proxy *proxy
+	key   vmKey
+	opts  *Options // of the plugin that started it
+	clock *Clock
+	mod   api.Module
+	funcs map[string]api.Function
+	inner context.Context // for calls into the module from inside a host call
 
+	base     *vmContext // of the start functions
 	contexts map[uint32]*vmContext
 	nextID   uint32
-	root     *vmContext
+	roots    map[pluginKey]*vmContext // that plugins use
 
 	// Of the callback that is running (thread-local in Envoy):
 	current       *vmContext
@@ -35,6 +40,7 @@ type vm struct {
 	nextMet    uint32
 	restricted string // what runs that may call nothing but proxy_log; "" else
 	failed     bool
+	closed     bool
 	cause      string // of the failure
 	printed    string // what the module printed before it died
 	trace      ring
@@ -44,8 +50,9 @@ type vm struct {
 type vmContext struct {
 	vm     *vm
 	id     uint32
-	parent *vmContext // nil for the root
-	stream *Stream    // nil for the root
+	parent *vmContext // nil for a root
+	stream *Stream    // nil for a root
+	owner  *worker    // of a root: the one of its users that it speaks for
 
 	// What the module may touch now; nil when Envoy has none.
 	requestHeaders, requestTrailers   *Headers
@@ -54,17 +61,7 @@ type vmContext struct {
 	end                               bool // what the last callback was told of the end of its message
 	logging                           bool // in proxy_on_log: maps can be read again
 
-	// Of the root only.
-	tick       *timer
-	tickPeriod uint32
-	config     []byte
-	configure  bool // in proxy_on_configure: config is readable
-	doneLater  bool // drained, and proxy_on_done asked to wait for proxy_done
-	response   *callResponse
-	calls      map[uint32]*call
-	nextCall   uint32
-	statusCode uint32
-	statusText string
+	rootState
 }
 
 func (c *vmContext) rootContext() *vmContext {
@@ -73,6 +70,17 @@ func (c *vmContext) rootContext() *vmContext {
 	}
 	return c
 }
+
+// worker is the part of a thread that the context belongs to.
+func (c *vmContext) worker() *worker {
+	if c.stream != nil {
+		return c.stream.worker
+	}
+	return c.owner
+}
+
+// sim is the plugin that the context belongs to.
+func (c *vmContext) sim() *Sim { return c.worker().sim }
 
 func (v *vm) newContext(parent *vmContext, st *Stream) *vmContext {
 	v.nextID++
@@ -91,7 +99,10 @@ func (v *vm) active() *vmContext {
 			return c
 		}
 	}
-	return v.current
+	if v.current != nil {
+		return v.current
+	}
+	return v.base
 }
 
 func (v *vm) exports(name string) bool { return v.function(name) != nil }
@@ -105,7 +116,7 @@ func (v *vm) function(name string) api.Function {
 	return f
 }
 
-type vmKey struct{}
+type runningVM struct{}
 
 // callback calls an exported proxy_on_… function for context c and then does
 // what the module's host calls deferred: resumes, replies, resets. done, if
@@ -151,7 +162,7 @@ func (v *vm) enter(c *vmContext, name string, args []uint64) (uint32, bool) {
 
 // call calls a function of the module, bounded in real time.
 func (v *vm) call(name string, args ...uint64) (out []uint64, err error) {
-	ctx, cancel := context.WithTimeout(v.inner, v.worker.sim.opts.CallbackTimeout)
+	ctx, cancel := context.WithTimeout(v.inner, v.opts.CallbackTimeout)
 	defer cancel()
 	out, err = v.function(name).Call(ctx, args...)
 	return out, v.explain(err)
@@ -160,7 +171,7 @@ func (v *vm) call(name string, args ...uint64) (out []uint64, err error) {
 // explain says what it means that wazero cut the module off.
 func (v *vm) explain(err error) error {
 	if cut := (*sys.ExitError)(nil); errors.As(err, &cut) && cut.ExitCode() == sys.ExitCodeDeadlineExceeded {
-		return fmt.Errorf("endless loop: still running after %v of real time", v.worker.sim.opts.CallbackTimeout)
+		return fmt.Errorf("endless loop: still running after %v of real time", v.opts.CallbackTimeout)
 	}
 	return err
 }
@@ -180,15 +191,11 @@ func (v *vm) die(c *vmContext, err error) {
 	}
 	v.failed = true
 	v.deferred = nil
-	var st *Stream
-	if c != nil {
-		st = c.stream
-	}
 	if v.printed != "" {
 		err = fmt.Errorf("%s: %w", v.printed, err)
 	}
 	v.cause = firstLines(err.Error(), 4)
-	v.worker.sim.fail(VMDied, st, v.trace.lines(), "worker %d: %s", v.worker.index, v.cause)
+	c.sim().fail(VMDied, c.stream, v.trace.lines(), "worker %d: %s", v.key.thread, v.cause)
 }
 
 func firstLines(s string, n int) string {
@@ -229,15 +236,25 @@ func boolArg(b bool) uint64 {
 	return 0
 }
 
+// closeUnused closes a VM that no plugin uses any more.
+func (v *vm) closeUnused() {
+	if len(v.roots) == 0 {
+		v.close()
+	}
+}
+
 // close releases the instance; no callback enters it any more.
 func (v *vm) close() {
-	v.failed = true
+	if v.closed {
+		return
+	}
+	v.failed, v.closed = true, true
 	for _, c := range v.contexts {
-		for _, k := range c.calls {
-			k.cancel()
-		}
-		v.worker.sim.clock.stop(c.tick)
-		c.tickPeriod = 0
+		c.forget()
+	}
+	if v.proxy.vms[v.key] == v {
+		delete(v.proxy.vms, v.key)
 	}
 	v.mod.Close(context.Background())
+	v.proxy.drop(v.key.vmID)
 }

@@ -120,6 +120,7 @@ type variant struct {
 	config    string // of the plugin
 	structure string // the plugin's configuration as a Struct, in JSON
 	vmID      string // the name if empty
+	vmConfig  string
 	env       map[string]string
 }
 

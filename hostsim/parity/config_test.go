@@ -130,6 +130,9 @@ func (e *realEnvoy) connectionManager(v variant) object {
 
 func (e *realEnvoy) plugin(v variant) object {
 	vm := object{"vm_id": or(v.vmID, v.name), "runtime": "envoy.wasm.runtime.v8", "code": object{"local": object{"filename": e.wasm()}}}
+	if v.vmConfig != "" {
+		vm["configuration"] = stringValue(v.vmConfig)
+	}
 	if v.env != nil {
 		vm["environment_variables"] = object{"key_values": v.env}
 	}
@@ -138,7 +141,7 @@ func (e *realEnvoy) plugin(v variant) object {
 		plugin["configuration"] = object{"@type": "type.googleapis.com/google.protobuf.Struct", "value": json.RawMessage(v.structure)}
 	}
 	if v.config != "" {
-		plugin["configuration"] = object{"@type": "type.googleapis.com/google.protobuf.StringValue", "value": v.config}
+		plugin["configuration"] = stringValue(v.config)
 	}
 	if v.policy != "" {
 		plugin["failure_policy"] = v.policy
@@ -147,4 +150,8 @@ func (e *realEnvoy) plugin(v variant) object {
 		plugin["reload_config"] = object{"backoff": object{"base_interval": v.backoff}}
 	}
 	return plugin
+}
+
+func stringValue(text string) object {
+	return object{"@type": "type.googleapis.com/google.protobuf.StringValue", "value": text}
 }

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -126,7 +128,7 @@ func (e *realEnvoy) run(binary string) error {
 		return err
 	}
 	go func() { e.cmd.Wait(); close(e.exited) }()
-	for _, port := range e.ports {
+	for _, port := range append(slices.Collect(maps.Values(e.ports)), e.admin) {
 		if err := e.awaitPort(port); err != nil {
 			e.close()
 			return err

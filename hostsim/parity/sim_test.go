@@ -21,12 +21,21 @@ type simProxy struct {
 // simulate starts one; the failures that a case provokes must be expected.
 func simulate(t *testing.T, module []byte, c parityCase) *simProxy {
 	t.Helper()
+	return simulatePlugin(t, module, variantNamed(c.variant()), nil)
+}
+
+// simulatePlugin starts a proxy, or a further plugin of the one that beside is part of.
+func simulatePlugin(t *testing.T, module []byte, v variant, beside *hostsim.Sim) *simProxy {
+	t.Helper()
 	clock := hostsim.NewClock(time.Time{})
+	if beside != nil {
+		clock = beside.Clock()
+	}
 	requests := &recorder{}
 	wait := func(r *http.Request, d time.Duration) { clock.Wait(r.Context(), nil, d) }
 	handler := requests.dispatch(upstreams(wait, requests.note))
 	o := hostsim.Options{
-		Module: module, Clock: clock, PluginName: "probe", DrainTime: drainTime,
+		Module: module, Beside: beside, Clock: clock, PluginName: "probe", DrainTime: drainTime,
 		Clusters:      map[string]http.Handler{"backend": handler, "backend2": handler, "backend-small": handler, "backend2-small": handler, "refused": status(200), "nohosts": status(200), "full": status(200)},
 		HTTP2Clusters: []string{"backend2", "backend2-small"},
 		Direct: func(h hostsim.Headers) (int, string) {
@@ -37,7 +46,7 @@ func simulate(t *testing.T, module []byte, c parityCase) *simProxy {
 		},
 		Route: func(h hostsim.Headers) string { return h.Get("x-route") },
 	}
-	variantNamed(c.variant()).simulate(&o)
+	v.simulate(&o)
 	s := hostsim.RunT(t, o)
 	s.SetCluster("refused", hostsim.ClusterRefusing)
 	s.SetCluster("nohosts", hostsim.ClusterNoHosts)
@@ -50,7 +59,8 @@ var policies = map[string]hostsim.FailurePolicy{
 }
 
 func (v variant) simulate(o *hostsim.Options) {
-	o.AllowOnHeadersStopIteration, o.BufferLimit, o.VMID = v.allow, v.limit, v.name
+	o.AllowOnHeadersStopIteration, o.BufferLimit = v.allow, v.limit
+	o.VMID, o.VMConfig, o.Env = or(v.vmID, v.name), []byte(v.vmConfig), v.env
 	o.RouteTimeout = v.routeTimeout()
 	o.PluginConfig, o.Policy = []byte(v.config), policies[v.policy]
 	o.NormalizePath, o.MergeSlashes = v.normalize, v.normalize

@@ -29,7 +29,8 @@ func TestConfigurationChange(t *testing.T) {
 			t.Fatal(err)
 		}
 	}, func() {
-		if err := sim.Replace(probeModule(t), []byte("log two")); err != nil {
+		rebuilt := append(slices.Clone(probeModule(t)), 0, 3, 1, 'x', 0) // with a custom section more
+		if err := sim.Replace(rebuilt, []byte("log two")); err != nil {
 			t.Fatal(err)
 		}
 	})

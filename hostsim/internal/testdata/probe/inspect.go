@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -104,6 +105,14 @@ func (s *stream) inspect(c []string) error {
 		return proxywasm.SetEffectiveContext(s.id)
 	case "kept":
 		logf("kept %d", len(kept))
+	case "starts":
+		logf("starts %d", starts)
+	case "plugin":
+		logf("plugin %d", s.plugin.id)
+	case "plugin-done":
+		proxywasm.PluginDone()
+	case "env":
+		logf("env %q", os.Getenv("PROBE"))
 	case "foreign":
 		b, err := proxywasm.CallForeignFunction(c[1], []byte(c[2]))
 		if err == nil {

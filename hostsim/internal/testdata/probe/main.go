@@ -16,7 +16,7 @@
 //   - properties: prop A.B, setprop NAME VALUE, state NAME VALUE
 //   - metrics: count NAME, gauge NAME VALUE, record NAME VALUE
 //   - the proxy: shared KEY VALUE, resolve VM_ID QUEUE, enqueue TEXT, foreign NAME ARGUMENT, zip TEXT
-//   - the VM: log TEXT, now, kept, panic, loop, grow MiB, exit
+//   - the VM: log TEXT, now, kept, starts, plugin, env, panic, loop, grow MiB, exit
 package main
 
 import (
@@ -34,15 +34,23 @@ func init() { proxywasm.SetVMContext(&vm{}) }
 
 type vm struct{ types.DefaultVMContext }
 
+// starts is how often the VM was told that it starts.
+var starts int
+
+func (*vm) OnVMStart(int) types.OnVMStartStatus { starts++; return types.OnVMStartStatusOK }
+
 func (*vm) NewPluginContext(id uint32) types.PluginContext { return &plugin{id: id} }
 
 // plugin is configured by commands, too: "tick MS; on-tick COMMAND; queue NAME;
-// on-queue COMMAND; refuse; loop".
+// on-queue COMMAND; on-call COMMAND; on-done COMMAND; refuse; loop". With on-done
+// it isn't done until the command plugin-done.
 type plugin struct {
 	types.DefaultPluginContext
 	id      uint32
 	onTick  string
 	onQueue string
+	onCall  string
+	onDone  string
 }
 
 func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
@@ -63,6 +71,10 @@ func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 			p.onQueue = strings.Join(c[1:], " ")
 		case "on-tick":
 			p.onTick = strings.Join(c[1:], " ")
+		case "on-call":
+			p.onCall = strings.Join(c[1:], " ")
+		case "on-done":
+			p.onDone = strings.Join(c[1:], " ")
 		case "refuse":
 			logError("refused: as asked")
 			return types.OnPluginStartStatusFailed
@@ -78,8 +90,7 @@ var queue uint32
 
 func (p *plugin) OnTick() {
 	logf("tick")
-	s := &stream{plugin: p}
-	s.run(p.onTick)
+	p.run(p.onTick)
 }
 
 func (p *plugin) OnQueueReady(id uint32) {
@@ -89,12 +100,21 @@ func (p *plugin) OnQueueReady(id uint32) {
 			return
 		}
 		logf("queue %q", b)
-		s := &stream{plugin: p}
-		s.run(p.onQueue)
+		p.run(p.onQueue)
 	}
 }
 
-func (p *plugin) OnPluginDone() bool { logf("plugin done"); return true }
+func (p *plugin) OnPluginDone() bool {
+	logf("plugin done")
+	p.run(p.onDone)
+	return p.onDone == ""
+}
+
+// run does commands outside any stream.
+func (p *plugin) run(script string) {
+	s := &stream{plugin: p, script: map[string]string{"call": p.onCall}}
+	s.run(script)
+}
 
 func (p *plugin) NewHttpContext(id uint32) types.HttpContext {
 	return &stream{plugin: p, id: id, script: map[string]string{}}
