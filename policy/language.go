@@ -1,6 +1,10 @@
 package policy
 
-import "time"
+import (
+	"time"
+
+	"chatcache/redisbridge/wire"
+)
 
 // language lists the fields of every object of a policy, by where the object stands. It is what the
 // parser accepts and what the package documentation describes; a test compares the two.
@@ -24,7 +28,7 @@ var language = map[string][]string{
 // Bounds of the language.
 const (
 	maxDocument    = 1 << 20 // bytes
-	maxCaches      = 256
+	maxCaches      = wire.MaxCaches
 	maxRules       = 1000
 	maxPatterns    = 2000 // of the whole policy
 	maxPattern     = 1024 // bytes
@@ -32,7 +36,7 @@ const (
 	maxNames       = 64  // elements of a list of names
 	maxName        = 256 // bytes of one name or value
 	maxRuleCaches  = 32  // two rules joined still fit into one frame (wire.MaxGroups)
-	maxCacheName   = 64
+	maxCacheName   = wire.MaxCacheName
 	maxTTL         = 30 * 24 * time.Hour
 	minTimeout     = time.Millisecond
 	maxTimeout     = 5 * time.Second

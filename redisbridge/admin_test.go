@@ -208,6 +208,7 @@ func someWork(w *world) {
 	w.suspend("w3", 30_000, "c:models")
 	must(w.Purge(w.ctx, PurgeRequest{Policy: "chat", All: true}))
 	w.poll(wire.Ticket{}, 0)
+	w.check(w.reports("vm-1", 1, "flags", 30))
 	w.check(w.raw.Set(w.ctx, "{chatcache:files}:state", "not a hash", 0).Err())
 	w.of("files")
 	_, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key})

@@ -23,6 +23,10 @@
 //	{chatcache:P}:vms         ZSET of VMs by the end of their lease (ms)
 //	{chatcache:P}:applied     HASH of VMs: "<sequence> <epoch> <ms>", the cursor of the last
 //	                          poll and since when
+//	{chatcache:P}:counts      HASH "<cache> <counter>": what all VMs together have counted, see
+//	                          [wire.Counter], since it was last empty
+//	{chatcache:P}:reported    HASH of VMs: the number of the last report, so that one that is
+//	                          repeated is counted once
 //	{chatcache:P}:waiting     STRING, there while an administrator waits for receipts
 //	{chatcache:P}:closed:<id> tombstone of a closed suspension, 60 s
 //	{chatcache:P}:wake        Pub/Sub: "<epoch> <sequence>" at every event, "sooner" where a

@@ -22,17 +22,24 @@ const gather = 3 * time.Millisecond
 // never is longer than any hold.
 const never = time.Duration(math.MaxInt64)
 
-// Feed answers one poll: at once if the cursor can't be continued, otherwise
+// Feed answers one poll of somebody who only listens, as Follow does.
+func (b *Bridge) Feed(ctx context.Context, m wire.FeedRequest) (wire.FeedAnswer, error) {
+	a, err := b.Follow(ctx, wire.FollowRequest{FeedRequest: m})
+	return a.FeedAnswer, err
+}
+
+// Follow answers one poll: at once if the cursor can't be continued, otherwise
 // when something has happened after it, the hold ends, or the bridge drains. The
 // answer is what a read of the primary said that began after the poll arrived, and
-// after every wait. The error matches ErrRequest, ErrTooMany or ErrRedis.
-func (b *Bridge) Feed(ctx context.Context, m wire.FeedRequest) (wire.FeedAnswer, error) {
+// after every wait. The first read counts the poll's report, too. The error matches
+// ErrRequest, ErrTooMany or ErrRedis.
+func (b *Bridge) Follow(ctx context.Context, m wire.FollowRequest) (wire.FollowAnswer, error) {
 	p, err := b.policyOf(m.Scope)
 	if err != nil {
-		return wire.FeedAnswer{}, err
+		return wire.FollowAnswer{}, err
 	}
 	if err := checkPoll(m); err != nil {
-		return wire.FeedAnswer{}, err
+		return wire.FollowAnswer{}, err
 	}
 	held := poll{Bridge: b, policy: p, request: m, left: time.Duration(m.Hold) * time.Millisecond}
 	held.wake = p.wake.channel() // before the read, see wake
@@ -47,18 +54,21 @@ func (b *Bridge) Feed(ctx context.Context, m wire.FeedRequest) (wire.FeedAnswer,
 	return held.hold(ctx)
 }
 
-func checkPoll(m wire.FeedRequest) error {
+func checkPoll(m wire.FollowRequest) error {
 	if m.VM == "" || m.Lease < 1 {
 		return fmt.Errorf("%w: poll of VM %q with a lease of %d ms, want a name and at least 1", ErrRequest, m.VM, m.Lease)
 	}
-	return checkPlain("VM", m.VM)
+	if err := checkPlain("VM", m.VM); err != nil {
+		return err
+	}
+	return checkReport(m.Report)
 }
 
 // poll is one poll and what is left of its hold.
 type poll struct {
 	*Bridge
 	policy  *policyState
-	request wire.FeedRequest
+	request wire.FollowRequest
 	wake    <-chan struct{}
 	left    time.Duration // of its hold
 	next    time.Duration // until a deadline passes or a raise is due
@@ -71,7 +81,7 @@ type poll struct {
 //  3. or next has passed: its read turns the deadline into an event, which
 //     wakes the other polls, those of other bridges too
 //  4. nothing to tell: it waits on, for what is left of its hold
-func (p *poll) hold(ctx context.Context) (wire.FeedAnswer, error) {
+func (p *poll) hold(ctx context.Context) (wire.FollowAnswer, error) {
 	p.policy.counters.held.Add(1)
 	defer p.policy.counters.held.Add(-1)
 	for {
@@ -90,7 +100,7 @@ func (p *poll) hold(ctx context.Context) (wire.FeedAnswer, error) {
 }
 
 // tells tells whether the poll has its answer.
-func (p *poll) tells(answer wire.FeedAnswer) bool {
+func (p *poll) tells(answer wire.FollowAnswer) bool {
 	return len(answer.Events) > 0 || !answer.Continues(p.request.Cursor)
 }
 
@@ -121,17 +131,21 @@ func isClosed(ch <-chan struct{}) bool {
 	}
 }
 
-// read registers the VM and reads what happened after its cursor.
-func (p *poll) read(ctx context.Context) (wire.FeedAnswer, error) {
+// read registers the VM, counts its report and reads what happened after its cursor.
+func (p *poll) read(ctx context.Context) (wire.FollowAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	m := p.request
-	t, rest, err := p.run(ctx, p.policy, p.scripts.feed, validityKeys(p.policy, p.policy.registryKeys()...),
-		m.VM, m.Lease, strconv.FormatUint(m.Cursor.Epoch, 16), strconv.FormatUint(m.Cursor.Sequence, 10), wire.MaxEvents, maxVMs, rememberVM.Milliseconds())
-	if err != nil {
-		return wire.FeedAnswer{}, err
+	args := []any{
+		m.VM, m.Lease, strconv.FormatUint(m.Cursor.Epoch, 16), strconv.FormatUint(m.Cursor.Sequence, 10),
+		wire.MaxEvents, maxVMs, rememberVM.Milliseconds(), maxCounts,
 	}
-	answer := wire.FeedAnswer{Last: t}
+	t, rest, err := p.run(ctx, p.policy, p.scripts.feed, validityKeys(p.policy, p.policy.feedKeys()...), append(args, reportArgs(m.Report)...)...)
+	if err != nil {
+		return wire.FollowAnswer{}, err
+	}
+	p.request.Report = wire.Report{} // what is read next must not send it again
+	answer := wire.FollowAnswer{FeedAnswer: wire.FeedAnswer{Last: t}}
 	if len(rest) == 2 {
 		events, _ := rest[0].([]any)
 		answer.Events = parseEvents(events)

@@ -27,7 +27,7 @@ type sharedRead struct {
 	cursor wire.Ticket
 	done   chan struct{}
 
-	answer wire.FeedAnswer // these two after done is closed
+	answer wire.FollowAnswer // these two after done is closed
 	err    error
 }
 
@@ -43,9 +43,9 @@ func (f *feedRead) of(wake <-chan struct{}, cursor wire.Ticket) (read *sharedRea
 }
 
 // readTogether answers a poll that was woken, if there is something to tell.
-func (p *poll) readTogether(ctx context.Context) (answer wire.FeedAnswer, ok bool) {
+func (p *poll) readTogether(ctx context.Context) (answer wire.FollowAnswer, ok bool) {
 	if ctx.Err() != nil {
-		return wire.FeedAnswer{}, false // nobody listens: this VM must not be registered anew
+		return wire.FollowAnswer{}, false // nobody listens: this VM must not be registered anew
 	}
 	read, first := p.policy.feedRead.of(p.wake, p.request.Cursor)
 	if first {
@@ -56,7 +56,7 @@ func (p *poll) readTogether(ctx context.Context) (answer wire.FeedAnswer, ok boo
 		p.clock.Wait(ctx, read.done, p.timeout)
 	}
 	if !isClosed(read.done) || read.err != nil {
-		return wire.FeedAnswer{}, false
+		return wire.FollowAnswer{}, false
 	}
 	return read.answer, p.tells(read.answer)
 }

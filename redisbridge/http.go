@@ -26,6 +26,7 @@ func (b *Bridge) routes() http.Handler {
 	handle("POST "+wire.PathRelease, filter, frame(wire.DecodeReleaseRequest, b.Release))
 	handle("POST "+wire.PathSuspend, filter, frame(wire.DecodeSuspendRequest, b.Suspend))
 	handle("POST "+wire.PathClose, filter, frame(wire.DecodeCloseRequest, b.CloseSuspension))
+	handle("POST "+wire.PathFollow, filter, frame(wire.DecodeFollowRequest, b.Follow))
 	handle("POST "+wire.PathFeed, filter, frame(wire.DecodeFeedRequest, b.Feed))
 
 	handle("POST /v1/purge", admin, jsonCall(b.Purge))

@@ -53,6 +53,7 @@ func TestTokens(t *testing.T) {
 		{"POST", wire.PathSuspend, nil, filterToken},
 		{"POST", wire.PathClose, nil, filterToken},
 		{"POST", wire.PathFeed, nil, filterToken},
+		{"POST", wire.PathFollow, nil, filterToken},
 		{"POST", "/v1/purge", []byte(`{"policy":"chat","all":true}`), adminToken},
 		{"POST", "/v1/invalidate", []byte(`{}`), adminToken},
 		{"GET", "/v1/status", nil, adminToken},

@@ -69,6 +69,11 @@ func (p *policyState) registryKeys() []string {
 	return []string{p.prefix + "vms", p.prefix + "applied", p.prefix + "waiting"}
 }
 
+// feedKeys are those of the script feed.
+func (p *policyState) feedKeys() []string {
+	return append(p.registryKeys(), p.prefix+"counts", p.prefix+"reported")
+}
+
 // parseFollower reads what the scripts keep of a VM. What can't be read has applied nothing.
 func parseFollower(vm, leaseEnd, position any) (f follower) {
 	f.vm, _ = vm.(string)

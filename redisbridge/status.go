@@ -3,13 +3,15 @@ package redisbridge
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
 
 // Status is the answer of GET /v1/status. Counters are of this bridge since it
-// started; positions, suspensions and VMs are what Redis holds.
+// started; positions, suspensions, VMs and what the proxies have counted are what Redis holds.
 type Status struct {
 	Redis    RedisStatus    `json:"redis"`
 	Policies []PolicyStatus `json:"policies"`
@@ -63,7 +65,8 @@ type VMStatus struct {
 	LeaseMS int64  `json:"leaseMs"` // what is left of its lease
 }
 
-// CacheStatus counts what concerned one cache; "*" is everything and named groups.
+// CacheStatus counts what concerned one cache; "*" is everything and named groups. Proxies are
+// the counts of all proxies, whatever bridge they use.
 type CacheStatus struct {
 	Name        string  `json:"name"`
 	Hits        int64   `json:"hits"`
@@ -75,6 +78,8 @@ type CacheStatus struct {
 	Stores      int64   `json:"stores"`
 	Suspensions int64   `json:"suspensions"`
 	Raises      int64   `json:"raises"`
+
+	Proxies ProxyCounts `json:"proxies"`
 }
 
 // Status tells how the bridge and its Redis are. It doesn't fail: that Redis
@@ -121,6 +126,7 @@ func (b *Bridge) readPosition(ctx context.Context, p *policyState, s *PolicyStat
 	pipe := b.redis.Pipeline()
 	state := pipe.HMGet(ctx, p.prefix+"state", "epoch", "seq", "open")
 	followers := readFollowers(ctx, pipe, p, now)
+	counts := pipe.HGetAll(ctx, p.prefix+"counts")
 	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
 		return redisError(err)
 	}
@@ -131,6 +137,7 @@ func (b *Bridge) readPosition(ctx context.Context, p *policyState, s *PolicyStat
 	s.Sequence, _ = strconv.ParseUint(sequence, 10, 64)
 	s.Suspensions, _ = strconv.ParseInt(open, 10, 64)
 	s.show(followers(), parseTicket(s.Epoch+" "+sequence), now.UnixMilli())
+	s.showCounts(counts.Val())
 	return nil
 }
 
@@ -140,6 +147,10 @@ func (p *policyState) status() PolicyStatus {
 		s.Caches = append(s.Caches, p.counters.cache(name).status(name))
 	}
 	return s
+}
+
+func sortCaches(list []CacheStatus) {
+	slices.SortFunc(list, func(a, b CacheStatus) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func (c *cacheCounters) status(name string) CacheStatus {

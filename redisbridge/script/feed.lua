@@ -1,9 +1,11 @@
--- feed registers a VM and gives the events after its cursor.
+-- feed registers a VM, counts its report and gives the events after its cursor.
 --
 -- KEYS  3 the registry of VMs   4 what each has applied   5 there while somebody
---       waits for receipts
+--       waits for receipts   6 the counts of all VMs   7 the number of each one's last report
 -- ARGV  own+1 VM   own+2 its lease, ms   own+3 cursor's epoch   own+4 its sequence
 --       own+5 most events   own+6 most VMs   own+7 ms that a VM is remembered after its lease
+--       own+8 most counts   own+9 the report's number, 0: there is none   own+10… its counts:
+--       a name and by how much
 -- Gives epoch, sequence, the events (none if the cursor is of another epoch, or
 -- too far behind), and in how many ms a deadline passes or a raise is due (-1: none is).
 
@@ -13,6 +15,7 @@ local gone = redis.call('ZRANGEBYSCORE', vms, '-inf', text(now - tonumber(ARGV[o
 if #gone > 0 then
   redis.call('ZREM', vms, unpack(gone))
   redis.call('HDEL', applied, unpack(gone))
+  redis.call('HDEL', KEYS[7], unpack(gone))
 end
 if not redis.call('ZSCORE', vms, vm) and redis.call('ZCARD', vms) >= max_vms then
   return redis.error_reply('TOOMANY VMs registered: at most ' .. text(max_vms))
@@ -25,6 +28,17 @@ local known = redis.call('HGET', applied, vm)
 if not known or string.sub(known, 1, #at) ~= at then
   redis.call('HSET', applied, vm, at .. text(now))
   if redis.call('EXISTS', KEYS[5]) == 1 then wake('applied') end
+end
+
+-- A report whose answer was lost comes again with its number.
+local report, max_counts = ARGV[own + 9], tonumber(ARGV[own + 8])
+if report ~= '0' and redis.call('HGET', KEYS[7], vm) ~= report then
+  for i = own + 10, #ARGV, 2 do
+    if redis.call('HLEN', KEYS[6]) < max_counts or redis.call('HEXISTS', KEYS[6], ARGV[i]) == 1 then
+      redis.call('HINCRBY', KEYS[6], ARGV[i], ARGV[i + 1])
+    end
+  end
+  redis.call('HSET', KEYS[7], vm, report)
 end
 
 local cursor, events = tonumber(ARGV[own + 4]), {}

@@ -19,7 +19,11 @@
 //	PathRelease   ReleaseRequest    Ack
 //	PathSuspend   SuspendRequest    Ack
 //	PathClose     CloseRequest      Ack
+//	PathFollow    FollowRequest     FollowAnswer
 //	PathFeed      FeedRequest       FeedAnswer
+//
+// Filters poll with PathFollow. PathFeed, the same without what a filter says of itself, is
+// left for those that only listen.
 //
 // # Frames
 //
@@ -27,7 +31,8 @@
 // their order: integers as unsigned varints, byte strings and lists prefixed
 // with their length as an unsigned varint, booleans as one byte. Decoding
 // checks every length against the limits of this package before it allocates
-// and refuses trailing bytes.
+// and refuses trailing bytes. So a frame never changes: what is new is a new call, and
+// bridges are updated before filters.
 package wire
 
 // Paths of the calls, version included: a bridge answers 404 to a version
@@ -38,6 +43,7 @@ const (
 	PathRelease = "/v1/release"
 	PathSuspend = "/v1/suspend"
 	PathClose   = "/v1/close"
+	PathFollow  = "/v1/follow"
 	PathFeed    = "/v1/feed"
 )
 
@@ -60,4 +66,8 @@ const (
 	MaxQuarantine = MaxDeadline + MaxAlsoAfter
 	MaxHold       = 30_000 // milliseconds a poll or a lookup may be held
 	MaxLease      = 60_000 // milliseconds a fetch lease or a hit-for-miss mark may last
+	MaxCaches     = 256    // caches of a policy
+	MaxCacheName  = 64     // bytes
+	MaxCounters   = 64     // of one cache in a report
+	MaxCount      = 1 << 48
 )

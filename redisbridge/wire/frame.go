@@ -30,6 +30,8 @@ const (
 	kindFeed
 	kindFeedAnswer
 	kindRelease
+	kindFollow
+	kindFollowAnswer
 )
 
 // writer appends fields to a buffer.

@@ -305,27 +305,40 @@ func DecodeAck(frame []byte) (Ack, error) {
 // Encode gives the frame.
 func (m FeedRequest) Encode() []byte {
 	w := newWriter(kindFeed, 96)
+	w.feedRequest(m)
+	return w.buf
+}
+
+func (w *writer) feedRequest(m FeedRequest) {
 	w.scope(m.Scope)
 	w.string(m.VM)
 	w.ticket(m.Cursor)
 	w.uint(uint64(m.Hold))
 	w.uint(uint64(m.Lease))
-	return w.buf
 }
 
 // DecodeFeedRequest reads the frame.
 func DecodeFeedRequest(frame []byte) (FeedRequest, error) {
 	r := newReader(frame, kindFeed)
-	m := FeedRequest{
+	m := r.feedRequest()
+	return m, r.finish()
+}
+
+func (r *reader) feedRequest() FeedRequest {
+	return FeedRequest{
 		Scope: r.scope(), VM: r.string(MaxID), Cursor: r.ticket(),
 		Hold: r.millis(MaxHold), Lease: r.millis(MaxTTL),
 	}
-	return m, r.finish()
 }
 
 // Encode gives the frame.
 func (m FeedAnswer) Encode() []byte {
 	w := newWriter(kindFeedAnswer, 32+64*len(m.Events))
+	w.feedAnswer(m)
+	return w.buf
+}
+
+func (w *writer) feedAnswer(m FeedAnswer) {
 	w.ticket(m.Last)
 	w.uint(uint64(len(m.Events)))
 	for _, e := range m.Events {
@@ -333,12 +346,16 @@ func (m FeedAnswer) Encode() []byte {
 		w.byte(byte(e.Kind))
 		w.strings(e.Groups)
 	}
-	return w.buf
 }
 
 // DecodeFeedAnswer reads the frame.
 func DecodeFeedAnswer(frame []byte) (FeedAnswer, error) {
 	r := newReader(frame, kindFeedAnswer)
+	m := r.feedAnswer()
+	return m, r.finish()
+}
+
+func (r *reader) feedAnswer() FeedAnswer {
 	m := FeedAnswer{Last: r.ticket()}
 	for range r.upTo(MaxEvents) {
 		m.Events = append(m.Events, Event{
@@ -348,5 +365,5 @@ func DecodeFeedAnswer(frame []byte) (FeedAnswer, error) {
 			break
 		}
 	}
-	return m, r.finish()
+	return m
 }

@@ -37,6 +37,11 @@ var frames = []struct {
 		"0107" + "08636861742d617069" + "c0cf24" + "9875" + "02766d" + "0708" + "e807" + "b817"},
 	{"feed answer", FeedAnswer{Ticket{7, 9}, []Event{{9, EventRaise, []string{"*"}}}}, erased(DecodeFeedAnswer),
 		"0108" + "0709" + "01" + "09" + "01" + "01012a"},
+	{"follow", FollowRequest{FeedRequest{scope, "vm", Ticket{7, 8}, 1000, 3000}, Report{5, []Counts{{"stats", [Counters]uint64{1, 300}}}}}, erased(DecodeFollowRequest),
+		"010a" + "08636861742d617069" + "c0cf24" + "9875" + "02766d" + "0708" + "e807" + "b817" +
+			"05" + "01" + "057374617473" + "0e" + "01ac02000000000000000000000000"},
+	{"follow answer", FollowAnswer{FeedAnswer{Ticket{7, 9}, []Event{{9, EventRaise, []string{"*"}}}}}, erased(DecodeFollowAnswer),
+		"010b" + "0709" + "01" + "09" + "01" + "01012a"},
 }
 
 func erased[T any](decode func([]byte) (T, error)) func([]byte) (any, error) {
@@ -121,6 +126,8 @@ func TestLimits(t *testing.T) {
 		{"also after", suspend, SuspendRequest{Scope: scope, AlsoAfter: MaxAlsoAfter}, SuspendRequest{Scope: scope, AlsoAfter: MaxAlsoAfter + 1}},
 		{"also after a close", erased(DecodeCloseRequest), CloseRequest{Scope: scope, AlsoAfter: MaxAlsoAfter}, CloseRequest{Scope: scope, AlsoAfter: MaxAlsoAfter + 1}},
 		{"hold", feed, FeedRequest{Scope: scope, Hold: MaxHold}, FeedRequest{Scope: scope, Hold: MaxHold + 1}},
+		{"report", erased(DecodeFollowRequest), FollowRequest{Report: Report{Caches: make([]Counts, MaxCaches)}}, FollowRequest{Report: Report{Caches: make([]Counts, MaxCaches+1)}}},
+		{"count", erased(DecodeFollowRequest), reported(MaxCount), reported(MaxCount + 1)},
 		{"fetch", lookup, LookupRequest{Scope: scope, Fetch: long(MaxID)}, LookupRequest{Scope: scope, Fetch: long(MaxID + 1)}},
 		{"lease", lookup, LookupRequest{Scope: scope, Lease: MaxLease}, LookupRequest{Scope: scope, Lease: MaxLease + 1}},
 		{"wait", lookup, LookupRequest{Scope: scope, Wait: MaxHold}, LookupRequest{Scope: scope, Wait: MaxHold + 1}},
@@ -138,6 +145,32 @@ func TestLimits(t *testing.T) {
 				t.Errorf("beyond the limit: error %v, want ErrLimit", err)
 			}
 		})
+	}
+}
+
+func reported(count uint64) FollowRequest {
+	return FollowRequest{Report: Report{Caches: []Counts{{"stats", [Counters]uint64{count}}}}}
+}
+
+// Filters and bridges of different versions count different things: what the other side doesn't
+// know is left out.
+func TestOtherCounters(t *testing.T) {
+	for name, values := range map[string][]uint64{"fewer": {1, 2}, "more": append(make([]uint64, Counters), 9)} {
+		w := newWriter(kindFollow, 0)
+		w.feedRequest(FeedRequest{})
+		w.uint(1)
+		w.uint(1)
+		w.string("stats")
+		w.uint(uint64(len(values)))
+		for _, v := range values {
+			w.uint(v)
+		}
+		m, err := DecodeFollowRequest(w.buf)
+		want := [Counters]uint64{}
+		copy(want[:], values)
+		if err != nil || len(m.Report.Caches) != 1 || m.Report.Caches[0].Values != want {
+			t.Errorf("%s: %+v, %v", name, m.Report, err)
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ func (w *world) serveBridge(rw http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(rw, "<html>It works!</html>")
 		return
 	}
-	if w.mode.latePolls && r.URL.Path == wire.PathFeed {
+	if w.mode.latePolls && r.URL.Path == wire.PathFollow {
 		w.bridge.ServeHTTP(rw, r)
 		if pause(2 * staleness); w.dice.IntN(3) == 0 {
 			lose()

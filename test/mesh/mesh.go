@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"chatcache/redisbridge"
 	"chatcache/test/chatapi"
 	"chatcache/test/stack"
 )
@@ -145,6 +146,8 @@ type Mesh interface {
 	Purge(cache, partition string)
 	// Invalidate tells the bridge of a write that didn't pass a proxy, by rule and user.
 	Invalidate(rule, user string)
+	// Status is what the bridge says of itself and of the proxies.
+	Status() redisbridge.Status
 	// Reconfigure gives the proxies another policy.
 	Reconfigure(document string)
 	// Refused offers the proxies a policy that they must refuse, and gives what they say.

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"chatcache/redisbridge"
 	"chatcache/test/stack"
 
 	"github.com/redis/go-redis/v9"
@@ -248,21 +249,29 @@ func (m *real) Keys() map[string]string {
 
 func (m *real) Purge(cache, partition string) {
 	m.t.Helper()
-	m.administer("/v1/purge", map[string]any{"policy": "chat-api", "all": cache == "", "cache": cache, "partition": partition})
+	m.administer(http.MethodPost, "/v1/purge", map[string]any{"policy": "chat-api", "all": cache == "", "cache": cache, "partition": partition})
 }
 
 func (m *real) Invalidate(rule, user string) {
 	m.t.Helper()
-	m.administer("/v1/invalidate", map[string]any{
+	m.administer(http.MethodPost, "/v1/invalidate", map[string]any{
 		"rule": rule, "identity": map[string]any{"header": map[string]string{"authorization": "Bearer " + user}},
 	})
 }
 
+func (m *real) Status() (s redisbridge.Status) {
+	m.t.Helper()
+	if err := json.Unmarshal(m.administer(http.MethodGet, "/v1/status", nil), &s); err != nil {
+		m.t.Fatal(err)
+	}
+	return s
+}
+
 // administer makes a call of the bridge's administration.
-func (m *real) administer(path string, ask map[string]any) {
+func (m *real) administer(method, path string, ask map[string]any) (answer []byte) {
 	m.t.Helper()
 	body, _ := json.Marshal(ask)
-	req, err := http.NewRequest(http.MethodPost, m.stack.Bridge.URL()+path, bytes.NewReader(body))
+	req, err := http.NewRequest(method, m.stack.Bridge.URL()+path, bytes.NewReader(body))
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -272,10 +281,11 @@ func (m *real) administer(path string, ask map[string]any) {
 		m.t.Fatal(err)
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(response.Body)
-		m.t.Fatalf("%s: %s: %s", path, response.Status, text)
+	answer, err = io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		m.t.Fatalf("%s: %v, %s: %s", path, err, response.Status, answer)
 	}
+	return answer
 }
 
 func (m *real) Reconfigure(document string) {

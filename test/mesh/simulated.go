@@ -299,6 +299,8 @@ func (m *simulated) Invalidate(rule, user string) {
 	m.clock.Settle()
 }
 
+func (m *simulated) Status() redisbridge.Status { return m.bridge.Status(context.Background()) }
+
 func (m *simulated) Reconfigure(document string) {
 	m.t.Helper()
 	for _, proxy := range m.proxies {

@@ -134,7 +134,9 @@ func (c *comparison) command(ctx context.Context) {
 	case 6:
 		_, _ = c.bridge.Purge(ctx, redisbridge.PurgeRequest{Policy: "chat", Cache: "stats"})
 	case 7, 8:
-		a, _ := c.bridge.Feed(ctx, wire.FeedRequest{Scope: c.scope, VM: id, Cursor: c.ticket, Lease: 100_000})
+		a, _ := c.bridge.Follow(ctx, wire.FollowRequest{
+			FeedRequest: wire.FeedRequest{Scope: c.scope, VM: id, Cursor: c.ticket, Lease: 100_000}, Report: c.report(),
+		})
 		if c.random.IntN(2) == 0 {
 			c.ticket = a.Last
 		}
@@ -151,6 +153,21 @@ func (c *comparison) command(ctx context.Context) {
 	case 14:
 		_, _ = c.bridge.Release(ctx, wire.ReleaseRequest{Scope: c.scope, Key: key, Fetch: fetch, Mark: 30_000 * c.random.Int64N(2)})
 	}
+}
+
+// report draws a VM's report, perhaps the same as before.
+func (c *comparison) report() (r wire.Report) {
+	if r.Number = c.random.Uint64N(3); r.Number == 0 {
+		return r
+	}
+	for _, cache := range []string{"stats", "user"} {
+		counts := wire.Counts{Cache: cache}
+		for i := range counts.Values {
+			counts.Values[i] = c.random.Uint64N(3)
+		}
+		r.Caches = append(r.Caches, counts)
+	}
+	return r
 }
 
 // also draws when to raise once more. The two clocks differ by some microseconds: both

@@ -1,6 +1,7 @@
 package redisfake
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -78,6 +79,7 @@ func (v *Validity) feedScript(c *call) (any, error) {
 		if until <= c.now-keep {
 			delete(v.VMs, vm)
 			delete(v.Applied, vm)
+			delete(v.Reported, vm)
 		}
 	}
 	vm, most := c.own[0], int(integer(c.own[5]))
@@ -86,6 +88,7 @@ func (v *Validity) feedScript(c *call) (any, error) {
 	}
 	v.VMs[vm] = c.now + integer(c.own[1])
 	v.Applied[vm] = c.own[3] + " " + c.own[2]
+	v.report(vm, c.own[7:])
 
 	events := []any{}
 	cursor := integer(c.own[3])
@@ -99,6 +102,20 @@ func (v *Validity) feedScript(c *call) (any, error) {
 		}
 	}
 	return append(v.position(), events, v.untilNext(c)), nil
+}
+
+// report counts a VM's report.
+func (v *Validity) report(vm string, args []string) {
+	most, number := int(integer(args[0])), args[1]
+	if number == "0" || v.Reported[vm] == number {
+		return
+	}
+	for pair := range slices.Chunk(args[2:], 2) {
+		if _, known := v.Counts[pair[0]]; known || len(v.Counts) < most {
+			v.Counts[pair[0]] += integer(pair[1])
+		}
+	}
+	v.Reported[vm] = number
 }
 
 // Trim forgets the feed's events up to a number, as its bounded length would.

@@ -70,6 +70,11 @@ func (c *comparison) dump(ctx context.Context) map[string]string {
 		at, _ := c.raw.HGet(ctx, prefix+"applied", vm).Result()
 		d["vm "+vm] = at[:strings.LastIndex(at, " ")]
 	}
+	for _, key := range []string{"counts", "reported"} {
+		for field, value := range c.raw.HGetAll(ctx, prefix+key).Val() {
+			d[key+" "+field] = value
+		}
+	}
 	for _, m := range c.raw.XRange(ctx, prefix+"feed", "-", "+").Val() {
 		d["feed "+m.ID] = fmt.Sprint(m.Values["k"], " ", m.Values["g"])
 	}
@@ -107,6 +112,12 @@ func (s *Server) dump(policy string) map[string]string {
 	}
 	for vm := range v.VMs {
 		d["vm "+vm] = v.Applied[vm]
+	}
+	for field, n := range v.Counts {
+		d["counts "+field] = fmt.Sprint(n)
+	}
+	for vm, number := range v.Reported {
+		d["reported "+vm] = number
 	}
 	for _, e := range v.Feed {
 		d[fmt.Sprintf("feed %d-0", e.Seq)] = e.Kind + " " + e.Groups

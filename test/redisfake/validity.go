@@ -21,6 +21,8 @@ type Validity struct {
 	Tombstone  map[string]int64      // closed ids, until when (ms)
 	VMs        map[string]int64      // registry: lease's end (ms)
 	Applied    map[string]string     // by VM: sequence and epoch of its cursor
+	Counts     map[string]int64      // by cache and counter
+	Reported   map[string]string     // by VM: the number of its last report
 }
 
 // State is the key "state"; Exists is false before the first epoch.
@@ -63,7 +65,8 @@ type Event struct {
 }
 
 func newValidity() *Validity {
-	return &Validity{Generation: map[string]Generation{}, Tombstone: map[string]int64{}, VMs: map[string]int64{}, Applied: map[string]string{}}
+	return &Validity{Generation: map[string]Generation{}, Tombstone: map[string]int64{}, VMs: map[string]int64{}, Applied: map[string]string{},
+		Counts: map[string]int64{}, Reported: map[string]string{}}
 }
 
 // validity makes a script of what comes after the prelude.

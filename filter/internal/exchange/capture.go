@@ -25,17 +25,18 @@ type capture struct {
 // Cache-Status. "stored" is said before the body is seen, since header fields go
 // first: a response that turns out incomplete is not stored all the same.
 func (r *read) response(fields httpcache.Fields, end bool) {
-	r.observe()
+	r.observe(wire.CountForwardedMicros)
+	r.metrics.tally[wire.CountForwarded]++
 	if r.flight != nil && r.flight.leader != r {
 		r.leave() // the proxy answered a read that waits
 	}
 	if r.bypass != "" {
-		r.plugin.host.Add(r.metrics.bypass(r.bypass), 1)
+		r.metrics.count(r.plugin.host, wire.CountBypasses, r.metrics.bypass(r.bypass))
 		r.addStatus(statusBypass(r.bypass))
 		r.stream.Describe(r.cache.Name, resultBypassed(r.bypass))
 		return
 	}
-	r.plugin.host.Add(r.metrics.miss, 1)
+	r.metrics.count(r.plugin.host, wire.CountMisses, r.metrics.miss)
 	reason := r.begin(fields)
 	if reason != httpcache.Storable {
 		r.unstored(reason)

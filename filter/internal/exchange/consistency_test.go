@@ -66,11 +66,11 @@ func TestFeedThatDoesNotContinueResets(t *testing.T) {
 			w := newWorld(t)
 			w.lease()
 			fill(t, w, "ann", "one")
-			w.take(wire.PathFeed).ok(answer.Encode())
+			w.take(wire.PathFollow).ok(followed(answer))
 			if hit(w, "ann") {
 				t.Error("still answered from L1")
 			}
-			next, err := wire.DecodeFeedRequest(w.take(wire.PathFeed).frame)
+			next, err := wire.DecodeFollowRequest(w.take(wire.PathFollow).frame)
 			if err != nil || next.Cursor != answer.Last {
 				t.Errorf("next cursor %v (%v), want %v", next.Cursor, err, answer.Last)
 			}
@@ -136,15 +136,15 @@ func TestCacheWithoutL1NeverUsesIt(t *testing.T) {
 func TestPollsBackOffAndComeBack(t *testing.T) {
 	w := newWorld(t)
 	w.lease()
-	w.take(wire.PathFeed).fails()
+	w.take(wire.PathFollow).fails()
 	w.run()
-	w.none(wire.PathFeed)
+	w.none(wire.PathFollow)
 	w.now += pollBackOffMin
 	w.run()
-	w.take(wire.PathFeed).fails()
+	w.take(wire.PathFollow).fails()
 	w.now += pollBackOffMin
 	w.run()
-	w.none(wire.PathFeed)
+	w.none(wire.PathFollow)
 	w.now += pollBackOffMin
 	w.run()
 	w.feed(1)
@@ -159,19 +159,19 @@ func TestNewConfigurationTakesOverL1AndFeed(t *testing.T) {
 	fill(t, w, "ann", "one")
 	old := w.plugin
 	w.plugin = w.configure(testPolicy)
-	late := w.take(wire.PathFeed) // the old root's poll
+	late := w.take(wire.PathFollow) // the old root's poll
 	w.run()
 	if !hit(w, "ann") {
 		t.Error("L1 was lost")
 	}
-	late.ok(wire.FeedAnswer{Last: wire.Ticket{Epoch: 9, Sequence: 1}}.Encode())
+	late.ok(followed(wire.FeedAnswer{Last: wire.Ticket{Epoch: 9, Sequence: 1}}))
 	w.feed(2, event(2, wire.EventRaise, "*"))
 	if hit(w, "ann") {
 		t.Error("the new root doesn't follow")
 	}
-	next := w.take(wire.PathFeed)
+	next := w.take(wire.PathFollow)
 	w.run()
-	w.none(wire.PathFeed) // one poll at a time, whoever sends it
+	w.none(wire.PathFollow) // one poll at a time, whoever sends it
 	w.calls = append(w.calls, next)
 	// The new one is removed: the old one speaks again.
 	w.plugin.Close()
@@ -185,7 +185,7 @@ func TestNewConfigurationTakesOverL1AndFeed(t *testing.T) {
 func TestVMWithoutStreamsDoesNotPoll(t *testing.T) {
 	w := newWorld(t)
 	w.run()
-	w.none(wire.PathFeed)
+	w.none(wire.PathFollow)
 }
 
 // A lookup may be answered before the suspension reaches Redis although it was sent after it.
@@ -322,12 +322,12 @@ func TestDefinitionOfANewPolicyIsCompared(t *testing.T) {
 func TestPollThatWasGivenUpStartsNoSecondChain(t *testing.T) {
 	w := newWorld(t)
 	w.lease()
-	late := w.take(wire.PathFeed)
+	late := w.take(wire.PathFollow)
 	w.now += 10 * time.Second
 	w.run()
-	late.ok(wire.FeedAnswer{Last: wire.Ticket{Epoch: 9, Sequence: 1}}.Encode())
-	w.take(wire.PathFeed)
-	w.none(wire.PathFeed)
+	late.ok(followed(wire.FeedAnswer{Last: wire.Ticket{Epoch: 9, Sequence: 1}}))
+	w.take(wire.PathFollow)
+	w.none(wire.PathFollow)
 	if w.plugin.state.follower.alive(w.now.Nanoseconds()) {
 		t.Error("the late answer gave a lease")
 	}

@@ -193,8 +193,10 @@ func (c *call) miss(sequence uint64) {
 // feed answers the poll under way: where the policy stands, and what led there.
 func (w *world) feed(last uint64, events ...wire.Event) {
 	w.t.Helper()
-	w.take(wire.PathFeed).ok(wire.FeedAnswer{Last: wire.Ticket{Epoch: 9, Sequence: last}, Events: events}.Encode())
+	w.take(wire.PathFollow).ok(followed(wire.FeedAnswer{Last: wire.Ticket{Epoch: 9, Sequence: last}, Events: events}))
 }
+
+func followed(a wire.FeedAnswer) []byte { return wire.FollowAnswer{FeedAnswer: a}.Encode() }
 
 // lease brings the feed to life.
 func (w *world) lease() {

@@ -37,7 +37,10 @@ type follower struct {
 }
 
 // poll is one call to the feed.
-type poll struct{ giveUpAt int64 }
+type poll struct {
+	sent, giveUpAt int64
+	report         wire.Report
+}
 
 // follow begins to follow the feed. The main thread's VM never sees a stream,
 // so it never polls.
@@ -63,7 +66,7 @@ func (f *follower) alive(now int64) bool { return now < f.lease }
 
 func (f *follower) run(p *Plugin, now int64) {
 	waiting := f.polling != nil && now < f.polling.giveUpAt
-	if !f.following || !p.Policy.L1.Enabled || now < f.retryAt || waiting {
+	if !f.following || now < f.retryAt || waiting {
 		return
 	}
 	f.poll(p, now)
@@ -73,18 +76,21 @@ func (f *follower) poll(p *Plugin, sent int64) {
 	staleness := p.Policy.L1.MaxStaleness
 	hold := min(staleness/3, wire.MaxHold*time.Millisecond)
 	timeout := hold + pollMargin
-	frame := wire.FeedRequest{
-		Scope: p.scope, VM: f.vm, Cursor: f.cursor,
-		Hold: hold.Milliseconds(), Lease: staleness.Milliseconds(),
-	}.Encode()
-	this := &poll{giveUpAt: sent + int64(2*timeout)}
+	this := &poll{sent: sent, giveUpAt: sent + int64(2*timeout), report: f.state.tally.next(sent)}
 	f.polling = this
-	err := p.host.Call(wire.PathFeed, frame, timeout, func(a Answer) {
+	frame := wire.FollowRequest{
+		FeedRequest: wire.FeedRequest{
+			Scope: p.scope, VM: f.vm, Cursor: f.cursor,
+			Hold: hold.Milliseconds(), Lease: staleness.Milliseconds(),
+		},
+		Report: this.report,
+	}.Encode()
+	err := p.host.Call(wire.PathFollow, frame, timeout, func(a Answer) {
 		if f.polling != this {
 			return // given up, or another plugin has taken over
 		}
 		f.polling = nil
-		f.answered(p, sent, a)
+		f.answered(p, this, a)
 	})
 	if err != nil {
 		f.polling = nil
@@ -92,13 +98,14 @@ func (f *follower) poll(p *Plugin, sent int64) {
 	}
 }
 
-func (f *follower) answered(p *Plugin, sent int64, a Answer) {
-	answer, err := wire.DecodeFeedAnswer(a.Body)
+func (f *follower) answered(p *Plugin, this *poll, a Answer) {
+	answer, err := wire.DecodeFollowAnswer(a.Body)
 	if a.Status != "200" || err != nil || answer.Last.Epoch == 0 {
 		f.failed(p)
 		return
 	}
 	f.backOff = 0
+	f.state.tally.acknowledged(this.report)
 	if answer.Continues(f.cursor) {
 		for _, e := range answer.Events {
 			f.state.move(e.Groups)
@@ -109,7 +116,7 @@ func (f *follower) answered(p *Plugin, sent int64, a Answer) {
 		p.host.Add(metricFeedResets, 1)
 	}
 	f.cursor = answer.Last
-	f.lease = sent + int64(p.Policy.L1.MaxStaleness)
+	f.lease = this.sent + int64(p.Policy.L1.MaxStaleness)
 	f.poll(p, p.host.Now())
 }
 

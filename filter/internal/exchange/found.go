@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"chatcache/filter/internal/httpcache"
+	"chatcache/redisbridge/wire"
 )
 
 // The tiers that a stored response is found in, as Cache-Status names them.
@@ -54,12 +55,15 @@ func (r *read) answer(f found, now int64) bool {
 		[2]string{statusField, statusFound(ttl, f.tier, r.waited)})
 	r.stream.Describe(r.cache.Name, resultFound(f.tier, r.waited))
 	r.reply(response.Status, fields, response.Body)
-	r.observe()
-	r.plugin.host.Add(r.metrics.answered(f.tier, r.waited), 1)
+	r.observe(wire.CountAnsweredMicros)
+	counter, name := r.metrics.answered(f.tier, r.waited)
+	r.metrics.count(r.plugin.host, counter, name)
 	return true
 }
 
-func (r *read) observe() {
-	elapsed := (r.plugin.host.Now() - r.began) / int64(time.Microsecond)
-	r.plugin.host.Record(r.metrics.latency, uint64(elapsed))
+// observe records how long the client has waited for the header section.
+func (r *read) observe(sum wire.Counter) {
+	elapsed := uint64((r.plugin.host.Now() - r.began) / int64(time.Microsecond))
+	r.plugin.host.Record(r.metrics.latency, elapsed)
+	r.metrics.tally[sum] += elapsed
 }

@@ -24,7 +24,7 @@ func (r *read) lookup() Action {
 	r.permit = permit
 	frame := r.lookupFrame(0)
 	if err := r.stream.Call(wire.PathLookup, frame, r.plugin.Policy.Bridge.Timeout, r.lookedUp); err != nil {
-		r.plugin.host.Add(r.metrics.errors, 1)
+		r.metrics.count(r.plugin.host, wire.CountErrors, r.metrics.errors)
 		return r.unasked(reasonUnreachable)
 	}
 	return r.pause(PauseAll)
@@ -75,7 +75,7 @@ func (r *read) understand(a Answer) (answer wire.LookupAnswer, reason httpcache.
 	answer, err := wire.DecodeLookupAnswer(a.Body)
 	switch {
 	case a.Status != "200" || err != nil:
-		r.plugin.host.Add(r.metrics.errors, 1)
+		r.metrics.count(r.plugin.host, wire.CountErrors, r.metrics.errors)
 		return wire.LookupAnswer{}, failure(a)
 	case r.state.journal.blocks(r.groups):
 		return wire.LookupAnswer{}, reasonPending

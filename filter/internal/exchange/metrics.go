@@ -1,6 +1,9 @@
 package exchange
 
-import "chatcache/filter/internal/httpcache"
+import (
+	"chatcache/filter/internal/httpcache"
+	"chatcache/redisbridge/wire"
+)
 
 // Names of metrics. Envoy shows NAME as wasmcustom.NAME; the stats_tags of
 // envoy/envoy.yaml turn "cache.X", "tier.X" and "reason.X" into labels.
@@ -23,8 +26,10 @@ const (
 	metricL1Entries      = "chatcache.l1_entries"           // gauge
 )
 
-// cacheMetrics are the names of one cache's metrics, made once.
+// cacheMetrics are the names of one cache's metrics, made once, and what is counted for the
+// bridge.
 type cacheMetrics struct {
+	tally        *counts
 	hitL1, hitL2 string // answered from the VM's memory, from Redis
 	collapsed    string // answered with what somebody else's fetch has stored
 	// let go to the origin after waiting for collapse.max_wait
@@ -37,9 +42,10 @@ type cacheMetrics struct {
 	reasonPrefix     string
 }
 
-func newCacheMetrics(cache string) cacheMetrics {
+func newCacheMetrics(cache string, tally *counts) cacheMetrics {
 	prefix := "chatcache.cache." + cache + "."
 	return cacheMetrics{
+		tally:            tally,
 		hitL1:            prefix + "tier.l1.hits",
 		hitL2:            prefix + "tier.l2.hits",
 		collapsed:        prefix + "collapsed",
@@ -53,15 +59,21 @@ func newCacheMetrics(cache string) cacheMetrics {
 	}
 }
 
-// answered names the counter of reads that were answered from the tier.
-func (m *cacheMetrics) answered(tier string, waited bool) string {
+// count counts one for the proxy's own metrics, by name, and one for the bridge.
+func (m *cacheMetrics) count(h Host, c wire.Counter, name string) {
+	h.Add(name, 1)
+	m.tally[c]++
+}
+
+// answered gives the counters of reads that were answered from the tier.
+func (m *cacheMetrics) answered(tier string, waited bool) (wire.Counter, string) {
 	switch {
 	case waited:
-		return m.collapsed
+		return wire.CountCollapsed, m.collapsed
 	case tier == tierL1:
-		return m.hitL1
+		return wire.CountHitsL1, m.hitL1
 	}
-	return m.hitL2
+	return wire.CountHitsL2, m.hitL2
 }
 
 // bypass names the counter of requests that were forwarded without a lookup's

@@ -46,7 +46,7 @@ func NewPlugin(p *policy.Policy, secret []byte, host Host, states *States) (*Plu
 		plugin.identity = identity
 	}
 	for _, c := range p.Caches {
-		plugin.metrics = append(plugin.metrics, newCacheMetrics(c.Name))
+		plugin.metrics = append(plugin.metrics, newCacheMetrics(c.Name, plugin.state.tally.of(c.Name)))
 	}
 	plugin.state.adopt(plugin)
 	return plugin, nil

@@ -62,7 +62,7 @@ func (f *flight) begin(p *Plugin, now int64) {
 	})
 	if err != nil {
 		f.landRound()
-		p.host.Add(first.metrics.errors, 1)
+		first.metrics.count(p.host, wire.CountErrors, first.metrics.errors)
 		f.forward(reasonUnreachable)
 	}
 }

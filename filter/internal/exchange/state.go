@@ -30,6 +30,7 @@ type State struct {
 	outbox   outbox
 	flights  flights
 	breaker  breaker
+	tally    tally
 
 	ids      uint64
 	captured int // bytes
@@ -55,6 +56,7 @@ func (s *States) of(policy string) *State {
 	state.journal = journal{state: state, blocked: make(map[string]int)}
 	state.writes = openWrites{state: state, open: make(map[string]*openWrite)}
 	state.outbox = outbox{state: state, sent: make(map[*parcel]*Plugin)}
+	state.tally.counts = make(map[string]*counts)
 	state.flights = flights{state: state, current: make(map[string]*flight)}
 	s.byName[policy] = state
 	return state

@@ -314,4 +314,4 @@ func (w *world) purge(who int16) {
 }
 
 // feed tells whether the call is a poll.
-func (c *call) feed() bool { return c.path == wire.PathFeed }
+func (c *call) feed() bool { return c.path == wire.PathFollow }

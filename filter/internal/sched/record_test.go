@@ -86,9 +86,9 @@ func says(path string, frame []byte) string {
 		m, err := wire.DecodeCloseRequest(frame)
 		m.ID = plain(m.ID)
 		return fmt.Sprintf("%s %+v %v", path, m, err)
-	case wire.PathFeed:
-		m, err := wire.DecodeFeedRequest(frame)
-		m.VM = ""
+	case wire.PathFollow:
+		m, err := wire.DecodeFollowRequest(frame)
+		m.VM, m.Report = "", wire.Report{} // of times, among others
 		return fmt.Sprintf("%s %+v %v", path, m, err)
 	}
 	return fmt.Sprintf("%s %q", path, frame)

@@ -127,7 +127,7 @@ func (v *vm) fire() {
 	}
 }
 
-var paths = []string{wire.PathLookup, wire.PathStore, wire.PathSuspend, wire.PathClose, wire.PathFeed, wire.PathRelease, "/v1/purge"}
+var paths = []string{wire.PathLookup, wire.PathStore, wire.PathSuspend, wire.PathClose, wire.PathFollow, wire.PathRelease, "/v1/purge"}
 
 // call is one to a bridge.
 type call struct {
@@ -154,7 +154,7 @@ type call struct {
 }
 
 func (w *world) newCall(v *vm, s *stream, path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) {
-	c := &call{w: w, vm: v, stream: s, path: path, frame: frame, done: done, owner: v.owner(), weight: w.weigh(path == wire.PathFeed)}
+	c := &call{w: w, vm: v, stream: s, path: path, frame: frame, done: done, owner: v.owner(), weight: w.weigh(path == wire.PathFollow)}
 	c.deadline = w.now() + max(timeout.Milliseconds(), 1)
 	if s != nil {
 		c.owner = s.number

@@ -103,7 +103,7 @@ func TestStatusOfABrokenBridge(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, `{"redis":{"ok":false,"error":"redis did not answer in time",
 			"breaker":{"state":"half-open","cause":"i/o timeout","openings":2,"refused":7}},"policies":[
-			{"name":"chat","vms":7,"behind":2,"followers":[{"vm":"vm-1","lag":12,"leaseMs":1500},{"vm":"vm-2","lag":3,"leaseMs":2000},{"vm":"vm-3"}],"caches":[{"name":"stats","hits":1,"misses":2,"suspended":1,"errors":12,"hitRate":0.25,"stores":2}]}]}`)
+			{"name":"chat","vms":7,"behind":2,"followers":[{"vm":"vm-1","lag":12,"leaseMs":1500},{"vm":"vm-2","lag":3,"leaseMs":2000},{"vm":"vm-3"}],"caches":[{"name":"stats","hits":1,"misses":2,"suspended":1,"errors":12,"hitRate":0.25,"stores":2,"proxies":{"hitsL1":8,"hitsL2":1,"misses":2,"wouldHits":1,"matches":3,"mismatches":1,"hitRatio":0.75,"savedMs":4510}},{"name":"user"}]}]}`)
 	}))
 	defer server.Close()
 	var out strings.Builder
@@ -116,6 +116,9 @@ policy chat: sequence 0 of epoch , 0 open suspensions, 7 VMs (2 behind), 0 held 
   VM vm-2 is 3 behind; its lease has 2s left
   cache  hits  misses  suspended  hit rate  stores  suspensions  raises  errors
   stats     1       2          1     25.0%       2            0       0      12
+   user     0       0          0      0.0%       0            0       0       0
+  all proxies  hits L1  hits L2  collapsed  misses  bypasses  would hit  hit ratio  mismatches  errors  saved
+        stats        8        1          0       2         0          1      75.0%      1 of 4       0  4.5 s
 `
 	if out.String() != want || code != exitNo {
 		t.Errorf("exit code %d, printed\n%s", code, out.String())

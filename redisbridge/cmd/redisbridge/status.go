@@ -13,8 +13,9 @@ import (
 
 const statusUsage = `Usage: redisbridge status [flags]
 
-Shows how a bridge and its Redis are, and what each cache did since the bridge
-started. A cache "*" stands for everything and for named groups.
+Shows how a bridge and its Redis are, what each cache did since the bridge
+started, and what all proxies together have counted since Redis was empty. A
+cache "*" stands for everything and for named groups.
 
 Flags:
   --bridge URL      http://host:port or unix:/path (default http://127.0.0.1:8470)
@@ -83,7 +84,25 @@ func printStatus(w io.Writer, s redisbridge.Status) {
 				c.Name, c.Hits, c.Misses, c.Suspended, 100*c.HitRate, c.Stores, c.Suspensions, c.Raises, c.Errors)
 		}
 		table.Flush()
+		printProxies(w, p.Caches)
 	}
+}
+
+// printProxies shows what the proxies have counted, of caches that they were asked for.
+func printProxies(w io.Writer, caches []redisbridge.CacheStatus) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	head := "all proxies\thits L1\thits L2\tcollapsed\tmisses\tbypasses\twould hit\thit ratio\tmismatches\terrors\tsaved\t\n"
+	for _, c := range caches {
+		p := c.Proxies
+		if p == (redisbridge.ProxyCounts{}) {
+			continue
+		}
+		fmt.Fprint(table, head)
+		head = ""
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f%%\t%d of %d\t%d\t%.1f s\t\n", c.Name, p.HitsL1, p.HitsL2, p.Collapsed,
+			p.Misses, p.Bypasses, p.WouldHits, 100*p.HitRatio, p.Mismatches, p.Matches+p.Mismatches, p.Errors, p.SavedMS/1000)
+	}
+	table.Flush()
 }
 
 // printBehind names the VMs that haven't applied everything.
