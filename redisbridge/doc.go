@@ -102,6 +102,7 @@
 //	POST /v1/lookup …      the filters' frames, see package wire
 //	POST /v1/purge         [PurgeRequest] as JSON, gives [RaiseAnswer]
 //	POST /v1/invalidate    [InvalidateRequest] as JSON, gives [RaiseAnswer]
+//	POST /v1/inspect       [InspectRequest] as JSON, gives [Inspection]
 //	GET  /v1/receipts      ?policy=&epoch=&sequence=&raisedAt=&wait=, as [RaiseAnswer] gives them: [Receipts] as JSON
 //	GET  /v1/status        [Status] as JSON
 //	GET  /healthz          200 while the process runs

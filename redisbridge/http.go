@@ -31,6 +31,7 @@ func (b *Bridge) routes() http.Handler {
 
 	handle("POST /v1/purge", admin, jsonCall(b.Purge))
 	handle("POST /v1/invalidate", admin, jsonCall(b.Invalidate))
+	handle("POST /v1/inspect", admin, jsonCall(b.Inspect))
 	handle("GET /v1/receipts", admin, b.receipts)
 	handle("GET /v1/status", admin, b.status)
 

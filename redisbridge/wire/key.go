@@ -1,6 +1,10 @@
 package wire
 
-import "strings"
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"strings"
+)
 
 const maxReadablePath = 96
 
@@ -32,6 +36,12 @@ func EntryKey(cache, policy, partition, method, path, digest string) string {
 	b.WriteByte(':')
 	b.WriteString(digest)
 	return b.String()
+}
+
+// KeyDigest gives the digest of a whole cache key, as EntryKey wants it.
+func KeyDigest(key []byte) string {
+	digest := sha256.Sum256(key)
+	return base64.RawURLEncoding.EncodeToString(digest[:24])
 }
 
 // writeReadable writes at most maxReadablePath bytes of s, with everything that isn't

@@ -1,8 +1,6 @@
 package exchange
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"time"
 
 	"chatcache/filter/internal/httpcache"
@@ -10,9 +8,8 @@ import (
 )
 
 func (r *read) entryKey() string {
-	digest := sha256.Sum256(r.key)
 	return wire.EntryKey(r.cache.Name, r.plugin.Policy.Name, r.partition.ID,
-		r.request.method, r.request.plainPath(), base64.RawURLEncoding.EncodeToString(digest[:24]))
+		r.request.method, r.request.plainPath(), wire.KeyDigest(r.key))
 }
 
 // lookup asks the bridge, for this read alone or as the leader of its flight.

@@ -34,6 +34,8 @@ Usage:
   redisbridge serve  [flags]     answer the filters
   redisbridge purge  [flags]     invalidate stored responses
   redisbridge status [flags]     show what a bridge has done
+  redisbridge inspect [flags] URL|KEY
+                                 say what is stored for a request, and whether it is valid
 
 redisbridge COMMAND -h shows the flags.
 `
@@ -43,7 +45,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	commands := map[string]func(context.Context, []string, environment) int{
 		"serve":  serve,
 		"purge":  purge,
-		"status": status,
+		"status": status, "inspect": inspect,
 	}
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)

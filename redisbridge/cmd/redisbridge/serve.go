@@ -214,6 +214,26 @@ func (e environment) parse(set *flag.FlagSet, args []string) error {
 	return nil
 }
 
+// parseOne reads the flags and the one argument behind them.
+func (e environment) parseOne(set *flag.FlagSet, args []string, what string) (string, error) {
+	for _, a := range args {
+		if a == "-h" || a == "--help" || a == "-help" {
+			set.SetOutput(e.stdout)
+		}
+	}
+	switch err := set.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return "", err
+	case err != nil:
+		return "", errUsage
+	case set.NArg() != 1:
+		fmt.Fprintf(e.stderr, "found %d arguments, want a %s\n", set.NArg(), what)
+		set.Usage()
+		return "", errUsage
+	}
+	return set.Arg(0), nil
+}
+
 func usageCode(err error) int {
 	if errors.Is(err, flag.ErrHelp) {
 		return exitOK

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"chatcache/redisbridge"
+)
+
+// inspect asks for what its flags say, prints a table, and says by its exit code whether a
+// valid entry is stored.
+func TestInspectPrints(t *testing.T) {
+	var asked redisbridge.InspectRequest
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = redisbridge.InspectRequest{}
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+			t.Error(err)
+		}
+		io.WriteString(w, `{"policy":"chat","cache":"stats","key":"stats:chat:{4f}:GET /stats:d1","epoch":"e1","sequence":9,
+			"groups":[{"group":"*"},{"group":"c:stats","generation":8,"raised":true},{"group":"p:stats:4f","generation":3,"suspensions":2}],
+			"entry":{"bytes":1234,"ageMs":2500,"remainingMs":597500,"ttlMs":600000,"epoch":"e1","sequence":7},
+			"reason":"raised after its ticket: c:stats"}`)
+	}))
+	defer server.Close()
+	var out strings.Builder
+	args := []string{"inspect", "--bridge", server.URL, "--identity", "alice", "-H", "accept-language: de", "/api/chat/stats?a=b"}
+	code := run(t.Context(), args, func(string) string { return "" }, &out, io.Discard)
+	want := `policy            chat, sequence 9 of epoch e1
+cache             stats
+key               stats:chat:{4f}:GET /stats:d1
+entry             1234 bytes, 2.5s old, of 10m0s
+ticket            sequence 7 of epoch e1
+group *           generation 0
+group c:stats     generation 8, raised after the ticket
+group p:stats:4f  generation 3, 2 suspensions open
+valid             no: raised after its ticket: c:stats
+`
+	if out.String() != want || code != exitNo {
+		t.Errorf("exit code %d, printed\n%s", code, out.String())
+	}
+	if asked.URL != "/api/chat/stats?a=b" || asked.Key != "" || asked.Identity.Value != "alice" || asked.Header["accept-language"] != "de" {
+		t.Errorf("asked for %+v", asked)
+	}
+	run(t.Context(), []string{"inspect", "--bridge", server.URL, "stats:chat:{4f}:GET /stats:d1"}, func(string) string { return "" }, io.Discard, io.Discard)
+	if asked.Key != "stats:chat:{4f}:GET /stats:d1" || asked.URL != "" || asked.Identity != nil {
+		t.Errorf("asked for %+v", asked)
+	}
+}

@@ -1,0 +1,117 @@
+package redisbridge
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"chatcache/policy"
+	"chatcache/redisbridge/wire"
+)
+
+// storeFor puts an entry where a filter would put it, for a request of the identity.
+func storeFor(t *testing.T, w *world, cache, path, partition string, ticket wire.Ticket) string {
+	t.Helper()
+	p := w.options.Policies[0]
+	c := p.Cache(cache)
+	request := inspected{method: "GET", path: path}
+	key := wire.EntryKey(cache, p.Name, partition, "GET", path, wire.KeyDigest(p.AppendKey(nil, c, request, partition, nil)))
+	e := wire.Entry{Head: wire.Head{Ticket: ticket, Definition: c.Definition, Groups: wire.ReadGroups(cache, partition)}, Payload: []byte("the body of alice")}
+	_, err := w.Store(w.ctx, wire.StoreRequest{Scope: w.scope, Key: key, TTL: 600_000, Entry: e.Encode()})
+	w.check(err)
+	return key
+}
+
+// What becomes of one entry is told step by step, by URL and by key alike, and by the group
+// that is to blame; never its body, nor whose it is.
+func TestInspect(t *testing.T) {
+	onEachRedis(t, withPolicy(t), func(t *testing.T, w *world) {
+		alice := &Identity{Value: "alice"}
+		partition := must(alice.partition(w.options.Policies[0], secret))
+		request := InspectRequest{URL: "/api/chat/stats", Identity: alice}
+		want := func(when, reason string, valid bool) Inspection {
+			t.Helper()
+			found, err := w.Inspect(w.ctx, request)
+			w.check(err)
+			if found.Valid != valid || !strings.HasPrefix(found.Reason, reason) {
+				t.Errorf("%s: valid %t, %q; want %t, %q", when, found.Valid, found.Reason, valid, reason)
+			}
+			if text := fmt.Sprintf("%+v %+v", found, found.Entry); strings.Contains(text, "alice") {
+				t.Errorf("%s: it tells whose it is, or the body: %s", when, text)
+			}
+			return found
+		}
+		w.groups = wire.ReadGroups("stats", partition)
+		want("at first", "nothing is stored", false)
+		key := storeFor(t, w, "stats", "/api/chat/stats", partition, w.look().Ticket)
+		found := want("stored", "it is valid for ", true)
+		if found.Key != key || found.Entry.TTLMS != 600_000 || found.Entry.Bytes == 0 || found.Cache != "stats" {
+			t.Errorf("stored: %+v %+v", found, found.Entry)
+		}
+		byKey := must(w.Inspect(w.ctx, InspectRequest{Policy: "chat", Key: key}))
+		if !byKey.Valid || byKey.Cache != "stats" {
+			t.Errorf("by key: %+v", byKey)
+		}
+		w.suspend("w1", 30_000, wire.GroupPartition("stats", partition))
+		want("suspended", "a write is in flight, or a new epoch in its quarantine: suspended are p:stats:"+partition, false)
+		w.close("w1", true, wire.GroupPartition("stats", partition))
+		want("raised", "raised after its ticket: p:stats:"+partition, false)
+		storeFor(t, w, "stats", "/api/chat/stats", partition, w.look().Ticket)
+		want("stored again", "it is valid for ", true)
+		must(w.Purge(w.ctx, PurgeRequest{Cache: "stats"}))
+		want("purged", "raised after its ticket: c:stats", false)
+		request = InspectRequest{URL: "/api/chat/stats", Identity: &Identity{Value: "bob"}}
+		want("somebody else", "nothing is stored", false)
+		request.Identity = nil
+		want("nobody", "the cache is private: say whose", false)
+		request.URL = "/elsewhere"
+		want("no rule", "no rule of the policy matches", false)
+		request = InspectRequest{URL: "https://api.test/api/chat/messages", Method: "POST"}
+		if found := want("a write", "the request is a write", false); found.Invalidation != "save message" || len(found.Groups) != 2 {
+			t.Errorf("a write: %+v", found)
+		}
+		w.check(w.raw.FlushDB(w.ctx).Err())
+		request = InspectRequest{Key: key}
+		want("flushed", "nothing is stored", false)
+	})
+}
+
+// Inspecting changes nothing: not even a new epoch begins.
+func TestInspectOnlyReads(t *testing.T) {
+	w := newMemoryWorld(t, withPolicy(t))
+	must(w.Inspect(w.ctx, InspectRequest{URL: "/api/models"}))
+	if keys := must(w.raw.Keys(w.ctx, "*").Result()); len(keys) != 0 {
+		t.Errorf("it has written %q", keys)
+	}
+}
+
+func TestInspectRefusals(t *testing.T) {
+	w := newMemoryWorld(t, withPolicy(t))
+	for _, tt := range []struct {
+		r    InspectRequest
+		want error
+	}{
+		{InspectRequest{}, ErrRequest},
+		{InspectRequest{Key: "k", URL: "/u"}, ErrRequest},
+		{InspectRequest{Key: "session:1"}, ErrRequest},
+		{InspectRequest{URL: "ftp://x/"}, ErrRequest},
+		{InspectRequest{URL: "/", Policy: "other"}, ErrNotFound},
+		{InspectRequest{URL: "/api/chat/stats", Identity: &Identity{}}, ErrRequest},
+	} {
+		_, err := w.Inspect(w.ctx, tt.r)
+		wantError(t, err, tt.want)
+	}
+}
+
+// The key that the bridge makes is the filter's: both make it of the same parts.
+func TestInspectFindsTheFiltersKey(t *testing.T) {
+	w := newMemoryWorld(t, withPolicy(t))
+	var p *policy.Policy = w.options.Policies[0]
+	request := inspected{method: "GET", authority: "api.test", path: "/api/models?b=2&a=1"}
+	key := p.AppendKey(nil, p.Cache("models"), request, "", nil)
+	want := wire.EntryKey("models", "chat", "", "GET", "/api/models", wire.KeyDigest(key))
+	found := must(w.Inspect(w.ctx, InspectRequest{URL: "http://api.test/api/models?b=2&a=1"}))
+	if found.Key != want {
+		t.Errorf("key %s, want %s", found.Key, want)
+	}
+}
