@@ -145,6 +145,18 @@ func TestAHandlerThatNeverWaitsIsReported(t *testing.T) {
 	}
 }
 
+func TestAHandlerThatPanicsIsReported(t *testing.T) {
+	s := probe(t, func(o *hostsim.Options) {
+		o.Clusters["backend"] = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a mistake") })
+	})
+	for what, resp := range map[string]*hostsim.Response{"stream": do(s), "call": do(s, "x-on-request-headers", "call backend /a 100; pause", "x-on-call", "reply 503; pause")} {
+		if f := s.Failures(); resp.Status != 503 || len(f) != 2 || f[0].Kind != hostsim.HandlerPanicked || f[1].Detail != "cluster backend: a mistake" {
+			t.Errorf("%s: status %d, failures %v", what, resp.Status, f)
+		}
+	}
+	s.Expect(hostsim.HandlerPanicked)
+}
+
 func TestWaitReturnsWhenTheRequestIsGone(t *testing.T) {
 	clock := hostsim.NewClock(time.Time{})
 	var err error

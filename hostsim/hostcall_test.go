@@ -132,6 +132,16 @@ func TestSharedDataComparesOnlyWhatExists(t *testing.T) {
 	b.want("without", b.call("proxy_set_shared_data", key, keySize, value, size, 0), statusOK)
 }
 
+func TestGRPCIsRefused(t *testing.T) {
+	b := newBench(t)
+	for name, want := range map[string]status{
+		"proxy_grpc_call": statusInternalFailure, "proxy_grpc_stream": statusInternalFailure,
+		"proxy_grpc_cancel": statusBadArgument, "proxy_grpc_close": statusBadArgument, "proxy_grpc_send": statusBadArgument,
+	} {
+		b.want(name, b.call(name, make([]uint64, len(hostcallByName[name].params))...), want)
+	}
+}
+
 func TestPairsBeyondTheBoundsAreAnEmptyMap(t *testing.T) {
 	many := func(n int) Headers {
 		var h Headers

@@ -98,6 +98,15 @@ func callGetMetric(a *callArgs) status {
 // 0 when no VM defined it. Envoy shows it as wasmcustom.NAME.
 func (s *Sim) Counter(name string) uint64 { return s.metricValue(counter, name) }
 
+// CheckCounter fails the test that RunT started the proxy for unless the counter
+// has the value.
+func (s *Sim) CheckCounter(name string, want uint64) {
+	s.t.Helper()
+	if got := s.Counter(name); got != want {
+		s.t.Errorf("counter %s is %d, want %d, of %v", name, got, want, s.Counters())
+	}
+}
+
 // Gauge is a gauge's value.
 func (s *Sim) Gauge(name string) uint64 { return s.metricValue(gauge, name) }
 

@@ -1,8 +1,11 @@
 package hostsim_test
 
 import (
+	"io"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"chatcache/hostsim"
 	"chatcache/hostsim/internal/toolchain"
@@ -92,6 +95,47 @@ func TestWhatEnvoyWouldNotSurviveIsAFailure(t *testing.T) {
 }
 
 // TestAPauseIsReportedAtTheEndOfTheTest: nobody waited for the stream.
+// TestTheClientLeavesAtAnyPoint of an upload in pieces, a held response and a
+// streamed body, a millisecond each: the module hears once of the end, and nothing is left.
+func TestTheClientLeavesAtAnyPoint(t *testing.T) {
+	const ms = time.Millisecond
+	for _, http2 := range []bool{false, true} {
+		for after := range 12 {
+			clock := hostsim.NewClock(time.Time{})
+			s := probe(t, func(o *hostsim.Options) {
+				o.Clock = clock
+				o.Clusters["lookup"] = slow(clock, ms)
+				o.Clusters["backend"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					io.Copy(io.Discard, r.Body)
+					for range 3 {
+						clock.Wait(r.Context(), nil, ms)
+						io.WriteString(w, "piece")
+						w.(http.Flusher).Flush()
+					}
+				})
+			})
+			req := hostsim.Post("/x", "one", "x-on-response-headers", "call lookup /a 0; pause", "x-on-call", "resume-response")
+			req.HTTP2, req.Open = http2, true
+			st := s.Start(1, req)
+			for i := range 12 {
+				if s.Settle(); i == after {
+					st.Disconnect()
+				}
+				switch i {
+				case 1, 2:
+					st.SendBody([]byte("more"))
+				case 3:
+					st.EndBody()
+				}
+				s.Advance(ms)
+			}
+			if ends := workerLogs(s, "done"); !st.Done() || len(ends) != 1 || len(s.Pending()) != 0 {
+				t.Errorf("HTTP/2 %v, left after %d ms: ended %v, the module logged %v, pending %v", http2, after, st.Done(), ends, s.Pending())
+			}
+		}
+	}
+}
+
 func TestAPauseIsReportedAtTheEndOfTheTest(t *testing.T) {
 	inner := &failing{TB: t}
 	s := hostsim.RunT(inner, hostsim.Options{Module: toolchain.Module(t, "probe"), Route: hostsim.RouteTo("backend"), Clusters: clusters(echo)})

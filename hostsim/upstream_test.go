@@ -46,6 +46,37 @@ func TestCompleteness(t *testing.T) {
 	}
 }
 
+// TestAResetAtAnyByte: wherever an upstream's connection is cut, the client has
+// what came before, and the module sees no end of stream.
+func TestAResetAtAnyByte(t *testing.T) {
+	const body = "a response"
+	at, chunked, http2 := 0, false, false
+	upstream := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { hostsim.ResetAt(at, body, chunked).ServeHTTP(w, r) })
+	s := probe(t, func(o *hostsim.Options) {
+		o.Clusters["backend"], o.Clusters["http2"] = upstream, upstream
+		o.HTTP2Clusters = []string{"http2"}
+		o.Route = func(h hostsim.Headers) string {
+			if http2 {
+				return "http2"
+			}
+			return "backend"
+		}
+	})
+	for variant := range 4 {
+		chunked, http2 = variant&1 != 0, variant&2 != 0
+		for at = range len(body) {
+			s.TakeLogs()
+			resp := do(s, "x-on-response-end", "log end-seen")
+			if resp.Complete || resp.Status != 200 || string(resp.Body) != body[:at] {
+				t.Errorf("chunked %v, HTTP/2 %v, cut at %d: %d %q, complete %v", chunked, http2, at, resp.Status, resp.Body, resp.Complete)
+			}
+			if ends := fmt.Sprint(workerLogs(s, "end-seen", "done")); ends != "[done]" {
+				t.Errorf("chunked %v, HTTP/2 %v, cut at %d: the module saw %s", chunked, http2, at, ends)
+			}
+		}
+	}
+}
+
 func text(body string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) })
 }

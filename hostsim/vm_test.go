@@ -3,7 +3,10 @@ package hostsim_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -137,6 +140,47 @@ func TestProperties(t *testing.T) {
 		`prop request.method = "GET"`, `prop plugin_name = "chat"`, `prop metadata.filter_metadata.envoy.payload.sub = "u1"`,
 		`prop mine = "7"`, `prop source.address = "10.0.0.1:7"`, "prop: error status returned by host: not found",
 		`prop upstream.request_attempt_count = "\x01\x00\x00\x00\x00\x00\x00\x00"`, `prop response.code = "\xc8\x00\x00\x00\x00\x00\x00\x00"`)
+}
+
+func TestASeedMakesChanceReproducible(t *testing.T) {
+	draw := func(seed uint64) string {
+		s := probe(t, func(o *hostsim.Options) { o.Seed = seed })
+		do(s, "x-on-request-headers", "header request x-request-id; random")
+		return fmt.Sprint(workerLogs(s, "header", "random"))
+	}
+	a, again, b := draw(1), draw(1), draw(2)
+	if a != again || a == b || strings.Count(a, "random") != 1 {
+		t.Errorf("seed 1 gave %s and %s, seed 2 %s", a, again, b)
+	}
+}
+
+func TestTheModuleMayBeAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "filter.wasm")
+	if _, err := hostsim.New(hostsim.Options{Path: path}); !errors.Is(err, hostsim.ErrModule) || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	if _, err := hostsim.New(hostsim.Options{}); !errors.Is(err, hostsim.ErrConfig) {
+		t.Errorf("neither module nor path: %v", err)
+	}
+	if err := os.WriteFile(path, toolchain.Module(t, "probe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := probe(t, func(o *hostsim.Options) { o.Module, o.Path = nil, path })
+	if resp := do(s); resp.Status != 200 {
+		t.Errorf("status %d", resp.Status)
+	}
+}
+
+func TestCheckCounter(t *testing.T) {
+	inner := &failing{TB: t}
+	s := hostsim.RunT(inner, hostsim.Options{Module: toolchain.Module(t, "probe")})
+	do(s, "x-on-request-headers", "count hits")
+	s.CheckCounter("hits", 1)
+	s.CheckCounter("hits", 2)
+	inner.finish()
+	if got, want := fmt.Sprint(inner.errors), "[counter hits is 1, want 2, of map[hits:1]]"; got != want {
+		t.Errorf("the test said %s, want %s", got, want)
+	}
 }
 
 func TestATraceTellsTheStory(t *testing.T) {

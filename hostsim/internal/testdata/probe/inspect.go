@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"os"
 	"strconv"
 	"strings"
@@ -111,6 +112,10 @@ func (s *stream) inspect(c []string) error {
 		logf("plugin %d", s.plugin.id)
 	case "plugin-done":
 		proxywasm.PluginDone()
+	case "random":
+		var b [8]byte
+		rand.Read(b[:])
+		logf("random %x", b)
 	case "env":
 		logf("env %q", os.Getenv("PROBE"))
 	case "foreign":

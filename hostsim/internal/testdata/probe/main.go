@@ -16,7 +16,7 @@
 //   - properties: prop A.B, setprop NAME VALUE, state NAME VALUE
 //   - metrics: count NAME, gauge NAME VALUE, record NAME VALUE
 //   - the proxy: shared KEY VALUE, resolve VM_ID QUEUE, enqueue TEXT, foreign NAME ARGUMENT, zip TEXT
-//   - the VM: log TEXT, now, kept, starts, plugin, env, panic, loop, grow MiB, exit
+//   - the VM: log TEXT, now, random, kept, starts, plugin, env, panic, loop, grow MiB, exit
 package main
 
 import (
