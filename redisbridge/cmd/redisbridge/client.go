@@ -121,3 +121,20 @@ func (c client) http() *http.Client {
 		},
 	}}
 }
+
+// text asks for a page that isn't JSON, and gives its Date field too.
+func (c client) text(ctx context.Context, path string) (text string, status int, date string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
+	defer cancel()
+	request, err := c.request(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return "", 0, "", err
+	}
+	response, err := c.http().Do(request)
+	if err != nil {
+		return "", 0, "", err
+	}
+	defer response.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	return string(b), response.StatusCode, response.Header.Get("Date"), err
+}

@@ -36,6 +36,7 @@ Usage:
   redisbridge status [flags]     show what a bridge has done
   redisbridge inspect [flags] URL|KEY
                                  say what is stored for a request, and whether it is valid
+  redisbridge doctor [flags]     look for what is wrong, and say what to do
 
 redisbridge COMMAND -h shows the flags.
 `
@@ -45,7 +46,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	commands := map[string]func(context.Context, []string, environment) int{
 		"serve":  serve,
 		"purge":  purge,
-		"status": status, "inspect": inspect,
+		"status": status, "inspect": inspect, "doctor": doctor,
 	}
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)

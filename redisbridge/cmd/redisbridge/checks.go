@@ -1,0 +1,259 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// check looks at the evidence for one symptom. problem is what it found, or "": then detail may
+// say what is well. TROUBLESHOOTING.md has the same checks, in this order, with the same advice.
+type check struct {
+	name string
+	do   string
+	look func(e evidence) (problem, detail string)
+}
+
+const (
+	farBehind = 64              // events that a VM may be behind without anything being wrong
+	clockSkew = 2 * time.Second // that credentials' expiry stands
+	enough    = 100             // requests that a ratio needs
+	lowRatio  = 0.1
+)
+
+var checks = []check{
+	{"bridge", "start it, or name it with --bridge; a network policy may stand between", lookBridge},
+	{"token", "set CHATCACHE_ADMIN_TOKEN or --admin-token-file to the bridge's", lookToken},
+	{"redis", "start it, or correct REDIS_URL of the bridge; meanwhile everything goes to the origin", lookRedis},
+	{"maxmemory-policy", "set maxmemory-policy to noeviction or one of volatile-*: others evict what decides validity", lookEviction},
+	{"ready", "what it says; until then a bridge gets no calls", lookReady},
+	{"breaker", "look at Redis' load and slow log, and at --timeout of the bridge", lookBreaker},
+	{"pub/sub", "allow Redis' user PSUBSCRIBE on {chatcache:*: events of other bridges arrive late without it", lookPubSub},
+	{"proxies", "load the filter, and compare the policy's name; a proxy follows the feed from its first request on", lookProxies},
+	{"feed", "look at the named proxies' CPU and at their way to the bridge; they answer from memory no longer than their lease", lookFeed},
+	{"clock", "let NTP set both clocks; credentials' expiry goes by them", lookClock},
+	{"envoy", "name the admin interface with --envoy, and let it answer", lookEnvoy},
+	{"filter", "Envoy's log says why the .wasm or the policy was refused", lookFilter},
+	{"filter token", "give Envoy the CHATCACHE_BRIDGE_TOKEN of the bridge, and both the same version", lookFilterToken},
+	{"filter panics", "report the line of Envoy's log with \"recovered from a panic\"", lookPanics},
+	{"journal", "the proxy can't tell the bridge of ends of writes: look at the cluster redis-bridge; those groups aren't cached meanwhile", lookJournal},
+	{"hit ratio", "look at the reasons in chatcache_bypasses and chatcache_unstored, and at policy explain", lookHitRatio},
+}
+
+// examine makes every check that the evidence allows: without the bridge's status nothing can be
+// said of what it tells.
+func examine(e evidence) (findings []finding) {
+	for _, c := range checks {
+		problem, detail := c.look(e)
+		switch {
+		case problem != "":
+			findings = append(findings, finding{Check: c.name, Detail: problem, Do: c.do})
+		case detail != "":
+			findings = append(findings, finding{Check: c.name, OK: true, Detail: detail})
+		}
+	}
+	return findings
+}
+
+func (e evidence) refused() bool {
+	return e.statusError != nil && strings.Contains(e.statusError.Error(), " 401 ")
+}
+
+func lookBridge(e evidence) (problem, detail string) {
+	if e.statusError != nil && !e.refused() {
+		return e.statusError.Error(), ""
+	}
+	return "", "it answers"
+}
+
+func lookToken(e evidence) (problem, detail string) {
+	switch {
+	case e.refused():
+		return e.statusError.Error(), ""
+	case e.statusError != nil:
+		return "", ""
+	}
+	return "", "it lets us in"
+}
+
+func lookRedis(e evidence) (problem, detail string) {
+	switch r := e.status.Redis; {
+	case e.statusError != nil:
+		return "", ""
+	case !r.OK:
+		return r.Error, ""
+	default:
+		return "", fmt.Sprintf("%s %s, ping %.2f ms", r.Mode, r.Version, r.PingMS)
+	}
+}
+
+func lookEviction(e evidence) (problem, detail string) {
+	policy := e.status.Redis.EvictionPolicy
+	switch {
+	case policy == "":
+		return "", ""
+	case policy != "noeviction" && !strings.HasPrefix(policy, "volatile-"):
+		return "it is " + policy, ""
+	}
+	return "", policy
+}
+
+func lookReady(e evidence) (problem, detail string) {
+	switch {
+	case e.ready != "":
+		return e.ready, ""
+	case e.statusError != nil:
+		return "", ""
+	case e.status.Redis.Problem != "":
+		return e.status.Redis.Problem, ""
+	}
+	return "", "/readyz says yes"
+}
+
+func lookBreaker(e evidence) (problem, detail string) {
+	b := e.status.Redis.Breaker
+	switch {
+	case e.statusError != nil:
+		return "", ""
+	case b.State != "closed":
+		return fmt.Sprintf("it is %s (%s): lookups and stores fail at once", b.State, b.Cause), ""
+	}
+	return "", fmt.Sprintf("closed, opened %d times so far", b.Openings)
+}
+
+func lookPubSub(e evidence) (problem, detail string) {
+	switch {
+	case e.statusError != nil || !e.status.Redis.OK:
+		return "", ""
+	case !e.status.Redis.Subscribed:
+		return "the bridge could never subscribe", ""
+	}
+	return "", "the bridge has subscribed"
+}
+
+func lookProxies(e evidence) (problem, detail string) {
+	if e.statusError != nil || !e.status.Redis.OK {
+		return "", ""
+	}
+	vms := 0
+	for _, p := range e.status.Policies {
+		vms += p.VMs
+	}
+	if vms == 0 {
+		return "no worker of any proxy follows the feed", ""
+	}
+	return "", fmt.Sprintf("%d workers follow the feed", vms)
+}
+
+func lookFeed(e evidence) (problem, detail string) {
+	var late []string
+	for _, p := range e.status.Policies {
+		for _, vm := range p.Followers {
+			if vm.Lag > farBehind && len(late) < maxNamed {
+				late = append(late, fmt.Sprintf("VM %s is %d events behind", vm.VM, vm.Lag))
+			}
+		}
+	}
+	switch {
+	case e.statusError != nil || !e.status.Redis.OK:
+		return "", ""
+	case len(late) > 0:
+		return strings.Join(late, ", "), ""
+	}
+	return "", fmt.Sprintf("no worker is more than %d events behind", farBehind)
+}
+
+func lookClock(e evidence) (problem, detail string) {
+	switch {
+	case e.clock > clockSkew || e.clock < -clockSkew:
+		return fmt.Sprintf("the bridge's differs from this machine's by %v", e.clock), ""
+	case e.statusError != nil:
+		return "", ""
+	}
+	return "", fmt.Sprintf("the bridge's and this machine's agree within %v", clockSkew)
+}
+
+// each applies a check to every Envoy whose metrics can be read.
+func (e evidence) each(what string, wrong func(m metricSums) string) (problem, detail string) {
+	var problems []string
+	seen := 0
+	for _, envoy := range e.envoys {
+		if envoy.err != nil {
+			continue
+		}
+		seen++
+		if text := wrong(envoy.metrics); text != "" {
+			problems = append(problems, envoy.url+": "+text)
+		}
+	}
+	if len(problems) > 0 {
+		return strings.Join(problems, "; "), ""
+	}
+	if seen == 0 {
+		return "", ""
+	}
+	return "", what
+}
+
+func lookEnvoy(e evidence) (problem, detail string) {
+	var silent []string
+	for _, envoy := range e.envoys {
+		if envoy.err != nil {
+			silent = append(silent, fmt.Sprintf("%s: %v", envoy.url, envoy.err))
+		}
+	}
+	switch {
+	case len(silent) > 0:
+		return strings.Join(silent, "; "), ""
+	case len(e.envoys) == 0:
+		return "", ""
+	}
+	return "", fmt.Sprintf("%d answer", len(e.envoys))
+}
+
+func lookFilter(e evidence) (problem, detail string) {
+	return e.each("it is loaded", func(m metricSums) string {
+		if !m.has("chatcache_panics") { // defined when a policy is accepted
+			return "it shows no metric of the filter"
+		}
+		return ""
+	})
+}
+
+func lookFilterToken(e evidence) (problem, detail string) {
+	return e.each("the bridge lets the filters in", func(m metricSums) string {
+		if n := m.sum("chatcache_bypasses", `reason="bridge-error"`); n > 0 {
+			return fmt.Sprintf("%.0f reads were forwarded because the bridge refused them or gave another answer", n)
+		}
+		return ""
+	})
+}
+
+func lookPanics(e evidence) (problem, detail string) {
+	return e.each("none", func(m metricSums) string {
+		if n := m.sum("chatcache_panics", ""); n > 0 {
+			return fmt.Sprintf("%.0f", n)
+		}
+		return ""
+	})
+}
+
+func lookJournal(e evidence) (problem, detail string) {
+	return e.each("empty", func(m metricSums) string {
+		if n := m.sum("chatcache_journal_entries", ""); n > 0 {
+			return fmt.Sprintf("%.0f ends of writes wait for the bridge", n)
+		}
+		return ""
+	})
+}
+
+func lookHitRatio(e evidence) (problem, detail string) {
+	return e.each(fmt.Sprintf("at least %.0f%%, or less than %d reads", 100*lowRatio, enough), func(m metricSums) string {
+		hits := m.sum("chatcache_hits", "") + m.sum("chatcache_collapsed", "")
+		all := hits + m.sum("chatcache_misses", "") + m.sum("chatcache_bypasses", "")
+		if all >= enough && hits < lowRatio*all {
+			return fmt.Sprintf("%.1f%% of %.0f reads", 100*hits/all, all)
+		}
+		return ""
+	})
+}

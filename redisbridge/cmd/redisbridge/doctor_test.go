@@ -1,0 +1,147 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"chatcache/redisbridge"
+)
+
+// healthy is the evidence of a mesh in which nothing is wrong.
+func healthy() evidence {
+	var e evidence
+	e.status.Redis.OK, e.status.Redis.Subscribed, e.status.Redis.EvictionPolicy = true, true, "volatile-lru"
+	e.status.Redis.Mode, e.status.Redis.Version, e.status.Redis.PingMS = "standalone", "9.1.2", 0.2
+	e.status.Redis.Breaker.State = "closed"
+	e.status.Policies = []redisbridge.PolicyStatus{{Name: "chat", VMs: 2, Behind: 1, Followers: []redisbridge.VMStatus{{VM: "vm-1", Lag: farBehind}, {VM: "vm-2"}}}}
+	e.envoys = []envoyEvidence{{url: "http://e1", metrics: sumMetrics("# TYPE x\nchatcache_panics{} 0\nchatcache_journal_entries{} 0\nchatcache_hits{cache=\"a\",tier=\"l1\"} 60\nchatcache_misses{cache=\"a\"} 50\n")}}
+	return e
+}
+
+// Each check fails for its own reason, and nothing else fails with it but what it entails.
+func TestDoctorFindsEachProblem(t *testing.T) {
+	metric := func(line string) func(*evidence) {
+		return func(e *evidence) { e.envoys[0].metrics = sumMetrics("chatcache_panics{} 0\n" + line) }
+	}
+	shown := map[string]bool{}
+	for _, tt := range []struct {
+		check  string
+		change func(*evidence)
+		want   string // the failed checks with what they found
+	}{
+		{"", func(*evidence) {}, ""},
+		{"bridge", func(e *evidence) { *e = evidence{statusError: errors.New("bridge at x can't be reached")} }, "bridge: bridge at x can't be reached"},
+		{"token", func(e *evidence) { *e = evidence{statusError: errors.New("bridge said 401 Unauthorized: wrong token")} }, "token: bridge said 401 Unauthorized: wrong token"},
+		{"redis", func(e *evidence) { e.status.Redis.OK, e.status.Redis.Error = false, "redis did not answer in time" }, "redis: redis did not answer in time"},
+		{"maxmemory-policy", func(e *evidence) { e.status.Redis.EvictionPolicy = "allkeys-lru" }, "maxmemory-policy: it is allkeys-lru"},
+		{"ready", func(e *evidence) { e.ready = "not ready: draining" }, "ready: not ready: draining"},
+		{"ready", func(e *evidence) { e.status.Redis.Problem = "set --replicas" }, "ready: set --replicas"},
+		{"breaker", func(e *evidence) { e.status.Redis.Breaker.State, e.status.Redis.Breaker.Cause = "open", "i/o timeout" },
+			"breaker: it is open (i/o timeout): lookups and stores fail at once"},
+		{"pub/sub", func(e *evidence) { e.status.Redis.Subscribed = false }, "pub/sub: the bridge could never subscribe"},
+		{"proxies", func(e *evidence) { e.status.Policies = nil }, "proxies: no worker of any proxy follows the feed"},
+		{"feed", func(e *evidence) { e.status.Policies[0].Followers[0].Lag = farBehind + 1 }, "feed: VM vm-1 is 65 events behind"},
+		{"clock", func(e *evidence) { e.clock = -3 * time.Second }, "clock: the bridge's differs from this machine's by -3s"},
+		{"envoy", func(e *evidence) { e.envoys[0] = envoyEvidence{url: "http://e1", err: errors.New("refused")} }, "envoy: http://e1: refused"},
+		{"filter", func(e *evidence) { e.envoys[0].metrics = sumMetrics("") }, "filter: http://e1: it shows no metric of the filter"},
+		{"filter token", metric(`chatcache_bypasses{cache="a",reason="bridge-error"} 3`),
+			"filter token: http://e1: 3 reads were forwarded because the bridge refused them or gave another answer"},
+		{"filter panics", metric("chatcache_panics{} 2"), "filter panics: http://e1: 2"},
+		{"journal", metric("chatcache_journal_entries{} 7"), "journal: http://e1: 7 ends of writes wait for the bridge"},
+		{"hit ratio", metric("chatcache_hits{tier=\"l1\"} 4\nchatcache_hits{tier=\"l2\"} 5\nchatcache_misses{} 50\nchatcache_bypasses{reason=\"head\"} 41"), "hit ratio: http://e1: 9.0% of 100 reads"},
+		{"", metric("chatcache_misses{} 99"), ""},
+	} {
+		e := healthy()
+		tt.change(&e)
+		var failed []string
+		for _, f := range examine(e) {
+			if !f.OK {
+				failed = append(failed, f.Check+": "+f.Detail)
+			}
+			if f.OK == (f.Do != "") {
+				t.Errorf("%s: advice %q, ok %t", f.Check, f.Do, f.OK)
+			}
+		}
+		if got := strings.Join(failed, "; "); got != tt.want {
+			t.Errorf("%s: found %q, want %q", tt.check, got, tt.want)
+		}
+		shown[tt.check] = true
+	}
+	for _, c := range checks {
+		if !shown[c.name] {
+			t.Errorf("nothing shows that check %q fails", c.name)
+		}
+	}
+}
+
+// The troubleshooting table has the checks that there are, in their order, with their advice.
+func TestTroubleshootingTable(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "TROUBLESHOOTING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want []string
+	for _, row := range regexp.MustCompile(`(?m)^\| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$`).FindAllStringSubmatch(string(text), -1) {
+		if row[1] != "check" {
+			got = append(got, row[1]+": "+row[4])
+		}
+	}
+	for _, c := range checks {
+		want = append(want, c.name+": "+c.do)
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("TROUBLESHOOTING.md has\n%s\nthe code has\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// doctor asks the bridge and the proxies, prints a table or JSON, and says by its exit code whether
+// something is wrong.
+func TestDoctorAsksEverybody(t *testing.T) {
+	ratio := "chatcache_hits{} 200\n"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/v1/status":
+			if r.Header.Get("Authorization") != "Bearer admin" {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			_ = json.NewEncoder(w).Encode(healthy().status)
+		case "/stats/prometheus":
+			io.WriteString(w, "chatcache_panics{} 0\n"+ratio)
+		case "/readyz":
+			w.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
+			fmt.Fprintln(w, "ready")
+		}
+	}))
+	defer server.Close()
+	doctor := func(args ...string) (int, string) {
+		var out strings.Builder
+		code := run(t.Context(), append([]string{"doctor", "--bridge", server.URL}, args...), func(name string) string {
+			return map[string]string{"CHATCACHE_ADMIN_TOKEN": "admin"}[name]
+		}, &out, io.Discard)
+		return code, out.String()
+	}
+	if code, out := doctor("--envoy", server.URL); code != exitOK || strings.Contains(out, "PROBLEM") || !strings.Contains(out, "hit ratio") {
+		t.Errorf("exit code %d, printed\n%s", code, out)
+	}
+	ratio = "chatcache_misses{} 200\n"
+	code, out := doctor("--envoy", server.URL+"/")
+	if code != exitNo || !strings.Contains(out, "PROBLEM  hit ratio         "+server.URL+": 0.0% of 200 reads\n") || !strings.Contains(out, "→ look at the reasons") {
+		t.Errorf("exit code %d, printed\n%s", code, out)
+	}
+	code, out = doctor("--json", "--envoy", server.URL)
+	var findings []finding
+	if err := json.Unmarshal([]byte(out), &findings); err != nil || code != exitNo || findings[len(findings)-1].Check != "hit ratio" || findings[len(findings)-1].OK {
+		t.Errorf("exit code %d, %v, printed\n%s", code, err, out)
+	}
+}
