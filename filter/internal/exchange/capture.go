@@ -37,7 +37,7 @@ func (r *read) response(fields httpcache.Fields, end bool) {
 		return
 	}
 	r.metrics.count(r.plugin.host, wire.CountMisses, r.metrics.miss)
-	reason := r.begin(fields)
+	reason := r.begin(fields, end)
 	if reason != httpcache.Storable {
 		r.unstored(reason)
 		r.endFetch(markAfter(fields, reason))
@@ -50,20 +50,23 @@ func (r *read) response(fields httpcache.Fields, end bool) {
 	r.capture.end = end
 }
 
-func (r *read) begin(fields httpcache.Fields) httpcache.Reason {
+func (r *read) begin(fields httpcache.Fields, end bool) httpcache.Reason {
 	if r.ticket.Epoch == 0 {
 		return r.unticketed()
 	}
-	plan, reason := httpcache.PlanStore(fields, r.storeRules())
+	plan, reason := httpcache.PlanStore(fields, end, r.storeRules(fields))
 	if reason != httpcache.Storable {
 		return reason
+	}
+	if len(plan.Vary) > 0 {
+		return httpcache.ReasonVary
 	}
 	size := min(max(plan.Length, 0), maxPreallocated)
 	if !r.state.reserve(size) {
 		return reasonUnheld
 	}
 	r.capture = capture{
-		active: true, plan: plan, fields: httpcache.StoredFields(fields),
+		active: true, plan: plan, fields: httpcache.StoredFields(fields, plan.Without),
 		body: make([]byte, 0, size), reserved: size,
 	}
 	return httpcache.Storable
@@ -103,14 +106,19 @@ func (r *read) endFetch(mark time.Duration) {
 	}
 }
 
-func (r *read) storeRules() httpcache.StoreRules {
+func (r *read) storeRules(fields httpcache.Fields) httpcache.StoreRules {
 	rules := httpcache.StoreRules{
 		Private:     r.cache.Private(),
 		KeyHeaders:  keyHeaders(r.plugin.Policy, r.cache, r.partition),
 		MaxBody:     r.cache.MaxResponse,
 		AnyFraming:  r.plugin.Policy.UpstreamHTTP2,
 		TTL:         int64(r.cache.TTL / time.Second),
+		Stale:       httpcache.Stale{WhileRevalidate: httpcache.Absent, IfError: httpcache.Absent},
 		UntilExpiry: -1,
+		Received:    httpcache.Received{Now: r.plugin.host.Unix()},
+	}
+	if fields.Get(":status") != "200" {
+		rules.TTL = 0
 	}
 	if r.partition.Expires > 0 {
 		rules.UntilExpiry = max(0, r.partition.Expires-r.plugin.host.Unix())
@@ -207,11 +215,11 @@ func (r *read) fill(c capture) {
 		return
 	}
 	block := httpcache.Response{
-		Status: 200, InitialAge: c.plan.InitialAge, Fields: c.fields, Body: c.body,
+		Status: c.plan.Status, InitialAge: c.plan.InitialAge, Freshness: c.plan.Freshness, Fields: c.fields, Body: c.body,
 	}.Append(make([]byte, 0, len(c.body)+1024))
 	now := r.plugin.host.Now()
-	r.fillL1(r.fence, block, now, now+c.plan.Lifetime*int64(time.Second))
-	ttl := c.plan.Lifetime * 1000
+	r.fillL1(r.fence, block, now, now+c.plan.Kept*int64(time.Second))
+	ttl := c.plan.Kept * 1000
 	entry := wire.Entry{
 		Head: wire.Head{
 			Ticket: r.ticket, Definition: r.cache.Definition, Stored: r.plugin.host.Unix(),

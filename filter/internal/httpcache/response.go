@@ -13,25 +13,30 @@ var ErrResponse = errors.New("httpcache: not a stored response")
 // Response is a stored response: what a hit answers with.
 type Response struct {
 	Status     uint32
-	InitialAge int64 // seconds that it was old when it arrived (RFC 9111 §4.2.3)
-	Fields     Fields
-	Body       []byte
+	InitialAge int64 // seconds that it was old when it was stored (RFC 9111 §4.2.3)
+	Freshness
+	// Variant is that of the request which it answered, where its fields have Vary names
+	// beyond the key; Varies tells whether they have.
+	Varies  bool
+	Variant [16]byte
+	Fields  Fields
+	Body    []byte
 }
 
 // hopByHop are fields that concern one connection (RFC 9110 §7.6.1), and those
 // that a hit makes anew or that speak of a request that never happens.
 var hopByHop = []string{
 	"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
-	"proxy-authenticate", "proxy-authentication-info",
+	"proxy-authenticate", "proxy-authentication-info", "proxy-authorization",
 	"content-length", "age", "x-envoy-upstream-service-time",
 }
 
 // StoredFields gives the fields that are kept of a response's header section
-// (RFC 9111 §3.1).
-func StoredFields(f Fields) Fields {
-	drop := hopByHop
+// (RFC 9111 §3.1), without those of the lower-case names in without.
+func StoredFields(f Fields, without []string) Fields {
+	drop := append(slices.Clip(hopByHop), without...)
 	f.listItems("connection", func(item string) {
-		drop = append(slices.Clip(drop), strings.ToLower(item))
+		drop = append(drop, strings.ToLower(item))
 	})
 	kept := make(Fields, 0, len(f))
 	for _, field := range f {
@@ -42,13 +47,29 @@ func StoredFields(f Fields) Fields {
 	return kept
 }
 
-// Append writes the response behind dst as one block without pointers:
-// status, initial age and number of fields as unsigned varints, each name and
-// value prefixed with its length, then the body to the end.
+// layout is the first byte of a stored response. No status begins with it, as the first
+// byte of the layout before did.
+const layout = 2
+
+// Flags of a stored response.
+const (
+	flagStrict = 1 << iota
+	flagImmutable
+	flagVaries
+)
+
+// Append writes the response behind dst as one block without pointers: the layout's
+// number and the flags, a byte each; status, initial age, lifetime, while-revalidate, if-error and
+// number of fields as unsigned varints; the variant, if there is one; each name and value
+// prefixed with its length; the body to the end.
 func (r Response) Append(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(r.Status))
-	dst = binary.AppendUvarint(dst, uint64(r.InitialAge))
-	dst = binary.AppendUvarint(dst, uint64(len(r.Fields)))
+	dst = append(dst, layout, flag(r.Strict, flagStrict)|flag(r.Immutable, flagImmutable)|flag(r.Varies, flagVaries))
+	for _, n := range [...]int64{int64(r.Status), r.InitialAge, r.Lifetime, r.WhileRevalidate, r.IfError, int64(len(r.Fields))} {
+		dst = binary.AppendUvarint(dst, uint64(n))
+	}
+	if r.Varies {
+		dst = append(dst, r.Variant[:]...)
+	}
 	for _, field := range r.Fields {
 		for _, s := range field {
 			dst = binary.AppendUvarint(dst, uint64(len(s)))
@@ -58,18 +79,49 @@ func (r Response) Append(dst []byte) []byte {
 	return append(dst, r.Body...)
 }
 
+func flag(set bool, bit byte) byte {
+	if set {
+		return bit
+	}
+	return 0
+}
+
 const maxFields = 1024
 
 // DecodeResponse reads what Append wrote. Body aliases block; room leaves space
 // for that many more fields behind the stored ones.
 func DecodeResponse(block []byte, room int) (Response, error) {
-	status, block, ok1 := cutUint(block)
-	age, block, ok2 := cutUint(block)
-	count, block, ok3 := cutUint(block)
-	if !ok1 || !ok2 || !ok3 || status < 100 || status > 599 || age > 1<<31 || count > maxFields {
+	if len(block) < 2 || block[0] != layout {
 		return Response{}, ErrResponse
 	}
-	r := Response{Status: uint32(status), InitialAge: int64(age), Fields: make(Fields, count, int(count)+room)}
+	flags, block := block[1], block[2:]
+	var numbers [6]uint64
+	for i := range numbers {
+		n, rest, ok := cutUint(block)
+		if !ok || n > 1<<32 {
+			return Response{}, ErrResponse
+		}
+		numbers[i], block = n, rest
+	}
+	status, count := numbers[0], numbers[5]
+	if status < 200 || status > 599 || count > maxFields {
+		return Response{}, ErrResponse
+	}
+	r := Response{
+		Status: uint32(status), InitialAge: int64(numbers[1]),
+		Freshness: Freshness{
+			Lifetime: int64(numbers[2]), WhileRevalidate: int64(numbers[3]), IfError: int64(numbers[4]),
+			Strict: flags&flagStrict != 0, Immutable: flags&flagImmutable != 0,
+		},
+		Varies: flags&flagVaries != 0,
+		Fields: make(Fields, count, int(count)+room),
+	}
+	if r.Varies {
+		if len(block) < len(r.Variant) {
+			return Response{}, ErrResponse
+		}
+		block = block[copy(r.Variant[:], block):]
+	}
 	for i := range r.Fields {
 		for j := range r.Fields[i] {
 			n, rest, ok := cutUint(block)

@@ -10,9 +10,10 @@ import (
 
 func TestResponseRoundTrip(t *testing.T) {
 	want := httpcache.Response{
-		Status: 200, InitialAge: 7,
-		Fields: httpcache.Fields{{"content-type", "application/json"}, {"x-empty", ""}, {"vary", "a"}, {"vary", "b"}},
-		Body:   []byte("{}\x00\xff"),
+		Status: 404, InitialAge: 7, Varies: true, Variant: [16]byte{1, 15: 2},
+		Freshness: httpcache.Freshness{Lifetime: 60, WhileRevalidate: 5, IfError: 1 << 31, Strict: true, Immutable: true},
+		Fields:    httpcache.Fields{{"content-type", "application/json"}, {"x-empty", ""}, {"vary", "a"}, {"vary", "b"}},
+		Body:      []byte("{}\x00\xff"),
 	}
 	got, err := httpcache.DecodeResponse(want.Append(nil), 2)
 	if err != nil {
@@ -30,8 +31,8 @@ func TestStoredFields(t *testing.T) {
 	got := httpcache.StoredFields(httpcache.Fields{
 		{":status", "200"}, {"connection", "close, X-Hop"}, {"x-hop", "1"}, {"keep-alive", "5"},
 		{"transfer-encoding", "chunked"}, {"content-length", "2"}, {"age", "9"},
-		{"x-envoy-upstream-service-time", "500"}, {"etag", `"a"`}, {"cache-status", "cdn; hit"},
-	})
+		{"x-envoy-upstream-service-time", "500"}, {"etag", `"a"`}, {"cache-status", "cdn; hit"}, {"x-user", "ann"},
+	}, []string{"x-user"})
 	want := httpcache.Fields{{"etag", `"a"`}, {"cache-status", "cdn; hit"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -42,6 +43,7 @@ func FuzzDecodeResponse(f *testing.F) {
 	f.Add(httpcache.Response{Status: 200, Fields: httpcache.Fields{{"a", "b"}}, Body: []byte("x")}.Append(nil))
 	f.Add([]byte{})
 	f.Add([]byte{0xc8, 1, 0, 0xff, 0xff, 0xff, 0xff, 0x7f})
+	f.Add(httpcache.Response{Status: 200, Varies: true}.Append(nil))
 	f.Fuzz(func(t *testing.T, block []byte) {
 		r, err := httpcache.DecodeResponse(block, 0)
 		if err != nil {

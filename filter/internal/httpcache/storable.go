@@ -13,107 +13,197 @@ type Reason string
 
 // Reasons of a response that is not stored.
 const (
-	Storable         Reason = ""
-	ReasonStatus     Reason = "status"           // any status but 200
-	ReasonSetCookie  Reason = "set-cookie"       // meant for one client
-	ReasonNoStore    Reason = "no-store"         // RFC 9111 §5.2.2.5
-	ReasonNoCache    Reason = "no-cache"         // RFC 9111 §5.2.2.4: reuse needs validation
-	ReasonPrivate    Reason = "private"          // RFC 9111 §5.2.2.7, in a shared cache
-	ReasonVary       Reason = "vary"             // depends on a field outside the key
-	ReasonRange      Reason = "content-range"    // not the whole representation
-	ReasonTrailers   Reason = "trailers"         // can't be replayed by a local reply
-	ReasonFraming    Reason = "close-delimited"  // its end can't be told from a reset
-	ReasonLength     Reason = "content-length"   // unreadable or contradictory
-	ReasonTooLarge   Reason = "too-large"        // beyond max_response
-	ReasonStale      Reason = "stale-on-arrival" // its Age is beyond the TTL
-	ReasonTruncated  Reason = "incomplete"       // the end was not seen, or bytes are missing
-	ReasonNotOrigin  Reason = "not-from-origin"  // a local reply of the proxy
-	ReasonNoFreshTTL Reason = "expired"          // the credential expires now
+	Storable            Reason = ""
+	ReasonStatus        Reason = "status"            // one that isn't stored
+	ReasonSetCookie     Reason = "set-cookie"        // meant for one client
+	ReasonNoStore       Reason = "no-store"          // RFC 9111 §5.2.2.5
+	ReasonNoCache       Reason = "no-cache"          // RFC 9111 §5.2.2.4: reuse needs validation
+	ReasonPrivate       Reason = "private"           // RFC 9111 §5.2.2.7, in a shared cache
+	ReasonAuthorization Reason = "authorization"     // RFC 9111 §3.5, in a shared cache
+	ReasonUnstated      Reason = "no-caching-stated" // RFC 9111 §3: nothing says that it may be stored
+	ReasonVary          Reason = "vary"              // depends on what can't be part of the key
+	ReasonRange         Reason = "content-range"     // not the whole representation
+	ReasonTrailers      Reason = "trailers"          // can't be replayed by a local reply
+	ReasonFraming       Reason = "close-delimited"   // its end can't be told from a reset
+	ReasonLength        Reason = "content-length"    // unreadable or contradictory
+	ReasonTooLarge      Reason = "too-large"         // beyond max_response
+	ReasonStale         Reason = "stale-on-arrival"  // its age is beyond its lifetime
+	ReasonTruncated     Reason = "incomplete"        // the end was not seen, or bytes are missing
+	ReasonNotOrigin     Reason = "not-from-origin"   // a local reply of the proxy
+	ReasonNoFreshTTL    Reason = "expired"           // the credential expires now
+	ReasonGroups        Reason = "cache-groups"      // too many to keep, or unreadable
 )
 
-// StoreRules say what a policy allows of a response.
+// StoreRules say what a policy allows of a response, and what is known of its request.
 type StoreRules struct {
 	Private     bool     // the response belongs to one partition
+	Authorized  bool     // the request had Authorization
 	KeyHeaders  []string // request header fields that are part of the key
+	Targets     []string // targeted cache control fields, the most specific first
 	MaxBody     int      // bytes
 	AnyFraming  bool     // the upstream speaks HTTP/2: an end is an end
-	TTL         int64    // seconds that a response stays fresh
+	Origin      bool     // the origin decides on freshness, and TTL only bounds it
+	TTL         int64    // seconds that a response stays fresh, by its status
+	Stale       Stale    // what the policy says of stale responses
 	UntilExpiry int64    // seconds until the credential expires; negative: no limit
+	Received    Received
+}
+
+// Stale is what a policy says of stale responses, in seconds.
+type Stale struct {
+	WhileRevalidate, IfError Seconds // Absent: as the response says
+	Keep                     int64   // for validation
 }
 
 // Plan is what a response's header section allows.
 type Plan struct {
+	Status     uint32
 	Length     int   // bytes announced; -1 when unknown
-	InitialAge int64 // seconds, from the origin's Age field
-	Lifetime   int64 // seconds that it may still be used
+	InitialAge int64 // seconds
+	Kept       int64 // seconds for which it is of use from now on, fresh or stale
+	Freshness
+	Vary    []string // names beyond the key that it depends on
+	Without []string // names of fields that are not to be stored
 }
 
 // PlanStore decides by the header section of a final response whether it may be
-// stored, for how long, and what its body must look like.
-func PlanStore(f Fields, rules StoreRules) (Plan, Reason) {
-	if r := storableByFields(f, rules); r != Storable {
-		return Plan{}, r
-	}
-	length, reason := bodyLength(f, rules.AnyFraming)
+// stored, for how long, and what its body must look like. end tells that it has no body.
+func PlanStore(f Fields, end bool, rules StoreRules) (Plan, Reason) {
+	control := f.Control(rules.Targets)
+	p, reason := storable(f, control, rules)
 	if reason != Storable {
 		return Plan{}, reason
 	}
-	if length > rules.MaxBody {
+	if p.Length, reason = bodyLength(f, end, rules.AnyFraming); reason != Storable {
+		return Plan{}, reason
+	}
+	if p.Length > rules.MaxBody {
 		return Plan{}, ReasonTooLarge
 	}
-	p := Plan{Length: length, InitialAge: f.age()}
-	p.Lifetime = rules.TTL - p.InitialAge
-	if p.Lifetime <= 0 {
+	return p.timed(f, control, rules)
+}
+
+// timed decides for how long the response is of use.
+func (p Plan) timed(f Fields, c Control, rules StoreRules) (Plan, Reason) {
+	p.Freshness = f.freshness(c, rules)
+	p.InitialAge = int64(f.correctedAge(rules.Received))
+	if rules.Origin {
+		p.InitialAge = int64(f.InitialAge(rules.Received))
+	}
+	validated := int64(0)
+	if f.HasValidator() {
+		validated = rules.Stale.Keep
+	}
+	if p.Kept = p.kept(validated) - p.InitialAge; p.Kept <= 0 {
 		return Plan{}, ReasonStale
 	}
 	if rules.UntilExpiry >= 0 {
-		p.Lifetime = min(p.Lifetime, rules.UntilExpiry)
+		p.Kept = min(p.Kept, rules.UntilExpiry)
 	}
-	if p.Lifetime <= 0 {
+	if p.Kept <= 0 {
 		return Plan{}, ReasonNoFreshTTL
 	}
 	return p, Storable
 }
 
-func storableByFields(f Fields, rules StoreRules) Reason {
-	cc := f.CacheControl()
-	switch {
-	case f.Get(":status") != "200":
-		return ReasonStatus
-	case f.Has("set-cookie"):
-		return ReasonSetCookie
-	case cc.NoStore:
-		return ReasonNoStore
-	case cc.NoCache:
-		return ReasonNoCache
-	case cc.Private && !rules.Private:
-		return ReasonPrivate
-	case f.Has("content-range"):
-		return ReasonRange
-	case f.Has("trailer"):
-		return ReasonTrailers
-	case !varyWithin(f, rules.KeyHeaders):
-		return ReasonVary
+// freshness is how long the response may be used by the rule and by itself.
+func (f Fields) freshness(c Control, rules StoreRules) Freshness {
+	s := Freshness{
+		Lifetime:  rules.TTL,
+		Strict:    c.MustRevalidate || c.ProxyRevalidate || c.SMaxAge != Absent || c.NoCache,
+		Immutable: c.Immutable,
 	}
-	return Storable
+	if rules.Origin {
+		lifetime, _ := f.Lifetime(c, rules.Received)
+		s.Lifetime = min(int64(lifetime), rules.TTL)
+	}
+	if c.NoCache {
+		s.Lifetime = 0
+	}
+	if s.Strict {
+		return s
+	}
+	s.WhileRevalidate = window(rules.Stale.WhileRevalidate, c.StaleWhileRevalidate, rules)
+	s.IfError = window(rules.Stale.IfError, c.StaleIfError, rules)
+	return s
 }
 
-// varyWithin tells whether everything that Vary names is part of the key
-// (RFC 9111 §4.1).
-func varyWithin(f Fields, keyHeaders []string) bool {
-	within := true
-	f.listItems("vary", func(item string) {
-		if !slices.Contains(keyHeaders, strings.ToLower(item)) {
-			within = false
-		}
-	})
-	return within
+// window is how long beyond its lifetime a response may be used: the policy's word, or the
+// response's where the origin decides.
+func window(policy, response Seconds, rules StoreRules) int64 {
+	switch {
+	case policy != Absent:
+		return int64(policy)
+	case rules.Origin && response != Absent:
+		return min(int64(response), rules.TTL)
+	}
+	return 0
+}
+
+// storable decides by everything but time and framing (RFC 9111 §3).
+func storable(f Fields, c Control, rules StoreRules) (Plan, Reason) {
+	status := f.Get(":status")
+	code, _ := strconv.ParseUint(status, 10, 16)
+	names, star := f.Vary()
+	p := Plan{Status: uint32(code), Vary: beyond(names, rules.KeyHeaders), Without: c.NoCacheFields}
+	if !rules.Private {
+		p.Without = append(p.Without[:len(p.Without):len(p.Without)], c.PrivateFields...)
+	}
+	understood := heuristic(status)
+	switch {
+	case code < 200 || status == "206" || status == "304" || len(status) != 3:
+		return p, ReasonStatus
+	case !rules.Origin && rules.TTL == 0:
+		return p, ReasonStatus // the rule has no TTL for it
+	case c.MustUnderstand && !understood:
+		return p, ReasonStatus
+	case f.Has("set-cookie") && !slices.Contains(p.Without, "set-cookie"):
+		return p, ReasonSetCookie
+	case c.NoStore && !(c.MustUnderstand && understood):
+		return p, ReasonNoStore
+	case c.NoCache && !(rules.Stale.Keep > 0 && f.HasValidator()):
+		return p, ReasonNoCache
+	case c.Private && !rules.Private:
+		return p, ReasonPrivate
+	case rules.Origin && !rules.Private && rules.Authorized && !c.allowsAuthorized():
+		return p, ReasonAuthorization
+	case rules.Origin && !f.says(c, understood, rules.Private):
+		return p, ReasonUnstated
+	case f.Has("content-range"):
+		return p, ReasonRange
+	case f.Has("trailer"):
+		return p, ReasonTrailers
+	case star || slices.ContainsFunc(p.Vary, isCredential):
+		return p, ReasonVary
+	}
+	return p, Storable
+}
+
+// allowsAuthorized tells whether the answer to one credential may be stored for all (RFC 9111 §3.5).
+func (c Control) allowsAuthorized() bool {
+	return c.Public || c.MustRevalidate || c.SMaxAge != Absent
+}
+
+// says tells whether anything says that the response may be stored (RFC 9111 §3, last list).
+func (f Fields) says(c Control, heuristic, private bool) bool {
+	return heuristic || c.Public || c.Private && private || c.MaxAge != Absent || c.SMaxAge != Absent ||
+		f.Has("expires") && !c.Targeted
+}
+
+// beyond gives the names that aren't part of the key.
+func beyond(names, keyHeaders []string) []string {
+	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(keyHeaders, name) })
+}
+
+// isCredential tells of fields whose values must not leave the proxy, not even digested.
+func isCredential(name string) bool {
+	return name == "authorization" || name == "cookie" || name == "proxy-authorization"
 }
 
 // bodyLength reads how the body's end is marked. A body that ends with its
 // connection looks the same when it was cut, so it is refused (Envoy reports
-// via_upstream for both).
-func bodyLength(f Fields, anyFraming bool) (int, Reason) {
+// via_upstream for both). end: there is none.
+func bodyLength(f Fields, end, anyFraming bool) (int, Reason) {
 	lengths := f.Values("content-length")
 	codings := f.Values("transfer-encoding")
 	switch {
@@ -127,25 +217,10 @@ func bodyLength(f Fields, anyFraming bool) (int, Reason) {
 		return int(n), Storable
 	case len(codings) == 1 && strings.EqualFold(trim(codings[0]), "chunked"):
 		return -1, Storable
-	case len(codings) == 0 && anyFraming:
+	case len(codings) == 0 && (end || anyFraming):
 		return -1, Storable
 	}
 	return 0, ReasonFraming
-}
-
-// age reads the Age field in seconds (RFC 9111 §5.1); several or unreadable
-// values count as the oldest age that can be written, so that nothing is used
-// for longer than was meant.
-func (f Fields) age() int64 {
-	values := f.Values("age")
-	if len(values) == 0 {
-		return 0
-	}
-	n, err := strconv.ParseUint(trim(values[0]), 10, 31)
-	if err != nil || len(values) > 1 {
-		return 1 << 31
-	}
-	return int64(n)
 }
 
 // Complete tells whether a response that was captured is whole.

@@ -1,0 +1,107 @@
+package httpcache_test
+
+import (
+	"slices"
+	"testing"
+
+	"chatcache/filter/internal/httpcache"
+)
+
+func maxAgeOf(lines ...string) httpcache.Seconds {
+	var f httpcache.Fields
+	for _, line := range lines {
+		f = append(f, [2]string{"cache-control", line})
+	}
+	return f.CacheControl().MaxAge
+}
+
+func TestMaxAge(t *testing.T) {
+	for _, test := range []struct {
+		line string
+		want httpcache.Seconds
+	}{
+		{"max-age=60", 60},
+		{"MaX-AgE=60", 60},
+		{`max-age="60"`, 60},
+		{"public, max-age=60", 60},
+		{"public,max-age=60,", 60},
+		{"max-age=0060", 60},
+		{"max-age=2147483647", 1<<31 - 1},
+		{"max-age=2147483648", 1 << 31},
+		{"max-age=99999999999999999999999999", 1 << 31},
+		{"public", httpcache.Absent},
+		{`ext="max-age=60"`, httpcache.Absent},
+		// What is no number of seconds is stale.
+		{"max-age", 0},
+		{"max-age=", 0},
+		{"max-age=-60", 0},
+		{"max-age=+60", 0},
+		{"max-age=60.0", 0},
+		{"max-age=60s", 0},
+		{"max-age=a60", 0},
+		{"max-age='60'", 0},
+		{`max-age="60`, 0},
+		{`max-age=60"`, 0},
+		{"max-age =60", 0},
+		{"max-age= 60", 0},
+		{"max-age=6 0", 0},
+		// The first of several counts.
+		{"max-age=60, max-age=30", 60},
+		{"max-age=0, max-age=30", 0},
+	} {
+		if got := maxAgeOf(test.line); got != test.want {
+			t.Errorf("%q: %d, want %d", test.line, got, test.want)
+		}
+	}
+	if got := maxAgeOf("public", "max-age=60", "max-age=30"); got != 60 {
+		t.Errorf("over several lines: %d", got)
+	}
+}
+
+func TestDirectives(t *testing.T) {
+	d := httpcache.Fields{{"cache-control", "Public, MUST-REVALIDATE, proxy-revalidate, must-understand, immutable, " +
+		"only-if-cached, s-maxage=1, min-fresh=2, max-stale=3, stale-while-revalidate=4, stale-if-error=5"}}.CacheControl()
+	if !d.Public || !d.MustRevalidate || !d.ProxyRevalidate || !d.MustUnderstand || !d.Immutable || !d.OnlyIfCached {
+		t.Errorf("flags: %+v", d)
+	}
+	if got := []httpcache.Seconds{d.SMaxAge, d.MinFresh, d.MaxStale, d.StaleWhileRevalidate, d.StaleIfError}; !slices.Equal(got, []httpcache.Seconds{1, 2, 3, 4, 5}) {
+		t.Errorf("numbers: %v", got)
+	}
+	if d := (httpcache.Fields{{"cache-control", "max-stale"}}).CacheControl(); d.MaxStale != httpcache.MaxSeconds {
+		t.Errorf("max-stale without a number: %d", d.MaxStale)
+	}
+}
+
+func TestFieldNamesOfDirectives(t *testing.T) {
+	for _, test := range []struct {
+		line  string
+		whole bool
+		names []string
+	}{
+		{"no-cache", true, nil},
+		{`no-cache="Set-Cookie, x-a"`, false, []string{"set-cookie", "x-a"}},
+		{"no-cache=x-a", false, []string{"x-a"}},
+		{`no-cache=""`, true, nil},
+		{"no-cache=", true, nil},
+		{`no-cache="x-a`, true, []string{`"x-a`}},
+		{`no-cache="x-a", no-cache`, true, []string{"x-a"}},
+	} {
+		d := httpcache.Fields{{"cache-control", test.line}}.CacheControl()
+		if d.NoCache != test.whole || test.line != `no-cache="x-a` && !slices.Equal(d.NoCacheFields, test.names) {
+			t.Errorf("%s: whole %v, names %q", test.line, d.NoCache, d.NoCacheFields)
+		}
+	}
+}
+
+func FuzzMaxAge(f *testing.F) {
+	f.Add(`public, max-age="60"`)
+	f.Add(`max-age=`)
+	f.Fuzz(func(t *testing.T, value string) {
+		if got := maxAgeOf(value); got < httpcache.Absent || got > httpcache.MaxSeconds {
+			t.Errorf("%q: %d", value, got)
+		}
+		if got := maxAgeOf("max-age=7", value); got != 7 {
+			t.Errorf("the first isn't what counts before %q: %d", value, got)
+		}
+	})
+}

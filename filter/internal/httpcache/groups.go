@@ -1,0 +1,59 @@
+package httpcache
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/dunglas/httpsfv"
+)
+
+// Groups reads a list of cache groups (RFC 9875), Cache-Groups or Cache-Group-Invalidation:
+// a List of Strings, of which parameters are ignored. What isn't one is no list at all,
+// and ok is false: then it isn't known which groups were meant.
+func (f Fields) Groups(name string) (groups []string, ok bool) {
+	lines := f.Values(name)
+	if len(lines) == 0 {
+		return nil, true
+	}
+	list, err := httpsfv.UnmarshalList(lines)
+	if err != nil {
+		return nil, false
+	}
+	for _, member := range list {
+		item, isItem := member.(httpsfv.Item)
+		if !isItem {
+			return nil, false
+		}
+		group, isString := item.Value.(string)
+		if !isString {
+			return nil, false
+		}
+		groups = appendNew(groups, group)
+	}
+	return groups, true
+}
+
+// Tags reads the groups of a field that CDNs have for them: Surrogate-Key and xkey are
+// separated by spaces, Cache-Tag by commas.
+func (f Fields) Tags(name string) (tags []string) {
+	for _, field := range f {
+		if field[0] != name {
+			continue
+		}
+		for _, tag := range strings.FieldsFunc(field[1], func(r rune) bool {
+			return r == ',' || name != "cache-tag" && (r == ' ' || r == '\t')
+		}) {
+			if tag = trim(tag); tag != "" {
+				tags = appendNew(tags, tag)
+			}
+		}
+	}
+	return tags
+}
+
+func appendNew(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}

@@ -1,0 +1,83 @@
+package httpcache
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Span is a part of a body: the bytes from First up to and without End.
+type Span struct{ First, End int }
+
+// RangeOf decides what a request for a part of a stored 200 of size bytes gets (RFC 9110 §14):
+// the part; or, whole, everything; or, unsatisfiable, a 416. Everything is also the answer to
+// what is malformed, asks for several parts, has another unit, or has an If-Range that
+// the stored response doesn't fulfil.
+func RangeOf(request, stored Fields, size int, now int64) (span Span, whole, unsatisfiable bool) {
+	values := request.Values("range")
+	if len(values) != 1 || !inRange(request, stored, now) {
+		return Span{}, true, false
+	}
+	unit, spec, ok := strings.Cut(values[0], "=")
+	first, last, isSpan := strings.Cut(trim(spec), "-")
+	if !ok || !isSpan || !strings.EqualFold(trim(unit), "bytes") || strings.Contains(spec, ",") {
+		return Span{}, true, false
+	}
+	if first == "" {
+		n, ok := offset(last)
+		if !ok {
+			return Span{}, true, false
+		}
+		if n == 0 || size == 0 {
+			return Span{}, false, true
+		}
+		return Span{max(size-n, 0), size}, false, false
+	}
+	from, ok1 := offset(first)
+	to, ok2 := maxOffset, true
+	if last != "" {
+		to, ok2 = offset(last)
+	}
+	switch {
+	case !ok1 || !ok2 || to < from:
+		return Span{}, true, false
+	case from >= size:
+		return Span{}, false, true
+	}
+	return Span{from, min(to, size-1) + 1}, false, false
+}
+
+const maxOffset = 1<<31 - 2
+
+// offset reads a position, at most maxOffset: more than any stored body has.
+func offset(digits string) (int, bool) {
+	n, ok := parseSeconds(digits)
+	return int(min(n, maxOffset)), ok
+}
+
+// inRange evaluates If-Range (RFC 9110 §13.1.5): a strong entity tag that is the stored one, or
+// the very date of a Last-Modified that is itself strong, a second older than Date at least (§8.8.2.2).
+func inRange(request, stored Fields, now int64) bool {
+	values := request.Values("if-range")
+	if len(values) == 0 {
+		return true
+	}
+	condition := trim(values[0])
+	if len(values) > 1 || strings.HasPrefix(condition, "W/") {
+		return false
+	}
+	if strings.HasPrefix(condition, `"`) {
+		return condition == stored.Get("etag")
+	}
+	modified, ok1 := ParseDate(trim(stored.Get("last-modified")), now)
+	asked, ok2 := ParseDate(condition, now)
+	sent, ok3 := ParseDate(trim(stored.Get("date")), now)
+	return ok1 && ok2 && ok3 && modified == asked && sent > modified
+}
+
+// ContentRange is the value of that field for a span of size bytes.
+func (s Span) ContentRange(size int) string {
+	return "bytes " + strconv.Itoa(s.First) + "-" + strconv.Itoa(s.End-1) + "/" + strconv.Itoa(size)
+}
+
+// UnsatisfiedRange is the value of Content-Range in a 416.
+func UnsatisfiedRange(size int) string { return "bytes */" + strconv.Itoa(size) }

@@ -1,0 +1,54 @@
+package httpcache
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"strings"
+)
+
+// Vary gives the lower-case names of the request fields that a response depends on, sorted
+// and once each (RFC 9110 §12.5.5). star: it depends on more than the request, and matches none.
+func (f Fields) Vary() (names []string, star bool) {
+	f.listItems("vary", func(item string) {
+		star = star || item == "*"
+		names = appendNew(names, strings.ToLower(item))
+	})
+	slices.Sort(names)
+	return names, star
+}
+
+// Variant digests what a request has in the fields of those names: equal for two requests
+// that match by RFC 9111 §4.1. A field's lines are joined, whitespace around commas doesn't
+// count, nor does the order of Accept-Encoding's codings. The digest is no one's credential, but
+// a short value can be guessed from it.
+func (f Fields) Variant(names []string) [16]byte {
+	h := sha256.New()
+	for _, name := range names {
+		var items []string
+		f.listItems(name, func(item string) { items = append(items, item) })
+		if name == "accept-encoding" {
+			items = codings(items)
+		}
+		count := uint64(len(items)) << 1
+		if f.Has(name) {
+			count++ // an empty field and none are two things
+		}
+		h.Write(binary.AppendUvarint(nil, count))
+		for _, s := range append(items, name) {
+			h.Write(binary.AppendUvarint(nil, uint64(len(s))))
+			h.Write([]byte(s))
+		}
+	}
+	return [16]byte(h.Sum(nil))
+}
+
+// codings normalises Accept-Encoding: names and weights in lower case without whitespace,
+// sorted. Two such lists mean the same to a server (RFC 9110 §12.5.3).
+func codings(items []string) []string {
+	for i, item := range items {
+		items[i] = strings.ToLower(strings.Join(strings.FieldsFunc(item, func(r rune) bool { return r == ' ' || r == '\t' }), ""))
+	}
+	slices.Sort(items)
+	return slices.Compact(items)
+}

@@ -1,0 +1,60 @@
+package httpcache_test
+
+import (
+	"slices"
+	"testing"
+
+	"chatcache/filter/internal/httpcache"
+)
+
+func TestVary(t *testing.T) {
+	names, star := httpcache.Fields{{"vary", "Foo, , accept"}, {"vary", "FOO"}}.Vary()
+	if star || !slices.Equal(names, []string{"accept", "foo"}) {
+		t.Errorf("%q, %v", names, star)
+	}
+	for _, line := range []string{"*", "accept, *", "*, *"} {
+		if _, star := (httpcache.Fields{{"vary", line}}).Vary(); !star {
+			t.Errorf("%q has no star", line)
+		}
+	}
+}
+
+func TestVariant(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		a, b  httpcache.Fields
+		equal bool
+	}{
+		{"the same", httpcache.Fields{{"foo", "1"}}, httpcache.Fields{{"foo", "1"}}, true},
+		{"another value", httpcache.Fields{{"foo", "1"}}, httpcache.Fields{{"foo", "2"}}, false},
+		{"missing in both", httpcache.Fields{}, httpcache.Fields{{"baz", "1"}}, true},
+		{"missing in one", httpcache.Fields{{"foo", "1"}}, httpcache.Fields{}, false},
+		{"empty in one", httpcache.Fields{{"foo", ""}}, httpcache.Fields{}, false},
+		{"in two lines", httpcache.Fields{{"foo", "1"}, {"foo", "2"}}, httpcache.Fields{{"foo", "1, 2"}}, true},
+		{"whitespace around commas", httpcache.Fields{{"foo", "1,2"}}, httpcache.Fields{{"foo", "1 ,  2"}}, true},
+		{"another order", httpcache.Fields{{"foo", "1,2"}}, httpcache.Fields{{"foo", "2,1"}}, false},
+		{"another case", httpcache.Fields{{"foo", "a"}}, httpcache.Fields{{"foo", "A"}}, false},
+		{"codings in another order and case", httpcache.Fields{{"accept-encoding", "gzip, br;q=0.5"}}, httpcache.Fields{{"accept-encoding", "br; q=0.5,GZIP"}}, true},
+		{"other codings", httpcache.Fields{{"accept-encoding", "gzip"}}, httpcache.Fields{{"accept-encoding", "br"}}, false},
+		{"one field's value in the other", httpcache.Fields{{"bar", "1"}}, httpcache.Fields{{"foo", "1"}}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			names := []string{"accept-encoding", "bar", "foo"}
+			if got := test.a.Variant(names) == test.b.Variant(names); got != test.equal {
+				t.Errorf("equal: %v", got)
+			}
+		})
+	}
+}
+
+func FuzzVariant(f *testing.F) {
+	f.Add("a", "b", "a, b")
+	f.Fuzz(func(t *testing.T, a, b, other string) {
+		names := []string{"x"}
+		lines := httpcache.Fields{{"x", a}, {"x", b}}
+		again := append(httpcache.Fields{{"y", other}}, lines...)
+		if lines.Variant(names) != again.Variant(names) {
+			t.Error("a field that isn't named matters")
+		}
+	})
+}
