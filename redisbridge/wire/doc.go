@@ -19,11 +19,12 @@
 //	PathRelease   ReleaseRequest    Ack
 //	PathSuspend   SuspendRequest    Ack
 //	PathClose     CloseRequest      Ack
+//	PathJoin      JoinRequest       JoinAnswer
 //	PathFollow    FollowRequest     FollowAnswer
 //	PathFeed      FeedRequest       FeedAnswer
 //
 // Filters poll with PathFollow. PathFeed, the same without what a filter says of itself, is
-// left for those that only listen.
+// left for those that only listen. Until a VM's first poll is answered its lookups go with PathJoin.
 //
 // # Frames
 //
@@ -43,6 +44,7 @@ const (
 	PathRelease = "/v1/release"
 	PathSuspend = "/v1/suspend"
 	PathClose   = "/v1/close"
+	PathJoin    = "/v1/join"
 	PathFollow  = "/v1/follow"
 	PathFeed    = "/v1/feed"
 )
@@ -68,6 +70,8 @@ const (
 	MaxLease      = 60_000 // milliseconds a fetch lease or a hit-for-miss mark may last
 	MaxCaches     = 256    // caches of a policy
 	MaxCacheName  = 64     // bytes
+	MaxRules      = 512    // digests of the rules that concern caches
+	MaxDigest     = 32     // bytes
 	MaxCounters   = 64     // of one cache in a report
 	MaxCount      = 1 << 48
 )

@@ -43,42 +43,90 @@ type Report struct {
 	Caches []Counts
 }
 
-// FollowRequest is a filter's poll of the feed, and what it reports with it.
+// FollowRequest is a filter's poll of the feed, and what it says of itself with it.
 type FollowRequest struct {
 	FeedRequest
+	Knows  Knows
 	Report Report
 }
 
-// FollowAnswer is the answer to a FollowRequest. The report is counted.
-type FollowAnswer struct{ FeedAnswer }
+// Knows is what a VM knows of its policy.
+type Knows struct {
+	// Version is a digest of the policy, for people: empty if it doesn't say.
+	Version string
+	// Rules are digests of what the policy says of writes, for each cache that a rule
+	// concerns, in order of cache. A VM that has several versions of the policy at work
+	// lists a cache once for each that differs, with an empty digest for one without such a rule.
+	Rules []CacheRules
+}
+
+// CacheRules is a digest of the rules that concern one cache.
+type CacheRules struct{ Cache, Digest string }
+
+// FollowAnswer is the answer to a FollowRequest. The report is counted. The controls are
+// whole, of the same moment as Last.
+type FollowAnswer struct {
+	FeedAnswer
+	Controls Controls
+}
 
 // Encode gives the frame.
 func (m FollowRequest) Encode() []byte {
 	w := newWriter(kindFollow, 128+64*len(m.Report.Caches))
-	w.feedRequest(m.FeedRequest)
-	w.report(m.Report)
+	w.follow(m)
 	return w.buf
+}
+
+func (w *writer) follow(m FollowRequest) {
+	w.feedRequest(m.FeedRequest)
+	w.knows(m.Knows)
+	w.report(m.Report)
 }
 
 // DecodeFollowRequest reads the frame.
 func DecodeFollowRequest(frame []byte) (FollowRequest, error) {
 	r := newReader(frame, kindFollow)
-	m := FollowRequest{FeedRequest: r.feedRequest(), Report: r.report()}
+	m := r.follow()
 	return m, r.finish()
+}
+
+func (r *reader) follow() FollowRequest {
+	return FollowRequest{FeedRequest: r.feedRequest(), Knows: r.knows(), Report: r.report()}
 }
 
 // Encode gives the frame.
 func (m FollowAnswer) Encode() []byte {
 	w := newWriter(kindFollowAnswer, 64+64*len(m.Events))
 	w.feedAnswer(m.FeedAnswer)
+	w.controls(m.Controls)
 	return w.buf
 }
 
 // DecodeFollowAnswer reads the frame.
 func DecodeFollowAnswer(frame []byte) (FollowAnswer, error) {
 	r := newReader(frame, kindFollowAnswer)
-	m := FollowAnswer{FeedAnswer: r.feedAnswer()}
+	m := FollowAnswer{FeedAnswer: r.feedAnswer(), Controls: r.controls()}
 	return m, r.finish()
+}
+
+func (w *writer) knows(k Knows) {
+	w.string(k.Version)
+	w.uint(uint64(len(k.Rules)))
+	for _, rules := range k.Rules {
+		w.string(rules.Cache)
+		w.string(rules.Digest)
+	}
+}
+
+func (r *reader) knows() Knows {
+	k := Knows{Version: r.string(MaxDigest)}
+	for range r.upTo(MaxRules) {
+		k.Rules = append(k.Rules, CacheRules{r.string(MaxCacheName), r.string(MaxDigest)})
+		if r.err != nil {
+			break
+		}
+	}
+	return k
 }
 
 func (w *writer) report(m Report) {

@@ -32,6 +32,8 @@ const (
 	kindRelease
 	kindFollow
 	kindFollowAnswer
+	kindJoin
+	kindJoinAnswer
 )
 
 // writer appends fields to a buffer.

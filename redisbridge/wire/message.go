@@ -129,6 +129,8 @@ const (
 	EventRaise EventKind = iota + 1
 	// EventSuspend: a write on the groups has begun.
 	EventSuspend
+	// EventControls: the controls are others now. It has no groups.
+	EventControls
 )
 
 // Event is one number of the feed.
@@ -165,48 +167,65 @@ func (a FeedAnswer) Continues(cursor Ticket) bool {
 func (m LookupRequest) Encode() []byte {
 	w := newWriter(kindLookup, 128+len(m.Key)+64*len(m.Groups))
 	w.scope(m.Scope)
+	w.lookup(m)
+	return w.buf
+}
+
+// lookup writes what a lookup has beside its scope.
+func (w *writer) lookup(m LookupRequest) {
 	w.string(m.Key)
 	w.strings(m.Groups)
 	w.string(m.Fetch)
 	w.uint(uint64(m.Lease))
 	w.uint(uint64(m.Wait))
-	return w.buf
 }
 
 // DecodeLookupRequest reads the frame.
 func DecodeLookupRequest(frame []byte) (LookupRequest, error) {
 	r := newReader(frame, kindLookup)
-	m := LookupRequest{
-		Scope: r.scope(), Key: r.string(MaxKey), Groups: r.groups(),
+	m := r.lookup(r.scope())
+	return m, r.finish()
+}
+
+func (r *reader) lookup(scope Scope) LookupRequest {
+	return LookupRequest{
+		Scope: scope, Key: r.string(MaxKey), Groups: r.groups(),
 		Fetch: r.string(MaxID), Lease: r.millis(MaxLease), Wait: r.millis(MaxHold),
 	}
-	return m, r.finish()
 }
 
 // Encode gives the frame.
 func (m LookupAnswer) Encode() []byte {
 	w := newWriter(kindLookupAnswer, 48+len(m.Entry))
+	w.lookupAnswer(m)
+	return w.buf
+}
+
+func (w *writer) lookupAnswer(m LookupAnswer) {
 	w.byte(byte(m.State))
 	w.ticket(m.Ticket)
 	w.bool(m.Granted)
 	w.uint(uint64(m.Age))
 	w.uint(uint64(m.Remaining))
 	w.bytes(m.Entry)
-	return w.buf
 }
 
 // DecodeLookupAnswer reads the frame; Entry aliases it.
 func DecodeLookupAnswer(frame []byte) (LookupAnswer, error) {
 	r := newReader(frame, kindLookupAnswer)
+	m := r.lookupAnswer()
+	return m, r.finish()
+}
+
+func (r *reader) lookupAnswer() LookupAnswer {
 	state := LookupState(r.byte())
 	if state > LookupLeased {
 		r.fail(ErrFrame)
 	}
-	m := LookupAnswer{
+	return LookupAnswer{
 		State: state, Ticket: r.ticket(), Granted: r.bool(),
 		Age: r.millis(MaxTTL), Remaining: r.millis(MaxTTL), Entry: r.bytes(MaxEntry),
 	}
-	return m, r.finish()
 }
 
 // Encode gives the frame.

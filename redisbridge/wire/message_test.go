@@ -8,9 +8,17 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 var scope = Scope{Policy: "chat-api", Horizon: 600_000, Quarantine: 15_000}
+
+var (
+	knows    = Knows{"v1", []CacheRules{{"stats", "ab"}}}
+	controls = Controls{200, Control{TTL: 1000}, []CacheControl{
+		{"stats", Control{Off: true, Percent: Whole, Verify: 100}}, {"user", Control{Observe: true, Rollout: true}},
+	}}
+)
 
 // frames holds one of each frame, with its bytes: a change of them is a change
 // of the protocol, which old filters and bridges don't understand.
@@ -37,12 +45,19 @@ var frames = []struct {
 		"0107" + "08636861742d617069" + "c0cf24" + "9875" + "02766d" + "0708" + "e807" + "b817"},
 	{"feed answer", FeedAnswer{Ticket{7, 9}, []Event{{9, EventRaise, []string{"*"}}}}, erased(DecodeFeedAnswer),
 		"0108" + "0709" + "01" + "09" + "01" + "01012a"},
-	{"follow", FollowRequest{FeedRequest{scope, "vm", Ticket{7, 8}, 1000, 3000}, Report{5, []Counts{{"stats", [Counters]uint64{1, 300}}}}}, erased(DecodeFollowRequest),
-		"010a" + "08636861742d617069" + "c0cf24" + "9875" + "02766d" + "0708" + "e807" + "b817" +
+	{"follow", FollowRequest{FeedRequest{scope, "vm", Ticket{7, 8}, 1000, 3000}, knows, Report{5, []Counts{{"stats", [Counters]uint64{1, 300}}}}}, erased(DecodeFollowRequest),
+		"010a" + "08636861742d617069" + "c0cf24" + "9875" + "02766d" + "0708" + "e807" + "b817" + "027631" + "01" + "057374617473" + "026162" +
 			"05" + "01" + "057374617473" + "0e" + "01ac02000000000000000000000000"},
-	{"follow answer", FollowAnswer{FeedAnswer{Ticket{7, 9}, []Event{{9, EventRaise, []string{"*"}}}}}, erased(DecodeFollowAnswer),
-		"010b" + "0709" + "01" + "09" + "01" + "01012a"},
+	{"follow answer", FollowAnswer{FeedAnswer{Ticket{7, 9}, []Event{{9, EventRaise, []string{"*"}}}}, controls}, erased(DecodeFollowAnswer),
+		"010b" + "0709" + "01" + "09" + "01" + "01012a" + "c801" + "00e80700" + "00" + "02" + "057374617473" + "0100904e64" + "0475736572" + "06000000"},
+	{"join", JoinRequest{FollowRequest{FeedRequest: FeedRequest{scope, "vm", Ticket{7, 8}, 0, 3000}, Knows: knows}, LookupRequest{Scope: scope, Key: "k", Groups: []string{"*"}}}, erased(DecodeJoinRequest),
+		"010c" + "08636861742d617069" + "c0cf24" + "9875" + "02766d" + "0708" + "00" + "b817" + "027631" + "01" + "057374617473" + "026162" + "00" + "00" +
+			"016b" + "01012a" + "00" + "00" + "00"},
+	{"join answer", JoinAnswer{controls, LookupAnswer{State: LookupSuspended, Ticket: Ticket{7, 9}, Entry: []byte{}}}, erased(DecodeJoinAnswer),
+		"010d" + "c801" + "00e80700" + "00" + "02" + "057374617473" + "0100904e64" + "0475736572" + "06000000" + "02" + "0709" + "00" + "00" + "00" + "00"},
 }
+
+var exported = cmpopts.IgnoreUnexported(Control{})
 
 func erased[T any](decode func([]byte) (T, error)) func([]byte) (any, error) {
 	return func(b []byte) (any, error) { return decode(b) }
@@ -56,7 +71,7 @@ func TestFrames(t *testing.T) {
 				t.Errorf("bytes\n got %s\nwant %s", got, tt.golden)
 			}
 			got, err := tt.decode(b)
-			if diff := cmp.Diff(any(tt.frame), got); err != nil || diff != "" {
+			if diff := cmp.Diff(any(tt.frame), got, exported); err != nil || diff != "" {
 				t.Errorf("decoded %v, differs:\n%s", err, diff)
 			}
 		})
@@ -127,6 +142,9 @@ func TestLimits(t *testing.T) {
 		{"also after a close", erased(DecodeCloseRequest), CloseRequest{Scope: scope, AlsoAfter: MaxAlsoAfter}, CloseRequest{Scope: scope, AlsoAfter: MaxAlsoAfter + 1}},
 		{"hold", feed, FeedRequest{Scope: scope, Hold: MaxHold}, FeedRequest{Scope: scope, Hold: MaxHold + 1}},
 		{"report", erased(DecodeFollowRequest), FollowRequest{Report: Report{Caches: make([]Counts, MaxCaches)}}, FollowRequest{Report: Report{Caches: make([]Counts, MaxCaches+1)}}},
+		{"rules", erased(DecodeFollowRequest), FollowRequest{Knows: Knows{Rules: make([]CacheRules, MaxRules)}}, FollowRequest{Knows: Knows{Rules: make([]CacheRules, MaxRules+1)}}},
+		{"controls", erased(DecodeFollowAnswer), controlled(make([]CacheControl, MaxCaches)...), controlled(make([]CacheControl, MaxCaches+1)...)},
+		{"percent", erased(DecodeFollowAnswer), controlled(CacheControl{Control: Control{Percent: Whole}}), controlled(CacheControl{Control: Control{Percent: Whole + 1}})},
 		{"count", erased(DecodeFollowRequest), reported(MaxCount), reported(MaxCount + 1)},
 		{"fetch", lookup, LookupRequest{Scope: scope, Fetch: long(MaxID)}, LookupRequest{Scope: scope, Fetch: long(MaxID + 1)}},
 		{"lease", lookup, LookupRequest{Scope: scope, Lease: MaxLease}, LookupRequest{Scope: scope, Lease: MaxLease + 1}},
@@ -148,6 +166,10 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+func controlled(caches ...CacheControl) FollowAnswer {
+	return FollowAnswer{Controls: Controls{Caches: caches}}
+}
+
 func reported(count uint64) FollowRequest {
 	return FollowRequest{Report: Report{Caches: []Counts{{"stats", [Counters]uint64{count}}}}}
 }
@@ -158,6 +180,7 @@ func TestOtherCounters(t *testing.T) {
 	for name, values := range map[string][]uint64{"fewer": {1, 2}, "more": append(make([]uint64, Counters), 9)} {
 		w := newWriter(kindFollow, 0)
 		w.feedRequest(FeedRequest{})
+		w.knows(Knows{})
 		w.uint(1)
 		w.uint(1)
 		w.string("stats")
@@ -234,7 +257,7 @@ func FuzzFrames(f *testing.F) {
 				continue
 			}
 			again, err := tt.decode(m.(interface{ Encode() []byte }).Encode())
-			if diff := cmp.Diff(m, again); err != nil || diff != "" {
+			if diff := cmp.Diff(m, again, exported); err != nil || diff != "" {
 				t.Errorf("%s: second round: %v\n%s", tt.name, err, diff)
 			}
 		}
