@@ -55,6 +55,7 @@ func TestAuditGolden(t *testing.T) {
 		"X-Forwarded-Client-Cert", `Subject="CN=bob"`, "X-Forwarded-For", "198.51.100.7", "Traceparent", "00-nonsense")
 	administer(w, "POST", "/v1/invalidate", `{"rule":"save message","identity":{"value":"alice-credential"}}`, "Authorization", alice)
 	administer(w, "POST", "/v1/purge", `{"cache":"none"}`, "Authorization", alice)
+	administer(w, "POST", "/v1/controls", `{"cache":"stats","set":{"off":true,"percent":5},"unset":["ttl"]}`, "Authorization", alice)
 	administer(w, "POST", "/v1/purge", `{"all":true}`, "Authorization", "Bearer wrong-credential", "X-Forwarded-Client-Cert", `Subject="CN=forged"`)
 	administer(w, "POST", "/v1/purge", `{"all":true}`)
 	for range 100 { // a page that polls is one line a minute

@@ -18,11 +18,16 @@
 //	    g:<group>             how many of them are open on the group
 //	    due                   when raises are due that "also_after" asks for, in order
 //	    d:<time>              the groups that are due then
+//	    standing              groups that stand suspended without a deadline: their caches are off, or
+//	    differ                are among those that the VMs' policies have different rules for
 //	{chatcache:P}:gen:<group> STRING "<generation> <epoch>"; lives for the longest TTL and a minute
-//	{chatcache:P}:feed        STREAM <seq>-0: k = r (raise) or s (suspension), g = groups
+//	{chatcache:P}:feed        STREAM <seq>-0: k = r (raise), s (suspension) or c (controls), g = groups
 //	{chatcache:P}:vms         ZSET of VMs by the end of their lease (ms)
-//	{chatcache:P}:applied     HASH of VMs: "<sequence> <epoch> <ms>", the cursor of the last
-//	                          poll and since when
+//	{chatcache:P}:applied     HASH of VMs: "<sequence> <epoch> <ms> <policy's version>", the cursor of
+//	                          the last poll and since when
+//	{chatcache:P}:rules       HASH "<cache>=<digest>,…", the rules of a policy that VMs have at
+//	                          work: until when one has (ms)
+//	{chatcache:P}:controls    HASH "<cache> <setting>", and "version"; no expiry, and a new epoch keeps it
 //	{chatcache:P}:counts      HASH "<cache> <counter>": what all VMs together have counted, see
 //	                          [wire.Counter], since it was last empty
 //	{chatcache:P}:reported    HASH of VMs: the number of the last report, so that one that is
@@ -68,6 +73,30 @@
 //     or granted twice it costs a request.
 //   - Out of memory, lookups and stores are refused and everything else works on.
 //
+// # Controls
+//
+// What operators set (see [ControlsRequest]) stands in a key of its own. One script
+// sets it, and takes a number for an event that wakes every held poll; each answer of the
+// feed has the controls whole, as they stood at its number. So a VM that has missed
+// events, or never heard any, is right with one answer, and whoever has applied the number
+// has applied the controls: receipts work as for a raise.
+//
+// What is off stands suspended, too, by the same script: lookups at every bridge meet that at
+// once, whatever the VM that asks has heard. Switched on again it is raised first, so
+// that nothing stored before comes back. The rest is obeyed by the VMs alone.
+//
+// A failover keeps the controls: with [Options.Replicas] they are acknowledged only once
+// the replicas have them. What Redis loses all the same, a flush for example, every bridge
+// puts back that has read it since it started.
+//
+// # Policies that differ
+//
+// Each poll says what rules the VM's policy has for each cache, as digests. While VMs whose
+// leases run have different ones for a cache it stands suspended: nobody uses or stores
+// its responses. That ends with a raise, see script/standing.lua. A VM's first lookups register it
+// before they look (PathJoin). A worker without any request so far, and one that the
+// bridges haven't heard of for the length of its lease, isn't waited for.
+//
 // # Failover
 //
 // A primary that was cut off goes on to answer while another is elected. Its word
@@ -103,6 +132,7 @@
 //	POST /v1/purge         [PurgeRequest] as JSON, gives [RaiseAnswer]
 //	POST /v1/invalidate    [InvalidateRequest] as JSON, gives [RaiseAnswer]
 //	POST /v1/inspect       [InspectRequest] as JSON, gives [Inspection]
+//	POST /v1/controls      [ControlsRequest] as JSON, gives [ControlsAnswer]; GET with ?policy= the same
 //	GET  /v1/receipts      ?policy=&epoch=&sequence=&raisedAt=&wait=, as [RaiseAnswer] gives them: [Receipts] as JSON
 //	GET  /v1/status        [Status] as JSON
 //	GET  /healthz          200 while the process runs

@@ -61,6 +61,9 @@ func checkPoll(m wire.FollowRequest) error {
 	if err := checkPlain("VM", m.VM); err != nil {
 		return err
 	}
+	if err := checkKnows(m.Knows); err != nil {
+		return err
+	}
 	return checkReport(m.Report)
 }
 
@@ -131,30 +134,47 @@ func isClosed(ch <-chan struct{}) bool {
 	}
 }
 
-// read registers the VM, counts its report and reads what happened after its cursor.
+// read registers the VM, counts its report and reads what happened after its cursor. Where
+// Redis has lost the controls it puts them back, and reads again.
 func (p *poll) read(ctx context.Context) (wire.FollowAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	m := p.request
-	args := []any{
-		m.VM, m.Lease, strconv.FormatUint(m.Cursor.Epoch, 16), strconv.FormatUint(m.Cursor.Sequence, 10),
-		wire.MaxEvents, maxVMs, rememberVM.Milliseconds(), maxCounts,
-	}
-	t, rest, err := p.run(ctx, p.policy, p.scripts.feed, validityKeys(p.policy, p.policy.feedKeys()...), append(args, reportArgs(m.Report)...)...)
+	answer, controls, err := p.readOnce(ctx)
 	if err != nil {
 		return wire.FollowAnswer{}, err
 	}
-	p.request.Report = wire.Report{} // what is read next must not send it again
-	answer := wire.FollowAnswer{FeedAnswer: wire.FeedAnswer{Last: t}}
-	if len(rest) == 2 {
-		events, _ := rest[0].([]any)
-		answer.Events = parseEvents(events)
-		p.next = parseNext(rest[1])
+	if known, lost := p.policy.remembered.lost(controls); lost {
+		if err := p.putBack(ctx, p.policy, known); err != nil {
+			return wire.FollowAnswer{}, err
+		}
+		answer, _, err = p.readOnce(ctx)
 	}
+	return answer, err
+}
+
+func (p *poll) readOnce(ctx context.Context) (wire.FollowAnswer, Controls, error) {
+	m := p.request
+	args := []any{
+		m.VM, m.Lease, strconv.FormatUint(m.Cursor.Epoch, 16), strconv.FormatUint(m.Cursor.Sequence, 10),
+		wire.MaxEvents, maxVMs, rememberVM.Milliseconds(),
+	}
+	args = append(append(args, knowsArgs(m.Knows)...), reportArgs(m.Report)...)
+	t, rest, err := p.run(ctx, p.policy, p.scripts.feed, validityKeys(p.policy, p.policy.feedKeys()...), args...)
+	if err == nil && len(rest) != 4 {
+		err = fmt.Errorf("%w: %w: %d values of the feed, want 4", ErrRedis, errScript, len(rest))
+	}
+	if err != nil {
+		return wire.FollowAnswer{}, Controls{}, err
+	}
+	p.request.Report = wire.Report{} // what is read next must not send it again
+	events, _ := rest[0].([]any)
+	p.next = parseNext(rest[1])
+	controls := parseControls(rest[2], rest[3])
+	answer := wire.FollowAnswer{FeedAnswer: wire.FeedAnswer{Last: t, Events: parseEvents(events)}, Controls: controls.wire}
 	if !answer.Continues(m.Cursor) {
 		answer.Events = nil // the VM forgets everything: no need to say what
 	}
-	return answer, nil
+	return answer, controls, nil
 }
 
 // parseNext reads in how many milliseconds something is due.
@@ -199,16 +219,19 @@ func parseEvent(item any) (e wire.Event, ok bool) {
 	if err != nil || len(fields) != 4 || fields[0] != "k" || fields[2] != "g" {
 		return e, false
 	}
+	e.Sequence = seq
 	switch fields[1] {
 	case "r":
 		e.Kind = wire.EventRaise
 	case "s":
 		e.Kind = wire.EventSuspend
+	case "c":
+		e.Kind = wire.EventControls
+		return e, true
 	default:
 		return e, false
 	}
 	list, _ := fields[3].(string)
-	e.Sequence = seq
 	e.Groups, err = wire.SplitGroups(list)
 	return e, err == nil
 }

@@ -26,12 +26,15 @@ func (b *Bridge) routes() http.Handler {
 	handle("POST "+wire.PathRelease, filter, frame(wire.DecodeReleaseRequest, b.Release))
 	handle("POST "+wire.PathSuspend, filter, frame(wire.DecodeSuspendRequest, b.Suspend))
 	handle("POST "+wire.PathClose, filter, frame(wire.DecodeCloseRequest, b.CloseSuspension))
+	handle("POST "+wire.PathJoin, filter, frame(wire.DecodeJoinRequest, b.Join))
 	handle("POST "+wire.PathFollow, filter, frame(wire.DecodeFollowRequest, b.Follow))
 	handle("POST "+wire.PathFeed, filter, frame(wire.DecodeFeedRequest, b.Feed))
 
 	handle("POST /v1/purge", admin, jsonCall(b.Purge))
 	handle("POST /v1/invalidate", admin, jsonCall(b.Invalidate))
 	handle("POST /v1/inspect", admin, jsonCall(b.Inspect))
+	handle("POST /v1/controls", admin, jsonCall(b.SetControls))
+	handle("GET /v1/controls", admin, b.getControls)
 	handle("GET /v1/receipts", admin, b.receipts)
 	handle("GET /v1/status", admin, b.status)
 

@@ -31,6 +31,7 @@ type policyState struct {
 	wake       wake
 	held       held
 	feedRead   feedRead
+	remembered remembered
 	applied    bell // a VM's poll came with a new cursor, while somebody waits for receipts
 	counters   counters
 }

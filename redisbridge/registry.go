@@ -20,6 +20,8 @@ const (
 	// rememberVM is how long the registry remembers a VM after its lease has run out,
 	// so that receipts can say that it has.
 	rememberVM = 2 * time.Minute
+	// maxVersions bounds the policies that VMs may have at work at a time, told apart by their rules.
+	maxVersions = 16
 	// maxFollowers bounds the VMs that a policy's status lists.
 	maxFollowers = 100
 )
@@ -30,6 +32,7 @@ type follower struct {
 	leaseEnd int64       // ms by Redis' clock
 	applied  wire.Ticket // the cursor of its last poll
 	since    int64       // when it first polled with it
+	version  string      // of its policy; empty: it doesn't say
 }
 
 // registry is the registry at one moment.
@@ -71,7 +74,7 @@ func (p *policyState) registryKeys() []string {
 
 // feedKeys are those of the script feed.
 func (p *policyState) feedKeys() []string {
-	return append(p.registryKeys(), p.prefix+"counts", p.prefix+"reported")
+	return append(p.registryKeys(), p.prefix+"counts", p.prefix+"reported", p.prefix+"rules", p.controlsKey())
 }
 
 // parseFollower reads what the scripts keep of a VM. What can't be read has applied nothing.
@@ -81,7 +84,9 @@ func parseFollower(vm, leaseEnd, position any) (f follower) {
 	f.leaseEnd, _ = strconv.ParseInt(end, 10, 64)
 	text, _ := position.(string)
 	seq, text, _ := strings.Cut(text, " ")
-	epoch, since, _ := strings.Cut(text, " ")
+	epoch, text, _ := strings.Cut(text, " ")
+	since, version, _ := strings.Cut(text, " ")
+	f.version = version
 	f.applied = parseTicket(epoch + " " + seq)
 	f.since, _ = strconv.ParseInt(since, 10, 64)
 	return f
@@ -119,7 +124,7 @@ func (s *PolicyStatus) show(list []follower, t wire.Ticket, now int64) {
 		if f.applied.Epoch != t.Epoch || f.lag(t) > 0 {
 			s.Behind++
 		}
-		s.Followers = append(s.Followers, VMStatus{VM: f.vm, Lag: f.lag(t), LeaseMS: f.leaseEnd - now})
+		s.Followers = append(s.Followers, VMStatus{VM: f.vm, Lag: f.lag(t), LeaseMS: f.leaseEnd - now, PolicyVersion: f.version})
 	}
 	slices.SortFunc(s.Followers, func(a, b VMStatus) int { return cmp.Or(-cmp.Compare(a.Lag, b.Lag), strings.Compare(a.VM, b.VM)) })
 	s.Followers = s.Followers[:min(len(s.Followers), maxFollowers)]

@@ -84,7 +84,7 @@ func checkReport(r wire.Report) error {
 
 // reportArgs are the script feed's own arguments of a report.
 func reportArgs(r wire.Report) []any {
-	args := []any{strconv.FormatUint(r.Number, 10)}
+	args := []any{maxCounts, strconv.FormatUint(r.Number, 10)}
 	for _, c := range r.Caches {
 		for i, v := range c.Values {
 			if v > 0 {

@@ -15,8 +15,8 @@ var scriptFiles embed.FS
 // safe to repeat: a suspension is renewed, a raise takes one more number, a claim
 // finds its own lease.
 type scripts struct {
-	lookup, suspend, close, raise, feed, receipts, confirm *redis.Script
-	entry, claim, store, release                           *redis.Script // of one entry, and so on its node
+	lookup, suspend, close, raise, feed, controls, receipts, confirm *redis.Script
+	entry, claim, store, release                                     *redis.Script // of one entry, and so on its node
 }
 
 // scriptsOf are the scripts as a server takes them, and as miniredis does.
@@ -32,7 +32,7 @@ var scriptsOf = map[bool]func() scripts{
 // identify a server.
 func newScripts(miniredis bool) scripts {
 	const plain, allowOOM, readOnly = "#!lua", "#!lua flags=allow-oom", "#!lua flags=no-writes"
-	validity := fmt.Sprintf("local anonymous = %t\n", miniredis) + scriptFile("prelude")
+	validity := fmt.Sprintf("local anonymous = %t\n", miniredis) + scriptFile("prelude") + scriptFile("standing") + scriptFile("start")
 	script := func(shebang, source string) *redis.Script {
 		if !miniredis {
 			source = shebang + "\n" + source
@@ -45,6 +45,7 @@ func newScripts(miniredis bool) scripts {
 		close:    script(allowOOM, validity+scriptFile("close")),
 		raise:    script(allowOOM, validity+scriptFile("raise")),
 		feed:     script(allowOOM, validity+scriptFile("feed")),
+		controls: script(allowOOM, validity+scriptFile("controls")),
 		receipts: script(allowOOM, validity+scriptFile("receipts")),
 		confirm:  script(allowOOM, validity+scriptFile("confirm")),
 		entry:    script(readOnly, scriptFile("entry")),

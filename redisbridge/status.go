@@ -54,6 +54,7 @@ type PolicyStatus struct {
 	HeldPolls    int64               `json:"heldPolls"`   // that wait at this bridge
 	HeldLookups  int64               `json:"heldLookups"` // likewise, for somebody else's fetch
 	Caches       []CacheStatus       `json:"caches"`
+	Controls     Controls            `json:"controls"`
 }
 
 // VMStatus is a VM that follows the feed.
@@ -63,6 +64,8 @@ type VMStatus struct {
 	// epoch or it has only begun.
 	Lag     uint64 `json:"lag"`
 	LeaseMS int64  `json:"leaseMs"` // what is left of its lease
+	// PolicyVersion is a digest of the policy that it has at work; empty if it doesn't say.
+	PolicyVersion string `json:"policyVersion,omitempty"`
 }
 
 // CacheStatus counts what concerned one cache; "*" is everything and named groups. Proxies are
@@ -127,6 +130,7 @@ func (b *Bridge) readPosition(ctx context.Context, p *policyState, s *PolicyStat
 	state := pipe.HMGet(ctx, p.prefix+"state", "epoch", "seq", "open")
 	followers := readFollowers(ctx, pipe, p, now)
 	counts := pipe.HGetAll(ctx, p.prefix+"counts")
+	controls := readControls(ctx, pipe, p)
 	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
 		return redisError(err)
 	}
@@ -138,6 +142,7 @@ func (b *Bridge) readPosition(ctx context.Context, p *policyState, s *PolicyStat
 	s.Suspensions, _ = strconv.ParseInt(open, 10, 64)
 	s.show(followers(), parseTicket(s.Epoch+" "+sequence), now.UnixMilli())
 	s.showCounts(counts.Val())
+	s.Controls = controls()
 	return nil
 }
 

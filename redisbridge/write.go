@@ -113,15 +113,11 @@ func (b *Bridge) CloseSuspension(ctx context.Context, m wire.CloseRequest) (wire
 // raise gives groups the next number, for an administrator, and unless also is zero once
 // more that long after.
 func (b *Bridge) raise(ctx context.Context, policy string, groups []string, also time.Duration) (raiseMark, error) {
-	scope := wire.Scope{Policy: policy, Quarantine: also.Milliseconds()}
-	if b.policies.known(policy) == nil {
-		// Nothing is known of the policy yet: assume the longest.
-		scope.Horizon, scope.Quarantine = wire.MaxTTL, wire.MaxQuarantine
-	}
-	p, err := b.policyOf(scope)
+	p, err := b.administered(policy)
 	if err != nil {
 		return raiseMark{}, err
 	}
+	raiseTo(&p.quarantine, also.Milliseconds())
 	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
 	defer cancel()
 	t, rest, err := b.run(ctx, p, b.scripts.raise, validityKeys(p), wire.JoinGroups(canonical(groups)), also.Milliseconds())
@@ -131,6 +127,16 @@ func (b *Bridge) raise(ctx context.Context, policy string, groups []string, also
 		raise.at, _ = rest[0].(int64)
 	}
 	return raise, err
+}
+
+// administered gives the state of a policy to an administrator. Where nothing is known of it
+// yet it assumes the longest of everything.
+func (b *Bridge) administered(policy string) (*policyState, error) {
+	scope := wire.Scope{Policy: policy}
+	if b.policies.known(policy) == nil {
+		scope.Horizon, scope.Quarantine = wire.MaxTTL, wire.MaxQuarantine
+	}
+	return b.policyOf(scope)
 }
 
 func checkWrite(id string, groups []string) error {

@@ -1,7 +1,5 @@
--- The prelude that every validity script begins with. It reads the clock, makes
--- sure that the epoch is of this server and its data, and turns every deadline
--- that has passed, and every raise that has become due, into a raise with a number
--- and an event: only then may a script give a ticket.
+-- The prelude that every validity script begins with: what they share. After it come
+-- standing.lua and start.lua, and then the script's own part.
 --
 -- KEYS  1 state  2 feed  3… the script's own; all of them share one hash tag.
 -- ARGV  1 epoch to begin if one has to begin (hex)
@@ -41,6 +39,10 @@ local function identity()
     string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
 end
 
+-- stand sees to the suspensions without a deadline, see standing.lua; differ are then the
+-- caches that the VMs' policies differ about.
+local stand, differ
+
 -- due is when raises are due, in order, with spaces between: field d:<time> has the groups.
 local epoch, seq, earliest, due
 
@@ -50,7 +52,8 @@ local function wake(what)
   redis.pcall('PUBLISH', prefix .. 'wake', what)
 end
 
--- take gives the next number to an event of the feed: kind 'r' or 's'.
+-- take gives the next number to an event of the feed: kind 'r', 's', or 'c', which has
+-- no groups: the controls are others now.
 local function take(kind, groups)
   seq = seq + 1
   redis.call('HSET', state, 'seq', text(seq))
@@ -125,6 +128,13 @@ local function parse(suspension)
   return tonumber(deadline), groups, tonumber(also) or 0
 end
 
+-- count_open adds to how many suspensions are open on a group.
+local function count_open(group, more)
+  if redis.call('HINCRBY', state, 'g:' .. group, more) <= 0 then
+    redis.call('HDEL', state, 'g:' .. group)
+  end
+end
+
 -- suspend opens the suspension id, or renews it and adds the groups that it
 -- isn't open on yet. Only what is new takes a number.
 local function suspend(id, duration, groups, also)
@@ -155,9 +165,7 @@ local function suspend(id, duration, groups, also)
   end
   local deadline = now + duration
   redis.call('HSET', state, 's:' .. id, text(deadline) .. ' ' .. table.concat(all, ',') .. ' ' .. text(also))
-  for _, group in ipairs(added) do
-    redis.call('HINCRBY', state, 'g:' .. group, 1)
-  end
+  for _, group in ipairs(added) do count_open(group, 1) end
   local sooner = earliest == 0 or deadline < earliest
   if sooner then set_earliest(deadline) end
   if #added > 0 then
@@ -171,14 +179,10 @@ end
 local function forget(id, groups)
   redis.call('HDEL', state, 's:' .. id)
   redis.call('HINCRBY', state, 'open', -1)
-  for group in each(groups) do
-    if redis.call('HINCRBY', state, 'g:' .. group, -1) <= 0 then
-      redis.call('HDEL', state, 'g:' .. group)
-    end
-  end
+  for group in each(groups) do count_open(group, -1) end
 end
 
--- begin_epoch forgets everything. What was suspended is unknown now, so all of
+-- begin_epoch forgets everything but the controls. What was suspended is unknown now, so all of
 -- it is, for as long as any write may still be in flight; unless the operator
 -- asserts that nothing was there before.
 local function begin_epoch(server)
@@ -190,6 +194,7 @@ local function begin_epoch(server)
   if quarantine > 0 and not (absent and ARGV[3] == '1') then
     suspend('quarantine', quarantine, '*', 0)
   end
+  stand()
 end
 
 -- expire turns every deadline that has passed into a raise, in their order.
@@ -258,16 +263,3 @@ local function until_next()
   if earliest > 0 and (not first or earliest < first) then first = earliest end
   return first and math.max(first - now, 1) or -1
 end
-
-do
-  local server = identity()
-  local found = redis.call('HMGET', state, 'epoch', 'seq', 'next', 'server', 'due')
-  epoch, seq, earliest = found[1], tonumber(found[2] or ''), tonumber(found[3] or '')
-  due = found[5] or ''
-  if not (epoch and seq and earliest) or found[4] ~= server or seq >= last_number then
-    begin_epoch(server)
-  end
-  expire()
-  raise_due()
-end
-

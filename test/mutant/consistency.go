@@ -17,7 +17,7 @@ var Consistency = []Mutant{
 		{exchangeDir + "write.go", "	frame := w.plugin.suspension(", "	if w.suspended, w.forwarded = true, true; true {\n		return Continue\n	}\n	frame := w.plugin.suspension("},
 	}},
 	{"one suspension per group", []Edit{
-		{scriptDir + "prelude.lua", "if redis.call('HINCRBY', state, 'g:' .. group, -1) <= 0 then", "if true then"},
+		{scriptDir + "prelude.lua", "'g:' .. group, more) <= 0 then", "'g:' .. group, more) <= 0 or more < 0 then"},
 	}},
 	{"purge clears suspensions", []Edit{
 		{scriptDir + "raise.lua", "raise(ARGV[own + 1])", `for _, field in ipairs(redis.call('HKEYS', state)) do
@@ -38,7 +38,7 @@ raise(ARGV[own + 1])`},
 		{scriptDir + "prelude.lua", "raise(suspension.groups)", ""},
 	}},
 	{"due deadlines turned only by lookups", []Edit{
-		{scriptDir + "prelude.lua", "  expire()\n", "  if KEYS[3] and string.find(KEYS[3], 'gen:', 1, true) then expire() end\n"},
+		{scriptDir + "start.lua", "  expire()\n", "  if KEYS[3] and string.find(KEYS[3], 'gen:', 1, true) then expire() end\n"},
 	}},
 	{"new epoch without quarantine", []Edit{
 		{scriptDir + "prelude.lua", "if quarantine > 0 and", "if false and"},

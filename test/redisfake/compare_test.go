@@ -122,7 +122,7 @@ func (c *comparison) command(ctx context.Context) {
 	id := fmt.Sprint("w", c.random.IntN(8))
 	key := wire.EntryKey("stats", "chat", "", "GET", "/", fmt.Sprint("d", c.random.IntN(2)))
 	fetch := fmt.Sprint("f", c.random.IntN(3))
-	switch c.random.IntN(15) {
+	switch c.random.IntN(18) {
 	case 0, 1:
 		also := 2000 * c.random.Int64N(2)
 		_, _ = c.bridge.Suspend(ctx, wire.SuspendRequest{Scope: c.scope, ID: id, Groups: c.some(), Deadline: 30_000 + c.random.Int64N(1000), AlsoAfter: also})
@@ -135,7 +135,7 @@ func (c *comparison) command(ctx context.Context) {
 		_, _ = c.bridge.Purge(ctx, redisbridge.PurgeRequest{Policy: "chat", Cache: "stats"})
 	case 7, 8:
 		a, _ := c.bridge.Follow(ctx, wire.FollowRequest{
-			FeedRequest: wire.FeedRequest{Scope: c.scope, VM: id, Cursor: c.ticket, Lease: 100_000}, Report: c.report(),
+			FeedRequest: wire.FeedRequest{Scope: c.scope, VM: id, Cursor: c.ticket, Lease: 100_000}, Knows: c.knows(), Report: c.report(),
 		})
 		if c.random.IntN(2) == 0 {
 			c.ticket = a.Last
@@ -152,6 +152,45 @@ func (c *comparison) command(ctx context.Context) {
 		c.ticket = a.Ticket
 	case 14:
 		_, _ = c.bridge.Release(ctx, wire.ReleaseRequest{Scope: c.scope, Key: key, Fetch: fetch, Mark: 30_000 * c.random.Int64N(2)})
+	case 15, 16:
+		_, _ = c.bridge.SetControls(ctx, c.controls())
+	case 17:
+		c.leave(ctx)
+	}
+}
+
+// controls draws some settings.
+func (c *comparison) controls() redisbridge.ControlsRequest {
+	r := redisbridge.ControlsRequest{Policy: "chat", Cache: []string{"", "stats", "user"}[c.random.IntN(3)]}
+	r.All = r.Cache == ""
+	if c.random.IntN(2) == 0 {
+		r.Set = redisbridge.ControlSettings{Off: true, Percent: 10}
+	} else {
+		r.Set, r.Unset = redisbridge.ControlSettings{TTL: "60s"}, []string{"off"}
+	}
+	return r
+}
+
+// knows draws what rules a VM knows.
+func (c *comparison) knows() wire.Knows {
+	stats, user := wire.CacheRules{Cache: "stats", Digest: "1"}, wire.CacheRules{Cache: "user", Digest: "1"}
+	return []wire.Knows{
+		{}, {}, {Version: "a"}, {Version: "b", Rules: []wire.CacheRules{stats}}, {Version: "c", Rules: []wire.CacheRules{stats, user}},
+		{Version: "d", Rules: []wire.CacheRules{stats, {Cache: "stats", Digest: "2"}, user}}, {Version: "e", Rules: []wire.CacheRules{stats, user}},
+	}[c.random.IntN(7)]
+}
+
+// leave ends the leases of all VMs with some rules, on both.
+func (c *comparison) leave(ctx context.Context) {
+	v := c.fake.Validity("chat")
+	if v == nil {
+		return
+	}
+	for _, rules := range sorted(v.Rules) {
+		if c.random.IntN(2) == 0 {
+			v.Rules[rules] = 1
+			c.raw.HSet(ctx, "{chatcache:chat}:rules", rules, "1")
+		}
 	}
 }
 
@@ -301,7 +340,7 @@ func brief(args []any) []any {
 	return args
 }
 
-// rounded leaves out by how many milliseconds the two differ.
+// rounded leaves out by how many milliseconds the two differ, and in which order a hash is.
 func rounded(answer any) any {
 	list, ok := answer.([]any)
 	if !ok {
@@ -312,6 +351,18 @@ func rounded(answer any) any {
 		if left, ok := value.(int64); ok && left > 0 {
 			list[i] = "some time"
 		}
+		if fields, ok := value.([]any); ok && len(fields) > 0 && i > 3 {
+			list[i] = settings(fields)
+		}
 	}
 	return list
+}
+
+func settings(fields []any) map[string]string {
+	m := map[string]string{}
+	for pair := range slices.Chunk(fields, 2) {
+		m[pair[0].(string)] = pair[1].(string)
+	}
+	m["version"] = "some time"
+	return m
 }

@@ -86,9 +86,14 @@ func (v *Validity) feedScript(c *call) (any, error) {
 	if _, known := v.VMs[vm]; !known && len(v.VMs) >= most {
 		return nil, Error("TOOMANY VMs registered: at most " + strconv.Itoa(most))
 	}
-	v.VMs[vm] = c.now + integer(c.own[1])
-	v.Applied[vm] = c.own[3] + " " + c.own[2]
-	v.report(vm, c.own[7:])
+	lease := c.now + integer(c.own[1])
+	if err := v.know(c, c.own[7], c.own[8], int(integer(c.own[9])), lease); err != nil {
+		return nil, err
+	}
+	v.VMs[vm] = lease
+	v.Applied[vm] = c.own[3] + " " + c.own[2] + " " + c.own[7]
+	v.stand(c)
+	v.report(vm, c.own[10:])
 
 	events := []any{}
 	cursor := integer(c.own[3])
@@ -101,7 +106,7 @@ func (v *Validity) feedScript(c *call) (any, error) {
 			}
 		}
 	}
-	return append(v.position(), events, v.untilNext(c)), nil
+	return append(v.position(), events, v.untilNext(c), flat(v.Controls), v.Differ), nil
 }
 
 // report counts a VM's report.

@@ -18,16 +18,20 @@ type script func(*Server, *call) (any, error)
 
 // handlers are the scripts by file name.
 var handlers = map[string]script{
-	"entry":   (*Server).entry,
-	"claim":   (*Server).claim,
-	"store":   (*Server).store,
-	"release": (*Server).release,
-	"lookup":  validity((*Validity).lookup),
-	"suspend": validity((*Validity).suspendScript),
-	"close":   validity((*Validity).closeScript),
-	"raise":   validity((*Validity).raiseScript),
-	"feed":    validity((*Validity).feedScript),
+	"entry":    (*Server).entry,
+	"claim":    (*Server).claim,
+	"store":    (*Server).store,
+	"release":  (*Server).release,
+	"lookup":   validity((*Validity).lookup),
+	"suspend":  validity((*Validity).suspendScript),
+	"close":    validity((*Validity).closeScript),
+	"raise":    validity((*Validity).raiseScript),
+	"feed":     validity((*Validity).feedScript),
+	"controls": validity((*Validity).controlsScript),
 }
+
+// begin are the files that each script on validity begins with.
+var begin = []string{"prelude", "standing", "start"}
 
 // known are the scripts by the SHA-1 of the text that clients sent.
 var known sync.Map // string → script
@@ -39,7 +43,7 @@ var sources = sync.OnceValues(func() (map[string]string, error) {
 		return nil, err
 	}
 	texts := map[string]string{}
-	for _, name := range append(names(), "prelude") {
+	for _, name := range append(names(), begin...) {
 		b, err := os.ReadFile(filepath.Join(root, "redisbridge", "script", name+".lua"))
 		if err != nil {
 			return nil, err
@@ -69,10 +73,11 @@ func scriptOf(command, word string) (script, error) {
 		return nil, err
 	}
 	for name, run := range handlers {
-		whole := files["prelude"] + files[name]
+		whole := files[name]
 		switch name {
-		case "entry", "claim", "store", "release":
-			whole = files[name] // stands alone
+		case "entry", "claim", "store", "release": // stand alone
+		default:
+			whole = files["prelude"] + files["standing"] + files["start"] + whole
 		}
 		if strings.HasSuffix(word, whole) {
 			digest := sha1.Sum([]byte(word))

@@ -68,10 +68,17 @@ func (c *comparison) dump(ctx context.Context) map[string]string {
 	}
 	for _, vm := range c.raw.ZRange(ctx, prefix+"vms", 0, -1).Val() {
 		at, _ := c.raw.HGet(ctx, prefix+"applied", vm).Result()
-		d["vm "+vm] = at[:strings.LastIndex(at, " ")]
+		words := strings.Split(at, " ")
+		d["vm "+vm] = strings.Join(append(words[:2], words[3:]...), " ")
 	}
-	for _, key := range []string{"counts", "reported"} {
+	for rules := range c.raw.HGetAll(ctx, prefix+"rules").Val() {
+		d["rules "+rules] = ""
+	}
+	for _, key := range []string{"counts", "reported", "controls"} {
 		for field, value := range c.raw.HGetAll(ctx, prefix+key).Val() {
+			if field == "version" {
+				value = "some time"
+			}
 			d[key+" "+field] = value
 		}
 	}
@@ -95,6 +102,12 @@ func (s *Server) dump(policy string) map[string]string {
 		d["state epoch"], d["state seq"], d["state server"] = v.Epoch, fmt.Sprint(v.Seq), v.Server
 		d["state next"], d["state open"] = fmt.Sprint(v.Next != 0), fmt.Sprint(len(v.Open))
 	}
+	if len(v.Standing) > 0 {
+		d["state standing"] = strings.Join(v.Standing, ",")
+	}
+	if v.Differ != "" {
+		d["state differ"] = v.Differ
+	}
 	for id, suspension := range v.Open {
 		d["state s:"+id] = fmt.Sprint(suspension.Groups, " ", suspension.Also)
 	}
@@ -115,6 +128,15 @@ func (s *Server) dump(policy string) map[string]string {
 	}
 	for field, n := range v.Counts {
 		d["counts "+field] = fmt.Sprint(n)
+	}
+	for rules := range v.Rules {
+		d["rules "+rules] = ""
+	}
+	for field, value := range v.Controls {
+		if field == "version" {
+			value = "some time"
+		}
+		d["controls "+field] = value
 	}
 	for vm, number := range v.Reported {
 		d["reported "+vm] = number

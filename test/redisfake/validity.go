@@ -23,6 +23,8 @@ type Validity struct {
 	Applied    map[string]string     // by VM: sequence and epoch of its cursor
 	Counts     map[string]int64      // by cache and counter
 	Reported   map[string]string     // by VM: the number of its last report
+	Rules      map[string]int64      // of policies: until when a VM has them at work (ms)
+	Controls   map[string]string     // settings, and "version"
 }
 
 // State is the key "state"; Exists is false before the first epoch.
@@ -35,6 +37,8 @@ type State struct {
 	Open     map[string]Suspension // by id
 	Suspends map[string]int        // open suspensions by group
 	Due      []Due                 // raises to come, in order
+	Standing []string              // groups that stand suspended
+	Differ   string                // caches that policies differ about
 }
 
 // Due is a raise to come.
@@ -60,13 +64,13 @@ type Generation struct {
 // Event is one number of the feed.
 type Event struct {
 	Seq    uint64
-	Kind   string // "r" or "s"
+	Kind   string // "r", "s" or "c"
 	Groups string
 }
 
 func newValidity() *Validity {
 	return &Validity{Generation: map[string]Generation{}, Tombstone: map[string]int64{}, VMs: map[string]int64{}, Applied: map[string]string{},
-		Counts: map[string]int64{}, Reported: map[string]string{}}
+		Counts: map[string]int64{}, Reported: map[string]string{}, Rules: map[string]int64{}, Controls: map[string]string{}}
 }
 
 // validity makes a script of what comes after the prelude.
@@ -103,6 +107,7 @@ func (v *Validity) beginEpoch(c *call, server string) {
 	if quarantine > 0 && !(absent && c.args[2] == "1") {
 		v.suspend(c, "quarantine", quarantine, "*", 0) // within every bound: nothing else is open
 	}
+	v.stand(c)
 }
 
 func (v *Validity) expire(c *call) {
@@ -215,7 +220,7 @@ func (v *Validity) suspend(c *call, id string, duration int64, groups string, al
 	deadline := c.now + duration
 	v.Open[id] = Suspension{deadline, strings.Join(all, ","), also}
 	for _, group := range added {
-		v.Suspends[group]++
+		v.countOpen(group, 1)
 	}
 	if v.Next == 0 || deadline < v.Next {
 		v.Next = deadline
@@ -228,11 +233,16 @@ func (v *Validity) suspend(c *call, id string, duration int64, groups string, al
 
 func (v *Validity) forget(id string) {
 	for group := range strings.SplitSeq(v.Open[id].Groups, ",") {
-		if v.Suspends[group]--; v.Suspends[group] <= 0 {
-			delete(v.Suspends, group)
-		}
+		v.countOpen(group, -1)
 	}
 	delete(v.Open, id)
+}
+
+// countOpen adds to how many suspensions are open on a group.
+func (v *Validity) countOpen(group string, more int) {
+	if v.Suspends[group] += more; v.Suspends[group] <= 0 {
+		delete(v.Suspends, group)
+	}
 }
 
 // position is the beginning of every answer.

@@ -34,6 +34,8 @@ Usage:
   redisbridge serve  [flags]     answer the filters
   redisbridge purge  [flags]     invalidate stored responses
   redisbridge status [flags]     show what a bridge has done
+  redisbridge controls [flags] [set|unset CACHE SETTING…]
+                                 show or change what counts for caches, without a restart
   redisbridge inspect [flags] URL|KEY
                                  say what is stored for a request, and whether it is valid
   redisbridge doctor [flags]     look for what is wrong, and say what to do
@@ -46,7 +48,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	commands := map[string]func(context.Context, []string, environment) int{
 		"serve":  serve,
 		"purge":  purge,
-		"status": status, "inspect": inspect, "doctor": doctor,
+		"status": status, "controls": controls, "inspect": inspect, "doctor": doctor,
 	}
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)

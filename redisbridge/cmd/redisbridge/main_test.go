@@ -66,7 +66,7 @@ func masked(ts *testscript.TestScript, _ bool, args []string) {
 	got := ts.ReadFile(args[0])
 	got = regexp.MustCompile(`(epoch"?:? "?)[0-9a-f]{1,16}\b`).ReplaceAllString(got, "${1}EPOCH")
 	got = regexp.MustCompile(`(ping )[0-9.]+`).ReplaceAllString(got, "${1}PING")
-	got = regexp.MustCompile(`("raisedAt": )[0-9]+`).ReplaceAllString(got, "${1}MS")
+	got = regexp.MustCompile(`("(?:raisedAt|setAt|version)": )[0-9]+`).ReplaceAllString(got, "${1}MS")
 	if want := ts.ReadFile(args[1]); got != want {
 		ts.Fatalf("%s is\n%s", args[0], got)
 	}
@@ -103,7 +103,7 @@ func TestStatusOfABrokenBridge(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, `{"redis":{"ok":false,"error":"redis did not answer in time",
 			"breaker":{"state":"half-open","cause":"i/o timeout","openings":2,"refused":7}},"policies":[
-			{"name":"chat","vms":7,"behind":2,"followers":[{"vm":"vm-1","lag":12,"leaseMs":1500},{"vm":"vm-2","lag":3,"leaseMs":2000},{"vm":"vm-3"}],"caches":[{"name":"stats","hits":1,"misses":2,"suspended":1,"errors":12,"hitRate":0.25,"stores":2,"proxies":{"hitsL1":8,"hitsL2":1,"misses":2,"wouldHits":1,"matches":3,"mismatches":1,"hitRatio":0.75,"savedMs":4510}},{"name":"user"}]}]}`)
+			{"name":"chat","vms":7,"behind":2,"followers":[{"vm":"vm-1","lag":12,"leaseMs":1500,"policyVersion":"5f"},{"vm":"vm-2","lag":3,"leaseMs":2000},{"vm":"vm-3"}],"controls":{"caches":[{"name":"stats","ttl":"30s","rollout":true}]},"caches":[{"name":"stats","hits":1,"misses":2,"suspended":1,"errors":12,"hitRate":0.25,"stores":2,"proxies":{"hitsL1":8,"hitsL2":1,"misses":2,"wouldHits":1,"matches":3,"mismatches":1,"hitRatio":0.75,"savedMs":4510}},{"name":"user"}]}]}`)
 	}))
 	defer server.Close()
 	var out strings.Builder
@@ -114,6 +114,9 @@ circuit breaker: half-open (i/o timeout), 7 lookups and stores refused so far
 policy chat: sequence 0 of epoch , 0 open suspensions, 7 VMs (2 behind), 0 held polls
   VM vm-1 is 12 behind; its lease has 1.5s left
   VM vm-2 is 3 behind; its lease has 2s left
+policy versions: unknown in 2 VMs, 5f in 1 VMs
+controls  off  ttl  percent  observe  verify
+stats     -    30s  -        -        -  not used: the proxies' policies have different rules for it
   cache  hits  misses  suspended  hit rate  stores  suspensions  raises  errors
   stats     1       2          1     25.0%       2            0       0      12
    user     0       0          0      0.0%       0            0       0       0

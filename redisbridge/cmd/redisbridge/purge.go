@@ -52,13 +52,13 @@ type purgeFlags struct {
 	what       redisbridge.PurgeRequest
 	rule       string
 	identities []string
-	wait       bool
-	timeout    time.Duration
+	waitFlags
 }
 
 func (f *purgeFlags) parse(args []string, env environment) error {
 	set := env.flagSet("purge", purgeUsage)
-	f.register(set)
+	f.clientFlags.register(set)
+	f.waitFlags.register(set)
 	set.StringVar(&f.what.Policy, "policy", "", "")
 	set.BoolVar(&f.what.All, "all", false, "")
 	set.StringVar(&f.what.Cache, "cache", "", "")
@@ -68,8 +68,6 @@ func (f *purgeFlags) parse(args []string, env environment) error {
 		f.identities = append(f.identities, who)
 		return nil
 	})
-	set.BoolVar(&f.wait, "wait", false, "")
-	set.DurationVar(&f.timeout, "timeout", 10*time.Second, "")
 	if err := env.parse(set, args); err != nil {
 		return err
 	}
@@ -124,7 +122,7 @@ func purge(ctx context.Context, args []string, env environment) int {
 	}
 	code := exitOK
 	if f.wait {
-		code = f.await(ctx, env, bridge, &answer)
+		code = f.await(ctx, env, bridge, &answer, f.json)
 	}
 	if f.json {
 		return max(env.printJSON(answer), code)

@@ -192,46 +192,52 @@ func (e environment) flagSet(name, usage string) *flag.FlagSet {
 	return set
 }
 
-// parse reads the flags; help goes to standard output. The error is
-// flag.ErrHelp or errUsage.
+// parse reads the flags; there are no other arguments.
 func (e environment) parse(set *flag.FlagSet, args []string) error {
-	for _, a := range args {
-		if a == "-h" || a == "--help" || a == "-help" {
-			set.SetOutput(e.stdout)
-		}
+	words, err := e.parseWords(set, args)
+	if err == nil && len(words) > 0 {
+		err = e.misused(set, fmt.Sprintf("unexpected argument %q", words[0]))
 	}
-	err := set.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return err
-	case err != nil:
-		return errUsage
-	case set.NArg() > 0:
-		fmt.Fprintf(e.stderr, "unexpected argument %q\n", set.Arg(0))
-		set.Usage()
-		return errUsage
-	}
-	return nil
+	return err
 }
 
-// parseOne reads the flags and the one argument behind them.
+// parseOne reads the flags and one argument.
 func (e environment) parseOne(set *flag.FlagSet, args []string, what string) (string, error) {
+	words, err := e.parseWords(set, args)
+	if err == nil && len(words) != 1 {
+		err = e.misused(set, fmt.Sprintf("found %d arguments, want a %s", len(words), what))
+	}
+	if err != nil {
+		return "", err
+	}
+	return words[0], nil
+}
+
+// parseWords reads the flags, and the other arguments among them.
+func (e environment) parseWords(set *flag.FlagSet, args []string) (words []string, err error) {
 	for _, a := range args {
 		if a == "-h" || a == "--help" || a == "-help" {
 			set.SetOutput(e.stdout)
 		}
 	}
-	switch err := set.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return "", err
-	case err != nil:
-		return "", errUsage
-	case set.NArg() != 1:
-		fmt.Fprintf(e.stderr, "found %d arguments, want a %s\n", set.NArg(), what)
-		set.Usage()
-		return "", errUsage
+	for {
+		switch err := set.Parse(args); {
+		case errors.Is(err, flag.ErrHelp):
+			return nil, err
+		case err != nil:
+			return nil, errUsage
+		case set.NArg() == 0:
+			return words, nil
+		}
+		words, args = append(words, set.Arg(0)), set.Args()[1:]
 	}
-	return set.Arg(0), nil
+}
+
+// misused says what is wrong with the arguments.
+func (e environment) misused(set *flag.FlagSet, problem string) error {
+	fmt.Fprintln(e.stderr, problem)
+	set.Usage()
+	return errUsage
 }
 
 func usageCode(err error) int {

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -77,6 +81,8 @@ func printStatus(w io.Writer, s redisbridge.Status) {
 			fmt.Fprintf(w, "not confirmed by replicas for %d ms: %s\n", c.AgeMS, c.Error)
 		}
 		printBehind(w, p)
+		printVersions(w, p)
+		printControlsTable(w, p.Controls)
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintln(table, "cache\thits\tmisses\tsuspended\thit rate\tstores\tsuspensions\traises\terrors\t")
 		for _, c := range p.Caches {
@@ -103,6 +109,23 @@ func printProxies(w io.Writer, caches []redisbridge.CacheStatus) {
 			p.Misses, p.Bypasses, p.WouldHits, 100*p.HitRatio, p.Mismatches, p.Matches+p.Mismatches, p.Errors, p.SavedMS/1000)
 	}
 	table.Flush()
+}
+
+// printVersions says which versions of the policy are at work, and in how many of the VMs
+// that the status lists, where there are several.
+func printVersions(w io.Writer, p redisbridge.PolicyStatus) {
+	count := make(map[string]int)
+	for _, vm := range p.Followers {
+		count[vm.PolicyVersion]++
+	}
+	if len(count) < 2 {
+		return
+	}
+	var list []string
+	for _, version := range slices.Sorted(maps.Keys(count)) {
+		list = append(list, fmt.Sprintf("%s in %d VMs", cmp.Or(version, "unknown"), count[version]))
+	}
+	fmt.Fprintln(w, "policy versions:", strings.Join(list, ", "))
 }
 
 // printBehind names the VMs that haven't applied everything.

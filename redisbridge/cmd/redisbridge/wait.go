@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,16 +21,27 @@ const (
 	maxNamed = 10
 )
 
+// waitFlags say whether and how long a command waits for receipts.
+type waitFlags struct {
+	wait    bool
+	timeout time.Duration
+}
+
+func (f *waitFlags) register(set *flag.FlagSet) {
+	set.BoolVar(&f.wait, "wait", false, "")
+	set.DurationVar(&f.timeout, "timeout", 10*time.Second, "")
+}
+
 // firstWait is what the call that raises waits for receipts itself.
-func (f *purgeFlags) firstWait() string {
+func (f *waitFlags) firstWait() string {
 	if !f.wait {
 		return ""
 	}
 	return min(f.timeout, waitStep).String()
 }
 
-// await goes on waiting for receipts, and says what came of it.
-func (f *purgeFlags) await(ctx context.Context, env environment, bridge client, answer *redisbridge.RaiseAnswer) int {
+// await goes on waiting for receipts, and says what came of it, unless that is silent.
+func (f *waitFlags) await(ctx context.Context, env environment, bridge client, answer *redisbridge.RaiseAnswer, silent bool) int {
 	began := time.Now().Add(-min(f.timeout, waitStep)) // the first call may have waited so long
 	for !answer.Receipts.Complete && !answer.Receipts.NewEpoch {
 		left := f.timeout - time.Since(began)
@@ -43,7 +55,7 @@ func (f *purgeFlags) await(ctx context.Context, env environment, bridge client, 
 		}
 		answer.Receipts = &next
 	}
-	if !f.json {
+	if !silent {
 		printReceipts(env.stdout, *answer.Receipts)
 	}
 	if !answer.Receipts.Complete {

@@ -1,0 +1,254 @@
+package redisbridge
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"chatcache/redisbridge/wire"
+)
+
+// ControlSettings are what operators have set for one cache, or for all. In a request,
+// what isn't there stays as it is.
+type ControlSettings struct {
+	Off     bool    `json:"off,omitempty"`     // neither used nor stored; writes invalidate as before
+	TTL     string  `json:"ttl,omitempty"`     // instead of the policy's, as in "60s"; for all caches: at most
+	Percent float64 `json:"percent,omitempty"` // of the partitions is served: more than 0, at most 100
+	Observe bool    `json:"observe,omitempty"` // everything is forwarded, and would-be hits are counted
+	Verify  float64 `json:"verify,omitempty"`  // percent of would-be hits that are compared with the origin's answer
+}
+
+// ControlsRequest is the body of POST /v1/controls: what to set, and of which settings to
+// forget what was set ("off", "ttl", "percent", "observe", "verify"). Exactly one
+// of All and Cache is set.
+type ControlsRequest struct {
+	Policy string          `json:"policy,omitempty"` // may be left out where the bridge serves one policy
+	All    bool            `json:"all,omitempty"`
+	Cache  string          `json:"cache,omitempty"`
+	Set    ControlSettings `json:"set"`
+	Unset  []string        `json:"unset,omitempty"`
+	Wait   string          `json:"wait,omitempty"` // as in PurgeRequest
+}
+
+// String is what the audit log has of it.
+func (r ControlsRequest) String() string {
+	list, _ := r.settings()
+	return words("policy", r.Policy, "all", onlyTrue(r.All), "cache", r.Cache, "set", strings.Join(list, ","))
+}
+
+// Controls are those of a policy. What counts for a cache is the stricter of its own
+// setting and that of all, each by itself.
+type Controls struct {
+	Version uint64            `json:"version"` // grows with each change: ms by Redis' clock; 0: nothing was ever set
+	All     ControlSettings   `json:"all"`
+	Caches  []CacheControls   `json:"caches"` // in order of name, those that something is set for
+	wire    wire.Controls     // the same
+	fields  map[string]string // as Redis has them
+}
+
+// CacheControls are those of one cache.
+type CacheControls struct {
+	Name string `json:"name"`
+	ControlSettings
+	// Rollout: the policies of the VMs that follow the feed have different rules for the
+	// cache, so nobody uses or stores its responses.
+	Rollout bool `json:"rollout,omitempty"`
+}
+
+// ControlsAnswer is the answer of GET and POST /v1/controls. What follows the policy's name is
+// the position at which they were set, which VMs acknowledge; GET has none of it.
+type ControlsAnswer struct {
+	Policy   string    `json:"policy"`
+	Epoch    string    `json:"epoch,omitempty"`
+	Sequence uint64    `json:"sequence,omitempty"`
+	SetAt    int64     `json:"setAt,omitempty"` // ms by Redis' clock
+	Receipts *Receipts `json:"receipts,omitempty"`
+	Controls Controls  `json:"controls"`
+}
+
+// allControls is the name under which Redis keeps what is set for all caches.
+const allControls = "*"
+
+// The settings, as Redis and the "unset" of a request name them.
+var settingNames = []string{"off", "ttl", "percent", "observe", "verify"}
+
+// maxSettings bounds what may be set for one policy; so a cache that has any is within
+// wire.MaxCaches.
+const maxSettings = wire.MaxCaches
+
+// settings gives "name=value" of each setting to change, without a value where it is unset. Values
+// are those that Redis keeps: 1, milliseconds, or basis points.
+func (r ControlsRequest) settings() (list []string, err error) {
+	add := func(name string, value int64) { list = append(list, name+"="+strconv.FormatInt(value, 10)) }
+	if r.Set.Off {
+		add("off", 1)
+	}
+	if r.Set.TTL != "" {
+		d, err := time.ParseDuration(r.Set.TTL)
+		if err != nil || d < time.Second || d.Milliseconds() > wire.MaxTTL {
+			return nil, fmt.Errorf(`%w: "ttl" is %q, want a duration from 1s to %v: "60s"`, ErrRequest, r.Set.TTL, wire.MaxTTL*time.Millisecond)
+		}
+		add("ttl", d.Milliseconds())
+	}
+	for _, share := range []struct {
+		name    string
+		percent float64
+		hint    string
+	}{{"percent", r.Set.Percent, `; "off" serves nobody`}, {"verify", r.Set.Verify, ""}} {
+		points := int64(math.Round(share.percent * wire.Whole / 100))
+		switch {
+		case share.percent == 0:
+		case !(share.percent > 0 && share.percent <= 100) || points == 0:
+			return nil, fmt.Errorf(`%w: %q is %v, want a percentage from 0.01 to 100%s`, ErrRequest, share.name, share.percent, share.hint)
+		default:
+			add(share.name, points)
+		}
+	}
+	if r.Set.Observe {
+		add("observe", 1)
+	}
+	for _, name := range r.Unset {
+		if !slices.Contains(settingNames, name) {
+			return nil, fmt.Errorf(`%w: "unset" has %q, want one of %s`, ErrRequest, name, strings.Join(settingNames, ", "))
+		}
+		if slices.ContainsFunc(list, func(s string) bool { return strings.HasPrefix(s, name+"=") }) {
+			return nil, fmt.Errorf("%w: %q is both set and unset", ErrRequest, name)
+		}
+		list = append(list, name+"=")
+	}
+	return list, nil
+}
+
+// SetControls changes what is set for one cache of a policy, or for all. With the same
+// script a cache that is no longer off is raised: what was stored before isn't found again. The
+// error matches ErrRequest, ErrNotFound, ErrTooMany or ErrRedis; after the last of them it
+// may have been done.
+func (b *Bridge) SetControls(ctx context.Context, r ControlsRequest) (ControlsAnswer, error) {
+	p, list, err := b.checkControls(r)
+	if err != nil {
+		return ControlsAnswer{}, err
+	}
+	cache := r.Cache
+	if r.All {
+		cache = allControls
+	}
+	args := []any{0, maxSettings}
+	for _, setting := range list {
+		name, value, _ := strings.Cut(setting, "=")
+		args = append(args, cache+" "+name, value)
+	}
+	raise, err := b.writeControls(ctx, p, args)
+	if err != nil {
+		return ControlsAnswer{}, err
+	}
+	b.log.Info("controls set", "policy", p.name, "cache", cache, "settings", strings.Join(list, " "), "sequence", raise.ticket.Sequence)
+	answer, err := b.controls(ctx, p)
+	if err != nil {
+		return ControlsAnswer{}, err
+	}
+	answer.Epoch, answer.Sequence, answer.SetAt = epochText(raise.ticket.Epoch), raise.ticket.Sequence, raise.at
+	if r.Wait != "" {
+		receipts, err := b.Receipts(ctx, answer.raise(), r.Wait)
+		if err != nil {
+			receipts.Error = err.Error()
+		}
+		answer.Receipts = &receipts
+	}
+	return answer, nil
+}
+
+// raise is the answer as far as receipts go.
+func (a ControlsAnswer) raise() RaiseAnswer {
+	return RaiseAnswer{Policy: a.Policy, Epoch: a.Epoch, Sequence: a.Sequence, RaisedAt: a.SetAt}
+}
+
+func (b *Bridge) checkControls(r ControlsRequest) (*policyState, []string, error) {
+	name, err := b.policyName(r.Policy)
+	if err != nil {
+		return nil, nil, err
+	}
+	if r.All == (r.Cache != "") {
+		return nil, nil, fmt.Errorf(`%w: want either "all": true or a "cache"`, ErrRequest)
+	}
+	if err := checkPlain("cache", r.Cache); err != nil {
+		return nil, nil, err
+	}
+	if len(r.Cache) > wire.MaxCacheName {
+		return nil, nil, fmt.Errorf("%w: cache name of %d bytes, at most %d", ErrRequest, len(r.Cache), wire.MaxCacheName)
+	}
+	if known := b.document(name); known != nil && r.Cache != "" && known.Cache(r.Cache) == nil {
+		return nil, nil, fmt.Errorf("%w: policy %q has no cache %q", ErrNotFound, name, r.Cache)
+	}
+	if _, err := parseWait(r.Wait); err != nil {
+		return nil, nil, err
+	}
+	list, err := r.settings()
+	if err == nil && len(list) == 0 {
+		err = fmt.Errorf(`%w: nothing to change: want a "set" or an "unset"`, ErrRequest)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := b.administered(name)
+	return p, list, err
+}
+
+// writeControls runs the script, and where replicas are asked for waits until they have
+// heard of it: so what was acknowledged survives a failover.
+func (b *Bridge) writeControls(ctx context.Context, p *policyState, args []any) (raiseMark, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
+	defer cancel()
+	t, rest, err := b.run(ctx, p, b.scripts.controls, validityKeys(p, p.controlsKey()), args...)
+	if err == nil && b.options.Replicas > 0 {
+		if _, err = b.askReplicas(ctx, p); err != nil {
+			err = fmt.Errorf("%w: the controls are set, but a failover may lose them: %w", ErrRedis, err)
+		}
+	}
+	mark := raiseMark{ticket: t}
+	if len(rest) == 1 {
+		mark.at, _ = rest[0].(int64)
+	}
+	return mark, err
+}
+
+func (p *policyState) controlsKey() string { return p.prefix + "controls" }
+
+// Controls tells what is set for a policy. The error matches ErrRequest, ErrTooMany or ErrRedis.
+func (b *Bridge) Controls(ctx context.Context, policy string) (ControlsAnswer, error) {
+	name, err := b.policyName(policy)
+	if err != nil {
+		return ControlsAnswer{}, err
+	}
+	p, err := b.administered(name)
+	if err != nil {
+		return ControlsAnswer{}, err
+	}
+	return b.controls(ctx, p)
+}
+
+func (b *Bridge) controls(ctx context.Context, p *policyState) (ControlsAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
+	defer cancel()
+	pipe := b.redis.Pipeline()
+	read := readControls(ctx, pipe, p)
+	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
+		return ControlsAnswer{}, redisError(err)
+	}
+	return ControlsAnswer{Policy: p.name, Controls: read()}, nil
+}
+
+// getControls handles GET /v1/controls.
+func (b *Bridge) getControls(w http.ResponseWriter, r *http.Request) error {
+	answer, err := b.Controls(r.Context(), r.URL.Query().Get("policy"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, answer)
+}

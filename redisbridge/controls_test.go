@@ -1,0 +1,268 @@
+package redisbridge
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"chatcache/redisbridge/wire"
+)
+
+func (w *world) control(r ControlsRequest) ControlsAnswer {
+	w.t.Helper()
+	r.Policy = w.scope.Policy
+	a, err := w.SetControls(w.ctx, r)
+	w.check(err)
+	return a
+}
+
+func (w *world) set(cache string, s ControlSettings, unset ...string) ControlsAnswer {
+	w.t.Helper()
+	return w.control(ControlsRequest{All: cache == "", Cache: cache, Set: s, Unset: unset})
+}
+
+// follow is one poll of a VM with its policy's rules.
+func (w *world) follow(vm string, cursor wire.Ticket, knows wire.Knows) wire.FollowAnswer {
+	w.t.Helper()
+	m := wire.FollowRequest{FeedRequest: w.pollRequest(cursor, 0), Knows: knows}
+	m.VM = vm
+	a, err := w.Follow(w.ctx, m)
+	w.check(err)
+	return a
+}
+
+// An operator's off is obeyed by every lookup from then on, whatever the VM has heard, and
+// what was stored before doesn't come back when the cache is on again.
+func TestOffThenOn(t *testing.T) {
+	for _, cache := range []string{"stats", ""} {
+		onEachRedis(t, nil, func(t *testing.T, w *world) {
+			ticket := w.want(wire.LookupMiss, "at first").Ticket
+			w.fill(ticket)
+			w.want(wire.LookupHit, "stored")
+			w.set(cache, ControlSettings{Off: true})
+			w.set(cache, ControlSettings{Off: true}) // once more
+			w.want(wire.LookupSuspended, "off")
+			w.fill(ticket) // its lookup was answered before
+			w.set(cache, ControlSettings{}, "off")
+			ticket = w.want(wire.LookupMiss, "on again").Ticket
+			w.fill(ticket)
+			w.want(wire.LookupHit, "stored again")
+		})
+	}
+}
+
+// Writes and an operator's off on the same group don't end each other.
+func TestOffBesideASuspension(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.suspend("w1", 30_000, "c:stats")
+		w.set("stats", ControlSettings{Off: true})
+		w.close("w1", true, "c:stats")
+		w.want(wire.LookupSuspended, "off, the write has ended")
+		w.suspend("w2", 30_000, "c:stats")
+		w.set("stats", ControlSettings{}, "off")
+		w.want(wire.LookupSuspended, "on, a write is in flight")
+		w.close("w2", true, "c:stats")
+		w.want(wire.LookupMiss, "nothing is in flight")
+	})
+}
+
+// A held poll is answered with the controls, and they come with every answer from then on.
+func TestControlsTravelWithTheFeed(t *testing.T) {
+	clock := newStepClock()
+	onEachRedis(t, func(o *Options) { o.Clock = clock }, func(t *testing.T, w *world) {
+		now := w.poll(wire.Ticket{}, 0).Last
+		answers := make(chan wire.FollowAnswer)
+		go func() {
+			m := wire.FollowRequest{FeedRequest: w.pollRequest(now, 1000)}
+			a, _ := w.Follow(w.ctx, m)
+			answers <- a
+		}()
+		<-clock.waiting
+		set := w.set("stats", ControlSettings{TTL: "30s", Percent: 12.5, Verify: 1, Observe: true})
+		w.set("", ControlSettings{Percent: 50})
+		first := <-answers
+		if !first.Continues(now) || len(first.Events) == 0 || first.Events[0].Kind != wire.EventControls {
+			t.Errorf("answer %+v", first)
+		}
+		want := wire.Controls{
+			All:    wire.Control{Percent: 5000},
+			Caches: []wire.CacheControl{{Cache: "stats", Control: wire.Control{TTL: 30_000, Percent: 1250, Verify: 100, Observe: true}}},
+		}
+		got := w.follow("vm-2", wire.Ticket{}, wire.Knows{}).Controls
+		if got.Version <= set.Controls.Version {
+			t.Errorf("version %d after %d", got.Version, set.Controls.Version)
+		}
+		got.Version = 0
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(wire.Control{})); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// A new epoch forgets what is stored and not what operators have set; where Redis has lost that,
+// a bridge that knows it puts it back, unless something was set since.
+func TestControlsOutliveRedis(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.set("stats", ControlSettings{Off: true})
+		before := w.follow("vm-1", wire.Ticket{}, wire.Knows{})
+		w.check(w.raw.Del(w.ctx, "{chatcache:chat}:state").Err())
+		w.pass(quarantine + 1)
+		w.look()
+		w.want(wire.LookupSuspended, "a new epoch")
+
+		w.check(w.raw.FlushDB(w.ctx).Err())
+		w.pass(quarantine + 1)
+		w.look()
+		after := w.follow("vm-1", before.Last, wire.Knows{})
+		if after.Last.Epoch == before.Last.Epoch || !after.Controls.Of("stats").Off {
+			t.Errorf("after a flush: %+v", after)
+		}
+		w.pass(quarantine + 1)
+		w.want(wire.LookupSuspended, "after a flush")
+
+		w.check(w.raw.FlushDB(w.ctx).Err())
+		other := newBridge(t, w.options) // knows nothing
+		_, err := other.SetControls(w.ctx, ControlsRequest{Policy: "chat", Cache: "user", Set: ControlSettings{Observe: true}})
+		w.check(err)
+		if c := w.follow("vm-1", wire.Ticket{}, wire.Knows{}).Controls; c.Of("stats").Off || !c.Of("user").Observe {
+			t.Errorf("what was set after a flush is gone: %+v", c)
+		}
+	})
+}
+
+func TestControlsRefused(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	tests := []struct {
+		name string
+		r    ControlsRequest
+		want error
+		says string
+	}{
+		{"neither all nor a cache", ControlsRequest{Set: ControlSettings{Off: true}}, ErrRequest, `want either "all": true or a "cache"`},
+		{"both", ControlsRequest{All: true, Cache: "stats", Set: ControlSettings{Off: true}}, ErrRequest, `want either "all": true or a "cache"`},
+		{"nothing", ControlsRequest{Cache: "stats"}, ErrRequest, `nothing to change`},
+		{"a name that could be another's setting", ControlsRequest{Cache: "stats off", Set: ControlSettings{Off: true}}, ErrRequest, `byte ' ' at 5`},
+		{"a long name", ControlsRequest{Cache: strings.Repeat("x", 65), Set: ControlSettings{Off: true}}, ErrRequest, "65 bytes, at most 64"},
+		{"unknown", ControlsRequest{Cache: "stats", Unset: []string{"on"}}, ErrRequest, `"unset" has "on", want one of off, ttl, percent, observe, verify`},
+		{"set and unset", ControlsRequest{Cache: "stats", Set: ControlSettings{Off: true}, Unset: []string{"off"}}, ErrRequest, `"off" is both set and unset`},
+		{"no duration", ControlsRequest{Cache: "stats", Set: ControlSettings{TTL: "soon"}}, ErrRequest, `"ttl" is "soon", want a duration from 1s to 720h0m0s`},
+		{"less than a second", ControlsRequest{Cache: "stats", Set: ControlSettings{TTL: "1ms"}}, ErrRequest, `"ttl" is "1ms"`},
+		{"too much", ControlsRequest{Cache: "stats", Set: ControlSettings{Percent: 100.1}}, ErrRequest, `"percent" is 100.1, want a percentage from 0.01 to 100; "off" serves nobody`},
+		{"less than nothing", ControlsRequest{Cache: "stats", Set: ControlSettings{Verify: -1}}, ErrRequest, `"verify" is -1`},
+		{"next to nothing", ControlsRequest{Cache: "stats", Set: ControlSettings{Percent: 0.001}}, ErrRequest, `"percent" is 0.001`},
+		{"a wait", ControlsRequest{Cache: "stats", Set: ControlSettings{Off: true}, Wait: "long"}, ErrRequest, `"wait" is "long"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.r.Policy = "chat"
+			_, err := w.SetControls(w.ctx, tt.r)
+			wantError(t, err, tt.want)
+			if err != nil && !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("%v, want it to say %s", err, tt.says)
+			}
+		})
+	}
+}
+
+func TestControlsAreBounded(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		name := func(i int) string { return "c" + string(rune('a'+i/26)) + string(rune('a'+i%26)) }
+		for i := range maxSettings {
+			if _, err := w.SetControls(w.ctx, ControlsRequest{Policy: "chat", Cache: name(i), Set: ControlSettings{Observe: true}}); err != nil {
+				wantError(t, err, ErrTooMany)
+				return
+			}
+		}
+		t.Error("no bound")
+	})
+}
+
+var (
+	older = wire.Knows{Version: "v1", Rules: []wire.CacheRules{{Cache: "user", Digest: "u"}}}
+	newer = wire.Knows{Version: "v2", Rules: []wire.CacheRules{{Cache: "stats", Digest: "s"}, {Cache: "user", Digest: "u"}}}
+)
+
+// While a VM lives whose policy doesn't know the rules for a cache, nobody is served from it.
+// A write that only others would have invalidated for is made good when that ends.
+func TestRulesThatNotAllVMsKnow(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.follow("old", wire.Ticket{}, older)
+		now := w.follow("old", wire.Ticket{}, older).Last
+		w.fill(w.want(wire.LookupMiss, "one policy").Ticket)
+		w.want(wire.LookupHit, "one policy")
+
+		joined, err := w.Join(w.ctx, w.joining("new", newer))
+		w.check(err)
+		if joined.Lookup.State != wire.LookupSuspended || !joined.Controls.Of("stats").Rollout || joined.Controls.Of("user").Rollout {
+			t.Errorf("a VM with a new policy joined: %+v", joined)
+		}
+		heard := w.follow("old", now, older)
+		if !heard.Continues(now) || len(heard.Events) != 1 || heard.Events[0].Groups[0] != "c:stats" || !heard.Controls.Of("stats").Rollout {
+			t.Errorf("the others hear %+v", heard)
+		}
+
+		w.pass(3001) // the leases of all run out
+		a := w.follow("new", wire.Ticket{}, newer)
+		if a.Controls.Of("stats").Rollout {
+			t.Errorf("still in rollout: %+v", a.Controls)
+		}
+		w.want(wire.LookupMiss, "all know the rules; what was stored before isn't found")
+	})
+}
+
+// joining is the first lookup of a VM.
+func (w *world) joining(vm string, knows wire.Knows) wire.JoinRequest {
+	m := wire.JoinRequest{Lookup: wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups}}
+	m.Follow = wire.FollowRequest{FeedRequest: w.pollRequest(wire.Ticket{}, 0), Knows: knows}
+	m.Follow.VM = vm
+	return m
+}
+
+// A VM that has two policies at work, while its proxy drains connections, agrees with nobody, not
+// even with itself.
+func TestTwoPoliciesInOneVM(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		both := wire.Knows{Version: "v2", Rules: []wire.CacheRules{{Cache: "stats", Digest: "s"}, {Cache: "stats"}, {Cache: "user", Digest: "u"}}}
+		c := w.follow("vm-1", wire.Ticket{}, both).Controls
+		if !c.Of("stats").Rollout || c.Of("user").Rollout {
+			t.Errorf("controls %+v", c)
+		}
+		w.want(wire.LookupSuspended, "two policies")
+	})
+}
+
+// Rules that no VM has any more are forgotten, and so many that are still at work are too many.
+func TestTooManyRules(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		knows := func(i int) wire.Knows {
+			return wire.Knows{Version: "v", Rules: []wire.CacheRules{{Cache: "stats", Digest: string(rune('a' + i))}}}
+		}
+		for i := range maxVersions {
+			w.follow("vm-1", wire.Ticket{}, knows(i))
+		}
+		m := wire.FollowRequest{FeedRequest: w.pollRequest(wire.Ticket{}, 0), Knows: knows(maxVersions)}
+		_, err := w.Follow(w.ctx, m)
+		wantError(t, err, ErrTooMany)
+		w.pass(3001)
+		_, _ = w.Follow(w.ctx, m) // finds that they are gone
+		_, err = w.Follow(w.ctx, m)
+		w.check(err)
+	})
+}
+
+func TestStatusShowsControlsAndVersions(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.set("stats", ControlSettings{Off: true})
+		w.follow("vm-1", wire.Ticket{}, older)
+		w.follow("vm-1", wire.Ticket{}, newer) // at the same position
+		p := w.Status(w.ctx).Policies[0]
+		if len(p.Followers) != 1 || p.Followers[0].PolicyVersion != "v2" {
+			t.Errorf("followers %+v", p.Followers)
+		}
+		want := []CacheControls{{Name: "stats", ControlSettings: ControlSettings{Off: true}, Rollout: true}}
+		if diff := cmp.Diff(want, p.Controls.Caches); diff != "" {
+			t.Error(diff)
+		}
+	})
+}

@@ -1,0 +1,105 @@
+-- Suspensions without a deadline, of whole caches: what operators have switched off, and
+-- what the VMs' policies differ about. So neither is served by anybody, whatever
+-- they have heard: lookups meet a suspension, memories hear of it by the feed. The
+-- groups that stand so are in the state's field "standing", counted like others
+-- in g:<group>; the caches that are differed about are in "differ".
+
+-- off gives the groups that are switched off.
+local function off()
+  local groups = {}
+  for _, field in ipairs(redis.call('HKEYS', prefix .. 'controls')) do
+    local cache = string.match(field, '^(%S+) off$')
+    if cache then groups[#groups + 1] = cache == '*' and '*' or 'c:' .. cache end
+  end
+  return groups
+end
+
+-- alive gives the rules of each policy that a VM has at work whose lease hasn't run out: a
+-- table of digests by cache. Where one has several at work, twice holds their caches.
+local function alive()
+  local policies, twice = {}, {}
+  local known = redis.call('HGETALL', prefix .. 'rules')
+  for i = 1, #known, 2 do
+    if tonumber(known[i + 1]) > now then
+      local rules = {}
+      for cache, digest in string.gmatch(known[i], '([^=,]+)=([^,]*)') do
+        if rules[cache] then twice[cache] = true end
+        rules[cache] = digest
+      end
+      policies[#policies + 1] = rules
+    else
+      redis.call('HDEL', prefix .. 'rules', known[i])
+    end
+  end
+  return policies, twice
+end
+
+-- differing gives the caches, in order, that not every policy has the same rules for.
+local function differing()
+  local policies, differ = alive()
+  for _, rules in ipairs(policies) do
+    for cache, digest in pairs(rules) do
+      for _, other in ipairs(policies) do
+        if other[cache] ~= digest then differ[cache] = true end
+      end
+    end
+  end
+  local caches = {}
+  for cache in pairs(differ) do caches[#caches + 1] = cache end
+  table.sort(caches)
+  return caches
+end
+
+-- set keeps a list of words in a field of the state.
+local function set(field, list)
+  if #list == 0 then
+    redis.call('HDEL', state, field)
+  else
+    redis.call('HSET', state, field, table.concat(list, ','))
+  end
+end
+
+-- stand lets exactly that stand suspended. What ends is raised:
+--
+--  1. a VM with a new policy registers: a cache has rules that the other VMs don't know;
+--     it stands suspended from this script on
+--  2. a write comes by another VM, which doesn't know that it invalidates the cache
+--  3. that VM's lease runs out, or it has registered with the new policy
+--  4. the cache is raised, and then the suspension ends: nothing that was stored
+--     before 2 is found again
+--
+-- Likewise what is switched on again doesn't bring back what was stored before.
+stand = function()
+  local caches, wanted, groups, has = differing(), {}, {}, {}
+  for _, group in ipairs(off()) do wanted[group] = true end
+  for _, cache in ipairs(caches) do wanted['c:' .. cache] = true end
+  local known = redis.call('HMGET', state, 'standing', 'differ')
+  for group in each(known[1] or '') do
+    groups[#groups + 1] = group
+    has[group] = true
+  end
+  -- Each step is whole by itself, and raises first, see expire.
+  for i = #groups, 1, -1 do
+    local group = groups[i]
+    if not wanted[group] then
+      raise(group)
+      count_open(group, -1)
+      table.remove(groups, i)
+      set('standing', groups)
+    end
+  end
+  local added = {}
+  for group in pairs(wanted) do
+    if not has[group] then added[#added + 1] = group end
+  end
+  table.sort(added)
+  for _, group in ipairs(added) do
+    groups[#groups + 1] = group
+    count_open(group, 1)
+    set('standing', groups)
+    take('s', group)
+  end
+  differ = table.concat(caches, ',')
+  if differ ~= (known[2] or '') then set('differ', caches) end
+end
+
