@@ -48,7 +48,7 @@
 //
 //   - cluster: the Envoy cluster that leads to the bridge, by HTTP/2: polls of the feed and lookups that wait would each
 //     hold a connection of HTTP/1. Must be there.
-//   - authority: the :authority of calls to it. Default: the cluster's name.
+//   - authority: the :authority of calls to it. Default: the cluster's name; of Istio's outbound|PORT|SUBSET|HOST, the host.
 //   - timeout: how long a request may wait for it, 1ms to 5s. Default "50ms".
 //   - token: what the bridge lets the filter in by. Better supplied through the environment
 //     (CHATCACHE_BRIDGE_TOKEN): a warning.

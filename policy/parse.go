@@ -121,7 +121,8 @@ func (o object) bridge() (b Bridge) {
 		o.missing("cluster", "it is the name of an Envoy cluster")
 	}
 	if b.Authority, ok = o.text("authority"); !ok {
-		b.Authority = b.Cluster
+		// Of Istio's outbound|PORT|SUBSET|HOST only the host can be an authority.
+		b.Authority = b.Cluster[strings.LastIndexByte(b.Cluster, '|')+1:]
 	}
 	b.Timeout = o.duration("timeout", defaultTimeout, minTimeout, maxTimeout)
 	b.Token = o.secret("token", 1)

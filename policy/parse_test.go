@@ -87,6 +87,23 @@ const everything = `{"version": 1, "name": "p", "partition_secret": "0123456789a
 
 // TestProblems holds the whole text of every diagnostic. Each file of testdata/problems.txtar is a policy
 // followed by a line "---" and what is wrong with it, as Envoy's log shows it. UPDATE=1 writes them anew.
+// Istio's names for clusters can't be sent as an authority.
+func TestAuthorityOfACluster(t *testing.T) {
+	for cluster, want := range map[string]string{
+		"redis-bridge":                       "redis-bridge",
+		"outbound|8470||bridge.chat.svc":     "bridge.chat.svc",
+		"outbound|8470|v1|bridge.chat.svc":   "bridge.chat.svc",
+		`x", "authority": "bridge.example`:   "bridge.example",
+		`a|b", "authority": "bridge.example`: "bridge.example",
+	} {
+		p, problems := Parse([]byte(`{"version": 1, "name": "p", "bridge": {"cluster": "` + cluster + `"},
+			"caches": {"c": {"match": ["GET /c"], "ttl": "1s", "shared": true}}}`))
+		if problems != nil || p.Bridge.Authority != want {
+			t.Errorf("%s: authority %v, want %q (%v)", cluster, p, want, problems)
+		}
+	}
+}
+
 func TestProblems(t *testing.T) {
 	const name = "testdata/problems.txtar"
 	archive, err := txtar.ParseFile(name)

@@ -28,7 +28,7 @@ type Policy struct {
 // Bridge says how the filter reaches the bridge.
 type Bridge struct {
 	Cluster   string // the name of an Envoy cluster
-	Authority string // the calls' :authority; the cluster's name unless the policy says otherwise
+	Authority string // the calls' :authority; unless the policy says otherwise the cluster's name, or its host where it is one of Istio's
 	Timeout   time.Duration
 	Token     string // empty where the environment supplies it
 	Breaker   Breaker

@@ -5,11 +5,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 
 	"chatcache/policy"
 )
 
-const checkUsage = `usage: policy check [--json] FILE…
+const checkUsage = `usage: policy check [--json] [--for envoy|istio|envoy-gateway] FILE…
 
 Reports every problem of each policy: file:line:column, the line with a caret, what was
 found, what is wanted, and a hint. Warnings don't count as problems.
@@ -34,6 +35,8 @@ type finding struct {
 func check(args []string, s streams) int {
 	flags := newFlags("check", checkUsage, s.err)
 	asJSON := flags.Bool("json", false, "print the findings as a JSON array")
+	var to target
+	flags.Var(&to, "for", "warn also of what doesn't fit this `target`: envoy, istio or envoy-gateway")
 	files, code := parseArgs(flags, args)
 	if code >= 0 {
 		return code
@@ -52,7 +55,7 @@ func check(args []string, s streams) int {
 		p, problems := policy.Parse(d.text)
 		findings = append(findings, d.findings("error", problems)...)
 		if p != nil {
-			findings = append(findings, d.findings("warning", p.Warnings())...)
+			findings = append(findings, d.warnings(p, to.warnings(p)...)...)
 		}
 		if p != nil && !*asJSON {
 			fmt.Fprintf(s.out, "%s: ok: %s\n", d.name, summary(p))
@@ -73,6 +76,13 @@ func check(args []string, s streams) int {
 
 func summary(p *policy.Policy) string {
 	return fmt.Sprintf("policy %s, %d caches, %d invalidations", p.Name, len(p.Caches), len(p.Invalidations))
+}
+
+// warnings lists those of the policy itself and more, by position.
+func (d document) warnings(p *policy.Policy, more ...policy.Problem) []finding {
+	list := slices.Concat(p.Warnings(), d.locate(more))
+	slices.SortStableFunc(list, func(a, b policy.Problem) int { return a.Offset - b.Offset })
+	return d.findings("warning", list)
 }
 
 func (d document) findings(severity string, problems policy.Problems) (list []finding) {

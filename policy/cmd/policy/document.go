@@ -6,9 +6,11 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"chatcache/policy"
 	"chatcache/policy/internal/strictjson"
 )
 
@@ -47,6 +49,27 @@ func (d document) position(offset int) position {
 		line:   bytes.Count(before, []byte{'\n'}) + 1,
 		column: utf8.RuneCount(before[start:]) + 1,
 	}
+}
+
+// locate sets the problems' offsets from their paths, which the document has.
+func (d document) locate(problems policy.Problems) policy.Problems {
+	root, err := strictjson.Parse(d.text)
+	if err != nil {
+		return problems
+	}
+	for i := range problems {
+		v := &root
+		for name := range strings.SplitSeq(problems[i].Path[1:], "/") {
+			if v.Kind == strictjson.Array {
+				index, _ := strconv.Atoi(name)
+				v = &v.Items[index]
+			} else {
+				v = v.Get(name)
+			}
+		}
+		problems[i].Offset = v.Offset
+	}
+	return problems
 }
 
 // excerpt gives the line around offset and a line with a caret under it. A long line is cut to

@@ -1,10 +1,11 @@
-// Command policy checks policies and explains what they do to a request.
+// Command policy checks policies, explains what they do to a request, and writes what deploys them.
 //
-//	policy check [--json] FILE…
+//	policy check [--json] [--for TARGET] FILE…
 //	policy explain [options] FILE METHOD URL
+//	policy render --for TARGET [options] FILE
 //
 // It exits with 0 when the answer is yes, 1 when it is no (the policy has
-// problems, no rule matches), and 2 when it was called wrongly or can't read a file.
+// problems, no rule matches, the target can't do what the policy says), and 2 when it was called wrongly or can't read a file.
 package main
 
 import (
@@ -20,13 +21,16 @@ const (
 	exitUsage = 2
 )
 
-const usage = `policy checks chatcache policies and explains what they do.
+const usage = `policy checks chatcache policies, explains what they do and writes what deploys them.
 
-  policy check [--json] FILE…               report every problem of the policies
-  policy explain [options] FILE METHOD URL  say what a policy does to a request
+  policy check [--for TARGET] FILE…          report every problem of the policies
+  policy explain [options] FILE METHOD URL   say what a policy does to a request
+  policy render --for TARGET [options] FILE  write the YAML that loads the filter with the policy
+
+TARGET is envoy, istio or envoy-gateway.
 
 FILE may be - for standard input. "policy COMMAND -h" tells the options.
-Exit codes: 0 yes, 1 no (the policy has problems, or no rule matches), 2 wrong usage.
+Exit codes: 0 yes, 1 no (the policy has problems, no rule matches, the target can't do it), 2 wrong usage.
 `
 
 // streams is where a command reads and writes, and the environment that it sees.
@@ -50,6 +54,8 @@ func run(args []string, s streams) int {
 		return check(args[1:], s)
 	case "explain":
 		return explain(args[1:], s)
+	case "render":
+		return render(args[1:], s)
 	case "help", "-h", "--help":
 		fmt.Fprint(s.out, usage)
 		return exitOK

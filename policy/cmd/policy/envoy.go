@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"chatcache/envoy"
+	"chatcache/policy"
+)
+
+// envoy gives the shipped configuration with the policy and the deployment in place of the sample's.
+func (dep deployment) envoy(p *policy.Policy, d document) (string, error) {
+	_, text, _ := strings.Cut(envoy.Configuration, "\n\n") // what the head says is about the sample
+	e := editor{text: "# Envoy with the filter and the policy " + p.Name + ", written by `policy render --for envoy`.\n\n" + text}
+	e.policy(d)
+	e.replace("code: { local: { filename: build/chatcache.wasm } }", "code: "+dep.code())
+	if dep.fail != "reload" {
+		e.replace("# A VM that died is replaced at once; in between its worker answers 503.", "# What happens once a VM has died.")
+		e.replace("failure_policy: FAIL_RELOAD", "failure_policy: "+map[string]string{"open": "FAIL_OPEN", "close": "FAIL_CLOSED"}[dep.fail])
+		e.replace("                reload_config: { backoff: { base_interval: 0.005s } }\n", "")
+	}
+	e.replace("key_values: { GOMEMLIMIT: 192MiB }", "key_values: { GOMEMLIMIT: "+memoryLimit(p)+" }")
+	e.cluster("chat", "chat", "127.0.0.1", "3000", dep.origin)
+	e.cluster("redis-bridge", yamlText(p.Bridge.Cluster), "127.0.0.1", "8470", dep.bridge)
+	if dep.url != "" {
+		cluster, err := dep.codeCluster()
+		if err != nil {
+			return "", err
+		}
+		e.replace("\nstats_config:", cluster+"\nstats_config:")
+	}
+	return e.text, e.err
+}
+
+// code is where Envoy finds the filter.
+func (dep deployment) code() string {
+	if dep.url == "" {
+		return "{ local: { filename: " + dep.wasm + " } }"
+	}
+	return fmt.Sprintf("{ remote: { http_uri: { uri: %s, cluster: chatcache-code, timeout: 30s }, sha256: %s } }", yamlText(dep.url), dep.sha256)
+}
+
+// codeCluster is the cluster that the filter is fetched through.
+func (dep deployment) codeCluster() (string, error) {
+	u, err := url.Parse(dep.url)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errRender, err)
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return execute("envoy-code.yaml", nil, map[string]any{
+		"Host": u.Hostname(), "Port": port, "TLS": u.Scheme == "https", "Discovery": discovery(u.Hostname()),
+	})
+}
+
+// discovery is how a cluster finds a host: an address as it stands, a name by DNS.
+func discovery(host string) string {
+	if net.ParseIP(host) != nil {
+		return "STATIC"
+	}
+	return "STRICT_DNS"
+}
+
+// editor changes the text of a configuration. What it looks for must be there exactly once; err keeps the first miss.
+type editor struct {
+	text string
+	err  error
+}
+
+func (e *editor) replace(old, new string) {
+	if n := strings.Count(e.text, old); n != 1 && e.err == nil {
+		e.err = fmt.Errorf("%w: the shipped configuration has %q %d times, want once", errRender, old, n)
+	}
+	e.text = strings.Replace(e.text, old, new, 1)
+}
+
+// policy puts the policy's text into its block.
+func (e *editor) policy(d document) {
+	const opening, margin = "                  value: |\n", "                    "
+	before, after, ok := strings.Cut(e.text, opening)
+	if !ok {
+		e.err = fmt.Errorf("%w: the shipped configuration has no block for the policy", errRender)
+		return
+	}
+	for strings.HasPrefix(after, margin) {
+		_, after, _ = strings.Cut(after, "\n")
+	}
+	e.text = before + opening + margin + indent(len(margin), strings.TrimSpace(string(d.text))) + "\n" + after
+}
+
+// cluster renames a cluster and leads it to address.
+func (e *editor) cluster(old, name, host, port, address string) {
+	before, after, _ := strings.Cut(e.text, "\n  - name: "+old+"\n    type: STATIC\n")
+	newHost, newPort, _ := net.SplitHostPort(address)
+	e.text = after
+	e.replace("      cluster_name: "+old+"\n", "      cluster_name: "+name+"\n")
+	e.replace("{ address: "+host+", port_value: "+port+" }", "{ address: "+yamlText(newHost)+", port_value: "+newPort+" }")
+	e.text = before + "\n  - name: " + name + "\n    type: " + discovery(newHost) + "\n" + e.text
+}

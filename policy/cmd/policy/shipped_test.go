@@ -1,0 +1,59 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"chatcache/envoy"
+)
+
+// sampleImage is the image in what is shipped: everybody has another one.
+var sampleImage = []string{"--image", "registry.example/chatcache", "--digest", "sha256:" + strings.Repeat("0", 64)}
+
+// The YAML files that load the filter are what the command makes of the policies beside them. UPDATE=1 writes them anew.
+func TestShippedManifests(t *testing.T) {
+	for _, c := range []struct{ file, args string }{
+		{"istio/sidecar.yaml", "--for istio --namespace chat --selector app=chat-api --port 3000 ../../../envoy/istio/chat.policy.json"},
+		{"istio/gateway.yaml", "--for istio --namespace istio-ingress --selector istio=ingressgateway --gateway ../../../envoy/istio/chat.policy.json"},
+		{"istio/bodies.yaml", "--for istio --namespace chat --selector app=chat-api --port 3000 ../../../envoy/istio/bodies.policy.json"},
+		{"envoy-gateway/filter.yaml", "--for envoy-gateway --namespace chat --target Gateway/chat ../../../envoy/envoy-gateway/chat.policy.json"},
+	} {
+		t.Run(c.file, func(t *testing.T) {
+			var out, problems bytes.Buffer
+			args := append(append([]string{"render"}, sampleImage...), strings.Fields(c.args)...)
+			if code := run(args, streams{nil, &out, &problems, os.Getenv}); code != exitOK || problems.Len() > 0 {
+				t.Fatalf("exit code %d, want 0 without a warning:\n%s", code, &problems)
+			}
+			path := filepath.Join("../../../envoy", c.file)
+			if os.Getenv("UPDATE") != "" {
+				if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			shipped, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(shipped, out.Bytes()) {
+				t.Errorf("envoy/%s isn't what the command writes; UPDATE=1 go test ./policy/cmd/policy", c.file)
+			}
+		})
+	}
+}
+
+// Without other flags the configuration is the shipped one, but for what it says of itself.
+func TestShippedConfiguration(t *testing.T) {
+	var out, problems bytes.Buffer
+	code := run([]string{"render", "--for", "envoy", "../../../envoy/chat.policy.json"}, streams{nil, &out, &problems, os.Getenv})
+	if code != exitOK || problems.Len() > 0 {
+		t.Fatalf("exit code %d\n%s", code, &problems)
+	}
+	_, got, _ := strings.Cut(out.String(), "\n\n")
+	_, want, _ := strings.Cut(envoy.Configuration, "\n\n")
+	if got != want {
+		t.Errorf("got another configuration than envoy/envoy.yaml:\n%s", got)
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"chatcache/policy"
+)
+
+// target is what a policy is deployed with.
+type target string
+
+const (
+	targetEnvoy        target = "envoy"
+	targetIstio        target = "istio"
+	targetEnvoyGateway target = "envoy-gateway"
+)
+
+// defaultPayload is what verified claims stand under unless the policy says otherwise.
+const defaultPayload = "jwt_payload"
+
+// The kinds of warnings that depend on the target.
+const (
+	targetBodies  policy.ID = "target-bodies"  // no request bodies there, or not by the usual way
+	targetCluster policy.ID = "target-cluster" // the bridge's cluster has another name there
+	targetPayload policy.ID = "target-payload" // verified claims stand elsewhere there
+)
+
+// Set makes a target a flag.
+func (t *target) Set(s string) error {
+	if !slices.Contains([]target{targetEnvoy, targetIstio, targetEnvoyGateway}, target(s)) {
+		return fmt.Errorf("want envoy, istio or envoy-gateway")
+	}
+	*t = target(s)
+	return nil
+}
+
+func (t *target) String() string { return string(*t) }
+
+// warnings lists what the policy says that doesn't fit the target. Their offsets aren't set.
+func (t target) warnings(p *policy.Policy) (list policy.Problems) {
+	warn := func(id policy.ID, path, wanted, hint string) {
+		list = append(list, policy.Problem{ID: id, Path: path, Wanted: wanted, Hint: hint})
+	}
+	if t == targetIstio && p.Bodies {
+		warn(targetBodies, "/host/allow_on_headers_stop_iteration",
+			"a WasmPlugin leaves the flag off, and requests of body-keyed caches would wait forever",
+			"apply the EnvoyFilter that `policy render --for istio` writes instead, which sets it")
+	}
+	if t == targetEnvoyGateway && p.Bodies {
+		warn(targetBodies, "/host/allow_on_headers_stop_iteration",
+			"Envoy Gateway leaves the flag off, and requests of body-keyed caches would wait forever",
+			"take the field out: those caches then bypass")
+	}
+	if t == targetIstio && !isIstioCluster(p.Bridge.Cluster) {
+		warn(targetCluster, "/bridge/cluster", "Istio names its clusters otherwise",
+			"for the Service redis-bridge in the namespace chatcache: "+istioCluster)
+	}
+	if t != targetIstio && t != "" && strings.Contains(p.Bridge.Cluster, "|") {
+		warn(targetCluster, "/bridge/cluster", "this is how Istio names a cluster", `the shipped configuration has "redis-bridge"`)
+	}
+	for i, s := range p.Identity {
+		if hint := t.wrongPayload(s); hint != "" {
+			warn(targetPayload, "/identity/"+strconv.Itoa(i), "verified claims stand under another name there, so this source has no value", hint)
+		}
+	}
+	return list
+}
+
+// istioCluster is what Istio makes of the Service in envoy/kubernetes/bridge.yaml.
+const istioCluster = "outbound|8470||redis-bridge.chatcache.svc.cluster.local"
+
+// isIstioCluster tells whether the name is DIRECTION|PORT|SUBSET|HOST.
+func isIstioCluster(name string) bool {
+	parts := strings.Split(name, "|")
+	if len(parts) != 4 || parts[0] != "outbound" || parts[3] == "" {
+		return false
+	}
+	_, err := strconv.ParseUint(parts[1], 10, 16)
+	return err == nil
+}
+
+// wrongPayload says what to write instead, or nothing.
+func (t target) wrongPayload(s policy.Source) string {
+	switch {
+	case s.Kind != policy.SourceVerified:
+	case t == targetIstio && s.Payload != "payload":
+		return `Istio's RequestAuthentication puts them under "payload"`
+	case t == targetEnvoyGateway && s.Payload == defaultPayload:
+		return `a SecurityPolicy puts them under the name of its JWT provider: write that as "payload"`
+	}
+	return ""
+}
