@@ -39,7 +39,7 @@ func (dep deployment) code() string {
 	if dep.url == "" {
 		return "{ local: { filename: " + dep.wasm + " } }"
 	}
-	return fmt.Sprintf("{ remote: { http_uri: { uri: %s, cluster: chatcache-code, timeout: 30s }, sha256: %s } }", yamlText(dep.url), dep.sha256)
+	return fmt.Sprintf("{ remote: { http_uri: { uri: %s, cluster: chatcache-code, timeout: 30s }, sha256: \"%s\" } }", yamlText(dep.url), dep.sha256)
 }
 
 // codeCluster is the cluster that the filter is fetched through.

@@ -1,0 +1,136 @@
+package stack_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"chatcache/test/stack"
+)
+
+// Envoy takes what `policy render` writes for it, and what the files for Istio and Envoy Gateway hand to it as a text of its own.
+func TestEnvoyAcceptsWhatIsDeployed(t *testing.T) {
+	stack.RequireT(t)
+	root := repositoryRoot(t)
+	if err := stack.Build(t.Context(), root, "build/chatcache.wasm", "build/policy"); err != nil {
+		t.Fatal(err)
+	}
+	rendered := func(args ...string) func(*testing.T) []byte {
+		return func(t *testing.T) []byte {
+			cmd := exec.Command(filepath.Join(root, "build/policy"), append([]string{"render", "--for", "envoy"}, args...)...)
+			cmd.Dir = root
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("%v: %v", cmd, err)
+			}
+			return out
+		}
+	}
+	for name, configuration := range map[string]func(*testing.T) []byte{
+		"render": rendered("envoy/chat.policy.json"),
+		"render, code from elsewhere": rendered("--url", "https://files.example:8443/chatcache.wasm", "--sha256", strings.Repeat("0", 64),
+			"--fail", "open", "--origin", "chat.example:80", "--bridge", "[::1]:8470", "envoy/chat.policy.json"),
+		"render, Istio's policy":    rendered("--fail", "close", "envoy/istio/bodies.policy.json"),
+		"Istio's EnvoyFilter":       func(t *testing.T) []byte { return envoyFilterAlone(t, root) },
+		"Envoy Gateway's bootstrap": func(t *testing.T) []byte { return gatewayBootstrap(t, root) },
+	} {
+		t.Run(name, func(t *testing.T) { validate(t, root, configuration(t)) })
+	}
+}
+
+// validate lets Envoy read a configuration as it would at its start, from the repository's root.
+func validate(t *testing.T, root string, configuration []byte) {
+	t.Helper()
+	envoy, err := stack.EnvoyPath(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "envoy.yaml")
+	if err := os.WriteFile(path, configuration, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(envoy, "--mode", "validate", "-c", path)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CHATCACHE_PARTITION_SECRET="+stack.PartitionSecret, "CHATCACHE_BRIDGE_TOKEN="+stack.BridgeToken)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("envoy --mode validate: %v\n%s\n%s", err, out, configuration)
+	}
+	if bytes.Contains(out, []byte("[warning]")) || bytes.Contains(out, []byte("[error]")) {
+		t.Errorf("Envoy has something to say:\n%s", out)
+	}
+}
+
+// envoyFilterAlone is the shipped configuration with the filter of envoy/istio/bodies.yaml in place of its own. Istio's agent would
+// put a file in place of the image; so does this.
+func envoyFilterAlone(t *testing.T, root string) []byte {
+	t.Helper()
+	var resource struct {
+		Spec struct {
+			ConfigPatches []struct {
+				ApplyTo string `yaml:"applyTo"`
+				Patch   struct{ Value map[string]any }
+			} `yaml:"configPatches"`
+		}
+	}
+	parse(t, readFile(t, filepath.Join(root, "envoy/istio/bodies.yaml")), &resource)
+	var configuration map[string]any
+	parse(t, readFile(t, filepath.Join(root, "envoy/envoy.yaml")), &configuration)
+	for _, patch := range resource.Spec.ConfigPatches {
+		if patch.ApplyTo != "EXTENSION_CONFIG" {
+			continue
+		}
+		plugin := at(t, patch.Patch.Value, "typed_config", "config", "vm_config").(map[string]any)
+		plugin["code"] = map[string]any{"local": map[string]any{"filename": "build/chatcache.wasm"}}
+		filters := at(t, configuration, "static_resources", "listeners", 0, "filter_chains", 0, "filters", 0, "typed_config", "http_filters").([]any)
+		filters[0] = patch.Patch.Value
+	}
+	out, err := yaml.Marshal(configuration)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// gatewayBootstrap is what envoy/envoy-gateway/proxy.yaml merges into the bootstrap of Envoy Gateway.
+func gatewayBootstrap(t *testing.T, root string) []byte {
+	t.Helper()
+	var resource map[string]any
+	parse(t, readFile(t, filepath.Join(root, "envoy/envoy-gateway/proxy.yaml")), &resource)
+	return []byte(at(t, resource, "spec", "bootstrap", "value").(string))
+}
+
+// parse reads the first document.
+func parse(t *testing.T, text []byte, into any) {
+	t.Helper()
+	if err := yaml.NewDecoder(bytes.NewReader(text)).Decode(into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// at follows names and indices.
+func at(t *testing.T, v any, path ...any) any {
+	t.Helper()
+	for _, step := range path {
+		switch step := step.(type) {
+		case string:
+			m, _ := v.(map[string]any)
+			v = m[step]
+		case int:
+			list, _ := v.([]any)
+			if step >= len(list) {
+				t.Fatalf("nothing at %v", path)
+			}
+			v = list[step]
+		}
+	}
+	if v == nil {
+		t.Fatalf("nothing at %v", path)
+	}
+	return v
+}
