@@ -71,7 +71,8 @@ sim: build/chatcache.wasm build/redisbridge build/hostsim build/sim ## the same 
 test: tools toolchains build lint ## everything that must hold: unit, simulator, and end to end on real Envoy and Valkey
 	export CHATCACHE_REQUIRE=1 ENVOY="$${ENVOY:-$(CURDIR)/.tools/envoy}" VALKEY="$${VALKEY:-$(CURDIR)/.tools/valkey-server}"; \
 	go test -timeout 20m $$(go list ./... | grep -v /test/) && \
-	go test -timeout 20m -p 1 ./test/...
+	go test -timeout 20m -p 1 ./test/... && \
+	cd test/deploy && go test ./...
 
 test-long: tools ## what takes longer: bigger models of the protocol, many random schedules
 	CHATCACHE_LONG=1 go test -count=1 -timeout 30m -run ProtocolLong ./test/model

@@ -1,0 +1,265 @@
+package deploy
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"helm.sh/helm/v4/pkg/chart/v2/lint"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	chart  = root + "/helm/chatcache"
+	digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+)
+
+// installation is one way to install the chart.
+type installation struct {
+	name      string
+	namespace string
+	policy    string // file under envoy/, or empty
+	values    string // YAML, beside the policy
+	same      []string
+}
+
+// The values with which the chart says what the files say, and others.
+var installations = []installation{
+	{name: "istio-sidecar", namespace: "chatcache", policy: "istio/chat.policy.json",
+		values: "{filter: {digest: DIGEST, namespace: chat, selector: {app: chat-api}, port: 3000}, bridge: {digest: DIGEST}}",
+		same:   []string{"kubernetes/bridge.yaml", "istio/bridge.yaml", "istio/sidecar.yaml"}},
+	{name: "istio-gateway", namespace: "chatcache", policy: "istio/chat.policy.json",
+		values: "{filter: {digest: DIGEST, namespace: istio-ingress, selector: {istio: ingressgateway}, gateway: true}, bridge: {digest: DIGEST}}",
+		same:   []string{"kubernetes/bridge.yaml", "istio/bridge.yaml", "istio/gateway.yaml"}},
+	{name: "istio-bodies", namespace: "chatcache", policy: "istio/bodies.policy.json",
+		values: "{filter: {digest: DIGEST, namespace: chat, selector: {app: chat-api}, port: 3000}, bridge: {digest: DIGEST}}",
+		same:   []string{"kubernetes/bridge.yaml", "istio/bridge.yaml", "istio/bodies.yaml"}},
+	{name: "envoy-gateway", namespace: "chatcache", policy: "envoy-gateway/chat.policy.json",
+		values: "{target: envoy-gateway, filter: {digest: DIGEST, namespace: chat, targetRef: {kind: Gateway, name: chat}}, bridge: {digest: DIGEST}}",
+		same:   []string{"kubernetes/bridge.yaml", "envoy-gateway/proxy.yaml", "envoy-gateway/filter.yaml"}},
+	{name: "bridge-alone", namespace: "chatcache", values: "{target: none, bridge: {digest: DIGEST}}",
+		same: []string{"kubernetes/bridge.yaml"}},
+	{name: "everything-else", namespace: "cache", policy: "istio/bodies.policy.json", values: `
+secret: other
+clusterDomain: example.internal
+filter:
+  image: registry.example:5000/team/chatcache:1.4.0
+  digest: DIGEST
+  pullSecret: registry
+  targetRef: { kind: Gateway, name: edge }
+  port: 8443
+  fail: reload
+  memoryLimit: 1GiB
+bridge:
+  image: registry.example:5000/team/bridge:1.4.0
+  digest: DIGEST
+  pullSecrets: [{ name: registry }]
+  replicas: { min: 3, max: 9, cpu: 50 }
+  resources: { limits: { memory: 1Gi } }
+  memoryLimit: 800MiB
+  args: [--replicas=2]
+  env: [{ name: REDIS_CLUSTER, value: "a:6379,b:6379" }]
+  redisURL: false
+  annotations: { example.com/team: "1" }
+networkPolicy:
+  clients: [{ team: web }, { team: shop, stage: live }]
+  monitoring: [{ team: sre }]
+`},
+}
+
+func (i installation) all(t *testing.T) map[string]any {
+	t.Helper()
+	var values map[string]any
+	if err := yaml.UnmarshalStrict([]byte(strings.ReplaceAll(i.values, "DIGEST", digest)), &values); err != nil {
+		t.Fatal(err)
+	}
+	if i.policy != "" {
+		text := string(read(t, i.policy).text)
+		if i.namespace != "chatcache" {
+			text = strings.ReplaceAll(text, "redis-bridge.chatcache.svc.cluster.local", "redis-bridge."+i.namespace+".svc.example.internal")
+		}
+		values["filter"].(map[string]any)["policy"] = text
+	}
+	return values
+}
+
+// What the chart makes is in testdata, fits the schemas, and is what the files say. UPDATE=1 writes testdata anew.
+func TestChart(t *testing.T) {
+	for _, i := range installations {
+		t.Run(i.name, func(t *testing.T) {
+			manifests, notes, err := Template(chart, i.namespace, i.all(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, i.name+".yaml", manifests)
+			golden(t, i.name+".notes.txt", notes)
+			objects, err := Decode([]byte(manifests))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i.same == nil {
+				return
+			}
+			want := map[string]any{}
+			for _, name := range i.same {
+				for _, o := range read(t, name).objects(t) {
+					add(t, want, o)
+				}
+			}
+			delete(want, "Namespace chatcache") // helm install --create-namespace
+			got := map[string]any{}
+			for _, o := range objects {
+				add(t, got, o)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("the chart says something else than %v:\n%s", i.same, diff)
+			}
+		})
+	}
+}
+
+// add keeps an object under its kind and name, as plain values.
+func add(t *testing.T, to map[string]any, o runtime.Object) {
+	t.Helper()
+	text, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plain struct {
+		Kind     string
+		Metadata struct{ Name string }
+	}
+	var value map[string]any
+	if err := json.Unmarshal(text, &plain); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &value); err != nil {
+		t.Fatal(err)
+	}
+	to[plain.Kind+" "+plain.Metadata.Name] = uncommented(value)
+}
+
+// uncommented parses texts that are YAML documents themselves, so that comments in them don't count.
+func uncommented(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, member := range v {
+			v[name] = uncommented(member)
+		}
+	case []any:
+		for i, item := range v {
+			v[i] = uncommented(item)
+		}
+	case string:
+		if strings.Contains(v, "\n") {
+			var document map[string]any
+			if yaml.Unmarshal([]byte(v), &document) == nil {
+				return document
+			}
+		}
+	}
+	return v
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs; UPDATE=1 writes it anew:\n%s", path, diff)
+	}
+}
+
+// Helm's linter has nothing to say, of any installation.
+func TestChartIsClean(t *testing.T) {
+	for _, i := range append(installations, installation{name: "defaults", namespace: "chatcache", values: "{}"}) {
+		for _, m := range lint.RunAll(chart, i.all(t), i.namespace).Messages {
+			if !strings.Contains(m.Error(), "icon is recommended") {
+				t.Errorf("%s: %v", i.name, m)
+			}
+		}
+	}
+}
+
+// What can't work is refused when it is rendered, with what is wrong.
+func TestChartRefuses(t *testing.T) {
+	const policy = `{\"bridge\": {\"cluster\": \"outbound|8470||redis-bridge.chatcache.svc.cluster.local\"}}`
+	const istio = `{filter: {policy: "` + policy + `", digest: DIGEST, selector: {a: b}}, bridge: {digest: DIGEST}}`
+	for name, c := range map[string]struct{ values, want string }{
+		"no digest of the bridge":  {"{}", "bridge.digest is missing"},
+		"no digest of the filter":  {strings.Replace(istio, "digest: DIGEST, ", "", 1), "filter.digest is missing"},
+		"a digest of another kind": {strings.ReplaceAll(istio, "DIGEST", "sha1:0"), "does not match pattern"},
+		"everybody's proxies":      {strings.Replace(istio, ", selector: {a: b}", "", 1), "every proxy of the namespace"},
+		"another cluster":          {strings.Replace(istio, "8470", "8471", 1), `bridge.cluster is "outbound|8471||redis-bridge.chatcache.svc.cluster.local", but here the bridge's cluster is "outbound|8470||`},
+		"no JSON":                  {strings.Replace(istio, policy, "{", 1), "filter.policy is no JSON object"},
+		"an unknown value":         {"{filter: {police: x}}", "'police'"},
+		"bodies on Envoy Gateway": {`{target: envoy-gateway, filter: {policy: "{\"bridge\": {\"cluster\": \"redis-bridge\"}, \"host\": {\"allow_on_headers_stop_iteration\": true}}", digest: DIGEST, targetRef: {kind: Gateway, name: a}}, bridge: {digest: DIGEST}}`,
+			"would wait forever"},
+		"reload on Envoy Gateway": {`{target: envoy-gateway, filter: {policy: "{\"bridge\": {\"cluster\": \"redis-bridge\"}}", digest: DIGEST, fail: reload, targetRef: {kind: Gateway, name: a}}, bridge: {digest: DIGEST}}`,
+			"replaces no VM that died"},
+		"nothing to attach to": {`{target: envoy-gateway, filter: {policy: "{\"bridge\": {\"cluster\": \"redis-bridge\"}}", digest: DIGEST}, bridge: {digest: DIGEST}}`,
+			"filter.targetRef is empty"},
+		"a target without a name": {"{filter: {targetRef: {kind: Gateway}}}", "properties 'name' required"},
+	} {
+		_, _, err := Template(chart, "chatcache", installation{values: c.values}.all(t))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// Every value has its line in the chart's README, with the default, and every one of the README is there.
+func TestValuesAreDocumented(t *testing.T) {
+	var values map[string]any
+	if err := yaml.UnmarshalStrict(read(t, "helm/chatcache/values.yaml").text, &values); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	flatten("", values, want)
+	got := map[string]string{}
+	row := regexp.MustCompile("(?m)^\\| `([A-Za-z.]+)` \\| `(.*?)` \\|")
+	for _, m := range row.FindAllStringSubmatch(string(read(t, "helm/chatcache/README.md").text), -1) {
+		got[m[1]] = m[2]
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("values.yaml (-) and README.md (+):\n%s", diff)
+	}
+	// values.yaml has a comment for each too.
+	for name := range want {
+		last := name[strings.LastIndex(name, ".")+1:]
+		if !bytes.Contains(read(t, "helm/chatcache/values.yaml").text, []byte(last+":")) {
+			t.Errorf("values.yaml: %s", name)
+		}
+	}
+}
+
+// flatten lists values that operators set as one, with their defaults as JSON.
+func flatten(prefix string, values map[string]any, into map[string]string) {
+	for name, v := range values {
+		group, ok := v.(map[string]any)
+		if ok && (prefix == "" && name != "global") {
+			flatten(name+".", group, into)
+			continue
+		}
+		text, err := json.Marshal(v)
+		if err != nil {
+			text = fmt.Append(nil, err)
+		}
+		into[prefix+name] = string(text)
+	}
+}

@@ -1,0 +1,226 @@
+package deploy
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+
+	extensions "istio.io/client-go/pkg/apis/extensions/v1alpha1"
+	networking "istio.io/client-go/pkg/apis/networking/v1"
+	security "istio.io/client-go/pkg/apis/security/v1"
+	apps "k8s.io/api/apps/v1"
+	autoscaling "k8s.io/api/autoscaling/v2"
+	core "k8s.io/api/core/v1"
+	network "k8s.io/api/networking/v1"
+	disruption "k8s.io/api/policy/v1"
+)
+
+const root = "../../envoy"
+
+// file is a YAML file with resources of Kubernetes.
+type file struct {
+	name string // below envoy/
+	text []byte
+}
+
+// shipped lists those under envoy/, but for the chart's templates and patches.
+func shipped(t *testing.T) (list []file) {
+	t.Helper()
+	for _, dir := range []string{"kubernetes", "istio", "envoy-gateway"} {
+		err := fs.WalkDir(os.DirFS(root), dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || filepath.Ext(path) != ".yaml" || strings.HasSuffix(path, ".patch.yaml") {
+				return err
+			}
+			text, err := os.ReadFile(filepath.Join(root, path))
+			list = append(list, file{path, text})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(list) == 0 {
+		t.Fatal("no files")
+	}
+	return list
+}
+
+func (f file) documents(t *testing.T) (list [][]byte) {
+	t.Helper()
+	for _, document := range bytes.Split(f.text, []byte("\n---\n")) {
+		list = append(list, document)
+	}
+	return list
+}
+
+func (f file) objects(t *testing.T) []runtime.Object {
+	t.Helper()
+	list, err := Decode(f.text)
+	if err != nil {
+		t.Fatalf("envoy/%s: %v", f.name, err)
+	}
+	return list
+}
+
+func read(t *testing.T, name string) file {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file{name, text}
+}
+
+// only gives the one object of a type.
+func only[T runtime.Object](t *testing.T, list []runtime.Object) T {
+	t.Helper()
+	var found []T
+	for _, o := range list {
+		if o, ok := o.(T); ok {
+			found = append(found, o)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d objects of type %T, want 1", len(found), *new(T))
+	}
+	return found[0]
+}
+
+// Every file that operators apply fits the schemas.
+func TestFilesFitTheSchemas(t *testing.T) {
+	for _, f := range shipped(t) {
+		objects := f.objects(t)
+		if len(objects) != len(f.documents(t)) {
+			t.Errorf("envoy/%s: %d documents, %d resources", f.name, len(f.documents(t)), len(objects))
+		}
+		for _, o := range objects {
+			meta, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			u := unstructured.Unstructured{Object: meta}
+			if u.GetName() == "" || u.GetNamespace() == "" && u.GetKind() != "Namespace" {
+				t.Errorf("envoy/%s: %s has name %q and namespace %q", f.name, u.GetKind(), u.GetName(), u.GetNamespace())
+			}
+		}
+	}
+	patch := read(t, "istio/proxy-secrets.patch.yaml")
+	if err := yaml.UnmarshalStrict(patch.text, new(apps.Deployment)); err != nil {
+		t.Errorf("envoy/%s: %v", patch.name, err)
+	}
+}
+
+// What selects the bridge's pods finds them, and names that one resource takes from another are there.
+func TestTheBridgeHangsTogether(t *testing.T) {
+	objects := read(t, "kubernetes/bridge.yaml").objects(t)
+	deployment := only[*apps.Deployment](t, objects)
+	pod := deployment.Spec.Template
+	container := pod.Spec.Containers[0]
+	service := only[*core.Service](t, objects)
+	headless := only[*core.Service](t, read(t, "envoy-gateway/proxy.yaml").objects(t))
+
+	selectors := map[string]map[string]string{
+		"Deployment":          deployment.Spec.Selector.MatchLabels,
+		"Service":             service.Spec.Selector,
+		"headless Service":    headless.Spec.Selector,
+		"PodDisruptionBudget": only[*disruption.PodDisruptionBudget](t, objects).Spec.Selector.MatchLabels,
+		"NetworkPolicy":       only[*network.NetworkPolicy](t, objects).Spec.PodSelector.MatchLabels,
+		"PeerAuthentication":  only[*security.PeerAuthentication](t, read(t, "istio/bridge.yaml").objects(t)).Spec.Selector.MatchLabels,
+		"spread":              pod.Spec.TopologySpreadConstraints[0].LabelSelector.MatchLabels,
+	}
+	for name, selector := range selectors {
+		if len(selector) == 0 || !labels.SelectorFromSet(selector).Matches(labels.Set(pod.Labels)) {
+			t.Errorf("%s selects %v, the pods have %v", name, selector, pod.Labels)
+		}
+	}
+	if target := only[*autoscaling.HorizontalPodAutoscaler](t, objects).Spec.ScaleTargetRef; target.Name != deployment.Name || deployment.Spec.Replicas != nil {
+		t.Errorf("the autoscaler scales %s; the Deployment %s sets replicas to %v", target.Name, deployment.Name, deployment.Spec.Replicas)
+	}
+	if account := only[*core.ServiceAccount](t, objects); account.Name != pod.Spec.ServiceAccountName {
+		t.Errorf("the pods run as %s, the account is %s", pod.Spec.ServiceAccountName, account.Name)
+	}
+	for _, port := range []core.ServicePort{service.Spec.Ports[0], headless.Spec.Ports[0]} {
+		if port.TargetPort.StrVal != container.Ports[0].Name || port.Port != container.Ports[0].ContainerPort || *port.AppProtocol != "kubernetes.io/h2c" {
+			t.Errorf("Service port %+v, container port %+v", port, container.Ports[0])
+		}
+	}
+	if !slices.Contains(container.Args, "--listen=:8470") || container.Ports[0].ContainerPort != 8470 || pod.Annotations["prometheus.io/port"] != "8470" {
+		t.Errorf("ports differ: %v, %v, %v", container.Args, container.Ports, pod.Annotations)
+	}
+}
+
+// The policies name the cluster that the Service becomes.
+func TestPoliciesNameTheBridgesCluster(t *testing.T) {
+	service := only[*core.Service](t, read(t, "kubernetes/bridge.yaml").objects(t))
+	host := service.Name + "." + service.Namespace + ".svc.cluster.local"
+	for _, name := range []string{"istio/bridge.yaml", "istio/bridge-external.yaml"} {
+		if rule := only[*networking.DestinationRule](t, read(t, name).objects(t)); rule.Spec.Host != host {
+			t.Errorf("envoy/%s is about %s, the Service is %s", name, rule.Spec.Host, host)
+		}
+	}
+	if entry := only[*networking.ServiceEntry](t, read(t, "istio/bridge-external.yaml").objects(t)); !slices.Contains(entry.Spec.Hosts, host) {
+		t.Errorf("the ServiceEntry is about %v", entry.Spec.Hosts)
+	}
+	for name, want := range map[string]string{
+		"istio/chat.policy.json":         "outbound|8470||" + host,
+		"istio/bodies.policy.json":       "outbound|8470||" + host,
+		"envoy-gateway/chat.policy.json": "redis-bridge",
+	} {
+		var policy struct{ Bridge struct{ Cluster string } }
+		if err := json.Unmarshal(read(t, name).text, &policy); err != nil {
+			t.Fatal(err)
+		}
+		if policy.Bridge.Cluster != want {
+			t.Errorf("envoy/%s names the cluster %q, want %q", name, policy.Bridge.Cluster, want)
+		}
+	}
+}
+
+// Secrets are never written out: the filter's come from the proxy's environment, and there from the Secret whose keys the READMEs make.
+func TestSecretsAreReferences(t *testing.T) {
+	for _, name := range []string{"istio/sidecar.yaml", "istio/gateway.yaml"} {
+		var host []string
+		for _, variable := range only[*extensions.WasmPlugin](t, read(t, name).objects(t)).Spec.VmConfig.Env {
+			if variable.ValueFrom.String() == "HOST" && variable.Value == "" {
+				host = append(host, variable.Name)
+			}
+		}
+		if want := []string{"CHATCACHE_PARTITION_SECRET", "CHATCACHE_BRIDGE_TOKEN"}; !slices.Equal(host, want) {
+			t.Errorf("envoy/%s takes %v from the proxy's environment, want %v", name, host, want)
+		}
+	}
+	var patch apps.Deployment
+	if err := yaml.UnmarshalStrict(read(t, "istio/proxy-secrets.patch.yaml").text, &patch); err != nil {
+		t.Fatal(err)
+	}
+	keys := map[string]bool{}
+	for _, spec := range []core.PodSpec{patch.Spec.Template.Spec, only[*apps.Deployment](t, read(t, "kubernetes/bridge.yaml").objects(t)).Spec.Template.Spec} {
+		for _, variable := range spec.Containers[0].Env {
+			if variable.ValueFrom != nil {
+				keys[variable.ValueFrom.SecretKeyRef.Key] = true
+			}
+		}
+		for _, volume := range spec.Volumes {
+			for _, item := range volume.Secret.Items {
+				keys[item.Key] = true
+			}
+		}
+	}
+	for _, name := range []string{"istio/README.md", "envoy-gateway/README.md"} {
+		for key := range keys {
+			if !bytes.Contains(read(t, name).text, []byte("--from-literal="+key+"=")) {
+				t.Errorf("envoy/%s doesn't say how the Secret gets its key %s", name, key)
+			}
+		}
+	}
+}
