@@ -194,6 +194,16 @@ func TestClosingOnePluginLeavesTheOther(t *testing.T) {
 	wantSeen(t, b, "kept", "[kept 1]")
 }
 
+// A stream may have been started and not begun when its plugin is closed.
+func TestClosingEndsAStreamThatHasNotBegun(t *testing.T) {
+	a := probe(t, nil)
+	fresh := a.Start(1, hostsim.Get("/x"))
+	a.Close()
+	if !fresh.Done() {
+		t.Error("it goes on")
+	}
+}
+
 func TestAPluginThatIsRefusedLeavesTheSharedVMAlone(t *testing.T) {
 	a := probe(t, nil)
 	o := hostsim.Options{Module: toolchain.Module(t, "probe"), Beside: a, PluginConfig: []byte("refuse")}

@@ -241,6 +241,7 @@ func (s *Sim) SharedData(key string) ([]byte, bool) {
 // end, handlers' contexts are cancelled, and VMs closed that no other plugin shares.
 func (s *Sim) Close() {
 	for st := range s.streams {
+		st.finished = true // what it had still to do is left undone
 		st.router.close()
 		if st.ctx != nil {
 			st.ctx.forget()
