@@ -45,7 +45,7 @@ var mutants = []brokenProduct{
 	{"a gap in the feed is ignored", "L1", "filter/internal/exchange/follower.go",
 		"if answer.Continues(f.cursor) {", "if answer.Continues(f.cursor) || f.cursor.Epoch != 0 {"},
 	{"the lease counts from the answer", "L1 with late polls", "filter/internal/exchange/follower.go",
-		"f.lease = sent + int64(", "f.lease = p.host.Now() + int64("},
+		"f.heard, f.term = this.sent,", "f.heard, f.term = p.host.Now(),"},
 }
 
 var failedSeed = regexp.MustCompile(`--- FAIL: TestSimulated/[^/]+/seed_\d+`)
@@ -85,9 +85,23 @@ func TestMutants(t *testing.T) {
 // overlay writes the mutant's file, and what tells the go command to use it.
 func (m brokenProduct) overlay(t *testing.T) string {
 	t.Helper()
-	path, err := mutant.Mutant{Name: m.name, Edits: []mutant.Edit{{File: m.file, Old: m.from, New: m.to}}}.Overlay(t.TempDir())
+	path, err := m.asMutant().Overlay(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// TestMutantsStillApply sees that each mutant's text is in the product, and so that it would
+// be tried.
+func TestMutantsStillApply(t *testing.T) {
+	for _, m := range mutants {
+		if _, err := m.asMutant().Apply(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func (m brokenProduct) asMutant() mutant.Mutant {
+	return mutant.Mutant{Name: m.name, Edits: []mutant.Edit{{File: m.file, Old: m.from, New: m.to}}}
 }

@@ -65,7 +65,7 @@ local open = {}`},
 		{exchangeDir + "follower.go", "if answer.Continues(f.cursor) {", "if f.cursor.Epoch != 0 {"},
 	}},
 	{"lease from the answer", []Edit{
-		{exchangeDir + "follower.go", "f.lease = this.sent + int64", "f.lease = p.host.Now() + int64"},
+		{exchangeDir + "follower.go", "f.heard, f.term = this.sent,", "f.heard, f.term = p.host.Now(),"},
 	}},
 	{"journal delivered before the response ended", []Edit{
 		{exchangeDir + "write.go", "	w.pending, w.forwarded = true, true\n", `	w.pending, w.forwarded = true, true

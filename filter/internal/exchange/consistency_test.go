@@ -181,6 +181,34 @@ func TestNewConfigurationTakesOverL1AndFeed(t *testing.T) {
 	w.feed(2)
 }
 
+// A lease that was given under one max_staleness is no longer than another policy's; an older
+// plugin, whose policy allows more, may use no more than the registry was told.
+func TestLeaseIsNoLongerThanAnyPolicyAllows(t *testing.T) {
+	w := newWorld(t)
+	w.lease() // sent at 0, for 3 s
+	fill(t, w, "ann", "one")
+	old, late := w.plugin, w.take(wire.PathFollow)
+	w.plugin = w.configure(strings.Replace(testPolicy, `"max_staleness": "3s"`, `"max_staleness": "600ms"`, 1))
+	w.now = 599 * time.Millisecond
+	if !hit(w, "ann") {
+		t.Error("no hit within 600ms")
+	}
+	w.now = 600 * time.Millisecond
+	if hit(w, "ann") {
+		t.Error("the old policy's lease is used beyond the new one's max_staleness")
+	}
+	w.run()
+	late.fails()
+	w.feed(1) // an answer to the new plugin's poll, sent at 600ms
+	if w.now = 1199 * time.Millisecond; !hit(w, "ann") {
+		t.Error("no hit within the new lease")
+	}
+	w.plugin, w.now = old, 1200*time.Millisecond
+	if hit(w, "ann") {
+		t.Error("a request of the old plugin uses L1 beyond the lease that was registered")
+	}
+}
+
 // The main thread's VM never sees a stream and must not poll.
 func TestVMWithoutStreamsDoesNotPoll(t *testing.T) {
 	w := newWorld(t)
@@ -328,7 +356,7 @@ func TestPollThatWasGivenUpStartsNoSecondChain(t *testing.T) {
 	late.ok(followed(wire.FeedAnswer{Last: wire.Ticket{Epoch: 9, Sequence: 1}}))
 	w.take(wire.PathFollow)
 	w.none(wire.PathFollow)
-	if w.plugin.state.follower.alive(w.now.Nanoseconds()) {
+	if w.plugin.state.follower.alive(w.now.Nanoseconds(), 3*time.Second) {
 		t.Error("the late answer gave a lease")
 	}
 }

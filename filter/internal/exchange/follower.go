@@ -23,13 +23,17 @@ const (
 //
 // With max_staleness 3s the lease ends at 10:00:03.0. Counted from the answer it
 // would last until 10:00:05.9, nearly five seconds after the raise.
+//
+// The poll's own term holds, which the registry knows of; a plugin with another
+// max_staleness, before or after a change of the configuration, may use less of it.
 type follower struct {
 	state *State
 	vm    string
 
 	following bool // from the VM's first stream on
 	cursor    wire.Ticket
-	lease     int64 // monotonic nanoseconds until which L1 may be used
+	heard     int64         // when the last poll that was answered had been sent, monotonic nanoseconds
+	term      time.Duration // from then on L1 may be used for so long; 0: never heard
 
 	polling *poll // under way, nil if none
 	retryAt int64
@@ -39,6 +43,7 @@ type follower struct {
 // poll is one call to the feed.
 type poll struct {
 	sent, giveUpAt int64
+	term           time.Duration
 	report         wire.Report
 }
 
@@ -61,8 +66,10 @@ func (f *follower) handOver() {
 	}
 }
 
-// alive tells whether L1 may be used.
-func (f *follower) alive(now int64) bool { return now < f.lease }
+// alive tells whether L1 may be used under a policy with that max_staleness.
+func (f *follower) alive(now int64, staleness time.Duration) bool {
+	return now < f.heard+int64(min(f.term, staleness))
+}
 
 func (f *follower) run(p *Plugin, now int64) {
 	waiting := f.polling != nil && now < f.polling.giveUpAt
@@ -76,7 +83,7 @@ func (f *follower) poll(p *Plugin, sent int64) {
 	staleness := p.Policy.L1.MaxStaleness
 	hold := min(staleness/3, wire.MaxHold*time.Millisecond)
 	timeout := hold + pollMargin
-	this := &poll{sent: sent, giveUpAt: sent + int64(2*timeout), report: f.state.tally.next(sent)}
+	this := &poll{sent: sent, giveUpAt: sent + int64(2*timeout), term: staleness, report: f.state.tally.next(sent)}
 	f.polling = this
 	frame := wire.FollowRequest{
 		FeedRequest: wire.FeedRequest{
@@ -116,7 +123,7 @@ func (f *follower) answered(p *Plugin, this *poll, a Answer) {
 		p.host.Add(metricFeedResets, 1)
 	}
 	f.cursor = answer.Last
-	f.lease = this.sent + int64(p.Policy.L1.MaxStaleness)
+	f.heard, f.term = this.sent, this.term
 	f.poll(p, p.host.Now())
 }
 

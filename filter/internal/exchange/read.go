@@ -156,7 +156,7 @@ func (r *read) fenceAt(now int64) fence {
 	return fence{
 		slots:  r.state.slotsOf(r.groups),
 		mark:   r.state.slots.Mark(),
-		leased: r.plugin.Policy.L1.Enabled && r.cache.L1 && r.state.follower.alive(now),
+		leased: r.plugin.Policy.L1.Enabled && r.cache.L1 && r.state.follower.alive(now, r.plugin.Policy.L1.MaxStaleness),
 	}
 }
 
