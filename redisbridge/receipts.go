@@ -30,6 +30,9 @@ type Receipts struct {
 	// NewEpoch: Redis has begun a new epoch since, and receipts of the old one are lost.
 	// Every VM forgets everything when it hears of that, or when its lease runs out.
 	NewEpoch bool `json:"newEpoch,omitempty"`
+	// QuarantineMS is for how many ms more VMs may use their memory that aren't listed: the
+	// epoch is new, and with the old one Redis may have forgotten who has a lease.
+	QuarantineMS int64 `json:"quarantineMs,omitempty"`
 	// Error is why receipts couldn't be read, though the raise was made.
 	Error string `json:"error,omitempty"`
 
@@ -103,7 +106,10 @@ func (b *Bridge) awaitReceipts(ctx context.Context, p *policyState, raise raiseM
 
 // receipts judges each VM.
 func (r registry) receipts(raise raiseMark) Receipts {
-	list := Receipts{NewEpoch: r.ticket.Epoch != 0 && r.ticket.Epoch != raise.ticket.Epoch, Applied: []Receipt{}, LeaseOut: []Receipt{}, Pending: []Receipt{}}
+	list := Receipts{
+		NewEpoch: r.ticket.Epoch != 0 && r.ticket.Epoch != raise.ticket.Epoch, QuarantineMS: r.quarantine,
+		Applied: []Receipt{}, LeaseOut: []Receipt{}, Pending: []Receipt{},
+	}
 	for _, f := range r.followers {
 		switch {
 		case f.hasApplied(raise.ticket):
@@ -117,13 +123,16 @@ func (r registry) receipts(raise raiseMark) Receipts {
 	for _, some := range [][]Receipt{list.Applied, list.LeaseOut, list.Pending} {
 		slices.SortFunc(some, func(a, b Receipt) int { return cmp.Or(cmp.Compare(a.MS, b.MS), strings.Compare(a.VM, b.VM)) })
 	}
-	list.Complete = !list.NewEpoch && r.ticket.Epoch != 0 && len(list.Pending) == 0
+	list.Complete = !list.NewEpoch && r.ticket.Epoch != 0 && r.quarantine == 0 && len(list.Pending) == 0
 	return list
 }
 
-// untilLeaseEnds is how long to wait for the next lease that runs out.
+// untilLeaseEnds is how long to wait for the next lease that runs out, or the quarantine's end.
 func (r registry) untilLeaseEnds(raise raiseMark) time.Duration {
 	next := receiptsPeriod
+	if r.quarantine > 0 {
+		next = min(next, time.Duration(r.quarantine)*time.Millisecond)
+	}
 	for _, f := range r.followers {
 		if !f.hasApplied(raise.ticket) && f.leaseEnd > r.now {
 			next = min(next, time.Duration(f.leaseEnd-r.now)*time.Millisecond)

@@ -126,6 +126,22 @@ func TestPurgeWaits(t *testing.T) {
 	})
 }
 
+// A new epoch has forgotten who has a lease: nothing is complete before its quarantine is over,
+// which lasts longer than any of them.
+func TestReceiptsOfANewEpoch(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.pollAs(w.Bridge, "a", wire.Ticket{}, quarantine)
+		w.check(w.raw.FlushDB(w.ctx).Err())
+		raise := w.purge("") // a doesn't know of it, and nobody knows of a
+		r := w.wantReceipts(raise, "at once", "complete false, new epoch false")
+		if r.QuarantineMS < 1 || r.QuarantineMS > quarantine {
+			t.Errorf("%d ms of quarantine left, want up to %d", r.QuarantineMS, quarantine)
+		}
+		w.pass(quarantine + 20)
+		w.wantReceipts(raise, "after the quarantine", "complete true, new epoch false")
+	})
+}
+
 // Where nobody publishes, a wait looks by itself: here a lease runs out.
 func TestPurgeWaitsForLeases(t *testing.T) {
 	w := newRealWorld(t, nil)

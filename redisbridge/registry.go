@@ -37,9 +37,10 @@ type follower struct {
 
 // registry is the registry at one moment.
 type registry struct {
-	ticket    wire.Ticket
-	now       int64
-	followers []follower
+	ticket     wire.Ticket
+	now        int64
+	followers  []follower
+	quarantine int64 // ms that are left of the epoch's
 }
 
 // readRegistry reads the VMs whose leases end after a moment.
@@ -54,11 +55,12 @@ func (b *Bridge) readRegistry(ctx context.Context, p *policyState, after int64, 
 	if err != nil {
 		return registry{}, err
 	}
-	if len(rest) != 3 {
-		return registry{}, fmt.Errorf("%w: %w: %d values of the registry, want 3", ErrRedis, errScript, len(rest))
+	if len(rest) != 4 {
+		return registry{}, fmt.Errorf("%w: %w: %d values of the registry, want 4", ErrRedis, errScript, len(rest))
 	}
 	r := registry{ticket: t}
 	r.now, _ = rest[0].(int64)
+	r.quarantine, _ = rest[3].(int64)
 	vms, _ := rest[1].([]any)
 	positions, _ := rest[2].([]any)
 	for i := range min(len(vms)/2, len(positions)) {

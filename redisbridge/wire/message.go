@@ -15,7 +15,8 @@ type Scope struct {
 	// kept at least that long after they were last needed.
 	Horizon int64
 	// Quarantine is how long a write of the policy may still have a raise to
-	// come, in milliseconds: a new epoch begins suspended for everything for that long.
+	// come, and a VM a lease to use its memory, in milliseconds: a new epoch begins
+	// suspended for everything for that long.
 	Quarantine int64
 }
 

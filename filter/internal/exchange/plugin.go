@@ -35,7 +35,7 @@ func NewPlugin(p *policy.Policy, secret []byte, host Host, states *States) (*Plu
 		scope: wire.Scope{
 			Policy:     p.Name,
 			Horizon:    p.MaxTTL().Milliseconds(),
-			Quarantine: p.MaxDeadline().Milliseconds(),
+			Quarantine: max(p.MaxDeadline(), p.L1.MaxStaleness).Milliseconds(),
 		},
 	}
 	if len(p.Identity) > 0 {

@@ -74,8 +74,19 @@ func receiptsPath(raise redisbridge.RaiseAnswer, wait time.Duration) string {
 
 func printProgress(w io.Writer, r redisbridge.Receipts, after time.Duration) {
 	all := len(r.Applied) + len(r.LeaseOut) + len(r.Pending)
+	waiting := []string{}
+	if len(r.Pending) > 0 {
+		waiting = append(waiting, names(r.Pending))
+	}
+	if r.QuarantineMS > 0 {
+		waiting = append(waiting, fmt.Sprintf("the new epoch's quarantine, %v more", quarantine(r)))
+	}
 	fmt.Fprintf(w, "after %v: %d of %d VMs have applied it, the leases of %d have run out; waiting for %s\n",
-		after.Round(time.Second/10), len(r.Applied), all, len(r.LeaseOut), names(r.Pending))
+		after.Round(time.Second/10), len(r.Applied), all, len(r.LeaseOut), strings.Join(waiting, ", and for "))
+}
+
+func quarantine(r redisbridge.Receipts) time.Duration {
+	return time.Duration(r.QuarantineMS) * time.Millisecond
 }
 
 func printReceipts(w io.Writer, r redisbridge.Receipts) {
@@ -84,6 +95,9 @@ func printReceipts(w io.Writer, r redisbridge.Receipts) {
 	}
 	if r.Error != "" {
 		fmt.Fprintln(w, "receipts can't be read:", r.Error)
+	}
+	if r.QuarantineMS > 0 {
+		fmt.Fprintf(w, "Redis has begun its epoch so lately that for %v more a VM may use its memory that Redis doesn't know of\n", quarantine(r))
 	}
 	fmt.Fprintln(w, summary(r.Applied, "applied it"))
 	if len(r.LeaseOut) > 0 {
