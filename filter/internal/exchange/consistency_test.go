@@ -109,6 +109,47 @@ func TestEntryIsNotTakenInWhenASlotMovedAfterItsLookup(t *testing.T) {
 	}
 }
 
+// A group that only the entry names counts like those that were asked for: in L1, on the
+// way there, and while this VM owes the bridge the end of a write on it.
+func TestGroupsThatOnlyTheEntryNames(t *testing.T) {
+	const named = "n:dashboards"
+	found := func(w *world) *fakeStream {
+		s := w.stream("GET", "/stats", "ann")
+		s.exchange.RequestHeaders(true)
+		return s
+	}
+	w := newWorld(t)
+	w.lease()
+	found(w)
+	w.take(wire.PathLookup).hit(w, "stats", "one", named)
+	w.feed(2, event(2, wire.EventRaise, "n:other"))
+	if !hit(w, "ann") {
+		t.Error("an event on another group cost the entry")
+	}
+	w.feed(3, event(3, wire.EventSuspend, named))
+	if hit(w, "ann") {
+		t.Error("answered from L1 after an event on a group that the entry names")
+	}
+
+	w = newWorld(t)
+	w.lease()
+	found(w)
+	w.feed(2, event(2, wire.EventSuspend, named))
+	w.take(wire.PathLookup).hit(w, "stats", "one", named)
+	if hit(w, "ann") {
+		t.Error("taken into L1 although the group has moved since the lookup was sent")
+	}
+
+	w = newWorld(t)
+	w.lease()
+	w.plugin.state.journal.block([]string{named})
+	s := found(w)
+	w.take(wire.PathLookup).hit(w, "stats", "one", named)
+	if s.status != 0 || hit(w, "ann") {
+		t.Error("used although this VM owes the end of a write on the group")
+	}
+}
+
 func TestEntryIsNotTakenInWhenTheLookupHadNoLease(t *testing.T) {
 	w := newWorld(t)
 	s := w.stream("GET", "/stats", "ann")

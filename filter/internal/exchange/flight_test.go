@@ -25,10 +25,10 @@ func (c *call) granted() { c.answer(wire.LookupAnswer{State: wire.LookupMiss, Gr
 func (c *call) leased()  { c.answer(wire.LookupAnswer{State: wire.LookupLeased}) }
 
 // hit answers with a response of the cache, stored just now.
-func (c *call) hit(w *world, cache, body string) {
+func (c *call) hit(w *world, cache, body string, more ...string) {
 	w.t.Helper()
 	c.answer(wire.LookupAnswer{State: wire.LookupHit, Remaining: 600_000, Entry: wire.Entry{
-		Head:    wire.Head{Definition: w.plugin.Policy.Cache(cache).Definition, Groups: c.lookup(w).Groups},
+		Head:    wire.Head{Definition: w.plugin.Policy.Cache(cache).Definition, Groups: append(c.lookup(w).Groups, more...)},
 		Payload: httpcache.Response{Status: 200, Body: []byte(body)}.Append(nil),
 	}.Encode()})
 }

@@ -94,7 +94,7 @@ func (r *read) inL2(answer wire.LookupAnswer, now int64) (found, bool) {
 		return found{}, false
 	}
 	entry, err := wire.DecodeEntry(answer.Entry)
-	if err != nil {
+	if err != nil || r.state.journal.blocks(entry.Groups) { // also of a group that only the entry names
 		return found{}, false
 	}
 	return found{
