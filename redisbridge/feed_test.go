@@ -207,6 +207,29 @@ func TestHoldEndsWithARead(t *testing.T) {
 	}
 }
 
+// A poll that is held while Redis falls silent fails at its hold's end: an answer from before
+// would keep a lease alive that nobody tells of a write.
+func TestHoldEndsInSilence(t *testing.T) {
+	clock := newStepClock()
+	onEachRedis(t, func(o *Options) { o.Clock, o.Timeout = clock, 50*time.Millisecond }, func(t *testing.T, w *world) {
+		cursor := w.look().Ticket
+		failed := make(chan error, 1)
+		go func() {
+			_, err := w.Feed(context.WithoutCancel(t.Context()), w.pollRequest(cursor, 1000))
+			failed <- err
+		}()
+		<-clock.waiting
+		w.silence()
+		clock.release <- struct{}{}
+		select {
+		case err := <-failed:
+			wantError(t, err, ErrRedis)
+		case <-time.After(10 * time.Second):
+			t.Fatal("the poll is held for ever")
+		}
+	})
+}
+
 // A held poll waits no longer than until a deadline passes, and then is what turns it
 // into a raise, for everybody.
 func TestHeldPollsWaitForDeadlines(t *testing.T) {
