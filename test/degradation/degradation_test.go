@@ -48,8 +48,8 @@ func shippedTimeout(document map[string]any) {
 	document["bridge"].(map[string]any)["timeout"] = "50ms"
 }
 
-// Under steady load, whatever fails: no request fails but those whose Envoy died, and
-// what was written meanwhile is what everybody reads afterwards. What it costs is reported.
+// Under steady load, whatever fails: no request fails but those whose Envoy died, or which
+// the origin itself broke off, and what was written meanwhile is what everybody reads afterwards. What it costs is reported.
 func TestDegradation(t *testing.T) {
 	lasts := faultTime(t)
 	edits := []func(map[string]any){shippedTimeout}
@@ -61,9 +61,9 @@ func TestDegradation(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	o := &origin{policy: parsed, values: map[register]int64{}}
+	o := &origin{policy: parsed, values: map[register]int64{}, broken: map[string]bool{}}
 	m := fault.MeshT(t, stack.Options{Envoys: mesh.Proxies, Workers: mesh.Workers, Policy: []byte(document), Origin: o})
-	r := &run{load: newLoad(m), origin: o, lasts: lasts}
+	r := &run{load: newLoad(m, o), lasts: lasts}
 	ctx, cancel := context.WithCancel(context.Background())
 	var traffic sync.WaitGroup
 	traffic.Go(func() { r.run(ctx) })
@@ -78,7 +78,7 @@ func TestDegradation(t *testing.T) {
 	if r.calm.failed > 0 || r.calm.hits == 0 {
 		t.Fatalf("without any fault: %+v", r.calm)
 	}
-	for _, f := range m.All() {
+	for _, f := range append(m.All(), o.resetting()) {
 		t.Run(f.Name, func(t *testing.T) { r.suffer(t, f) })
 	}
 	t.Logf("%d requests a second, 1 in %d a write, over %d Envoys of %d workers; each fault lasted %v; without: %.0f%% hits, forwarded p50 %v, p99 %v\n\n%s",
@@ -90,15 +90,14 @@ func ms(d time.Duration) string { return strconv.FormatFloat(d.Seconds()*1000, '
 // run is the whole test.
 type run struct {
 	*load
-	origin *origin
-	lasts  time.Duration
-	calm   figures
-	rows   []row
+	lasts time.Duration
+	calm  figures
+	rows  []row
 }
 
 // row is what one fault cost.
 type row struct {
-	name          string
+	name, blame   string  // who broke requests, if any
 	all           figures // while it lasted, and until caching was back
 	during        figures
 	before, after figures // the breakers opened; after is empty if they didn't
@@ -120,16 +119,27 @@ func (r *run) suffer(t *testing.T, f fault.Fault) {
 	}
 	healed := time.Now()
 	r.awaitCaching(t, healed)
-	w := row{name: f.Name, back: time.Since(healed)}
+	w := row{name: f.Name, blame: blame(f), back: time.Since(healed)}
 	r.verify(t)
 	w.measure(r.load, began, ended, looks)
 	r.rows = append(r.rows, w)
 	if w.all.failed > 0 {
 		t.Errorf("%d of %d requests failed, first: %s", w.all.failed, w.all.requests, w.all.why)
 	}
-	if w.all.broken > 0 && f.Proxy < 0 {
-		t.Errorf("%d requests were broken by an Envoy's death, though none died", w.all.broken)
+	if w.all.broken > 0 && w.blame == "" {
+		t.Errorf("%d requests were broken by an Envoy's death or by the origin, though neither failed", w.all.broken)
 	}
+}
+
+// blame names what may break requests off while a fault lasts, but for the cache.
+func blame(f fault.Fault) string {
+	switch {
+	case f.Proxy >= 0:
+		return "the Envoy's death"
+	case f.Name == resets:
+		return "the origin"
+	}
+	return ""
 }
 
 // measure sums up what happened since began.
@@ -195,7 +205,7 @@ func (r *run) verify(t *testing.T) {
 		for _, cache := range caches {
 			for i := range 2 * mesh.Proxies {
 				of := register{cache, "user" + strconv.Itoa(user)}
-				response, body, err := r.ask(i%mesh.Proxies, "GET", reads[cache], of.user)
+				response, body, err := r.ask(i%mesh.Proxies, "GET", reads[cache], of.user, "")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -215,7 +225,7 @@ func (r *run) table() string {
 	for _, w := range r.rows {
 		failed := strconv.Itoa(w.all.failed)
 		if w.all.broken > 0 {
-			failed += fmt.Sprintf(" (and %d by the Envoy's death)", w.all.broken)
+			failed += fmt.Sprintf(" (and %d by %s)", w.all.broken, w.blame)
 		}
 		fmt.Fprintf(&b, "| %s | %s | %.0f%% | %s | %s | %d | %.1f s |\n",
 			w.name, failed, 100*w.during.hits, r.ratio(w.before), r.ratio(w.after), w.backlog, w.back.Seconds())

@@ -38,7 +38,7 @@ type sample struct {
 	took   time.Duration
 	hit    bool
 	write  bool
-	broken bool   // by the death of its Envoy
+	broken bool   // by the death of its Envoy, or by the origin itself
 	failed string // why
 }
 
@@ -51,17 +51,19 @@ type look struct {
 // load is steady traffic over all proxies.
 type load struct {
 	mesh   *fault.Mesh
+	origin *origin
 	client http.Client
 	quiet  atomic.Bool // no writes
 	open   atomic.Int64
+	serial atomic.Int64 // of writes
 
 	mu      sync.Mutex
 	samples []sample
 	looks   []look
 }
 
-func newLoad(m *fault.Mesh) *load {
-	return &load{mesh: m, client: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: keptIdle}}}
+func newLoad(m *fault.Mesh, o *origin) *load {
+	return &load{mesh: m, origin: o, client: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: keptIdle}}}
 }
 
 // run sends requests until ctx is done, and waits for their ends.
@@ -99,16 +101,15 @@ func (l *load) add(s sample) {
 func (l *load) request() {
 	user := "user" + strconv.Itoa(rand.IntN(users))
 	cache := caches[rand.IntN(len(caches))]
-	method, path, want := "GET", reads[cache], http.StatusOK
-	write := rand.IntN(writes) == 0 && !l.quiet.Load()
-	if write {
+	method, path, want, write := "GET", reads[cache], http.StatusOK, ""
+	if rand.IntN(writes) == 0 && !l.quiet.Load() {
 		method, path, _ = strings.Cut(routes[rand.IntN(len(routes))], " ")
-		want = http.StatusCreated
+		want, write = http.StatusCreated, strconv.FormatInt(l.serial.Add(1), 10)
 	}
 	proxy := rand.IntN(len(l.mesh.Envoys))
 	deaths, down := l.mesh.Deaths(proxy)
-	s := sample{begun: time.Now(), write: write}
-	response, body, err := l.ask(proxy, method, path, user)
+	s := sample{begun: time.Now(), write: write != ""}
+	response, body, err := l.ask(proxy, method, path, user, write)
 	s.took = time.Since(s.begun)
 	switch {
 	case err != nil:
@@ -118,13 +119,14 @@ func (l *load) request() {
 	default:
 		s.hit = strings.HasPrefix(response.Header.Get("Cache-Status"), "chatcache; hit")
 	}
-	if now, _ := l.mesh.Deaths(proxy); s.failed != "" && (down || now != deaths) {
+	if now, _ := l.mesh.Deaths(proxy); s.failed != "" && (down || now != deaths || l.origin.broke(write)) {
 		s.broken = true
 	}
 	l.add(s)
 }
 
-func (l *load) ask(proxy int, method, path, user string) (*http.Response, string, error) {
+// ask sends a request and gives the whole response; write is the number of a write.
+func (l *load) ask(proxy int, method, path, user, write string) (*http.Response, string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerIn)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, l.mesh.Envoys[proxy].URL()+path, nil)
@@ -133,6 +135,7 @@ func (l *load) ask(proxy int, method, path, user string) (*http.Response, string
 	}
 	request.Host = "chat.test"
 	request.Header.Set("Authorization", "Bearer "+user)
+	request.Header.Set(writeField, write)
 	response, err := l.client.Do(request)
 	if err != nil {
 		return nil, "", err
