@@ -89,6 +89,12 @@ local open = {}`},
 	{"pending write doesn't block its groups", []Edit{
 		{exchangeDir + "journal.go", "		j.blocked[g]++\n", "		j.blocked[g] += 0\n"},
 	}},
+	{"lease of another configuration", []Edit{
+		{exchangeDir + "follower.go", "int64(min(f.term, staleness))", "int64(f.term)"},
+	}},
+	{"journal not taken over", []Edit{
+		{exchangeDir + "journal.go", "			e.call, e.retryAt = nil, 0\n", ""},
+	}},
 	{"lost end of a write not repeated", []Edit{
 		{exchangeDir + "journal.go", "	if !a.acknowledges() {\n		e.postpone(p.host.Now())\n		return\n	}\n", ""},
 	}},

@@ -37,6 +37,13 @@ func (w *world) candidates(emit emitter) {
 	for _, o := range w.operations() {
 		emit(step{executed, o.call.owner, o.call.number, int16(o.number)}, o.call.weight)
 	}
+	for n, v := range w.vms {
+		for x, r := range v.roots {
+			if r.mayEnd() {
+				emit(step{kind: pluginEnds, n: int16(n), x: int16(x)}, usual/4)
+			}
+		}
+	}
 	for _, o := range w.late {
 		if !o.executed {
 			emit(step{executedLate, o.call.owner, o.call.number, int16(o.number)}, seldom)
@@ -136,7 +143,7 @@ func (w *world) possible(want step) (found bool) {
 	switch want.kind {
 	case readBegins, writeBegins, purge:
 		return !w.used[want.who]
-	case timePasses:
+	case timePasses, configures:
 		return true
 	}
 	match := func(s step, _ int) { found = found || s == want }
@@ -170,6 +177,12 @@ func (w *world) take(s step) {
 		w.kill(s.n)
 	case bridgeRestarts:
 		w.restart(s.n)
+	case configures:
+		v := w.vms[s.n]
+		v.enter(func() { v.configure(policies[s.x]) })
+	case pluginEnds:
+		v := w.vms[s.n]
+		v.enter(v.roots[s.x].end)
 	case redisFails:
 		w.store.lose(failure(s.x))
 	case timePasses:
@@ -179,8 +192,8 @@ func (w *world) take(s step) {
 	w.cut()
 	w.calls = slices.DeleteFunc(w.calls, func(c *call) bool { return c.over })
 	for _, v := range w.vms {
-		if v.journal > 8 {
-			w.violation("%d entries in a journal", v.journal)
+		if v.journal() > 8 {
+			w.violation("%d entries in a journal", v.journal())
 		}
 	}
 }

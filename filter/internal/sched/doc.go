@@ -14,7 +14,7 @@
 //	         entry is lost, all is lost, the server restarts
 //	origin   a read is answered, a write committed, its response ends (changed,
 //	         rejected, cut off, 503, answered after a retry)
-//	VM       dies, another one starts
+//	VM       dies, another one starts; the configuration changes; a plugin without streams ends
 //	time     passes, with every timeout, tick and hold that ends meanwhile
 //
 // What is required after each step stands in oracle_test.go: it is the requirement of

@@ -58,7 +58,7 @@ func caught(t *testing.T, m mutant.Mutant) string {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	run := exec.Command(binary, "-test.run", "^TestSchedules$", "-test.timeout", "5m")
+	run := exec.Command(binary, "-test.run", "^TestSchedules$", "-test.timeout", "20m")
 	run.Dir = root
 	run.Env = append(os.Environ(), "CHATCACHE_MUTANTS=", "CHATCACHE_FIRST_SEED=", "CHATCACHE_SCHEDULES=100000")
 	for _, e := range m.Edits {

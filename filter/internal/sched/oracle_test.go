@@ -92,7 +92,7 @@ func (w *world) begins(s *stream) {
 	now, own := w.now(), w.own[s.vm.index]
 	s.read = readState{
 		began: now, floor: max(w.floor, own),
-		late: max(w.floorAt(now-w.policy.L1.MaxStaleness.Milliseconds()), own),
+		late: max(w.floorAt(now-s.root.policy.L1.MaxStaleness.Milliseconds()), own),
 	}
 }
 

@@ -38,11 +38,12 @@ type plan struct {
 	recorded         bool // what the VMs do
 	slowFeed         bool
 	warm             bool // both VMs have read before
+	configured       bool // the configuration changes meanwhile
 }
 
 func newPlan(seed uint64) plan {
 	r := rand.New(rand.NewPCG(seed, 1))
-	return plan{
+	p := plan{
 		seed: seed, l1: r.IntN(3) > 0, separate: r.IntN(2) == 0, twoBridges: r.IntN(2) == 0,
 		sequence: uint64(6 + r.IntN(4)), reads: 3 + r.IntN(8), writes: 1 + r.IntN(3), faults: r.IntN(4),
 		steps: 60 + r.IntN(120), passing: 1 << r.IntN(6), slowing: r.IntN(40),
@@ -50,6 +51,8 @@ func newPlan(seed uint64) plan {
 		committing: 1 << r.IntN(5), ending: 1 << r.IntN(5), breaking: r.IntN(3),
 		wrong: 1<<r.IntN(classes) | 1<<r.IntN(classes), slowFeed: r.IntN(4) == 0,
 	}
+	p.configured = p.l1 && r.IntN(4) == 0
+	return p
 }
 
 // newWorld is the world in which the plan begins.
@@ -97,6 +100,9 @@ func (w *world) explore() {
 				choose(step{kind: writeBegins, who: n, n: int16(w.random.IntN(2)), x: int16(w.random.IntN(len(rules)))}, w.plan.beginning)
 			}
 		}
+		if w.plan.configured && w.configured < maxConfigured {
+			choose(step{kind: configures, n: int16(w.random.IntN(2)), x: int16(w.random.IntN(len(policies)))}, usual/4)
+		}
 		choose(step{kind: timePasses, n: passes[w.random.IntN(len(passes))]}, w.plan.passing)
 		if faults > 0 {
 			w.faults(choose)
@@ -106,6 +112,8 @@ func (w *world) explore() {
 		}
 		if chosen.kind == writeBegins {
 			w.begun++
+		} else if chosen.kind == configures {
+			w.configured++
 		} else if chosen.class() >= 0 {
 			faults--
 		}
@@ -218,8 +226,8 @@ func (w *world) unrest() string {
 		}
 	}
 	for _, v := range w.vms {
-		if v.journal > 0 {
-			return fmt.Sprintf("the journal of %s holds %d", name(v.owner()), v.journal)
+		if entries := v.journal(); entries > 0 {
+			return fmt.Sprintf("the journal of %s holds %d", name(v.owner()), entries)
 		}
 	}
 	for id, deadline := range w.store.deadlines() {

@@ -30,6 +30,8 @@ const (
 	bridgeRestarts             // n: bridge
 	redisFails                 // x: failure
 	timePasses                 // n: milliseconds
+	configures                 // n: VM, x: policy
+	pluginEnds                 // n: VM, x: which of its plugins
 )
 
 // step is one step of a schedule. Its name says the same in every schedule.
@@ -132,6 +134,10 @@ func (s step) String() string {
 		return vm + " dies, another one starts"
 	case bridgeRestarts:
 		return fmt.Sprintf("bridge %d restarts", s.n)
+	case configures:
+		return fmt.Sprintf("%s: a plugin with max_staleness %v begins", vm, policies[s.x].L1.MaxStaleness)
+	case pluginEnds:
+		return fmt.Sprintf("%s: its plugin %d ends", vm, s.x)
 	case redisFails:
 		return fmt.Sprintf("Redis: %v", failure(s.x))
 	default:

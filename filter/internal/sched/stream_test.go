@@ -15,6 +15,7 @@ import (
 type stream struct {
 	w        *world
 	vm       *vm
+	root     *root // whose plugin it came to
 	number   int16
 	rule     *rule  // nil: a read
 	id       string // of a write's suspension
@@ -37,12 +38,12 @@ type stream struct {
 
 // begin starts a stream.
 func (w *world) begin(number int16, v *vm, r *rule) {
-	s := &stream{w: w, vm: v, number: number, rule: r, details: httpcache.ViaUpstream, tries: 1, weight: w.weigh(false)}
+	s := &stream{w: w, vm: v, root: v.current(), number: number, rule: r, details: httpcache.ViaUpstream, tries: 1, weight: w.weigh(false)}
 	w.streams = append(w.streams, s)
 	w.begins(s)
 	v.told(input{kind: readBegins, stream: number, rule: r})
 	v.enter(func() {
-		s.exchange = v.plugin.NewExchange(s)
+		s.exchange = s.root.plugin.NewExchange(s)
 		s.inside = true
 		action := s.exchange.RequestHeaders(true)
 		s.inside = false
@@ -93,7 +94,7 @@ func (s *stream) Property(path ...string) ([]byte, bool) {
 }
 
 func (s *stream) Call(path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) error {
-	s.w.newCall(s.vm, s, path, frame, timeout, done)
+	s.w.newCall(s.root, s, path, frame, timeout, done)
 	return nil
 }
 

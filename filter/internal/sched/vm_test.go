@@ -11,52 +11,55 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"chatcache/filter/internal/exchange"
 	"chatcache/redisbridge/wire"
 )
 
-// vm is one Wasm VM with one plugin. It is the plugin's host.
+// vm is one Wasm VM with a plugin, or with several while the configuration changes.
 type vm struct {
 	w       *world
 	index   int16
 	life    int16 // of this place: how many VMs it has had
 	dead    bool
-	plugin  *exchange.Plugin
-	woken   bool
-	tickAt  int64 // ms; 0: no ticks yet
+	states  *exchange.States
+	roots   []*root // the newest last
 	waiting []*call
 	replied []*stream // answered in the callback that is running
-	journal int64     // entries
 	record  *window   // of a VM that is to be compared with another
 	said    map[string]int
 }
 
 func (w *world) newVM(index, life int16) *vm {
 	v := &vm{w: w, index: index, life: life}
-	id := fmt.Sprintf("vm-%c%d", 'a'+index, life)
-	plugin, err := exchange.NewPlugin(w.policy, secret, v, exchange.NewStates(id))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	v.plugin = plugin
+	v.states = exchange.NewStates(fmt.Sprintf("vm-%c%d", 'a'+index, life))
+	v.configure(w.policy)
 	return v
 }
 
 func (v *vm) owner() int16 { return rootOwner + 2*v.life + v.index }
 
 // enter runs a callback of the proxy, and then what follows of itself: streams that were
-// answered end, and the root context runs if it was woken.
+// answered end, and a root context runs if it was woken.
 func (v *vm) enter(callback func()) {
 	callback()
 	v.endReplied()
-	for v.woken {
-		v.woken = false
-		v.plugin.Run()
+	woken := func(r *root) bool { return r.woken }
+	for i := slices.IndexFunc(v.roots, woken); i >= 0; i = slices.IndexFunc(v.roots, woken) {
+		r := v.roots[i]
+		r.woken = false
+		r.plugin.Run()
 		v.endReplied()
 	}
+}
+
+// journal is what the VM owes the bridge: the sum of its plugins' gauges, as the proxy shows it.
+func (v *vm) journal() (entries int64) {
+	for _, r := range v.roots {
+		entries += r.journal
+	}
+	return entries
 }
 
 func (v *vm) endReplied() {
@@ -66,44 +69,13 @@ func (v *vm) endReplied() {
 	v.replied = v.replied[:0]
 }
 
-func (v *vm) Call(path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) error {
-	v.w.newCall(v, nil, path, frame, timeout, done)
-	return nil
-}
-
-func (v *vm) Wake() { v.woken = true }
-
-// Within runs act for a stream that hasn't ended.
-func (v *vm) Within(other exchange.Stream, act func()) bool {
-	s := other.(*stream)
-	if s.over {
-		return false
-	}
-	act()
-	return true
-}
-
-func (v *vm) StartTicks() {
-	if v.tickAt == 0 {
-		v.tickAt = v.w.now() + exchange.TickPeriod.Milliseconds()
-	}
-}
-
-func (v *vm) Now() int64            { return v.w.now() * int64(time.Millisecond) }
-func (v *vm) Unix() int64           { return time.Now().Unix() }
-func (v *vm) Add(string, uint64)    {}
-func (v *vm) Record(string, uint64) {}
-func (v *vm) Warn(string)           {}
-func (v *vm) Finished()             {}
-func (v *vm) Set(gauge string, n int64) {
-	if strings.HasSuffix(gauge, "journal_entries") {
-		v.journal = n
-	}
-}
-
 // nextTimer is when the VM's next tick or timeout is due.
 func (v *vm) nextTimer() (at int64) {
-	at = v.tickAt
+	for _, r := range v.roots {
+		if r.tickAt != 0 && (at == 0 || r.tickAt < at) {
+			at = r.tickAt
+		}
+	}
 	for _, c := range v.waiting {
 		if at == 0 || c.deadline < at {
 			at = c.deadline
@@ -121,9 +93,11 @@ func (v *vm) fire() {
 			i = -1 // the callback may have called anew
 		}
 	}
-	if v.tickAt != 0 && v.tickAt <= now {
-		v.tickAt += exchange.TickPeriod.Milliseconds()
-		v.enter(v.plugin.Run)
+	for _, r := range slices.Clone(v.roots) {
+		if r.tickAt != 0 && r.tickAt <= now {
+			r.tickAt += exchange.TickPeriod.Milliseconds()
+			v.enter(r.plugin.Run)
+		}
 	}
 }
 
@@ -133,6 +107,7 @@ var paths = []string{wire.PathLookup, wire.PathStore, wire.PathSuspend, wire.Pat
 type call struct {
 	w          *world
 	vm         *vm // nil: an administrator's
+	root       *root
 	stream     *stream
 	owner      int16 // stream or root context
 	number     int16 // path and how manyth
@@ -153,8 +128,9 @@ type call struct {
 	recorded   recordedCall
 }
 
-func (w *world) newCall(v *vm, s *stream, path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) {
-	c := &call{w: w, vm: v, stream: s, path: path, frame: frame, done: done, owner: v.owner(), weight: w.weigh(path == wire.PathFollow)}
+func (w *world) newCall(r *root, s *stream, path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) {
+	v := r.vm
+	c := &call{w: w, vm: v, root: r, stream: s, path: path, frame: frame, done: done, owner: v.owner(), weight: w.weigh(path == wire.PathFollow)}
 	c.deadline = w.now() + max(timeout.Milliseconds(), 1)
 	if s != nil {
 		c.owner = s.number
@@ -243,7 +219,7 @@ func (c *call) end(a exchange.Answer) {
 	if c.cancel != nil {
 		c.cancel()
 	}
-	if c.vm.dead || c.stream != nil && c.stream.over {
+	if c.vm.dead || c.root.over || c.stream != nil && c.stream.over {
 		return
 	}
 	c.w.answering(c, a)

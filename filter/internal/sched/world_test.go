@@ -50,6 +50,12 @@ const someL1, noL1 = `{"max_bytes": "64KiB", "max_staleness": "600ms"}`, "false"
 
 var withL1, withoutL1 = parse(someL1), parse(noL1)
 
+// policies are those that the configuration may change to: L1 may be used for shorter, and longer.
+var policies = []*policy.Policy{withL1, parse(`{"max_bytes": "64KiB", "max_staleness": "300ms"}`), parse(`{"max_bytes": "64KiB", "max_staleness": "1200ms"}`)}
+
+// maxConfigured bounds the changes of the configuration in one schedule.
+const maxConfigured = 4
+
 // documentOf is the plan's policy.
 func documentOf(p plan) string {
 	if p.l1 {
@@ -173,6 +179,7 @@ type world struct {
 	counts     map[[2]int16]int16
 	used       [purgeOwner + 16]bool // numbers of streams and purges
 	begun      int                   // writes
+	configured int                   // plugins
 	random     *rand.Rand            // nil: the steps are given
 	plan       plan
 	broken     string
