@@ -78,7 +78,7 @@ func (dep *deployment) define(flags *flag.FlagSet) {
 	flags.StringVar(&dep.fail, "fail", "", "`what` happens while there is no filter: open (requests pass, writes invalidate nothing), "+
 		"reload (as close, and a VM that died is replaced), close (requests fail) (default open; for envoy reload)")
 	flags.StringVar(&dep.wasm, "wasm", "build/chatcache.wasm", "Envoy: `file` of the filter")
-	flags.StringVar(&dep.url, "url", "", "Envoy: instead, the http(s) `URL` of the filter")
+	flags.StringVar(&dep.url, "url", "", "Envoy: instead, the http(s) `URL` of the filter, fetched at its start; Envoy itself warns that this is unstable and may crash it")
 	flags.StringVar(&dep.sha256, "sha256", "", "Envoy: of the file at --url, 64 hexadecimal `digits`, as `make image` prints it")
 	flags.StringVar(&dep.origin, "origin", "127.0.0.1:3000", "Envoy: `host:port` of the API")
 	flags.StringVar(&dep.bridge, "bridge", "127.0.0.1:8470", "Envoy: `host:port` of the bridge")
