@@ -14,7 +14,11 @@ import (
 func (dep deployment) envoy(p *policy.Policy, d document) (string, error) {
 	_, text, _ := strings.Cut(envoy.Configuration, "\n\n") // what the head says is about the sample
 	e := editor{text: "# Envoy with the filter and the policy " + p.Name + ", written by `policy render --for envoy`.\n\n" + text}
-	e.policy(d)
+	document, err := literal(d)
+	if err != nil {
+		return "", err
+	}
+	e.policy(document)
 	e.replace("code: { local: { filename: build/chatcache.wasm } }", "code: "+dep.code())
 	if dep.fail != "reload" {
 		e.replace("# A VM that died is replaced at once; in between its worker answers 503.", "# What happens once a VM has died.")
@@ -79,7 +83,7 @@ func (e *editor) replace(old, new string) {
 }
 
 // policy puts the policy's text into its block.
-func (e *editor) policy(d document) {
+func (e *editor) policy(document string) {
 	const opening, margin = "                  value: |\n", "                    "
 	before, after, ok := strings.Cut(e.text, opening)
 	if !ok {
@@ -89,7 +93,7 @@ func (e *editor) policy(d document) {
 	for strings.HasPrefix(after, margin) {
 		_, after, _ = strings.Cut(after, "\n")
 	}
-	e.text = before + opening + margin + indent(len(margin), strings.TrimSpace(string(d.text))) + "\n" + after
+	e.text = before + opening + margin + indent(len(margin), document) + "\n" + after
 }
 
 // cluster renames a cluster and leads it to address.

@@ -20,7 +20,7 @@ var templates embed.FS
 func (dep deployment) manifest(name string, p *policy.Policy, d document) (string, error) {
 	functions := template.FuncMap{
 		"yaml": func() (string, error) { return yamlOf(d) },
-		"json": func() string { return strings.TrimSpace(string(d.text)) },
+		"json": func() (string, error) { return literal(d) },
 	}
 	return execute(name, functions, map[string]any{
 		"Policy": p.Name, "Name": dep.name, "Namespace": dep.namespace,
@@ -69,6 +69,19 @@ func memoryLimit(p *policy.Policy) string {
 
 func indent(spaces int, text string) string {
 	return strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", spaces))
+}
+
+// literal gives the document's own text for a block of YAML. What YAML would read as the end of a line, or not at all, is an error,
+// which matches errRender.
+func literal(d document) (string, error) {
+	for offset, r := range string(d.text) {
+		if r >= 0x7f && r <= 0x9f || r == '\u2028' || r == '\u2029' || r == '\ufeff' || r == '\ufffe' || r == '\uffff' {
+			at := d.position(offset)
+			return "", fmt.Errorf("%w: %d:%d: the character U+%04X can't stand in YAML; write it as an escape of JSON", errRender, at.line, at.column, r)
+		}
+	}
+	// Outside of strings, where JSON has no raw line ends, one is as good as another.
+	return strings.TrimSpace(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(d.text))), nil
 }
 
 // yamlOf writes a document of JSON as YAML, its members in their order.

@@ -10,11 +10,11 @@ import (
 	"chatcache/policy/internal/strictjson"
 )
 
-// Whatever a policy's JSON holds, its YAML says the same.
+// Whatever a policy's JSON holds, its YAML says the same, and so does its text in a block of YAML.
 func FuzzYAML(f *testing.F) {
 	for _, seed := range []string{
 		`{"on": "yes", "no": "1", "1": "0x1f", "~": "null", "a": "2001-01-01", "b": "1_000", "c": "12:30:45"}`,
-		`{"a": ["x, y", "{z}", "# no comment", "a: b", "- c", "", " d ", "e\nf", "\ttab", "é\u0085\u2028\ufeff", "'", "\"\\"]}`,
+		`{"a": ["x, y", "{z}", "# no comment", "a: b", "- c", "", " d ", "e\nf", "\ttab", "😀é\u0085\u2028\ufeff", "'", "\"\\"]}`,
 		`{"a": {"b": {"c": []}, "d": {}}, "e": [[1, -0.5e3, true, null], [{"f": [{}]}]], "<<": {"=": "!tag", "&a": "*b"}}`,
 	} {
 		f.Add([]byte(seed))
@@ -35,6 +35,18 @@ func FuzzYAML(f *testing.F) {
 		}
 		if !reflect.DeepEqual(plain(got), want) {
 			t.Errorf("got  %#v\nwant %#v\n%s", plain(got), want, out)
+		}
+		block, err := literal(document{"fuzz", text})
+		if err != nil {
+			return
+		}
+		var held struct{ Value string }
+		if err := yaml.Unmarshal([]byte("value: |\n  "+indent(2, block)), &held); err != nil {
+			t.Fatalf("%v\n%s", err, block)
+		}
+		var again any
+		if err := json.Unmarshal([]byte(held.Value), &again); err != nil || !reflect.DeepEqual(again, want) {
+			t.Errorf("as a block: %#v, %v\nwant %#v", again, err, want)
 		}
 	})
 }
