@@ -16,7 +16,7 @@ help: ## this list
 tools: ## fetch Envoy and Valkey into .tools/ (pinned and hash-checked; no root needed)
 	@test/tools/fetch.sh
 
-toolchains: ## fetch the compilers of hostsim's samples in C and AssemblyScript, as `make test` does
+toolchains: ## fetch the compilers of hostsim's samples in C, AssemblyScript and Rust, as `make test` does
 	@test/tools/toolchains.sh
 
 build: build/chatcache.wasm build/redisbridge build/hostsim build/policy ## build the filter and the programs into build/

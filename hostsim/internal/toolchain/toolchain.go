@@ -118,28 +118,31 @@ func assemblyScript(root, dir, out string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// rust needs a Rust with one of the targets below, which neither rustup's
-// default installation nor any package registry holds.
-func rust(_, dir, out string) (*exec.Cmd, error) {
-	rustc := os.Getenv("RUSTC")
-	if rustc == "" {
-		rustc = "rustc"
+// rust builds with the Rust that `make toolchains` found, or installed, and with the crates that it fetched.
+func rust(root, dir, out string) (*exec.Cmd, error) {
+	tools := filepath.Join(root, ".tools", "rust")
+	rustc, cargo := filepath.Join(tools, "rustc"), filepath.Join(tools, "cargo")
+	target, ok := rustTarget(rustc)
+	if !ok {
+		return nil, fmt.Errorf("no Rust with a standard library for WebAssembly (rustup target add wasm32-wasip1, then `make toolchains`): %w", ErrNotInstalled)
 	}
+	built := filepath.Join(tools, "target") // kept: the crates are compiled once
+	cmd := exec.Command("sh", "-c", `"$0" build --quiet --release --locked --offline --target "$1" && cp "$2/$1/release/sample.wasm" "$3"`, cargo, target, built, out)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "RUSTC="+rustc, "CARGO_HOME="+filepath.Join(tools, "home"), "CARGO_TARGET_DIR="+built,
+		"RUSTC_BOOTSTRAP=1", "CARGO_UNSTABLE_SPARSE_REGISTRY=true") // as the crates were fetched
+	return cmd, nil
+}
+
+// rustTarget is WASI's name in the standard library that a rustc has, which Rust 1.78 has changed.
+func rustTarget(rustc string) (string, bool) {
 	for _, target := range []string{"wasm32-wasip1", "wasm32-wasi"} {
 		lib, err := exec.Command(rustc, "--print", "target-libdir", "--target", target).Output()
 		if err != nil {
 			continue
 		}
-		if _, err := os.Stat(strings.TrimSpace(string(lib))); err != nil {
-			continue
+		if _, err := os.Stat(strings.TrimSpace(string(lib))); err == nil {
+			return target, true
 		}
-		work := filepath.Dir(out) // for Cargo.lock and target
-		if err := os.CopyFS(work, os.DirFS(dir)); err != nil {
-			return nil, err
-		}
-		cmd := exec.Command("sh", "-c", `cargo build --quiet --release --target "$1" && mv "target/$1/release/sample.wasm" "$2"`, "sh", target, out)
-		cmd.Dir = work
-		return cmd, nil
 	}
-	return nil, fmt.Errorf("no Rust with a standard library for WebAssembly (rustup target add wasm32-wasip1): %w", ErrNotInstalled)
+	return "", false
 }

@@ -35,7 +35,7 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 	}{
 		"C":              {c, ErrNotFetched, "no C compiler for WebAssembly: run `make toolchains`"},
 		"AssemblyScript": {assemblyScript, ErrNotInstalled, "AssemblyScript needs Node.js with npm: not installed"},
-		"Rust":           {rust, ErrNotInstalled, "no Rust with a standard library for WebAssembly (rustup target add wasm32-wasip1): not installed"},
+		"Rust":           {rust, ErrNotInstalled, "no Rust with a standard library for WebAssembly (rustup target add wasm32-wasip1, then `make toolchains`): not installed"},
 	} {
 		_, err := c.compile(root, root, out)
 		if !errors.Is(err, c.is) || err.Error() != c.want {
