@@ -1,8 +1,8 @@
 package hostsim
 
 import (
-	"container/heap"
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -117,12 +117,15 @@ func (c *Clock) Settle() {
 
 // step runs one event or lets one handler go on; false when there is neither.
 func (c *Clock) step() bool {
+	if c.order != nil {
+		return c.stepInOrder()
+	}
 	if ev, ok := c.take(); ok {
 		ev.run()
 		return true
 	}
-	if j := c.wakeable(); j != nil {
-		c.runJob(j)
+	if able := c.wakeable(); len(able) > 0 {
+		c.runJob(able[0])
 		return true
 	}
 	return false
@@ -147,11 +150,16 @@ func (c *Clock) advanceToNext(limit time.Time) bool {
 		c.mu.Unlock()
 		return false
 	}
-	t := heap.Pop(&c.timers).(*timer)
+	t := c.timers[0]
 	c.mu.Unlock()
 	c.moveTo(t.at)
-	t.run()
-	c.Settle()
+	if c.order != nil {
+		c.Settle() // the timer is one of what can happen now
+	}
+	if c.stop(t) {
+		t.run()
+		c.Settle()
+	}
 	return true
 }
 
@@ -183,24 +191,11 @@ func (c *Clock) take() (event, bool) {
 	if len(c.ready) == 0 {
 		return event{}, false
 	}
-	i := c.pick()
-	ev := c.ready[i]
-	c.ready = append(c.ready[:i], c.ready[i+1:]...)
-	return ev, true
+	return c.takeAt(0), true
 }
 
-// pick chooses the event to run: the first, or with an order the first of a chosen lane.
-func (c *Clock) pick() int {
-	if c.order == nil {
-		return 0
-	}
-	var firsts []int
-	seen := map[any]bool{}
-	for i, ev := range c.ready {
-		if !seen[ev.lane] {
-			seen[ev.lane] = true
-			firsts = append(firsts, i)
-		}
-	}
-	return firsts[c.order.choose(len(firsts))]
+func (c *Clock) takeAt(i int) event {
+	ev := c.ready[i]
+	c.ready = slices.Delete(c.ready, i, i+1)
+	return ev
 }

@@ -12,7 +12,8 @@ import (
 //  2. It then does nothing but wait for yield: only the job runs.
 //  3. The job finishes, or waits through Clock.Wait or a body that has not
 //     arrived yet; either way it sends on yield.
-//  4. What the job posted meanwhile runs on the loop, before any other job.
+//  4. What the job posted meanwhile runs on the loop, before any other job
+//     (unless an order chooses one).
 type job struct {
 	clock  *Clock
 	name   string
@@ -45,25 +46,17 @@ func (j *job) park(canRun func() bool) {
 	<-j.resume
 }
 
-// wakeable is a job that can go on: the oldest, or with an order a chosen one.
-func (c *Clock) wakeable() *job {
+// wakeable are the jobs that can go on, the oldest first.
+func (c *Clock) wakeable() []*job {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var able []*job
 	for _, j := range c.jobs {
 		if j.canRun == nil || j.canRun() {
-			if able = append(able, j); c.order == nil {
-				break
-			}
+			able = append(able, j)
 		}
 	}
-	switch {
-	case len(able) == 0:
-		return nil
-	case c.order == nil:
-		return able[0]
-	}
-	return able[c.order.choose(len(able))]
+	return able
 }
 
 // runJob lets j go on and waits, in real time, until it yields. A job that

@@ -6,11 +6,52 @@ import (
 	"strings"
 )
 
-// order chooses among events, or handlers, that could come in any order in a
-// real proxy: different streams, workers, calls. Nil is first in, first out.
+// order chooses among what could come in any order in a real proxy: events of
+// different streams, workers and calls, handlers that can go on, timers of one
+// moment. Nil is first in, first out.
 type order interface {
 	choose(n int) int
 	String() string
+}
+
+// stepInOrder does one of the things that can happen now: the first event of a
+// lane, a handler's next piece of work, or a timer whose moment has come.
+func (c *Clock) stepInOrder() bool {
+	events, able, due := c.firstOfLanes(), c.wakeable(), c.due()
+	n := len(events) + len(able) + len(due)
+	if n == 0 {
+		return false
+	}
+	i := c.order.choose(n)
+	switch k := i - len(events); {
+	case k < 0:
+		c.mu.Lock()
+		ev := c.takeAt(events[i])
+		c.mu.Unlock()
+		ev.run()
+	case k < len(able):
+		c.runJob(able[k])
+	default:
+		t := due[k-len(able)]
+		c.stop(t)
+		t.run()
+	}
+	return true
+}
+
+// firstOfLanes are the places of the events that no other of their lane is before.
+func (c *Clock) firstOfLanes() []int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var firsts []int
+	seen := map[any]bool{}
+	for i, ev := range c.ready {
+		if !seen[ev.lane] {
+			seen[ev.lane] = true
+			firsts = append(firsts, i)
+		}
+	}
+	return firsts
 }
 
 // Shuffle makes the loop choose at random, reproducibly by seed.
@@ -26,8 +67,8 @@ type randomOrder struct {
 func (o *randomOrder) choose(n int) int { return o.rng.IntN(n) }
 func (o *randomOrder) String() string   { return fmt.Sprintf("Clock.Shuffle(%d)", o.seed) }
 
-// EveryOrder runs f in a subtest for every order in which events can come, or
-// until limit orders were run; f must build its proxies on the clock that it is
+// EveryOrder runs f in a subtest for every order in which events, handlers and
+// timers of one moment can come, or until limit orders were run; f must build its proxies on the clock that it is
 // given and do the same each time. It returns how many orders were run and
 // whether those were all.
 func EveryOrder[T interface{ Run(string, func(T)) bool }](t T, limit int, f func(t T, c *Clock)) (runs int, all bool) {

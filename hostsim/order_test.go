@@ -2,6 +2,9 @@ package hostsim_test
 
 import (
 	"fmt"
+	"maps"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +57,72 @@ func TestEveryOrder(t *testing.T) {
 	if runs, all := hostsim.EveryOrder(t, 2, func(t *testing.T, c *hostsim.Clock) { arrivals(t, c) }); runs != 2 || all {
 		t.Errorf("with a limit of 2: %d runs, all %v", runs, all)
 	}
+}
+
+// TestEveryOrderOfWhatCallsAndTimersDo: another stream's start may come before a
+// call is made, or its handler runs, or its answer arrives; and what is due at one
+// moment in two workers comes in either order.
+func TestEveryOrderOfWhatCallsAndTimersDo(t *testing.T) {
+	for name, c := range map[string]struct {
+		run  func(t *testing.T, c *hostsim.Clock) string
+		want []string
+	}{
+		"a call beside a stream": {callBesideStream, []string{
+			"[other asks handler answer]", "[asks other handler answer]", "[asks handler other answer]", "[asks handler answer other]"}},
+		"ticks of two workers":    {ticksOfTwoWorkers, []string{"[0 1]", "[1 0]"}},
+		"timeouts of two streams": {timeoutsOfTwoStreams, []string{"[a b]", "[b a]"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen := map[string]bool{}
+			if _, all := hostsim.EveryOrder(t, 5000, func(t *testing.T, clock *hostsim.Clock) { seen[c.run(t, clock)] = true }); !all {
+				t.Error("5000 runs weren't all")
+			}
+			if got := slices.Sorted(maps.Keys(seen)); !slices.Equal(got, slices.Sorted(slices.Values(c.want))) {
+				t.Errorf("orders %q\nwant %q", got, c.want)
+			}
+		})
+	}
+}
+
+func callBesideStream(t *testing.T, c *hostsim.Clock) string {
+	var s *hostsim.Sim
+	var happened []string
+	note := func(what string) { happened = append(happened, what) }
+	s = probe(t, func(o *hostsim.Options) {
+		o.Clock = c
+		o.Clusters["lookup"] = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { note("handler") })
+		o.ForeignFunctions = map[string]func([]byte) ([]byte, error){
+			"note": func(what []byte) ([]byte, error) { note(string(what)); return nil, nil },
+		}
+	})
+	asking := s.Start(1, hostsim.Get("/x", "x-on-quiet", "1", "x-on-request-headers", "foreign note asks; call lookup /a 0; pause", "x-on-call", "foreign note answer; reply 200"))
+	other := s.Start(1, hostsim.Get("/x", "x-on-quiet", "1", "x-on-request-headers", "foreign note other; reply 200; pause"))
+	s.Finish(asking)
+	s.Finish(other)
+	return fmt.Sprint(happened)
+}
+
+func ticksOfTwoWorkers(t *testing.T, c *hostsim.Clock) string {
+	s := probe(t, func(o *hostsim.Options) { o.Clock, o.PluginConfig = c, []byte("tick 100") })
+	s.TakeLogs()
+	s.Advance(100 * time.Millisecond)
+	var ticked []int // 0 is the main thread
+	for _, l := range s.Logs() {
+		ticked = append(ticked, l.Worker)
+	}
+	return fmt.Sprint(ticked)
+}
+
+func timeoutsOfTwoStreams(t *testing.T, c *hostsim.Clock) string {
+	s := probe(t, func(o *hostsim.Options) { o.Clock, o.Clusters["silent"] = c, slow(c, time.Hour) })
+	var streams []*hostsim.Stream
+	for _, name := range []string{"a", "b"} {
+		streams = append(streams, s.Start(1, hostsim.Get("/x", "x-on-quiet", "1", "x-on-request-headers", "call silent /a 50; pause", "x-on-call", "log at-"+name+"; reply 504")))
+	}
+	for _, st := range streams {
+		s.Finish(st)
+	}
+	return strings.ReplaceAll(fmt.Sprint(workerLogs(s, "at-")), "at-", "")
 }
 
 func TestAFailureTellsTheSeed(t *testing.T) {

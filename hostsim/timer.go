@@ -1,12 +1,15 @@
 package hostsim
 
 import (
+	"cmp"
 	"container/heap"
+	"slices"
 	"time"
 )
 
 // timer is one thing that is due at a moment of virtual time. Timers of the
-// same moment run in the order in which they were set.
+// same moment run in the order in which they were set, unless the clock's order
+// chooses another.
 type timer struct {
 	at    time.Time
 	seq   uint64
@@ -24,13 +27,33 @@ func (c *Clock) after(d time.Duration, run func()) *timer {
 	return t
 }
 
-// stop removes a timer that has not run. nil and timers that ran are fine.
-func (c *Clock) stop(t *timer) {
+// stop removes a timer, and reports whether it was still to run. nil and timers
+// that ran are fine.
+func (c *Clock) stop(t *timer) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t != nil && t.index >= 0 {
-		heap.Remove(&c.timers, t.index)
+	if t == nil || t.index < 0 {
+		return false
 	}
+	heap.Remove(&c.timers, t.index)
+	return true
+}
+
+// due are the timers whose moment has come, in the order in which they were set.
+func (c *Clock) due() []*timer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.timers) == 0 || c.timers[0].at.After(c.now) {
+		return nil
+	}
+	var due []*timer
+	for _, t := range c.timers {
+		if !t.at.After(c.now) {
+			due = append(due, t)
+		}
+	}
+	slices.SortFunc(due, func(a, b *timer) int { return cmp.Compare(a.seq, b.seq) })
+	return due
 }
 
 type timerHeap []*timer
