@@ -202,11 +202,17 @@ func (s *Sim) neverResumed(st *Stream) {
 }
 
 // checkStuck reports streams that are paused at the end of a test and that
-// nothing will resume.
+// nothing resumes: where something may, a call or a tick, it gets Options.Patience.
 func (s *Sim) checkStuck() {
 	s.clock.Settle()
+	limit := s.clock.Now().Add(s.opts.Patience)
 	for _, st := range s.Streams() {
-		if (st.request.paused() || st.response.paused()) && !st.worker.hasCalls() {
+		if st.reported {
+			continue
+		}
+		for st.paused() && s.clock.advanceToNext(limit) {
+		}
+		if st.paused() {
 			s.neverResumed(st)
 		}
 	}

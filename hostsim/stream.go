@@ -73,6 +73,11 @@ func (st *Stream) FilterState(name string) ([]byte, bool) {
 // Done reports whether the stream has ended, completely or by a reset.
 func (st *Stream) Done() bool { return st.finished }
 
+// paused reports whether the module holds a direction of the stream.
+func (st *Stream) paused() bool {
+	return !st.finished && (st.request.paused() || st.response.paused())
+}
+
 // Response is what the client has got so far; nil before the headers.
 func (st *Stream) Response() *Response {
 	if !st.headersSent && !st.finished {

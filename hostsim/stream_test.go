@@ -150,6 +150,32 @@ func TestAPauseIsReportedAtTheEndOfTheTest(t *testing.T) {
 	}
 }
 
+// TestAPauseBesideACallIsReported: a call that is under way, the root context's
+// long poll, hides no stream that nothing resumes; one that a call or a tick does resume is no failure.
+func TestAPauseBesideACallIsReported(t *testing.T) {
+	for name, c := range map[string]struct {
+		script []string
+		errors int
+	}{
+		"nothing resumes it":              {[]string{"x-on-request-headers", "pause"}, 1},
+		"a call would, after the timeout": {[]string{"x-on-request-headers", "call poll /a 9000; pause", "x-on-call", "resume-request"}, 0},
+		"a tick would":                    {[]string{"x-on-request-headers", "hold; pause"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock, inner := hostsim.NewClock(time.Time{}), &failing{TB: t}
+			s := hostsim.RunT(inner, hostsim.Options{
+				Module: toolchain.Module(t, "probe"), PluginConfig: []byte("tick 1000; on-tick release resume"), Clock: clock,
+				Clusters: map[string]http.Handler{"poll": slow(clock, time.Hour), "backend": http.HandlerFunc(echo)}, Route: hostsim.RouteTo("backend"),
+			})
+			s.Do(1, hostsim.Get("/x", "x-on-request-headers", "call poll /feed 0; reply 200; pause"))
+			s.Start(1, hostsim.Get("/x", c.script...))
+			if inner.finish(); len(inner.errors) != c.errors {
+				t.Errorf("errors %q, want %d", inner.errors, c.errors)
+			}
+		})
+	}
+}
+
 func TestMapsOutOfTheirPhase(t *testing.T) {
 	for _, script := range [][]string{
 		{"x-on-response-headers", "header request x-on-quiet"},

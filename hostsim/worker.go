@@ -71,8 +71,6 @@ func (w *worker) roots() []*vmContext {
 	return append([]*vmContext{w.root}, w.old...)
 }
 
-func (w *worker) hasCalls() bool { return len(w.pendingCalls()) > 0 }
-
 // pendingCalls names the calls that may still be answered.
 func (w *worker) pendingCalls() []string {
 	var names []string
