@@ -11,6 +11,7 @@ import (
 // TestSampleFilter sends the same requests, one after the other, through the
 // sample filter of each language on the real Envoy and in the simulator.
 func TestSampleFilter(t *testing.T) {
+	requireEnvoy(t)
 	for _, language := range []string{"go", "c", "assemblyscript", "rust"} {
 		t.Run(language, func(t *testing.T) { compareSample(t, toolchain.Module(t, "sample/"+language)) })
 	}
