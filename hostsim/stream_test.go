@@ -176,6 +176,28 @@ func TestAPauseBesideACallIsReported(t *testing.T) {
 	}
 }
 
+// TestAProxyIsKilledAtAnyPoint of its streams: nothing of them goes on in the
+// time that it shared with others.
+func TestAProxyIsKilledAtAnyPoint(t *testing.T) {
+	for after := range 6 {
+		clock := hostsim.NewClock(time.Time{})
+		killed := probe(t, func(o *hostsim.Options) { o.Clock, o.Clusters["slow"] = clock, slow(clock, 2*time.Millisecond) })
+		other := probe(t, func(o *hostsim.Options) { o.Clock = clock })
+		st := killed.Start(1, hostsim.Post("/x", "body", "x-on-request-headers", "call slow /a 0; pause", "x-on-call", "resume-request"))
+		for range after {
+			clock.Advance(time.Millisecond)
+		}
+		killed.Close()
+		killed.TakeLogs()
+		if st.Disconnect(); do(other).Status != 200 {
+			t.Error("the other proxy doesn't answer")
+		}
+		if logs := killed.TakeLogs(); len(logs) != 0 {
+			t.Errorf("killed after %d ms, and yet %v", after, logs)
+		}
+	}
+}
+
 func TestMapsOutOfTheirPhase(t *testing.T) {
 	for _, script := range [][]string{
 		{"x-on-response-headers", "header request x-on-quiet"},
