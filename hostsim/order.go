@@ -86,6 +86,21 @@ func EveryOrder[T interface{ Run(string, func(T)) bool }](t T, limit int, f func
 	return runs, false
 }
 
+// Follow makes the loop choose as a run of EveryOrder that failed has told: at each
+// point the choice and among how many, "0/2 1/3". After the last the first is taken.
+// It panics on anything else.
+func (c *Clock) Follow(choices string) {
+	o := &systematicOrder{}
+	for f := range strings.FieldsSeq(choices) {
+		var next choice
+		if _, err := fmt.Sscanf(f, "%d/%d", &next.taken, &next.of); err != nil || next.taken < 0 || next.taken >= next.of {
+			panic(fmt.Sprintf("hostsim: found choice %q, want one like 0/2", f))
+		}
+		o.choices = append(o.choices, next)
+	}
+	c.order = o
+}
+
 // systematicOrder takes a prescribed choice at each point, and the first where
 // nothing is prescribed; advance prescribes the next sequence, depth first.
 type systematicOrder struct {
@@ -123,5 +138,5 @@ func (o *systematicOrder) String() string {
 	for _, c := range o.choices[:o.next] {
 		parts = append(parts, fmt.Sprintf("%d/%d", c.taken, c.of))
 	}
-	return "order " + strings.Join(parts, " ")
+	return fmt.Sprintf("Clock.Follow(%q)", strings.Join(parts, " "))
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -126,29 +127,58 @@ func timeoutsOfTwoStreams(t *testing.T, c *hostsim.Clock) string {
 }
 
 func TestAFailureTellsTheSeed(t *testing.T) {
-	inner := &failing{TB: t}
-	c := hostsim.NewClock(time.Time{})
-	c.Shuffle(42)
-	s := hostsim.RunT(inner, hostsim.Options{Module: toolchain.Module(t, "probe"), Clock: c, Seed: 7})
-	do(s, "x-on-request-headers", "pause")
-	inner.finish()
-	if got := strings.Join(inner.logs, "\n"); !strings.Contains(got, "Clock.Shuffle(42)") || !strings.Contains(got, "Options.Seed was 7") {
-		t.Errorf("a failed test says %q", got)
+	for name, c := range map[string]struct {
+		script string
+		failed bool // by the test itself
+		want   string
+	}{
+		"of the proxy":          {"pause", false, "hostsim: events came in the order of Clock.Shuffle(42)\nhostsim: Options.Seed was 7"},
+		"of the test's own":     {"reply 200", true, "hostsim: events came in the order of Clock.Shuffle(42)\nhostsim: Options.Seed was 7"},
+		"not where all is well": {"reply 200", false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inner := &failing{TB: t}
+			clock := hostsim.NewClock(time.Time{})
+			clock.Shuffle(42)
+			s := hostsim.RunT(inner, hostsim.Options{Module: toolchain.Module(t, "probe"), Clock: clock, Seed: 7})
+			do(s, "x-on-request-headers", c.script+"; pause")
+			if c.failed {
+				inner.Errorf("as asked")
+			}
+			inner.finish()
+			if got := strings.Join(inner.logs, "\n"); got != c.want {
+				t.Errorf("the test says %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 
+// TestAFailureTellsTheOrder: and that order can be followed.
 func TestAFailureTellsTheOrder(t *testing.T) {
-	inner := &failing{TB: t}
-	hostsim.EveryOrder(t, 2, func(t *testing.T, c *hostsim.Clock) {
-		s := hostsim.RunT(inner, hostsim.Options{Module: toolchain.Module(t, "probe"), Clock: c})
-		for range 2 {
-			s.Start(1, hostsim.Get("/x", "x-on-request-headers", "pause"))
-		}
-		s.Settle()
+	run := func(t *testing.T, c *hostsim.Clock) (seen string, said []string) {
+		inner := &failing{TB: t}
+		seen = arrivals(inner, c)
+		inner.Errorf("as asked")
 		inner.finish()
-		inner.cleanups = nil
-	})
-	if len(inner.logs) != 2 || !strings.Contains(inner.logs[0], "order 0/2") || !strings.Contains(inner.logs[1], "order 1/2") {
-		t.Errorf("failed tests say %q", inner.logs)
+		return seen, inner.logs
 	}
+	repeat := regexp.MustCompile(`Clock\.Follow\("([0-9/ ]*)"\)`)
+	hostsim.EveryOrder(t, 200, func(t *testing.T, c *hostsim.Clock) {
+		seen, said := run(t, c)
+		m := repeat.FindStringSubmatch(strings.Join(said, "\n"))
+		if m == nil {
+			t.Fatalf("a failed test says %q", said)
+		}
+		again := hostsim.NewClock(time.Time{})
+		again.Follow(m[1])
+		if got, _ := run(t, again); got != seen {
+			t.Errorf("%s gave %s, and repeated %s", m[0], seen, got)
+		}
+	})
+	defer func() {
+		if got := recover(); got != `hostsim: found choice "2/2", want one like 0/2` {
+			t.Errorf("no order: %v", got)
+		}
+	}()
+	hostsim.NewClock(time.Time{}).Follow("0/2 2/2")
 }

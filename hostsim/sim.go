@@ -108,11 +108,21 @@ func RunT(t T, o Options) *Sim {
 		for _, f := range s.failures {
 			t.Errorf("%s", f.Error())
 		}
-		if len(s.failures) > 0 && s.clock.order != nil {
-			t.Logf("hostsim: events came in %s, Options.Seed was %d", s.clock.order, s.opts.Seed)
+		if test, ok := t.(interface{ Failed() bool }); len(s.failures) > 0 || ok && test.Failed() {
+			s.tellOrder()
 		}
 	})
 	return s
+}
+
+// tellOrder says how to repeat a run that failed, where chance was in it.
+func (s *Sim) tellOrder() {
+	if s.clock.order != nil {
+		s.t.Logf("hostsim: events came in the order of %s", s.clock.order)
+	}
+	if s.clock.order != nil || s.opts.Seed != 0 {
+		s.t.Logf("hostsim: Options.Seed was %d", s.opts.Seed)
+	}
 }
 
 // Clock is the proxy's virtual time.
