@@ -253,7 +253,11 @@ func parseExpectation(text string) (func(*result) (string, bool), error) {
 	case "cache-status":
 		return func(r *result) (string, bool) {
 			got := joined(r, "cache-status")
-			return got, cacheStatusHas(got, strings.Fields(rest))
+			ok := cacheStatusHas(got, strings.Fields(rest))
+			if got == "" {
+				got = missing("cache-status")
+			}
+			return got, ok
 		}, nil
 	case "counter":
 		name, want, _ := strings.Cut(rest, " ")
@@ -266,15 +270,27 @@ func parseExpectation(text string) (func(*result) (string, bool), error) {
 }
 
 func headerExpectation(rest string) (func(*result) (string, bool), error) {
-	if name, pattern, ok := strings.Cut(rest, " ~ "); ok {
-		return matcher("~ "+pattern, func(r *result) string { return joined(r, name) })
+	name, want, ok := strings.Cut(rest, " ~ ")
+	if want = "~ " + want; !ok {
+		if name, want, ok = strings.Cut(rest, ":"); !ok {
+			return nil, fmt.Errorf("found %q, want: header NAME: VALUE, or header NAME ~ REGEXP", rest)
+		}
 	}
-	name, value, ok := strings.Cut(rest, ":")
-	if !ok {
-		return nil, fmt.Errorf("found %q, want: header NAME: VALUE, or header NAME ~ REGEXP", rest)
-	}
-	return matcher(strings.TrimSpace(value), func(r *result) string { return joined(r, name) })
+	matches, err := matcher(strings.TrimSpace(want), func(r *result) string { return joined(r, name) })
+	return present(name, matches), err
 }
+
+// present is a check of a field that must be there.
+func present(name string, check func(*result) (string, bool)) func(*result) (string, bool) {
+	return func(r *result) (string, bool) {
+		if !r.Headers.Has(name) {
+			return missing(name), false
+		}
+		return check(r)
+	}
+}
+
+func missing(name string) string { return "no header " + name }
 
 // matcher compares with a text, or after "~ " with a regular expression.
 func matcher(want string, get func(*result) string) (func(*result) (string, bool), error) {

@@ -82,6 +82,8 @@ func TestExpectationsThatDontHold(t *testing.T) {
 		"  expect origin 1",
 		"  expect counter n 2",
 		"  expect cut",
+		"  expect header vary:",
+		"  expect header vary ~ header",
 		"call nobody GET /",
 	}, "\n"))
 	if err != nil {
@@ -97,8 +99,9 @@ func TestExpectationsThatDontHold(t *testing.T) {
 		"2: want status 404, got 200", "3: want header etag: b, got a", "4: want header etag ~ ^b, got a",
 		"5: want no header etag, got a", "6: want body other, got body", "7: want cache-status !hit, got x; hit; ttl=7",
 		"8: want cache-status ttl=8, got x; hit; ttl=7", "9: want cache-status stored, got x; hit; ttl=7",
-		"10: want origin 1, got 0", "11: want counter n 2, got 3", "1: want a response that is cut, got a complete one",
-		"13: want an answer, got nobody there",
+		"10: want origin 1, got 0", "11: want counter n 2, got 3", "13: want header vary:, got no header vary",
+		"14: want header vary ~ header, got no header vary", "1: want a response that is cut, got a complete one",
+		"15: want an answer, got nobody there",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -70,7 +70,7 @@ func (o *output) Write(p []byte) (int, error) {
 func (o *output) wait(t *testing.T, pattern string) string {
 	t.Helper()
 	re := regexp.MustCompile(pattern)
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) { // a new module is compiled first
 		o.mu.Lock()
 		m := re.FindStringSubmatch(o.text)
 		o.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -187,7 +188,10 @@ func (r result) String() string {
 	default:
 		fmt.Fprintf(&b, "ok    %s (%d steps)\n", r.File, r.Steps)
 	}
-	for _, m := range r.Mismatches {
+	for i, m := range r.Mismatches {
+		if i > 0 && len(m.Trace) > 0 && slices.Equal(m.Trace, r.Mismatches[i-1].Trace) {
+			m.Trace = []string{"as above"}
+		}
 		fmt.Fprintln(&b, m)
 	}
 	for _, l := range r.Logs {
