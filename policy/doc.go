@@ -115,12 +115,24 @@
 //     credential: those belong into identity.
 //   - body: an object: the request's JSON body is part of the key.
 //   - max_response: as in the policy, which it can only lower.
+//   - verify: an object: what answers may differ in where hits are compared with the origin's answers.
 //
 // # Fields of body
 //
 //   - ignore: members that change nothing in the answer, dots between levels: "meta.ts". Lists aren't entered.
 //   - max_bytes: size of the largest body that is read, 1B to 1MiB, below Envoy's buffer limit; a larger one bypasses.
 //     Default "64KiB".
+//
+// # Fields of verify
+//
+// While a cache is verified (redisbridge controls), a sample of the requests that could be answered from it is forwarded
+// instead, the client gets the origin's answer, and that one is compared with the stored one. The proxy's log has the places that differ,
+// as patterns that ignore would take, and never a value. Names of members that look like identifiers (more than 32
+// bytes, more than two digits, anything but letters, digits, "_" and "-") are "*" there. A person's name as a member's
+// name can't be told from a field's.
+//
+//   - ignore: JSON pointers (RFC 6901) to what may differ; "*" stands for any member and any element:
+//     "/meta/ts", "/items/*/views". Answers that aren't JSON are compared byte by byte.
 //
 // # Fields of invalidation
 //

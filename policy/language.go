@@ -19,8 +19,9 @@ var language = map[string][]string{
 	"identity": {"header", "cookie", "jwt_authn_claim", "payload", "jwt_claim", "unverified",
 		"property"},
 	"cache": {"match", "ttl", "shared", "l1", "collapse", "authority", "ignore_query", "headers", "body",
-		"max_response"},
-	"body": {"ignore", "max_bytes"},
+		"max_response", "verify"},
+	"body":   {"ignore", "max_bytes"},
+	"verify": {"ignore"},
 	"invalidation": {"name", "match", "invalidate", "scope", "deadline", "settle", "unreachable",
 		"also_after", "raise_on_4xx"},
 }

@@ -129,6 +129,7 @@ func (o object) cache(p *Policy, name string, table *patternTable) *Cache {
 		c.Headers = append(c.Headers, element.keyHeader(name))
 	})
 	c.MaxResponse = o.size("max_response", p.MaxResponse, 1, p.MaxResponse)
+	c.Verify = o.verify()
 	return c
 }
 
@@ -202,6 +203,40 @@ func (o object) body() *Body {
 		b.Ignore = append(b.Ignore, path)
 	})
 	b.MaxBytes = o.size("max_bytes", defaultBody, 1, maxBody)
-	b.ignored = newIgnoreTree(b.Ignore)
+	b.ignored = ignoreMembers(b.Ignore)
 	return b
+}
+
+func (o object) verify() (v Verify) {
+	value := o.value.Get("verify")
+	if value == nil {
+		return v
+	}
+	o, ok := o.object(value, "verify", pointer(o.path, "verify"), o.rule)
+	if !ok {
+		return v
+	}
+	tree := &ignoreTree{}
+	o.list("ignore", maxNames, func(element object, text string) {
+		tokens, wanted := parsePointer(text)
+		if wanted == "" {
+			wanted = checkName(text)
+		}
+		if wanted != "" {
+			element.fault(WrongValue, wanted, pointerHint(text))
+			return
+		}
+		v.Ignore = append(v.Ignore, text)
+		tree.add(tokens, true)
+		v.ignored = ignoring{tree}
+	})
+	return v
+}
+
+// pointerHint turns "meta.ts" into the JSON pointer that was probably meant.
+func pointerHint(text string) string {
+	if text == "" || strings.Contains(text, "/") {
+		return ""
+	}
+	return "did you mean " + quote("/"+strings.ReplaceAll(strings.TrimPrefix(text, "$."), ".", "/")) + "?"
 }

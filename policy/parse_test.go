@@ -31,7 +31,7 @@ func TestDefaults(t *testing.T) {
 		Caches:   []*Cache{b, c}, MaxResponse: 1 << 20,
 		Invalidations: []*Invalidation{{Name: "w", Caches: []*Cache{c, b}, Deadline: 15 * time.Second, Settle: 10 * time.Second}},
 	}
-	if diff := cmp.Diff(want, p, cmpopts.IgnoreUnexported(Policy{}, Cache{}, Invalidation{}, Body{}), cmpopts.IgnoreFields(Cache{}, "Definition")); diff != "" {
+	if diff := cmp.Diff(want, p, cmpopts.IgnoreUnexported(Policy{}, Cache{}, Invalidation{}, Body{}, Verify{}), cmpopts.IgnoreFields(Cache{}, "Definition")); diff != "" {
 		t.Error(diff)
 	}
 	if p.MaxTTL() != 90*time.Minute || p.MaxDeadline() != 15*time.Second {
@@ -54,7 +54,7 @@ func TestEverything(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	c := p.Cache("c")
-	if c.L1 || c.Collapse || !c.IgnoreAuthority || c.MaxResponse != 10 || len(c.IgnoreQuery) != 1 || c.Headers[0] != "accept" {
+	if c.L1 || c.Collapse || !c.IgnoreAuthority || c.MaxResponse != 10 || len(c.IgnoreQuery) != 1 || c.Headers[0] != "accept" || len(c.Verify.Ignore) != 2 {
 		t.Errorf("%+v", c)
 	}
 	i := p.Invalidation("w")
@@ -80,7 +80,7 @@ const everything = `{"version": 1, "name": "p", "partition_secret": "0123456789a
 	"identity": [{"jwt_authn_claim": "sub", "payload": "p"}, {"header": "X-User"}, {"cookie": "sid"},
 		{"jwt_claim": "sub", "header": "X-Token", "unverified": true}, {"property": ["connection", "uri_san_peer_certificate"]}],
 	"caches": {"c": {"match": ["GET h/c/{$}", "GET /c/{x}/{y...}"], "ttl": "720h", "shared": true, "l1": false, "collapse": false, "authority": "ignore",
-			"ignore_query": ["_ts"], "headers": ["Accept"], "max_response": "10"},
+			"ignore_query": ["_ts"], "headers": ["Accept"], "max_response": "10", "verify": {"ignore": ["/meta/ts", "/items/*/a~1b"]}},
 		"b": {"match": ["POST /b"], "ttl": "1s", "body": {"ignore": ["a.b", "c"], "max_bytes": "1MiB"}}},
 	"invalidations": [{"name": "w", "match": ["PATCH /w", "PURGE /w/"], "invalidate": ["c", "b"], "scope": "all", "deadline": "60s",
 		"settle": "1s", "also_after": "100ms", "unreachable": "refuse", "raise_on_4xx": true}]}`
@@ -169,6 +169,7 @@ func TestDefinition(t *testing.T) {
 		{`"ttl": "1s"`, `"ttl": "2s"`, false, false},
 		{`"GET h/c/{$}", `, ``, false, false},
 		{`"max_response": "10"`, `"max_response": "11"`, false, false},
+		{`"/meta/ts", `, ``, false, false},
 		{`"max_bytes": "1MiB"`, `"max_bytes": "1KiB"`, false, false},
 		{`"a.b", "c"`, `"c", "a.b"`, false, false},
 		{`"a.b", "c"`, `"a.b", "d"`, false, true},

@@ -66,6 +66,7 @@ type Cache struct {
 	Headers         []string // lower-case names of request headers that are part of the key
 	Body            *Body    // nil unless the request's JSON body is part of the key
 	MaxResponse     int      // bytes, at most Policy.MaxResponse
+	Verify          Verify
 	// Definition is a digest (16 hexadecimal digits) of what this cache's
 	// responses are keyed by and belong to. A stored response with another one
 	// is a miss. The TTL, patterns and size limits don't enter it: they decide

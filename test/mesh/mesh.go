@@ -146,6 +146,8 @@ type Mesh interface {
 	Purge(cache, partition string)
 	// Invalidate tells the bridge of a write that didn't pass a proxy, by rule and user.
 	Invalidate(rule, user string)
+	// Control changes the controls.
+	Control(r redisbridge.ControlsRequest)
 	// Status is what the bridge says of itself and of the proxies.
 	Status() redisbridge.Status
 	// Reconfigure gives the proxies another policy.

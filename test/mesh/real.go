@@ -259,6 +259,11 @@ func (m *real) Invalidate(rule, user string) {
 	})
 }
 
+func (m *real) Control(r redisbridge.ControlsRequest) {
+	m.t.Helper()
+	m.administer(http.MethodPost, "/v1/controls", r)
+}
+
 func (m *real) Status() (s redisbridge.Status) {
 	m.t.Helper()
 	if err := json.Unmarshal(m.administer(http.MethodGet, "/v1/status", nil), &s); err != nil {
@@ -268,7 +273,7 @@ func (m *real) Status() (s redisbridge.Status) {
 }
 
 // administer makes a call of the bridge's administration.
-func (m *real) administer(method, path string, ask map[string]any) (answer []byte) {
+func (m *real) administer(method, path string, ask any) (answer []byte) {
 	m.t.Helper()
 	body, _ := json.Marshal(ask)
 	req, err := http.NewRequest(method, m.stack.Bridge.URL()+path, bytes.NewReader(body))

@@ -299,6 +299,14 @@ func (m *simulated) Invalidate(rule, user string) {
 	m.clock.Settle()
 }
 
+func (m *simulated) Control(r redisbridge.ControlsRequest) {
+	m.t.Helper()
+	if _, err := m.bridge.SetControls(context.Background(), r); err != nil {
+		m.t.Fatal(err)
+	}
+	m.clock.Settle()
+}
+
 func (m *simulated) Status() redisbridge.Status { return m.bridge.Status(context.Background()) }
 
 func (m *simulated) Reconfigure(document string) {

@@ -30,6 +30,10 @@ func (r *read) response(fields httpcache.Fields, end bool) {
 	if r.flight != nil && r.flight.leader != r {
 		r.leave() // the proxy answered a read that waits
 	}
+	if r.withheld != "" {
+		r.forwarded(fields, end)
+		return
+	}
 	if r.bypass != "" {
 		r.metrics.count(r.plugin.host, wire.CountBypasses, r.metrics.bypass(r.bypass))
 		r.addStatus(statusBypass(r.bypass))
@@ -175,7 +179,9 @@ func (r *read) trailers() {
 
 // giveUp ends the capture of a response that turned out not to be storable.
 func (r *read) giveUp(reason httpcache.Reason) {
-	r.unstored(reason)
+	if r.shadow == nil {
+		r.unstored(reason)
+	}
 	r.drop()
 	r.endFetch(markAfter(nil, reason))
 }
@@ -196,6 +202,10 @@ func (r *read) abort() {
 
 func (r *read) done() {
 	defer r.leave() // unless its response is on its way to the bridge
+	if r.shadow != nil {
+		r.verified()
+		return
+	}
 	if !r.capture.active {
 		return
 	}

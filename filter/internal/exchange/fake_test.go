@@ -57,6 +57,8 @@ type world struct {
 	roots   []*fakeRoot
 	within  *fakeStream // whose context a callback of the root context has entered
 	inRoot  bool        // a callback of the root context runs
+	warned  []string
+	entry   []byte // that a test has stored
 }
 
 func newWorld(t *testing.T) *world {
@@ -126,7 +128,7 @@ func (w *world) Now() int64             { return int64(w.now) }
 func (w *world) Unix() int64            { return w.unix }
 func (w *world) Add(c string, n uint64) { w.counts[c] += n }
 func (w *world) Record(string, uint64)  {}
-func (w *world) Warn(string)            {}
+func (w *world) Warn(line string)       { w.warned = append(w.warned, line) }
 
 // Within runs act in the context of a stream that hasn't gone.
 func (w *world) Within(s Stream, act func()) bool {

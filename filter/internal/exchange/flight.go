@@ -53,7 +53,7 @@ func (f *flight) lookedUp(answer wire.LookupAnswer, reason httpcache.Reason) (wa
 	switch {
 	case reason != "":
 		f.forward(reason)
-	case leader.phase == replied:
+	case leader.phase == replied, leader.withheld != "":
 		f.next()
 	case answer.State == wire.LookupLeased:
 		f.leader, f.hold = nil, true

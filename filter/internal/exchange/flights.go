@@ -119,7 +119,7 @@ func (fs *flights) letGo(p *Plugin, now int64) {
 // carryOut answers the read or lets it go, unless its stream has been answered by the
 // proxy or has gone meanwhile.
 func (r *read) carryOut(d decision, now int64) {
-	if r.phase != paused || d.found != nil && r.answer(*d.found, now) {
+	if r.phase != paused || d.found != nil && r.answer(*d.found, now) && r.phase == replied {
 		return
 	}
 	r.bypass, r.ticket, r.fence = d.bypass, d.ticket, d.fence

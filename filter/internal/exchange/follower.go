@@ -122,6 +122,7 @@ func (f *follower) answered(p *Plugin, this *poll, a Answer) {
 		f.state.l1.Clear()
 		p.host.Add(metricFeedResets, 1)
 	}
+	f.state.controls = answer.Controls
 	f.cursor = answer.Last
 	f.heard, f.term = this.sent, this.term
 	f.poll(p, p.host.Now())

@@ -43,11 +43,15 @@ func (r *read) canUse(f found, now int64) bool {
 	return ok
 }
 
-// answer replies with a stored response, if it can be used.
+// answer replies with a stored response, if it can be used, or withholds it. Then the request
+// is to be forwarded.
 func (r *read) answer(f found, now int64) bool {
 	response, age, left, ok := r.use(f, now)
 	if !ok {
 		return false
+	}
+	if r.withhold(f, response) {
+		return true
 	}
 	ttl := min((f.expires-now)/int64(time.Second), left)
 	fields := append(response.Fields,
@@ -59,6 +63,14 @@ func (r *read) answer(f found, now int64) bool {
 	counter, name := r.metrics.answered(f.tier, r.waited)
 	r.metrics.count(r.plugin.host, counter, name)
 	return true
+}
+
+// answered is what the callback that has found an answer ends with.
+func (r *read) answered() Action {
+	if r.phase == replied {
+		return PauseAll
+	}
+	return Continue // withheld
 }
 
 // observe records how long the client has waited for the header section.

@@ -35,6 +35,10 @@ type cacheMetrics struct {
 	// let go to the origin after waiting for collapse.max_wait
 	collapseTimeouts string
 	miss             string // looked up, not found, forwarded
+	wouldHits        string // forwarded although a stored response could have answered
+	matches          string // of them: compared, and the origin answered what was stored
+	mismatches       string // of them: compared, and it didn't, without a write in between
+	uncompared       string // of them: to be compared, and couldn't be
 	errors           string // lookups and stores that the bridge didn't answer
 	stores           string // entries that the bridge has acknowledged
 	invalidations    string // writes that raised the cache's groups
@@ -51,6 +55,10 @@ func newCacheMetrics(cache string, tally *counts) cacheMetrics {
 		collapsed:        prefix + "collapsed",
 		collapseTimeouts: prefix + "collapse_timeouts",
 		miss:             prefix + "misses",
+		wouldHits:        prefix + "would_hits",
+		matches:          prefix + "matches",
+		mismatches:       prefix + "mismatches",
+		uncompared:       prefix + "uncompared",
 		errors:           prefix + "errors",
 		stores:           prefix + "stores",
 		invalidations:    prefix + "invalidations",
@@ -64,6 +72,9 @@ func (m *cacheMetrics) count(h Host, c wire.Counter, name string) {
 	h.Add(name, 1)
 	m.tally[c]++
 }
+
+// uncompare counts one that was to be compared with the origin's answer, and couldn't be.
+func (m *cacheMetrics) uncompare(h Host) { m.count(h, wire.CountUncompared, m.uncompared) }
 
 // answered gives the counters of reads that were answered from the tier.
 func (m *cacheMetrics) answered(tier string, waited bool) (wire.Counter, string) {

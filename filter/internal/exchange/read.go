@@ -32,6 +32,9 @@ type read struct {
 	fence   fence
 	permit  permit
 	capture capture
+	// withheld says why a stored response that could answer it doesn't; "" if none does.
+	withheld httpcache.Reason
+	shadow   *shadow // to be compared with the origin's answer; nil if it isn't
 
 	// flight is the fetch of the key that this read leads or waits for; nil if
 	// none.
@@ -140,7 +143,7 @@ func (r *read) find(body []byte) Action {
 	now := r.plugin.host.Now()
 	r.fence = r.fenceAt(now)
 	if f, ok := r.inL1(r.fence, now); ok && r.answer(f, now) {
-		return PauseAll
+		return r.answered()
 	}
 	if r.redisKey = r.entryKey(); len(r.redisKey) > wire.MaxKey {
 		return r.letGo(reasonKeyTooLong)

@@ -1,9 +1,11 @@
 package exchange
 
 import (
+	"hash/maphash"
 	"time"
 
 	"chatcache/filter/internal/l1"
+	"chatcache/redisbridge/wire"
 )
 
 // rootTimeout bounds a call that no stream waits for.
@@ -31,9 +33,13 @@ type State struct {
 	flights  flights
 	breaker  breaker
 	tally    tally
+	rechecks rechecks
+	controls wire.Controls
 
 	ids      uint64
-	captured int // bytes
+	captured int    // bytes
+	samples  uint64 // stored responses that could have been withheld
+	seed     maphash.Seed
 }
 
 // States are the states of a VM by policy name.
@@ -51,11 +57,12 @@ func (s *States) of(policy string) *State {
 	if state, ok := s.byName[policy]; ok {
 		return state
 	}
-	state := &State{name: policy, l1: l1.NewStore(0), slots: l1.NewSlots()}
+	state := &State{name: policy, seed: maphash.MakeSeed(), l1: l1.NewStore(0), slots: l1.NewSlots()}
 	state.follower = follower{state: state, vm: s.vm}
 	state.journal = journal{state: state, blocked: make(map[string]int)}
 	state.writes = openWrites{state: state, open: make(map[string]*openWrite)}
 	state.outbox = outbox{state: state, sent: make(map[*parcel]*Plugin)}
+	state.rechecks = rechecks{state: state, sent: make(map[*recheck]*Plugin)}
 	state.tally.counts = make(map[string]*counts)
 	state.flights = flights{state: state, current: make(map[string]*flight)}
 	s.byName[policy] = state
@@ -88,6 +95,7 @@ func (s *State) drop(p *Plugin) {
 	s.journal.takeBack(p)
 	s.outbox.takeBack(p)
 	s.flights.takeBack(p)
+	s.rechecks.takeBack(p)
 	if s.current() == nil {
 		s.l1.Clear()
 	}
@@ -113,6 +121,7 @@ func (s *State) run(p *Plugin) {
 	s.writes.run(p, now)
 	s.flights.run(p, now)
 	s.outbox.run(p)
+	s.rechecks.run(p)
 	p.show(shown{len(s.journal.entries), s.l1.Bytes(), s.l1.Len(), s.flights.waiting})
 }
 

@@ -31,7 +31,10 @@ const (
 	reasonBridgeError   httpcache.Reason = "bridge-error" // it answered, but not with what was asked
 	// The wait for somebody else's fetch was over before any lookup had an answer.
 	reasonCollapseTimeout httpcache.Reason = "collapse-timeout"
-	reasonUnheld          httpcache.Reason = "capture-limit" // too many responses are being captured
+	// A stored response could have answered the request.
+	reasonObserve httpcache.Reason = "observe"       // operators only want to see that
+	reasonVerify  httpcache.Reason = "verify"        // it is compared with what the origin answers
+	reasonUnheld  httpcache.Reason = "capture-limit" // too many responses are being captured
 )
 
 const statusField = "cache-status"

@@ -1,0 +1,153 @@
+package exchange
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/maphash"
+	"strconv"
+	"strings"
+
+	"chatcache/filter/internal/httpcache"
+	"chatcache/policy"
+	"chatcache/redisbridge/wire"
+)
+
+// shadow is a stored response that could have answered a read whose request was forwarded
+// instead, to compare what the origin answers with it.
+//
+//  1. a read finds a stored response that may be used, and is forwarded
+//  2. a write on another proxy begins, commits and ends
+//  3. the origin answers the read with what the write has made, which isn't what was stored
+//  4. the feed hasn't told this VM of the write yet
+//
+// So what differs is a mismatch only if the bridge, asked after the origin has answered, still
+// gives the same stored response as valid: see recheck.
+type shadow struct {
+	response httpcache.Response
+	block    uint64 // a digest of it
+	reserved int    // bytes of the state's budget
+	fence    fence  // when it was looked up
+}
+
+// withhold tells whether operators want the request forwarded that a stored response could answer:
+// to see that it could, or to compare the two.
+func (r *read) withhold(f found, response httpcache.Response) bool {
+	control := r.state.controls.Of(r.cache.Name)
+	if control.Observe {
+		r.withheld = reasonObserve
+	}
+	if r.state.sample(control.Verify) && r.keepShadow(f, response) {
+		r.withheld = reasonVerify
+	}
+	return r.withheld != ""
+}
+
+// keepShadow keeps a stored response for comparison, if there is room.
+func (r *read) keepShadow(f found, response httpcache.Response) bool {
+	if r.redisKey = r.entryKey(); len(r.redisKey) > wire.MaxKey || !r.state.reserve(len(f.block)) {
+		return false
+	}
+	r.shadow = &shadow{
+		response: response, block: maphash.Bytes(r.state.seed, f.block), reserved: len(f.block), fence: r.fence,
+	}
+	return true
+}
+
+// sample takes a share of those that it is asked about, in basis points, in no order that
+// the requests' could coincide with.
+func (s *State) sample(share int) bool {
+	s.samples++
+	var number [8]byte
+	binary.LittleEndian.PutUint64(number[:], s.samples)
+	return share > 0 && maphash.Bytes(s.seed, number[:])%wire.Whole < uint64(share)
+}
+
+// forwarded takes the origin's answer to a request that a stored response could have answered.
+func (r *read) forwarded(fields httpcache.Fields, end bool) {
+	r.metrics.count(r.plugin.host, wire.CountWouldHits, r.metrics.wouldHits)
+	r.addStatus(statusBypass(r.withheld))
+	r.stream.Describe(r.cache.Name, resultBypassed(r.withheld))
+	if r.shadow != nil {
+		r.verify(fields, end)
+	}
+}
+
+// verify begins to compare: the origin's answer is copied as it streams through.
+func (r *read) verify(fields httpcache.Fields, end bool) {
+	plan, reason := httpcache.PlanCopy(fields, end, r.plugin.Policy.UpstreamHTTP2)
+	size := min(max(plan.Length, 0), maxPreallocated)
+	if reason != httpcache.Storable || plan.Length > r.cache.MaxResponse || !r.state.reserve(size) {
+		return // nothing is copied: it ends uncompared
+	}
+	r.capture = capture{
+		active: true, plan: plan, fields: httpcache.Fields{
+			{":status", fields.Get(":status")}, {"content-encoding", fields.Get("content-encoding")},
+		},
+		body: make([]byte, 0, size), reserved: size, end: end,
+	}
+}
+
+// verified ends the comparison, when the stream has ended.
+func (r *read) verified() {
+	c, s := r.capture, r.shadow
+	r.drop()
+	r.state.release(s.reserved)
+	details, _ := r.stream.Property("response", "code_details")
+	if !c.active || c.plan.Complete(len(c.body), c.end, string(details)) != httpcache.Storable || r.moved(s.fence) {
+		r.metrics.uncompare(r.plugin.host)
+		return
+	}
+	switch differs, comparable := s.compare(&r.cache.Verify, c); {
+	case !comparable:
+		r.metrics.uncompare(r.plugin.host)
+	case differs == "":
+		r.metrics.count(r.plugin.host, wire.CountMatches, r.metrics.matches)
+	default:
+		r.state.rechecks.ask(&recheck{read: r, block: s.block, differs: differs})
+	}
+}
+
+// moved tells whether the groups of the read were invalidated or suspended since, as far as
+// this VM knows.
+func (r *read) moved(since fence) bool {
+	return r.state.journal.blocks(r.groups) || !r.state.slots.Unmoved(since.mark, since.slots)
+}
+
+// compare says how the origin's answer differs from the stored one, "" if it doesn't; they aren't
+// comparable where the origin has failed or refused to answer, or where a coding hides what differs.
+func (s *shadow) compare(v *policy.Verify, c capture) (differs string, comparable bool) {
+	status, stored := c.fields.Get(":status"), strconv.Itoa(int(s.response.Status))
+	switch {
+	case strings.HasPrefix(status, "5"), status == "408", status == "429":
+		return "", false
+	case status != stored:
+		return "its status is " + status + " instead of " + stored, true
+	case bytes.Equal(c.body, s.response.Body):
+		return "", true
+	case s.response.Fields.Get("content-encoding") != "" || c.fields.Get("content-encoding") != "":
+		return "", false
+	}
+	return describeDifference(v.Compare(s.response.Body, c.body)), true
+}
+
+// describeDifference says where two bodies differ; "" if they don't. There is nothing of a
+// value in it.
+func describeDifference(c policy.Comparison) string {
+	switch {
+	case c.Same:
+		return ""
+	case !c.JSON:
+		return "its body differs, and one of both isn't JSON"
+	}
+	places := make([]string, len(c.Differences))
+	for i, place := range c.Differences {
+		if places[i] = place; place == "" {
+			places[i] = "(the whole document)"
+		}
+	}
+	text := "it differs at " + strings.Join(places, ", ")
+	if c.More {
+		text += " and elsewhere"
+	}
+	return text
+}
