@@ -32,23 +32,7 @@ type warmedUp struct {
 // nothing is sent that writes. On hostsim, and on Envoy.
 func TestWarm(t *testing.T) {
 	t.Run("simulated", func(t *testing.T) {
-		root, err := stack.Root()
-		if err == nil {
-			err = stack.Build(t.Context(), root, "build/chatcache.wasm", "build/redisbridge", "build/hostsim")
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := stack.StartSimulator(t.Context(), stack.Options{Dir: t.TempDir(), Origin: chatapi.New(chatapi.Options{})})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		warmAndAsk(t, s.URL())
+		warmAndAsk(t, simulator(t, chatapi.New(chatapi.Options{})).URL())
 	})
 	t.Run("real", func(t *testing.T) {
 		warmAndAsk(t, stack.RunT(t, stack.Options{Origin: chatapi.New(chatapi.Options{})}).Envoys[0].URL())

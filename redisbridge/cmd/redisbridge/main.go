@@ -39,6 +39,8 @@ Usage:
   redisbridge inspect [flags] URL|KEY
                                  say what is stored for a request, and whether it is valid
   redisbridge doctor [flags]     look for what is wrong, and say what to do
+  redisbridge rollout CACHE [flags]
+                                 serve a cache to ever more users, while it holds
   redisbridge warm [flags] FILE  send the reads of a file through a proxy
 
 redisbridge COMMAND -h shows the flags.
@@ -50,7 +52,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		"serve":  serve,
 		"purge":  purge,
 		"status": status, "controls": controls, "inspect": inspect, "doctor": doctor,
-		"warm": warm,
+		"warm": warm, "rollout": rollout,
 	}
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)

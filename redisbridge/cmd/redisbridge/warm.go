@@ -120,9 +120,7 @@ func warm(ctx context.Context, args []string, env environment) int {
 		return usageCode(err)
 	}
 	if problem := f.check(); problem != "" {
-		fmt.Fprintf(env.stderr, "%s\n\n", problem)
-		set.Usage()
-		return exitUsage
+		return usageCode(env.misused(set, problem))
 	}
 	reads, leftOut, err := readReplay(name, f.from)
 	if err != nil {
