@@ -44,6 +44,7 @@ var routes = []string{
 // mode is a policy, what may go wrong, and what is promised.
 type mode struct {
 	name             string
+	proxies, workers int // simulated ones, each with so many VMs
 	edits            []func(map[string]any)
 	deadline, settle time.Duration
 	slow             time.Duration // a slow write
@@ -65,18 +66,21 @@ const usualPace = 40 * time.Millisecond
 const staleness = 300 * time.Millisecond
 
 var modes = []mode{
-	{name: "no L1", edits: []func(map[string]any){withoutL1}, deadline: short, settle: short, slow: short / 2, pace: usualPace,
+	{name: "no L1", proxies: 3, workers: 2, edits: []func(map[string]any){withoutL1}, deadline: short, settle: short, slow: short / 2, pace: usualPace,
 		faults: true, flushes: 20, claim: Claim{Forward: true, Covered: short}},
-	{name: "refuse", edits: []func(map[string]any){withoutL1, refusingWrites}, deadline: short, settle: short, slow: short / 2, pace: usualPace,
+	{name: "refuse", proxies: 3, workers: 2, edits: []func(map[string]any){withoutL1, refusingWrites}, deadline: short, settle: short, slow: short / 2, pace: usualPace,
 		faults: true, flushes: 20, claim: Claim{Covered: short}},
-	{name: "L1", edits: []func(map[string]any){staleFor(staleness)}, deadline: short / 2, settle: short / 2, slow: short / 2, pace: 2 * usualPace,
+	{name: "L1", proxies: 3, workers: 2, edits: []func(map[string]any){staleFor(staleness)}, deadline: short / 2, settle: short / 2, slow: short / 2, pace: 2 * usualPace,
 		faults: true, flushes: 20, claim: Claim{Staleness: staleness, Forward: true, Covered: short / 2}},
 	// Nothing fails, but the feed's answers come late or never.
-	{name: "L1 with late polls", edits: []func(map[string]any){staleFor(staleness)}, deadline: short / 2, settle: short / 2, slow: short / 2, pace: 2 * usualPace,
+	{name: "L1 with late polls", proxies: 3, workers: 2, edits: []func(map[string]any){staleFor(staleness)}, deadline: short / 2, settle: short / 2, slow: short / 2, pace: 2 * usualPace,
 		latePolls: true, claim: Claim{Staleness: staleness}},
 	// Writes outlast their deadline, and are renewed; Redis forgets now and then; nothing is exempt.
-	{name: "slow writes", edits: []func(map[string]any){withoutL1}, deadline: time.Second, settle: time.Second,
+	{name: "slow writes", proxies: 3, workers: 2, edits: []func(map[string]any){withoutL1}, deadline: time.Second, settle: time.Second,
 		slow: 1600 * time.Millisecond, pace: 3 * usualPace, flushes: 20},
+	// So many VMs that most hear of a write by the feed alone.
+	{name: "thirty-two VMs", proxies: 8, workers: 4, edits: []func(map[string]any){staleFor(time.Second)}, deadline: short, settle: short, slow: short / 2, pace: usualPace,
+		faults: true, flushes: 10, claim: Claim{Staleness: time.Second, Forward: true, Covered: short}},
 }
 
 // steps of one run: some twenty seconds.
@@ -121,13 +125,16 @@ func (m mode) terms(document map[string]any) {
 	}
 }
 
-// seeds tells how many random runs each mode gets: 6, or CHATCACHE_SEEDS.
+// seeds tells how many random runs a mode with six VMs gets: 6, or CHATCACHE_SEEDS.
 func seeds() uint64 {
 	if n, err := strconv.ParseUint(os.Getenv("CHATCACHE_SEEDS"), 10, 32); err == nil {
 		return n
 	}
 	return 6
 }
+
+// seeds tells how many the mode gets: the fewer, the more VMs there are.
+func (m mode) seeds() uint64 { return max(2, seeds()*6/uint64(m.proxies*m.workers)) }
 
 // In virtual time, over simulated VMs: whatever order things happen in, and whatever fails,
 // the answers are as claimed.
@@ -139,7 +146,7 @@ func TestSimulated(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
 			hits, reads, exempt, commits := 0, 0, 0, 0
-			for seed := range seeds() {
+			for seed := range m.seeds() {
 				t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 					w := newWorld(t, m, seed, module)
 					for range steps {

@@ -126,7 +126,7 @@ func (w *world) readAll(proxy *simProxy, worker int) {
 }
 
 func (w *world) anywhere() (proxy *simProxy, worker int) {
-	return w.proxies[w.dice.IntN(len(w.proxies))], 1 + w.dice.IntN(simWorkers)
+	return w.proxies[w.dice.IntN(len(w.proxies))], 1 + w.dice.IntN(w.mode.workers)
 }
 
 // disturb may do something to a write that has just been forwarded.

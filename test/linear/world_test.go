@@ -19,11 +19,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-const (
-	simProxies = 3
-	simWorkers = 2
-)
-
 // weather is how the way to the bridge, and the bridge, are.
 type weather int
 
@@ -102,7 +97,7 @@ func newWorld(t *testing.T, m mode, seed uint64, module []byte) *world {
 		w.collect(int64(w.before))
 		w.before = w.clock.Since()
 	})
-	for range simProxies {
+	for range m.proxies {
 		w.proxies = append(w.proxies, w.startProxy(module))
 	}
 	t.Cleanup(func() {
@@ -136,7 +131,7 @@ func (w *world) startProxy(module []byte) *simProxy {
 	p := &simProxy{T: w.t}
 	w.seeds++
 	p.Sim = hostsim.RunT(p, hostsim.Options{
-		Module: module, PluginConfig: []byte(w.document), Workers: simWorkers, VMID: "chatcache", Clock: w.clock, Seed: w.seeds,
+		Module: module, PluginConfig: []byte(w.document), Workers: w.mode.workers, VMID: "chatcache", Clock: w.clock, Seed: w.seeds,
 		Env:                         map[string]string{"CHATCACHE_PARTITION_SECRET": stack.PartitionSecret, "CHATCACHE_BRIDGE_TOKEN": stack.BridgeToken},
 		AllowOnHeadersStopIteration: true, Policy: hostsim.FailReload,
 		Route: hostsim.RouteTo("chat"), RouteTimeout: 300 * time.Second,
@@ -174,7 +169,7 @@ func (w *world) finish(seed uint64) {
 	w.history.Settle()
 	for range 2 { // L1 and L2
 		for _, p := range w.proxies {
-			for worker := range simWorkers {
+			for worker := range w.mode.workers {
 				w.readAll(p, worker+1)
 			}
 		}
