@@ -140,14 +140,14 @@ func TestPurgeWait(t *testing.T) {
 		stdout, calls string
 		stderr        string
 	}{
-		{"at once", "--wait", all, "", exitOK, "2 VMs applied it, the last after 1.2s\n1 VM didn't, and its lease has run out, the last after 2.9s: c\n", "POST", ""},
-		{"later", "--wait", some, all, exitOK, "2 VMs applied it, the last after 1.2s\n1 VM didn't, and its lease has run out, the last after 2.9s: c\n", "POST GET",
+		{"at once", "--wait", all, "", exitOK, "2 VMs applied it, the last after 1.2s: b 1.2s, a 3ms\n1 VM didn't, and its lease has run out, the last after 2.9s: c 2.9s\n", "POST", ""},
+		{"later", "--wait", some, all, exitOK, "2 VMs applied it, the last after 1.2s: b 1.2s, a 3ms\n1 VM didn't, and its lease has run out, the last after 2.9s: c 2.9s\n", "POST GET",
 			"after 1s: 1 of 3 VMs have applied it, the leases of 0 have run out; waiting for b, c\n"},
-		{"never", "--wait --timeout 1ms", some, some, exitWait, "1 VM applied it, the last after 3ms\nnot known of 2: b, c\n", "POST", ""},
+		{"never", "--wait --timeout 1ms", some, some, exitWait, "1 VM applied it, the last after 3ms: a 3ms\nnot known of 2: b, c\n", "POST", ""},
 		{"a new epoch", "--wait", `{"newEpoch":true}`, "", exitWait,
 			"Redis has begun a new epoch since: each VM forgets everything when it hears of that, or when its lease runs out\n0 VMs applied it\n", "POST", ""},
 		{"in the quarantine of an epoch", "--wait", `{"quarantineMs":1500,"pending":[{"vm":"b","ms":2900}]}`, all, exitOK,
-			"2 VMs applied it, the last after 1.2s\n1 VM didn't, and its lease has run out, the last after 2.9s: c\n", "POST GET",
+			"2 VMs applied it, the last after 1.2s: b 1.2s, a 3ms\n1 VM didn't, and its lease has run out, the last after 2.9s: c 2.9s\n", "POST GET",
 			"after 1s: 0 of 1 VMs have applied it, the leases of 0 have run out; waiting for b, and for the new epoch's quarantine, 1.5s more\n"},
 		{"beyond the quarantine's end", "--wait --timeout 1ms", `{"quarantineMs":1500}`, "", exitWait,
 			"Redis has begun its epoch so lately that for 1.5s more a VM may use its memory that Redis doesn't know of\n0 VMs applied it\n", "POST", ""},

@@ -30,8 +30,8 @@ What:
 
 Waiting:
   --wait            return when every VM that follows the feed has applied it, or
-                    its lease to answer from its memory has run out; says how long
-                    that took, and which VMs' leases ran out
+                    its lease to answer from its memory has run out; says which did,
+                    how long each took, and whose leases ran out
   --timeout TIME    give up waiting after so long (default 10s)
 
 Flags:

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -101,14 +102,14 @@ func printReceipts(w io.Writer, r redisbridge.Receipts) {
 	}
 	fmt.Fprintln(w, summary(r.Applied, "applied it"))
 	if len(r.LeaseOut) > 0 {
-		fmt.Fprintf(w, "%s: %s\n", summary(r.LeaseOut, "didn't, and its lease has run out"), names(r.LeaseOut))
+		fmt.Fprintln(w, summary(r.LeaseOut, "didn't, and its lease has run out"))
 	}
 	if len(r.Pending) > 0 {
 		fmt.Fprintf(w, "not known of %d: %s\n", len(r.Pending), names(r.Pending))
 	}
 }
 
-// summary says how many VMs did something, and how long the last took.
+// summary says how many VMs did something, and how long each took, the last first.
 func summary(list []redisbridge.Receipt, did string) string {
 	vms := "VMs"
 	if len(list) == 1 {
@@ -117,16 +118,25 @@ func summary(list []redisbridge.Receipt, did string) string {
 	if len(list) == 0 {
 		return fmt.Sprintf("0 %s %s", vms, did)
 	}
-	return fmt.Sprintf("%d %s %s, the last after %v", len(list), vms, did, time.Duration(list[len(list)-1].MS)*time.Millisecond)
+	took := func(r redisbridge.Receipt) time.Duration { return time.Duration(r.MS) * time.Millisecond }
+	last := slices.Clone(list)
+	slices.Reverse(last)
+	return fmt.Sprintf("%d %s %s, the last after %v: %s", len(list), vms, did, took(last[0]),
+		some(last, func(r redisbridge.Receipt) string { return fmt.Sprintf("%s %v", r.VM, took(r)) }))
 }
 
 func names(list []redisbridge.Receipt) string {
-	var some []string
+	return some(list, func(r redisbridge.Receipt) string { return r.VM })
+}
+
+// some names the first of a list, and how many more there are.
+func some(list []redisbridge.Receipt, name func(redisbridge.Receipt) string) string {
+	var words []string
 	for _, r := range list[:min(len(list), maxNamed)] {
-		some = append(some, r.VM)
+		words = append(words, name(r))
 	}
-	if more := len(list) - len(some); more > 0 {
-		some = append(some, fmt.Sprintf("and %d more", more))
+	if more := len(list) - len(words); more > 0 {
+		words = append(words, fmt.Sprintf("and %d more", more))
 	}
-	return strings.Join(some, ", ")
+	return strings.Join(words, ", ")
 }
