@@ -224,6 +224,43 @@ func TestStatusGolden(t *testing.T) {
 	golden(t, "status.json", fmt.Sprint(status, "\n", body))
 }
 
+// A deadline that passes is an invalidation, too.
+func TestRaisesAreCounted(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.suspend("w1", 60_000, "c:stats", "c:user")
+		w.close("w1", true, "c:stats", "c:user")
+		w.suspend("w2", 5, "c:stats")
+		w.pass(10)
+		w.look()
+		if p := w.Status(w.ctx).Policies[0]; p.Raises != 2 || p.Sequence != 4 {
+			t.Errorf("%d raises in %d events, want 2 in 4", p.Raises, p.Sequence)
+		}
+		// What somebody else made of the count can't stop invalidations.
+		w.check(w.raw.HSet(w.ctx, "{chatcache:chat}:state", "raises", "many").Err())
+		w.fill(w.look().Ticket)
+		must(w.Purge(w.ctx, PurgeRequest{Policy: "chat", All: true}))
+		w.want(wire.LookupMiss, "after a purge")
+	})
+}
+
+// Whoever scrapes, Redis is asked once a second at most; when it doesn't answer that is told, too.
+func TestMetricsOfASilentRedis(t *testing.T) {
+	clock := &handClock{now: time.Unix(1_790_000_000, 0)}
+	w := newMemoryWorld(t, func(o *Options) { o.Clock, o.AdminTimeout = clock, 200*time.Millisecond })
+	w.look()
+	up := func(want string) {
+		t.Helper()
+		if _, body := call(w, "GET", "/metrics", "", nil); !strings.Contains(body, "\nchatcache_bridge_redis_up "+want+"\n") {
+			t.Errorf("want chatcache_bridge_redis_up %s:\n%s", want, body)
+		}
+	}
+	up("1")
+	w.silence()
+	up("1")
+	clock.now = clock.now.Add(standingAge)
+	up("0")
+}
+
 func TestMetricsGolden(t *testing.T) {
 	w := newMemoryWorld(t, func(o *Options) { o.Clock = newStepClock() })
 	someWork(w)
@@ -237,6 +274,11 @@ func TestRealStatus(t *testing.T) {
 	s := w.Status(w.ctx)
 	if !s.Redis.OK || s.Redis.Mode != "standalone" || !regexp.MustCompile(`^\d+\.\d+\.\d+`).MatchString(s.Redis.Version) || s.Redis.PingMS <= 0 {
 		t.Errorf("redis: %+v", s.Redis)
+	}
+	// What it says of its keys is what it holds, others' too.
+	w.check(w.raw.MSet(w.ctx, "a", 1, "b", 2, "c", 3).Err())
+	if s, want := w.Status(w.ctx).Redis, w.raw.DBSize(w.ctx).Val(); s.Keys != want || want < 4 || s.MemoryBytes < 100_000 {
+		t.Errorf("%d keys in %d bytes, want %d keys", s.Keys, s.MemoryBytes, want)
 	}
 }
 

@@ -13,6 +13,7 @@
 //	    server                run_id and replication id of the process that holds it
 //	    next                  no deadline is earlier than this (ms by Redis' TIME); 0: none
 //	    open                  how many suspensions are open
+//	    raises                how many raises the epoch has seen, those of passed deadlines too
 //	    s:<id>                one of them: its deadline, its groups, and how many ms after
 //	                          its end they are raised once more, spaces between
 //	    g:<group>             how many of them are open on the group

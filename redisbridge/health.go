@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +26,8 @@ type server struct {
 	Role        string        // master or slave
 	Replicas    int           // that follow
 	Guarded     bool          // min-replicas-to-write demands some of them
+	Keys        int64         // in the database, whoever wrote them
+	Memory      int64         // used_memory, bytes
 }
 
 // healthz says that the process runs.
@@ -89,17 +92,19 @@ func (b *Bridge) inspect(ctx context.Context) (server, error) {
 	}
 	s := server{Mode: "memory", Version: "miniredis", PingLatency: b.clock.Now().Sub(began)}
 	if b.options.Miniredis {
-		return s, nil
+		keys, err := b.redis.DBSize(ctx).Result()
+		s.Keys = keys
+		return s, redisError(err)
 	}
 	cluster, ok := b.redis.(*redis.ClusterClient)
 	if !ok {
-		return s, s.ask(ctx, b.redis)
+		return s, s.ask(ctx, b.redis, b.options.Redis.DB)
 	}
 	var mu sync.Mutex
 	first := true
 	err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
 		one := server{PingLatency: s.PingLatency}
-		if one.ask(ctx, c) != nil {
+		if one.ask(ctx, c, 0) != nil {
 			return nil // a node that doesn't answer is its entries' matter
 		}
 		mu.Lock()
@@ -117,9 +122,9 @@ func (b *Bridge) inspect(ctx context.Context) (server, error) {
 	return s, redisError(err)
 }
 
-// ask fills in what one server says of itself. The error matches ErrRedis.
-func (s *server) ask(ctx context.Context, c redis.Cmdable) error {
-	info, err := c.Info(ctx, "server", "memory", "replication").Result()
+// ask fills in what one server says of itself, and of one of its databases. The error matches ErrRedis.
+func (s *server) ask(ctx context.Context, c redis.Cmdable, database int) error {
+	info, err := c.Info(ctx, "server", "memory", "replication", "keyspace").Result()
 	if err != nil {
 		return redisError(err)
 	}
@@ -129,6 +134,9 @@ func (s *server) ask(ctx context.Context, c redis.Cmdable) error {
 	s.Role = infoField(info, "role")
 	s.Replicas = strings.Count(info, "state=online")
 	s.Guarded = infoField(info, "min_slaves_good_slaves") != ""
+	s.Memory, _ = strconv.ParseInt(infoField(info, "used_memory"), 10, 64)
+	keys, _, _ := strings.Cut(strings.TrimPrefix(infoField(info, fmt.Sprint("db", database)), "keys="), ",") // keys=7,expires=3,…
+	s.Keys, _ = strconv.ParseInt(keys, 10, 64)
 	return nil
 }
 
@@ -138,6 +146,7 @@ func (s server) worse(other server) server {
 		s.Policy = other.Policy
 	}
 	s.Replicas, s.Guarded = min(s.Replicas, other.Replicas), s.Guarded && other.Guarded
+	s.Keys, s.Memory = s.Keys+other.Keys, s.Memory+other.Memory
 	return s
 }
 

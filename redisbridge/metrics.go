@@ -1,8 +1,11 @@
 package redisbridge
 
 import (
+	"context"
 	"net/http"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -17,7 +20,7 @@ func newMetrics(b *Bridge) (*prometheus.Registry, prometheus.Histogram) {
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1},
 	})
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(lookups, collector{b})
+	registry.MustRegister(lookups, collector{b, &standing{bridge: b}})
 	return registry, lookups
 }
 
@@ -28,8 +31,11 @@ func (b *Bridge) metrics(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// collector reads the counters of every policy.
-type collector struct{ bridge *Bridge }
+// collector reads the counters of every policy, and where each stands in Redis.
+type collector struct {
+	bridge   *Bridge
+	standing *standing
+}
 
 type metric struct {
 	desc  *prometheus.Desc
@@ -56,6 +62,31 @@ var (
 	heldLookups = prometheus.NewDesc("chatcache_bridge_held_lookups", "Lookups that wait right now for somebody else's fetch.", []string{"policy"}, nil)
 )
 
+// standingMetric is what Redis holds of a policy: every bridge shows the same.
+type standingMetric struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(PolicyStatus) float64
+}
+
+func newStandingMetric(name, help string, kind prometheus.ValueType, value func(PolicyStatus) float64) standingMetric {
+	return standingMetric{prometheus.NewDesc("chatcache_bridge_"+name, help, []string{"policy"}, nil), kind, value}
+}
+
+var standingMetrics = []standingMetric{
+	newStandingMetric("feed_lag", "Events that the VM that is furthest behind hasn't applied.", prometheus.GaugeValue, PolicyStatus.lag),
+	newStandingMetric("vms", "VMs whose lease hasn't run out.", prometheus.GaugeValue, func(p PolicyStatus) float64 { return float64(p.VMs) }),
+	newStandingMetric("vms_behind", "Of them: that haven't applied everything yet.", prometheus.GaugeValue, func(p PolicyStatus) float64 { return float64(p.Behind) }),
+	newStandingMetric("open_suspensions", "Writes in flight, or of unknown outcome.", prometheus.GaugeValue, func(p PolicyStatus) float64 { return float64(p.Suspensions) }),
+	newStandingMetric("invalidations_total", "Raises since the epoch began.", prometheus.CounterValue, func(p PolicyStatus) float64 { return float64(p.Raises) }),
+}
+
+var (
+	redisUp   = prometheus.NewDesc("chatcache_bridge_redis_up", "Whether Redis answers this bridge: 0 no, 1 yes.", nil, nil)
+	redisKeys = prometheus.NewDesc("chatcache_bridge_redis_keys", "Keys in the database, whoever wrote them.", nil, nil)
+	saved     = prometheus.NewDesc("chatcache_bridge_saved_seconds", "Waiting that the answers of the cache have spared the clients of all proxies.", []string{"policy", "cache"}, nil)
+)
+
 var (
 	breakerOpen     = prometheus.NewDesc("chatcache_bridge_breaker_open", "Whether lookups and stores fail at once because Redis doesn't answer: 0 no, 1 yes.", nil, nil)
 	breakerOpenings = prometheus.NewDesc("chatcache_bridge_breaker_openings_total", "How often the circuit breaker opened.", nil, nil)
@@ -67,9 +98,12 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range cacheMetrics {
 		ch <- m.desc
 	}
-	ch <- heldPolls
-	ch <- heldLookups
-	ch <- breakerOpen
+	for _, m := range standingMetrics {
+		ch <- m.desc
+	}
+	for _, desc := range []*prometheus.Desc{heldPolls, heldLookups, redisUp, redisKeys, saved, breakerOpen} {
+		ch <- desc
+	}
 	ch <- breakerOpenings
 	ch <- breakerRefused
 }
@@ -77,6 +111,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	c.bridge.collectBreaker(ch)
+	c.collectStanding(ch)
 	for _, p := range c.bridge.policies.all() {
 		ch <- prometheus.MustNewConstMetric(heldPolls, prometheus.GaugeValue, float64(p.counters.held.Load()), p.name)
 		ch <- prometheus.MustNewConstMetric(heldLookups, prometheus.GaugeValue, float64(p.held.waiting()), p.name)
@@ -98,4 +133,54 @@ func (b *Bridge) collectBreaker(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(breakerOpen, prometheus.GaugeValue, open)
 	ch <- prometheus.MustNewConstMetric(breakerOpenings, prometheus.CounterValue, float64(s.Openings))
 	ch <- prometheus.MustNewConstMetric(breakerRefused, prometheus.CounterValue, float64(s.Refused))
+}
+
+// collectStanding tells nothing of the policies while Redis doesn't answer.
+func (c collector) collectStanding(ch chan<- prometheus.Metric) {
+	s := c.standing.read()
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	if !s.Redis.OK {
+		gauge(redisUp, 0)
+		return
+	}
+	gauge(redisUp, 1)
+	gauge(redisKeys, float64(s.Redis.Keys))
+	for _, p := range s.Policies {
+		for _, m := range standingMetrics {
+			ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(p), p.Name)
+		}
+		for _, cache := range p.Caches {
+			gauge(saved, cache.Proxies.SavedMS/1000, p.Name, cache.Name)
+		}
+	}
+}
+
+// lag is that of the VM that is furthest behind.
+func (s PolicyStatus) lag() float64 {
+	if len(s.Followers) == 0 {
+		return 0
+	}
+	return float64(s.Followers[0].Lag)
+}
+
+// standingAge is how often /metrics, which is open to everybody, asks Redis at most.
+const standingAge = time.Second
+
+// standing is the status as /metrics read it last.
+type standing struct {
+	bridge *Bridge
+	mu     sync.Mutex // held during a read: whoever comes meanwhile takes what it gives
+	at     time.Time
+	status Status
+}
+
+func (s *standing) read() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := s.bridge.clock.Now(); s.at.IsZero() || now.Sub(s.at) >= standingAge {
+		s.status, s.at = s.bridge.Status(context.Background()), now
+	}
+	return s.status
 }

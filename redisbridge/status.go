@@ -34,6 +34,11 @@ type RedisStatus struct {
 	EvictionPolicy string `json:"evictionPolicy,omitempty"`
 	// Guarded tells whether min-replicas-to-write demands replicas.
 	Guarded bool `json:"guarded"`
+	// Keys is how many keys the database holds, of a Cluster all primaries together: entries,
+	// what decides validity, and whatever others keep there. Nothing that is bounded could tell entries apart.
+	Keys int64 `json:"keys"`
+	// MemoryBytes is what Redis says that it uses (used_memory), of a Cluster likewise.
+	MemoryBytes int64 `json:"memoryBytes,omitempty"`
 	// Problem says why /readyz says no, or what it advises.
 	Problem string `json:"problem,omitempty"`
 	// Breaker is the circuit breaker between this bridge and Redis.
@@ -45,6 +50,7 @@ type PolicyStatus struct {
 	Name        string     `json:"name"`
 	Epoch       string     `json:"epoch,omitempty"`
 	Sequence    uint64     `json:"sequence"`
+	Raises      uint64     `json:"raises"`      // since the epoch began, passed deadlines and repeated raises included
 	Suspensions int64      `json:"suspensions"` // open ones
 	VMs         int        `json:"vms"`         // whose lease hasn't run out
 	Behind      int        `json:"behind"`      // of them: that haven't applied everything yet
@@ -97,6 +103,7 @@ func (b *Bridge) Status(ctx context.Context) Status {
 		PingMS:     float64(server.PingLatency.Microseconds()) / 1000,
 		Subscribed: b.subscribed.Load(), Breaker: b.breaker.status(b.clock.Now()),
 		Role: server.Role, Replicas: server.Replicas, EvictionPolicy: server.Policy, Guarded: server.Guarded,
+		Keys: server.Keys, MemoryBytes: server.Memory,
 	}
 	if err == nil {
 		s.Redis.Problem = b.advice(server)
@@ -127,7 +134,7 @@ func (b *Bridge) readPosition(ctx context.Context, p *policyState, s *PolicyStat
 		return redisError(err)
 	}
 	pipe := b.redis.Pipeline()
-	state := pipe.HMGet(ctx, p.prefix+"state", "epoch", "seq", "open")
+	state := pipe.HMGet(ctx, p.prefix+"state", "epoch", "seq", "open", "raises")
 	followers := readFollowers(ctx, pipe, p, now)
 	counts := pipe.HGetAll(ctx, p.prefix+"counts")
 	controls := readControls(ctx, pipe, p)
@@ -138,8 +145,10 @@ func (b *Bridge) readPosition(ctx context.Context, p *policyState, s *PolicyStat
 	s.Epoch, _ = values[0].(string)
 	sequence, _ := values[1].(string)
 	open, _ := values[2].(string)
+	raises, _ := values[3].(string)
 	s.Sequence, _ = strconv.ParseUint(sequence, 10, 64)
 	s.Suspensions, _ = strconv.ParseInt(open, 10, 64)
+	s.Raises, _ = strconv.ParseUint(raises, 10, 64)
 	s.show(followers(), parseTicket(s.Epoch+" "+sequence), now.UnixMilli())
 	s.showCounts(counts.Val())
 	s.Controls = controls()

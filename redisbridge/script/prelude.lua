@@ -74,6 +74,7 @@ local function raise(groups)
   for group in each(groups) do
     redis.call('SET', prefix .. 'gen:' .. group, text(seq) .. ' ' .. epoch, 'PX', life)
   end
+  redis.pcall('HINCRBY', state, 'raises', 1) -- for the status: a lost count must not cost the script
 end
 
 local function set_earliest(deadline)

@@ -4,8 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"chatcache/policy"
 	"chatcache/test/stack"
@@ -46,9 +49,35 @@ func TestReadmeNamesReasonsAndMetrics(t *testing.T) {
 	}
 	metrics := document(t, "filter", "internal", "exchange", "metrics.go")
 	for _, m := range regexp.MustCompile("`chatcache_([a-z0-9_]+)`").FindAllStringSubmatch(readme, -1) {
-		if !strings.Contains(metrics, m[1]) {
+		if !strings.HasPrefix(m[1], "bridge_") && !strings.Contains(metrics, m[1]) {
 			t.Errorf("README.md names the metric %s, which the filter doesn't have", m[0])
 		}
+	}
+}
+
+// The README names every metric of the bridge with its labels, and no other: as its golden
+// answer has them, which the bridge's own test compares with the code.
+func TestReadmeNamesTheBridgesMetrics(t *testing.T) {
+	golden := map[string]string{}
+	text := document(t, "redisbridge", "testdata", "metrics.txt")
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)$`).FindAllStringSubmatch(text, -1) {
+		golden[m[1]] = ""
+	}
+	for _, m := range regexp.MustCompile(`(?m)^([a-z_]+)\{([^}]+)\}`).FindAllStringSubmatch(text, -1) {
+		if _, ok := golden[m[1]]; ok { // not a bucket of a histogram
+			golden[m[1]] = strings.ReplaceAll(strings.Join(regexp.MustCompile(`[a-z]+=`).FindAllString(m[2], -1), " "), "=", "")
+		}
+	}
+	readme := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| (`chatcache_bridge_[^|]+)\\| ([^|]*)\\|").FindAllStringSubmatch(document(t, "README.md"), -1) {
+		labels := regexp.MustCompile("[a-z]+").FindAllString(row[2], -1)
+		slices.Sort(labels)
+		for _, name := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(row[1], -1) {
+			readme[name[1]] = strings.Join(labels, " ")
+		}
+	}
+	if diff := cmp.Diff(golden, readme); diff != "" {
+		t.Errorf("the bridge's metrics and their labels (-), and README.md's (+):\n%s", diff)
 	}
 }
 

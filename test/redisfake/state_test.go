@@ -101,6 +101,9 @@ func (s *Server) dump(policy string) map[string]string {
 	if v.Exists {
 		d["state epoch"], d["state seq"], d["state server"] = v.Epoch, fmt.Sprint(v.Seq), v.Server
 		d["state next"], d["state open"] = fmt.Sprint(v.Next != 0), fmt.Sprint(len(v.Open))
+		if v.Raises > 0 {
+			d["state raises"] = fmt.Sprint(v.Raises)
+		}
 	}
 	if len(v.Standing) > 0 {
 		d["state standing"] = strings.Join(v.Standing, ",")

@@ -32,6 +32,7 @@ type State struct {
 	Exists   bool
 	Epoch    string
 	Seq      uint64
+	Raises   uint64
 	Server   string
 	Next     int64                 // lower bound of the earliest deadline, 0: none
 	Open     map[string]Suspension // by id
@@ -195,6 +196,7 @@ func (v *Validity) raise(c *call, groups string) {
 	for group := range strings.SplitSeq(groups, ",") {
 		v.Generation[group] = Generation{v.Seq, v.Epoch, c.now + c.life()}
 	}
+	v.Raises++
 }
 
 func (c *call) life() int64 { return integer(c.args[3]) }
