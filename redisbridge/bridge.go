@@ -36,10 +36,13 @@ type Options struct {
 
 	Token      string // that filters must show
 	AdminToken string // that administrators must show
-	// TokenFile and AdminTokenFile have the tokens instead, see ParseTokens: they are
-	// read again when they have changed.
-	TokenFile, AdminTokenFile string
-	Insecure                  bool // let everybody in where there is neither
+	// ViewerToken lets its bearer see the status and nothing else; without one only
+	// administrators do.
+	ViewerToken string
+	// TokenFile, AdminTokenFile and ViewerTokenFile have the tokens instead, see ParseTokens:
+	// they are read again when they have changed.
+	TokenFile, AdminTokenFile, ViewerTokenFile string
+	Insecure                                   bool // let everybody in where there is none
 	// AdminRate is how many calls administrators may make in a second, ten times as
 	// many at once; 100 if zero, no limit if negative.
 	AdminRate float64
@@ -96,8 +99,8 @@ type Bridge struct {
 	timeout, storeTimeout, adminTimeout, trustBound time.Duration
 	maxOpen                                         int
 
-	filterTokens, adminTokens *tokens
-	audit                     *audit
+	filterTokens, adminTokens, viewerTokens *tokens
+	audit                                   *audit
 
 	breaker       breaker
 	failures      failureLog
@@ -154,27 +157,33 @@ func checkOptions(o Options) error {
 	if !o.Insecure && (o.Token+o.TokenFile == "" || o.AdminToken+o.AdminTokenFile == "") {
 		return fmt.Errorf("%w: want a token for filters and one for administrators (CHATCACHE_BRIDGE_TOKEN, CHATCACHE_ADMIN_TOKEN, or --token-file, --admin-token-file), or --insecure on loopback", ErrOptions)
 	}
-	if o.Token != "" && o.TokenFile != "" || o.AdminToken != "" && o.AdminTokenFile != "" {
+	if o.Token != "" && o.TokenFile != "" || o.AdminToken != "" && o.AdminTokenFile != "" || o.ViewerToken != "" && o.ViewerTokenFile != "" {
 		return fmt.Errorf("%w: both a token and a token file, want one of them", ErrOptions)
 	}
 	return nil
 }
 
-// readTokens reads what callers must show. Filters and administrators need secrets of
-// their own: a filter must not be able to purge.
+// readTokens reads what callers must show. Filters, administrators and viewers need secrets
+// of their own: a filter must not be able to purge.
 func (b *Bridge) readTokens() (err error) {
 	o, now := b.options, b.clock.Now()
-	if b.filterTokens, err = newTokens(o.Token, o.TokenFile, b.log, now); err != nil {
-		return fmt.Errorf("%w: %w", ErrOptions, err)
-	}
-	if b.adminTokens, err = newTokens(o.AdminToken, o.AdminTokenFile, b.log, now); err != nil {
-		return fmt.Errorf("%w: %w", ErrOptions, err)
-	}
-	for _, f := range b.filterTokens.list {
-		for _, a := range b.adminTokens.list {
-			if f.Value == a.Value {
-				return fmt.Errorf("%w: filters and administrators have the same token, want different ones", ErrOptions)
+	whose := make(map[string]string)
+	for _, kind := range []struct {
+		name, fixed, file string
+		tokens            **tokens
+	}{
+		{"filters", o.Token, o.TokenFile, &b.filterTokens},
+		{"administrators", o.AdminToken, o.AdminTokenFile, &b.adminTokens},
+		{"viewers", o.ViewerToken, o.ViewerTokenFile, &b.viewerTokens},
+	} {
+		if *kind.tokens, err = newTokens(kind.fixed, kind.file, b.log, now); err != nil {
+			return fmt.Errorf("%w: %w", ErrOptions, err)
+		}
+		for _, t := range (*kind.tokens).list {
+			if other := whose[t.Value]; other != "" && other != kind.name {
+				return fmt.Errorf("%w: %s and %s have the same token, want different ones", ErrOptions, other, kind.name)
 			}
+			whose[t.Value] = kind.name
 		}
 	}
 	return nil

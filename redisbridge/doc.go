@@ -135,15 +135,16 @@
 //	POST /v1/inspect       [InspectRequest] as JSON, gives [Inspection]
 //	POST /v1/controls      [ControlsRequest] as JSON, gives [ControlsAnswer]; GET with ?policy= the same
 //	GET  /v1/receipts      ?policy=&epoch=&sequence=&raisedAt=&wait=, as [RaiseAnswer] gives them: [Receipts] as JSON
-//	GET  /v1/status        [Status] as JSON
+//	GET  /v1/status        [Status] as JSON, for viewers too
 //	GET  /healthz          200 while the process runs
 //	GET  /readyz           200 while calls can succeed, otherwise 503 and why
 //	GET  /metrics          Prometheus
+//	GET  /                 a page for people, see package page
 //
-// The filters' calls need the filters' token and those of the second group
-// the administrators', as "authorization: Bearer TOKEN". The last three are open:
-// they tell names of policies and caches, and numbers. An answer other than 200
-// is one line of text.
+// The filters' calls need the filters' token and those of the second group the
+// administrators', or a viewers' where that is said, as "authorization: Bearer TOKEN". The
+// last four are open: they tell names of policies and caches, and numbers; the page tells
+// nothing without a token. An answer other than 200 is one line of text.
 //
 // Tokens may be in files ([Options.TokenFile], [ParseTokens]), which are read again when they
 // change. Administrators' calls are limited to [Options.AdminRate], beyond which they get a

@@ -25,6 +25,8 @@ var (
 	ErrTooMany = errors.New("too many")
 	// ErrRate: administrators make too many calls in a second. Later it may be done.
 	ErrRate = errors.New("too many calls")
+	// ErrSite: a browser made the call for the page of another site.
+	ErrSite = errors.New("refused: the call comes from another site's page")
 	// ErrRedis: Redis can't be reached, is too slow, or refused. Nothing may be
 	// concluded; a write may have happened.
 	ErrRedis = errors.New("redis")
@@ -37,6 +39,8 @@ func statusOf(err error) int {
 		return http.StatusUnauthorized
 	case errors.Is(err, ErrNotFound):
 		return http.StatusNotFound
+	case errors.Is(err, ErrSite):
+		return http.StatusForbidden
 	case errors.Is(err, ErrRate):
 		return http.StatusTooManyRequests
 	case errors.Is(err, ErrTooLarge):

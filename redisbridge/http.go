@@ -8,7 +8,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"time"
 
+	"chatcache/redisbridge/page"
 	"chatcache/redisbridge/wire"
 )
 
@@ -18,7 +20,7 @@ const maxAdminBody = 64 << 10
 // routes lists every call.
 func (b *Bridge) routes() http.Handler {
 	mux := http.NewServeMux()
-	filter, admin, open := b.ofFilters, b.ofAdmins, anybody
+	filter, admin, viewer, open := b.ofFilters, b.ofAdmins, b.ofViewers, anybody
 	handle := func(pattern string, let access, h handler) { mux.Handle(pattern, b.answering(let(h))) }
 
 	handle("POST "+wire.PathLookup, filter, frame(wire.DecodeLookupRequest, b.Lookup))
@@ -34,14 +36,15 @@ func (b *Bridge) routes() http.Handler {
 	handle("POST /v1/invalidate", admin, jsonCall(b.Invalidate))
 	handle("POST /v1/inspect", admin, jsonCall(b.Inspect))
 	handle("POST /v1/controls", admin, jsonCall(b.SetControls))
-	handle("GET /v1/controls", admin, b.getControls)
+	handle("GET /v1/controls", viewer, b.getControls)
 	handle("GET /v1/receipts", admin, b.receipts)
-	handle("GET /v1/status", admin, b.status)
+	handle("GET /v1/status", viewer, b.status)
 
 	handle("GET /healthz", open, b.healthz)
 	handle("GET /readyz", open, b.readyz)
 	handle("GET /metrics", open, b.metrics)
 
+	page.Register(mux) // has no data: what it shows it asks of /v1/status with its user's token
 	handle("/", open, notFound)
 	return mux
 }
@@ -66,13 +69,33 @@ func (b *Bridge) ofFilters(h handler) handler {
 
 // ofAdmins lets those in that show an administrators' token, so many in a second, and
 // logs each call.
-func (b *Bridge) ofAdmins(h handler) handler {
+func (b *Bridge) ofAdmins(h handler) handler { return b.audited(b.adminTokens.admit, h) }
+
+// ofViewers lets those in, too, that show a viewers' token, likewise.
+func (b *Bridge) ofViewers(h handler) handler { return b.audited(b.admitViewer, h) }
+
+// admitViewer finds the name of a viewer or an administrator. The error matches ErrUnauthorized.
+func (b *Bridge) admitViewer(authorization string, now time.Time) (name string, err error) {
+	if name, err = b.adminTokens.admit(authorization, now); err != nil && !b.viewerTokens.none() {
+		return b.viewerTokens.admit(authorization, now)
+	}
+	return name, err
+}
+
+// audited limits and logs the calls of those that admit lets in, and logs that others came.
+// What a browser sends for another site's page is refused: where no token is
+// needed, no page but the bridge's own may do anything.
+func (b *Bridge) audited(admit func(authorization string, now time.Time) (string, error), h handler) handler {
+	sites := http.NewCrossOriginProtection()
 	return func(w http.ResponseWriter, r *http.Request) error {
 		now := b.clock.Now()
 		what := new(subject)
-		who, err := b.adminTokens.admit(r.Header.Get("Authorization"), now)
+		who, err := admit(r.Header.Get("Authorization"), now)
 		if err == nil {
 			err = b.audit.admit(now)
+		}
+		if err == nil && sites.Check(r) != nil {
+			err = ErrSite
 		}
 		if err == nil {
 			err = h(w, r.WithContext(context.WithValue(r.Context(), subjectKey{}, what)))

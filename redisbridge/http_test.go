@@ -23,6 +23,7 @@ import (
 const (
 	filterToken = "filters' own"
 	adminToken  = "administrators' own"
+	viewerToken = "viewers' own"
 )
 
 func withTokens(o *Options) {
@@ -41,15 +42,16 @@ func call(h http.Handler, method, path, token string, body []byte) (int, string)
 }
 
 func TestTokens(t *testing.T) {
-	w := newMemoryWorld(t, withTokens)
+	w := newMemoryWorld(t, func(o *Options) { withTokens(o); o.ViewerToken = viewerToken })
 	lookup := wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups}.Encode()
 	routes := []struct {
 		method, path string
 		body         []byte
-		token        string // that it needs
+		tokens       string // that it needs one of; empty: none
 	}{
 		{"POST", wire.PathLookup, lookup, filterToken},
 		{"POST", wire.PathStore, nil, filterToken},
+		{"POST", wire.PathRelease, nil, filterToken},
 		{"POST", wire.PathSuspend, nil, filterToken},
 		{"POST", wire.PathClose, nil, filterToken},
 		{"POST", wire.PathFeed, nil, filterToken},
@@ -57,17 +59,22 @@ func TestTokens(t *testing.T) {
 		{"POST", wire.PathJoin, nil, filterToken},
 		{"POST", "/v1/purge", []byte(`{"policy":"chat","all":true}`), adminToken},
 		{"POST", "/v1/invalidate", []byte(`{}`), adminToken},
-		{"POST", "/v1/controls", []byte(`{}`), adminToken},
-		{"GET", "/v1/controls", nil, adminToken},
-		{"GET", "/v1/status", nil, adminToken},
+{"POST", "/v1/controls", []byte(`{}`), adminToken},
+		{"GET", "/v1/controls", nil, adminToken + ", " + viewerToken},
+		{"POST", "/v1/inspect", []byte(`{}`), adminToken},
+		{"GET", "/v1/receipts", nil, adminToken},
+		{"GET", "/v1/status", nil, adminToken + ", " + viewerToken},
 		{"GET", "/healthz", nil, ""},
 		{"GET", "/readyz", nil, ""},
 		{"GET", "/metrics", nil, ""},
+		{"GET", "/", nil, ""},
+		{"GET", "/page/page.js", nil, ""},
 	}
 	for _, r := range routes {
-		for _, token := range []string{"", "wrong", filterToken, adminToken} {
+		for _, token := range []string{"", "wrong", filterToken, adminToken, viewerToken} {
 			status, body := call(w, r.method, r.path, token, r.body)
-			if refused := status == http.StatusUnauthorized; refused != (r.token != "" && token != r.token) {
+			allowed := r.tokens == "" || token != "" && strings.Contains(r.tokens, token)
+			if refused := status == http.StatusUnauthorized; refused == allowed {
 				t.Errorf("%s %s with token %q: %d %s", r.method, r.path, token, status, body)
 			}
 		}
@@ -79,6 +86,41 @@ func TestTokens(t *testing.T) {
 	w.ServeHTTP(rec, r)
 	if got := rec.Body.String(); got != "unauthorized: want \"authorization: Bearer TOKEN\"\n" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// Without a viewers' token only administrators see the status; whoever sees it is told what he may do.
+func TestViewers(t *testing.T) {
+	w := newMemoryWorld(t, func(o *Options) { withTokens(o); o.ViewerToken = viewerToken })
+	for token, want := range map[string]string{viewerToken: `"access": "view"`, adminToken: `"access": "administer"`} {
+		if status, body := call(w, "GET", "/v1/status", token, nil); status != 200 || !strings.Contains(body, want) {
+			t.Errorf("%d %s, want %s", status, body, want)
+		}
+	}
+	w = newMemoryWorld(t, withTokens)
+	for _, token := range []string{"", viewerToken} {
+		if status, body := call(w, "GET", "/v1/status", token, nil); status != 401 {
+			t.Errorf("token %q: %d %s", token, status, body)
+		}
+	}
+}
+
+// What a browser sends for another site's page does nothing, also where no token is needed.
+func TestOtherSitesPages(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	for _, tt := range []struct {
+		field, value string
+		want         int
+	}{
+		{"Sec-Fetch-Site", "cross-site", 403},
+		{"Sec-Fetch-Site", "same-origin", 200},
+		{"Origin", "http://elsewhere.example", 403},
+		{"Origin", "http://example.com", 200}, // httptest's own
+		{"Accept", "*/*", 200},
+	} {
+		if got := administer(w, "POST", "/v1/purge", `{"policy":"chat","all":true}`, tt.field, tt.value); got != tt.want {
+			t.Errorf("%s: %s gives %d, want %d", tt.field, tt.value, got, tt.want)
+		}
 	}
 }
 

@@ -13,9 +13,17 @@ import (
 // Status is the answer of GET /v1/status. Counters are of this bridge since it
 // started; positions, suspensions, VMs and what the proxies have counted are what Redis holds.
 type Status struct {
+	// Access is what the caller may do: AccessView or AccessAdminister. Only the call over HTTP tells.
+	Access   string         `json:"access,omitempty"`
 	Redis    RedisStatus    `json:"redis"`
 	Policies []PolicyStatus `json:"policies"`
 }
+
+// What a caller of GET /v1/status may do.
+const (
+	AccessView       = "view"       // see the status
+	AccessAdminister = "administer" // make every call of administrators
+)
 
 // RedisStatus says how Redis is.
 type RedisStatus struct {
@@ -179,5 +187,10 @@ func (c *cacheCounters) status(name string) CacheStatus {
 }
 
 func (b *Bridge) status(w http.ResponseWriter, r *http.Request) error {
-	return writeJSON(w, b.Status(r.Context()))
+	s := b.Status(r.Context())
+	s.Access = AccessView
+	if _, err := b.adminTokens.admit(r.Header.Get("Authorization"), b.clock.Now()); err == nil {
+		s.Access = AccessAdminister
+	}
+	return writeJSON(w, s)
 }

@@ -134,6 +134,9 @@ func unchanged(a, b fs.FileInfo) bool {
 	return a != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
+// none tells whether no token lets anybody in, nor a missing one everybody.
+func (t *tokens) none() bool { return t.fixed == "" && t.file == "" }
+
 // admit finds the name of the token that a caller shows in the Authorization field. It
 // compares in constant time, and all of them. The error matches ErrUnauthorized.
 func (t *tokens) admit(authorization string, now time.Time) (name string, err error) {

@@ -119,6 +119,7 @@ func TestTokenOptions(t *testing.T) {
 	}{
 		{"no file", func(o *Options) { o.TokenFile = file + ".none" }, "no such file"},
 		{"both", func(o *Options) { o.Token, o.TokenFile = "t", file }, "both a token and a token file"},
+		{"a viewer who could purge", func(o *Options) { o.Token, o.ViewerTokenFile, o.AdminToken = "t", file, "same" }, "administrators and viewers have the same token"},
 		{"one secret for both", func(o *Options) { o.TokenFile, o.AdminToken = file, "same" }, "have the same token"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -80,7 +80,7 @@ func TestSuspensions(t *testing.T) {
 		w.want(wire.LookupSuspended, "after a close of another id")
 		w.close("w2", false, "p:stats:alice")
 		w.want(wire.LookupHit, "both closed without a raise")
-		if left := must(w.raw.HKeys(w.ctx, "{chatcache:chat}:state").Result()); len(left) != 5 {
+		if left := must(w.raw.HKeys(w.ctx, "{chatcache:chat}:state").Result()); len(left) != 6 {
 			t.Errorf("the state still holds %q", left)
 		}
 	})

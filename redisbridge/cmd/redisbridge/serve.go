@@ -44,6 +44,8 @@ Flags:
                       accepted. It is read again when it has changed
   --admin-token-file FILE
                       likewise for administrators; the audit log has the names
+  --viewer-token-file FILE
+                      likewise for those who may see the status, and change nothing
   --admin-rate N      calls of administrators in a second, ten times as many at
                       once (default 100; 0: any number)
   --log-level LEVEL   debug, info, warn or error (default info; debug has a line
@@ -53,6 +55,7 @@ Flags:
 Environment:
   CHATCACHE_BRIDGE_TOKEN      what filters must show
   CHATCACHE_ADMIN_TOKEN       what administrators must show
+  CHATCACHE_VIEWER_TOKEN      what may be shown to see the status only (default: nothing)
   CHATCACHE_PARTITION_SECRET  the filters' secret, to invalidate by identity
   REDIS_URL                   redis://[user:password@]host:port[/db], rediss://, unix://
   REDIS_HOST, REDIS_PORT      or one server (default 127.0.0.1:6379)
@@ -70,6 +73,7 @@ type serveFlags struct {
 	breakerWait, trust          time.Duration
 	memory, bootstrap, insecure bool
 	tokenFile, adminTokenFile   string
+	viewerTokenFile             string
 	adminRate                   float64
 	logLevel                    slog.Level
 }
@@ -88,6 +92,7 @@ func (f *serveFlags) parse(args []string, env environment) error {
 	set.BoolVar(&f.insecure, "insecure", false, "")
 	set.StringVar(&f.tokenFile, "token-file", "", "")
 	set.StringVar(&f.adminTokenFile, "admin-token-file", "", "")
+	set.StringVar(&f.viewerTokenFile, "viewer-token-file", "", "")
 	set.Float64Var(&f.adminRate, "admin-rate", 100, "")
 	set.TextVar(&f.logLevel, "log-level", slog.LevelInfo, "")
 	set.Func("policy", "", func(file string) error {
@@ -168,12 +173,15 @@ func serveOptions(f serveFlags, env environment, log *slog.Logger) (o redisbridg
 	if f.timeout > 0 {
 		o.Timeout = f.timeout
 	}
-	o.TokenFile, o.AdminTokenFile = f.tokenFile, f.adminTokenFile
+	o.TokenFile, o.AdminTokenFile, o.ViewerTokenFile = f.tokenFile, f.adminTokenFile, f.viewerTokenFile
 	if f.tokenFile == "" {
 		o.Token = env.getenv("CHATCACHE_BRIDGE_TOKEN")
 	}
 	if f.adminTokenFile == "" {
 		o.AdminToken = env.getenv("CHATCACHE_ADMIN_TOKEN")
+	}
+	if f.viewerTokenFile == "" {
+		o.ViewerToken = env.getenv("CHATCACHE_VIEWER_TOKEN")
 	}
 	if o.AdminRate = f.adminRate; f.adminRate <= 0 {
 		o.AdminRate = -1
