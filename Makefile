@@ -8,13 +8,16 @@ SHELL := /bin/bash
 
 # Go's own build cache knows what is up to date, so every build target is phony
 # (by FORCE where its name is a pattern).
-.PHONY: FORCE help tools toolchains build image run sim test test-long degradation soak bench-reach lint clean build/chatcache.wasm build/redisbridge build/image build/hostsim build/policy build/run build/sim
+.PHONY: FORCE help tools toolchains chromium build image run sim test test-long screenshot degradation soak bench-reach lint clean build/chatcache.wasm build/redisbridge build/image build/hostsim build/policy build/run build/sim
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tools: ## fetch Envoy and Valkey into .tools/ (pinned and hash-checked; no root needed)
 	@test/tools/fetch.sh
+
+chromium: ## install Chromium for the test of the bridge's page, as `make test` does (Debian, as root; otherwise CHROMIUM= names yours)
+	@test/tools/chromium.sh
 
 toolchains: ## fetch the compilers of hostsim's samples in C, AssemblyScript and Rust, as `make test` does
 	@test/tools/toolchains.sh
@@ -68,11 +71,12 @@ sim: build/chatcache.wasm build/redisbridge build/hostsim build/sim ## the same 
 
 # The meshes under test/ take a part that doesn't answer within tens of
 # milliseconds for broken, so they have the machine to themselves, one by one.
-test: tools toolchains build lint ## everything that must hold: unit, simulator, and end to end on real Envoy and Valkey
+test: tools toolchains chromium build lint ## everything that must hold: unit, simulator, and end to end on real Envoy and Valkey
 	export CHATCACHE_REQUIRE=1 ENVOY="$${ENVOY:-$(CURDIR)/.tools/envoy}" VALKEY="$${VALKEY:-$(CURDIR)/.tools/valkey-server}"; \
 	go test -timeout 20m $$(go list ./... | grep -v /test/) && \
 	go test -timeout 20m -p 1 ./test/... && \
-	cd test/deploy && go test ./...
+	(cd test/deploy && go test ./...) && \
+	(cd test/browser && go test -timeout 20m .)
 
 test-long: tools ## what takes longer: bigger models of the protocol, many random schedules
 	CHATCACHE_LONG=1 go test -count=1 -timeout 30m -run ProtocolLong ./test/model
@@ -87,6 +91,10 @@ test-long: tools ## what takes longer: bigger models of the protocol, many rando
 degradation: tools ## what each fault costs under steady load on real Envoys: a table, in four minutes
 	CHATCACHE_REQUIRE=1 CHATCACHE_DEGRADATION=$(or $(LASTS),5s) go test -count=1 -timeout 30m -v -run Degradation ./test/degradation
 
+screenshot: tools chromium ## the picture of the bridge's page in the README, of a real mesh
+	cd test/browser && CHATCACHE_REQUIRE=1 ENVOY="$${ENVOY:-$(CURDIR)/.tools/envoy}" VALKEY="$${VALKEY:-$(CURDIR)/.tools/valkey-server}" \
+		CHATCACHE_SCREENSHOT=$(CURDIR)/redisbridge/page/screenshot.png go test -count=1 -run RealMesh .
+
 soak: tools build/chatcache.wasm build/redisbridge ## memory over 10 million different keys, half an hour or more (KEYS=n for fewer)
 	go run ./test/bench/soak -keys $(or $(KEYS),10000000)
 
@@ -96,6 +104,7 @@ bench-reach: tools build/chatcache.wasm build/redisbridge ## how long a raise ta
 lint: ## go vet and gofmt
 	go vet ./...
 	GOOS=wasip1 GOARCH=wasm go vet ./filter/...
+	cd test/browser && go vet ./...
 	@unformatted=$$(gofmt -l filter policy hostsim redisbridge envoy test); \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
 

@@ -59,7 +59,7 @@ func TestTokens(t *testing.T) {
 		{"POST", wire.PathJoin, nil, filterToken},
 		{"POST", "/v1/purge", []byte(`{"policy":"chat","all":true}`), adminToken},
 		{"POST", "/v1/invalidate", []byte(`{}`), adminToken},
-{"POST", "/v1/controls", []byte(`{}`), adminToken},
+		{"POST", "/v1/controls", []byte(`{}`), adminToken},
 		{"GET", "/v1/controls", nil, adminToken + ", " + viewerToken},
 		{"POST", "/v1/inspect", []byte(`{}`), adminToken},
 		{"GET", "/v1/receipts", nil, adminToken},

@@ -1,0 +1,84 @@
+package browser
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"chatcache/test/chatapi"
+	"chatcache/test/stack"
+)
+
+// The page of a real mesh: real Envoys, whose filters report what they count, in front of the
+// chat API with a real one's latencies. With CHATCACHE_SCREENSHOT=FILE it looks on for longer,
+// and puts what it sees into the file, as `make screenshot` does.
+func TestRealMesh(t *testing.T) {
+	browser := chromium(t)
+	mesh := stack.RunT(t, stack.Options{Envoys: 2, Workers: 2, Origin: chatapi.New(chatapi.Options{Latency: 1})})
+	page := newTab(t, browser)
+	page.do(chromedp.EmulateViewport(1200, 840), chromedp.Navigate(mesh.Bridge.URL()+"/"))
+	ctx, stop := context.WithCancel(t.Context())
+	var users sync.WaitGroup
+	for n := range 6 {
+		users.Go(func() { chat(ctx, mesh, n) })
+	}
+	t.Cleanup(func() { stop(); users.Wait() })
+	page.enter(stack.AdminToken)
+	page.untilSees("live, administrator")
+	page.until("hits of the mesh", func() bool { r := page.field("ratio"); return r != "" && r != "–" && r != "0.0%" })
+	page.until("waiting was saved", func() bool { s := page.field("saved"); return s != "" && s != "0 µs" })
+	page.until("four workers", func() bool { return strings.Contains(page.field("behind"), " of 4 workers") })
+	page.until("writes invalidate", func() bool { r := page.field("invalidations"); return r != "–" && r != "0.00" })
+	if _, complaints := page.noted(); len(complaints) > 1 {
+		t.Errorf("the browser complains: %q", complaints)
+	}
+	if file := os.Getenv("CHATCACHE_SCREENSHOT"); file != "" {
+		time.Sleep(75 * time.Second) // the graph shows minutes
+		screenshot(page, file)
+	}
+}
+
+// chat reads at random and writes now and then, as one user.
+func chat(ctx context.Context, mesh *stack.Stack, user int) {
+	random := rand.New(rand.NewPCG(1, uint64(user)))
+	for ctx.Err() == nil {
+		method, path, body := "GET", [...]string{
+			"/api/chat/stats", "/api/chat/sessions", "/api/chat/search?q=hello", "/api/user/me", "/api/models", "/api/rankings", "/api/activity",
+		}[random.IntN(7)], ""
+		if random.IntN(60) == 0 {
+			method, path, body = "POST", "/api/chat/sessions", `{"title":"hello"}`
+		}
+		request, err := http.NewRequestWithContext(ctx, method, mesh.Envoys[random.IntN(len(mesh.Envoys))].URL()+path, strings.NewReader(body))
+		if err != nil {
+			return
+		}
+		request.Header.Set("Authorization", fmt.Sprint("Bearer user-", user))
+		if response, err := http.DefaultClient.Do(request); err == nil {
+			response.Body.Close()
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(20+random.IntN(100)) * time.Millisecond):
+		}
+	}
+}
+
+// screenshot writes what the tab shows.
+func screenshot(page *tab, file string) {
+	page.t.Helper()
+	picture, err := chromedp.Run(page, chromedp.CaptureScreenshot())
+	if err == nil {
+		err = os.WriteFile(file, picture, 0o644)
+	}
+	if err != nil {
+		page.t.Fatal(err)
+	}
+}
