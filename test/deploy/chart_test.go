@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v4/pkg/chart/v2/lint"
+	"helm.sh/helm/v4/pkg/strvals"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 )
@@ -193,6 +194,39 @@ func TestChartIsClean(t *testing.T) {
 				t.Errorf("%s: %v", i.name, m)
 			}
 		}
+	}
+}
+
+// The command of the chart's README installs it.
+func TestCommandOfTheReadme(t *testing.T) {
+	_, rest, _ := strings.Cut(string(read(t, "helm/chatcache/README.md").text), "helm upgrade --install chatcache envoy/helm/chatcache ")
+	command, _, ok := strings.Cut(rest, "\n```")
+	if !ok {
+		t.Fatal("no command")
+	}
+	values := map[string]any{}
+	words := strings.Fields(strings.NewReplacer("\\\n", " ", "sha256:…", digest, "'", "").Replace(command))
+	for i := 0; i+1 < len(words); i++ {
+		var err error
+		switch words[i] {
+		case "--set":
+			err = strvals.ParseInto(words[i+1], values)
+		case "--set-file":
+			name, path, _ := strings.Cut(words[i+1], "=")
+			err = strvals.ParseIntoFile(name+"="+path, values, func(path []rune) (any, error) {
+				return string(read(t, strings.TrimPrefix(string(path), "envoy/")).text), nil
+			})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	manifests, _, err := Template(chart, "chatcache", values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(manifests, "kind: WasmPlugin") || !strings.Contains(manifests, `- "--bootstrap"`) {
+		t.Errorf("the command of the README makes no filter, or no bridge that begins:\n%s", manifests)
 	}
 }
 

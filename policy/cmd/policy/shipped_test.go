@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -41,6 +42,28 @@ func TestShippedManifests(t *testing.T) {
 				t.Errorf("envoy/%s isn't what the command writes; UPDATE=1 go test ./policy/cmd/policy", c.file)
 			}
 		})
+	}
+}
+
+// The commands in the READMEs work, with somebody's digest and policy.
+func TestCommandsOfTheReadmes(t *testing.T) {
+	command := regexp.MustCompile(`(?m)^ *policy ((?:[^\n|>\\]|\\\n)+)`)
+	for _, dir := range []string{"istio", "envoy-gateway", "helm/chatcache"} {
+		text, err := os.ReadFile("../../../envoy/" + dir + "/README.md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := command.FindAllStringSubmatch(string(text), -1)
+		if len(found) == 0 && dir != "helm/chatcache" {
+			t.Errorf("envoy/%s/README.md has no command", dir)
+		}
+		for _, m := range found {
+			line := strings.NewReplacer("\\\n", " ", "sha256:…", sampleImage[3], "mine.policy.json", "../../../envoy/"+dir+"/chat.policy.json").Replace(m[1])
+			var out, problems bytes.Buffer
+			if code := run(strings.Fields(line), streams{nil, &out, &problems, os.Getenv}); code != exitOK || problems.Len() > 0 {
+				t.Errorf("envoy/%s/README.md: policy %s: exit code %d\n%s", dir, line, code, &problems)
+			}
+		}
 	}
 }
 
