@@ -8,7 +8,9 @@ SHELL := /bin/bash
 
 # Go's own build cache knows what is up to date, so every build target is phony
 # (by FORCE where its name is a pattern).
-.PHONY: FORCE help tools toolchains chromium build image run sim test test-long screenshot degradation soak bench-reach lint clean build/chatcache.wasm build/redisbridge build/image build/hostsim build/policy build/run build/sim
+.PHONY: FORCE help tools toolchains chromium build image run sim test test-long screenshot
+.PHONY: degradation soak bench bench-chat bench-reach lint clean
+.PHONY: build/chatcache.wasm build/noop.wasm build/redisbridge build/image build/hostsim build/policy build/run build/sim
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +99,15 @@ screenshot: tools chromium ## the picture of the bridge's page in the README, of
 
 soak: tools build/chatcache.wasm build/redisbridge ## memory over 10 million different keys, half an hour or more (KEYS=n for fewer)
 	go run ./test/bench/soak -keys $(or $(KEYS),10000000)
+
+build/noop.wasm:
+	GOOS=wasip1 GOARCH=wasm go build $(REPRODUCIBLE) -buildmode=c-shared -o $@ ./test/bench/proxy/noop
+
+bench: tools build/chatcache.wasm build/noop.wasm build/redisbridge ## what a request costs, with the filter and without, each target met or not: ten minutes (ROWS=regexp for some)
+	go run ./test/bench/proxy -rows '$(ROWS)' $(if $(ROWS),,-json test/bench/proxy/result.json -markdown test/bench/proxy/RESULT.md)
+
+bench-chat: tools build/chatcache.wasm build/redisbridge ## what chat users wait for, with the filter and without, and what the backend is spared: three minutes
+	go run ./test/bench/chat -json test/bench/chat/result.json -markdown test/bench/chat/RESULT.md
 
 bench-reach: tools build/chatcache.wasm build/redisbridge ## how long a raise takes to reach 64 workers, and what a purge costs with a million entries
 	go run ./test/bench/reach -json test/bench/reach/result.json

@@ -3,8 +3,10 @@
 package bench
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -19,13 +21,26 @@ func Load() (average float64) {
 	return average
 }
 
-// Write writes a report's figures to a file, as JSON.
-func Write(file string, report any) error {
+// WriteIf writes a report's figures to a file, as JSON; no name: nowhere.
+func WriteIf(file string, report any) error {
+	if file == "" {
+		return nil
+	}
 	text, err := json.MarshalIndent(report, "", "  ")
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(file, append(text, '\n'), 0o644)
+}
+
+// WriteTextIf writes a report's text to a file; no name: nowhere.
+func WriteTextIf(file string, write func(io.Writer)) error {
+	if file == "" {
+		return nil
+	}
+	var text bytes.Buffer
+	write(&text)
+	return os.WriteFile(file, text.Bytes(), 0o644)
 }
 
 // Machine names the processor and how many of it there are.

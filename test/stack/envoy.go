@@ -56,6 +56,9 @@ func newEnvoys(o Options, paths programs, died chan<- *Process) ([]*Envoy, error
 				ListenersPath: filepath.Join(o.Dir, fmt.Sprintf("envoy-%d.listeners.json", i)),
 			},
 		}
+		if o.Manager != nil {
+			envoys[i].configuration.Manager = func(typedConfig map[string]any) { o.Manager(i, typedConfig) }
+		}
 		if err := envoys[i].prepare(i, o, paths, died); err != nil {
 			return nil, err
 		}

@@ -12,8 +12,11 @@ type Configuration struct {
 	Filter          string // path of the .wasm
 	Policy          []byte // any text: a bad one is for Envoy to refuse
 	Front           []any  // HTTP filters before the cache, as parsed JSON has them
-	ListenersPath   string // where Rendered.Listeners will stand
-	Version         string // tells one rendering of the listeners from the next
+	// Manager changes the listener's HTTP connection manager, as parsed YAML has it, after all
+	// the rest: benchmarks compare with proxies that lack the filter.
+	Manager       func(typedConfig map[string]any)
+	ListenersPath string // where Rendered.Listeners will stand
+	Version       string // tells one rendering of the listeners from the next
 }
 
 // Rendered is a configuration of Envoy: the bootstrap, and the listeners apart,
@@ -38,6 +41,9 @@ func Render(shipped []byte, c Configuration) (Rendered, error) {
 	doc.set(string(c.Policy), pluginPath("configuration", "value")...)
 	doc.set(append(slices.Clone(c.Front), doc.list(httpFilters()...)...), httpFilters()...)
 
+	if manager, ok := doc.get(managerPath()...).(map[string]any); ok && c.Manager != nil {
+		c.Manager(manager)
+	}
 	listeners := doc.cut("static_resources", "listeners")
 	doc.add("node", map[string]any{"id": "stack", "cluster": "stack"})
 	doc.add("dynamic_resources", map[string]any{
@@ -67,9 +73,11 @@ func clusterPort(name string) []any {
 		"lb_endpoints", 0, "endpoint", "address", "socket_address", "port_value"}
 }
 
-func httpFilters() []any {
-	return []any{"static_resources", "listeners", named("chat"), "filter_chains", 0, "filters", 0, "typed_config", "http_filters"}
+func managerPath() []any {
+	return []any{"static_resources", "listeners", named("chat"), "filter_chains", 0, "filters", 0, "typed_config"}
 }
+
+func httpFilters() []any { return append(managerPath(), "http_filters") }
 
 func pluginPath(rest ...any) []any {
 	return append(append(httpFilters(), named("chatcache"), "typed_config", "config"), rest...)

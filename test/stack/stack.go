@@ -42,6 +42,9 @@ type Options struct {
 	RedisURL string
 	// Front are HTTP filters to put before the cache, as parsed JSON has them.
 	Front []any
+	// Manager changes the HTTP connection manager of an Envoy, counted from 0, see
+	// [Configuration].
+	Manager func(envoy int, typedConfig map[string]any)
 	// BridgeArgs are appended to the bridge's command line.
 	BridgeArgs []string
 	// Between lets something stand between two parts, which are named as their

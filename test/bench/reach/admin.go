@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
-	"strings"
 	"time"
 
 	"chatcache/redisbridge"
@@ -53,19 +51,6 @@ func (a administrator) purge(ctx context.Context, wait string) (answer redisbrid
 func (a administrator) status(ctx context.Context) (status redisbridge.Status, err error) {
 	err = a.call(ctx, http.MethodGet, "/v1/status", nil, &status)
 	return status, err
-}
-
-// versions are those of Envoy and of the Redis server.
-func versions(ctx context.Context, mesh *stack.Stack, a administrator) (envoy, server string, err error) {
-	text, err := mesh.Envoys[0].Admin(ctx, "/server_info")
-	if err != nil {
-		return "", "", err
-	}
-	if found := regexp.MustCompile(`"version": "([^"]*/[^"]*)"`).FindStringSubmatch(text); found != nil {
-		envoy = strings.Split(found[1], "/")[1] // commit/version/…
-	}
-	status, err := a.status(ctx)
-	return envoy, status.Redis.Version, err
 }
 
 // followAll sends requests, each on a connection of its own, until each worker of each

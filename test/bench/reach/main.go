@@ -64,7 +64,7 @@ func run(ctx context.Context, s settings) (err error) {
 		Machine: bench.Machine(), Load: bench.Load(), Go: runtime.Version(), Started: time.Now().UTC().Truncate(time.Second),
 	}
 	admin := administrator{bridge: mesh.Bridge.URL()}
-	if r.Envoy, r.Redis, err = versions(ctx, mesh, admin); err != nil {
+	if r.Envoy, r.Redis, err = bench.Versions(ctx, mesh); err != nil {
 		return err
 	}
 	if r.Purge, err = measurePurges(ctx, mesh, admin, s); err != nil {
@@ -77,8 +77,5 @@ func run(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	r.print(os.Stdout)
-	if s.json != "" {
-		return bench.Write(s.json, r)
-	}
-	return nil
+	return bench.WriteIf(s.json, r)
 }

@@ -95,8 +95,5 @@ func run(ctx context.Context, s settings) (err error) {
 		r.add(os.Stdout, sample)
 	}
 	r.conclude(os.Stdout)
-	if s.json != "" {
-		return bench.Write(s.json, r)
-	}
-	return nil
+	return bench.WriteIf(s.json, r)
 }

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"chatcache/test/loopback"
+)
+
+// client sends requests on so many connections, each the next one when the last is answered.
+// It speaks plain HTTP/1.1 without net/http: it shares the machine with what it measures.
+type client struct {
+	port        int
+	connections int
+	http2       bool
+	traffic     traffic
+}
+
+// load is what a client has sent and seen.
+type load struct {
+	latencies  []time.Duration
+	unexpected int // answers without what was expected
+	elapsed    time.Duration
+}
+
+func (l *load) add(other load) {
+	l.latencies = append(l.latencies, other.latencies...)
+	l.unexpected += other.unexpected
+}
+
+// until sends requests until the time is over, or so many have been answered.
+func (c client) until(ctx context.Context, d time.Duration, requests int) (load, error) {
+	var left atomic.Int64
+	left.Store(int64(requests))
+	each := make([]load, c.connections)
+	group, ctx := errgroup.WithContext(ctx)
+	began := time.Now()
+	more := func() bool { return ctx.Err() == nil && left.Add(-1) >= 0 && time.Since(began) < d }
+	for i := range c.connections {
+		group.Go(func() (err error) {
+			each[i], err = c.one(ctx, more)
+			return err
+		})
+	}
+	err := group.Wait()
+	all := load{elapsed: time.Since(began)}
+	for _, l := range each {
+		all.add(l)
+	}
+	return all, err
+}
+
+func (c client) one(ctx context.Context, more func() bool) (load, error) {
+	if c.http2 {
+		return c.overHTTP2(ctx, more)
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", loopback.Addr(c.port))
+	if err != nil {
+		return load{}, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() }) // a request that waits ends, too
+	defer stop()
+	var l load
+	in, out := bufio.NewReaderSize(conn, 64<<10), make([]byte, 0, 1024)
+	for more() {
+		out = c.traffic.next(out[:0])
+		sent := time.Now()
+		if _, err := conn.Write(out); err != nil {
+			return l, err
+		}
+		expected, err := answer(in, c.traffic.expect)
+		if err != nil {
+			return l, err
+		}
+		l.see(time.Since(sent), expected)
+	}
+	return l, nil
+}
+
+func (l *load) see(latency time.Duration, expected bool) {
+	l.latencies = append(l.latencies, latency)
+	if !expected {
+		l.unexpected++
+	}
+}
+
+// answer reads one answer, which must be 2xx, and tells whether its header section holds what is
+// expected.
+func answer(in *bufio.Reader, expect string) (expected bool, err error) {
+	head, err := readHead(in)
+	if err != nil {
+		return false, err
+	}
+	if !bytes.HasPrefix(head, []byte("HTTP/1.1 2")) {
+		return false, fmt.Errorf("want a 2xx answer, got:\n%s", head)
+	}
+	expected = bytes.Contains(head, []byte(expect))
+	if length, ok := field(head, "content-length"); ok {
+		n, err := strconv.Atoi(string(length))
+		if err == nil {
+			_, err = in.Discard(n)
+		}
+		return expected, err
+	}
+	// In chunks: nothing follows before the next request is sent, so reading ahead loses nothing.
+	response, err := http.ReadResponse(bufio.NewReader(io.MultiReader(bytes.NewReader(bytes.Clone(head)), in)), nil)
+	if err != nil {
+		return false, err
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	return expected, err
+}
+
+// readHead reads a header section with its empty line. It must fit into the reader's buffer.
+func readHead(in *bufio.Reader) ([]byte, error) {
+	for have := 1; ; have = in.Buffered() + 1 {
+		some, err := in.Peek(have)
+		if err != nil {
+			return nil, err
+		}
+		some, _ = in.Peek(in.Buffered())
+		if end := bytes.Index(some, []byte("\r\n\r\n")); end >= 0 {
+			_, err := in.Discard(end + 4)
+			return some[:end+4], err
+		}
+	}
+}
+
+// field gives the value of a field that Envoy writes in lower case.
+func field(head []byte, name string) ([]byte, bool) {
+	_, rest, ok := bytes.Cut(head, []byte("\r\n"+name+": "))
+	if !ok {
+		return nil, false
+	}
+	value, _, _ := bytes.Cut(rest, []byte("\r\n"))
+	return value, true
+}
+
+// overHTTP2 is the same by HTTP/2: a connection of its own for each caller.
+func (c client) overHTTP2(ctx context.Context, more func() bool) (l load, err error) {
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: &protocols}
+	defer transport.CloseIdleConnections()
+	for more() {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+loopback.Addr(c.port)+c.traffic.path(), nil)
+		if err != nil {
+			return l, err
+		}
+		req.Host = authority
+		req.Header.Set("Authorization", "Bearer bench")
+		sent := time.Now()
+		response, err := transport.RoundTrip(req)
+		if err != nil {
+			return l, err
+		}
+		_, err = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+		if err != nil {
+			return l, err
+		}
+		if response.StatusCode/100 != 2 {
+			return l, fmt.Errorf("want a 2xx answer, got %s", response.Status)
+		}
+		l.see(time.Since(sent), strings.Contains(response.Header.Get("Cache-Status"), c.traffic.expect))
+	}
+	return l, nil
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"chatcache/test/bench"
+	"chatcache/test/stack"
+)
+
+// report is what a run has shown.
+type report struct {
+	Command string    `json:"command"`
+	Machine string    `json:"machine"`
+	Load    float64   `json:"load"` // load average before the run: what else the machine did
+	Go      string    `json:"go"`
+	Envoy   string    `json:"envoy"`
+	Redis   string    `json:"redis"`
+	Started time.Time `json:"started"`
+	Rows    []line    `json:"rows"`
+	Start   start     `json:"start"`  // seconds from the start to the first answer
+	Module  float64   `json:"module"` // MB of chatcache.wasm
+}
+
+// line is what a row has shown. Times are in µs, CPU is per request.
+type line struct {
+	Name   string            `json:"name"`
+	Rate   spread            `json:"requestsPerSecond"`
+	P50    spread            `json:"p50"`
+	P99    spread            `json:"p99"`
+	CPU    map[string]spread `json:"cpu"`
+	Total  spread            `json:"totalCPU"`
+	RSS    float64           `json:"rssMiB"` // of the proxy, in the end
+	Ratios []ratio           `json:"ratios,omitempty"`
+}
+
+// ratio compares a row with another of the same run, round by round.
+type ratio struct {
+	Metric metric  `json:"metric"`
+	Base   string  `json:"base"`
+	Value  spread  `json:"value"`
+	Limit  float64 `json:"limit,omitempty"` // 0: there is no target
+}
+
+func (r ratio) met() bool { return r.Value.Median <= r.Limit }
+
+// start is how long an Envoy needs.
+type start struct {
+	Without spread `json:"withoutFilter"`
+	With    spread `json:"withFilter"`
+}
+
+// spread is the median of several values, the least and the greatest.
+type spread struct {
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+}
+
+func spreadOf(values []float64) spread {
+	values = slices.Sorted(slices.Values(values))
+	n := len(values)
+	if n == 0 {
+		return spread{}
+	}
+	return spread{Median: (values[(n-1)/2] + values[n/2]) / 2, Min: values[0], Max: values[n-1]}
+}
+
+func newReport(s settings) report {
+	command := fmt.Sprintf("go run ./test/bench/proxy -rounds %d -each %s", s.rounds, s.each)
+	if s.only != "" {
+		command += fmt.Sprintf(" -rows %q", s.only)
+	}
+	return report{Command: command, Machine: bench.Machine(), Load: bench.Load(), Go: runtime.Version(), Started: time.Now().UTC().Truncate(time.Second)}
+}
+
+// conclude makes the line of a row of all that was measured.
+func (m *mesh) conclude(w row, shown map[string][]measurement) (l line, err error) {
+	of := func(value func(measurement) float64) spread {
+		var values []float64
+		for _, got := range shown[w.name] {
+			values = append(values, value(got))
+		}
+		return spreadOf(values)
+	}
+	l = line{
+		Name: w.name, CPU: map[string]spread{}, Total: of(measurement.total),
+		Rate: of(func(m measurement) float64 { return m.rate }),
+		P50:  of(func(m measurement) float64 { return m.p50 }), P99: of(func(m measurement) float64 { return m.p99 }),
+	}
+	for name := range shown[w.name][0].cpu {
+		l.CPU[name] = of(func(m measurement) float64 { return m.cpu[name] })
+	}
+	for _, b := range w.bounds {
+		l.Ratios = append(l.Ratios, compare(b, shown[w.name], shown[b.base]))
+	}
+	l.RSS, err = residentMiB(m.Envoys[w.proxy].PID())
+	return l, err
+}
+
+// compare gives the ratio of each round.
+func compare(b bound, row, base []measurement) ratio {
+	var values []float64
+	for round := range row {
+		values = append(values, row[round].of(b.metric)/base[round].of(b.metric))
+	}
+	return ratio{Metric: b.metric, Base: b.base, Value: spreadOf(values), Limit: b.limit}
+}
+
+func (r *report) markdown(w io.Writer) { r.print(w, nil) }
+
+// print writes the report as Markdown; before is that of an earlier run, or nil.
+func (r *report) print(w io.Writer, before *report) {
+	fmt.Fprintf(w, "`%s`  \n%s (load average before the run: %.1f), %s, Envoy %s, Valkey %s, %s\n\n", r.Command, r.Machine, r.Load, r.Go, r.Envoy, r.Redis, r.Started.Format(time.RFC3339))
+	fmt.Fprintf(w, "| µs, medians (least–greatest) | CPU a request | of it | p50 | p99 | requests/s | RSS of Envoy, MiB |\n|---|---|---|---|---|---|---|\n")
+	for _, l := range r.Rows {
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %.0f | %.0f |\n", l.Name, l.Total.text(1), parts(l.CPU), l.P50.text(0), l.P99.text(0), l.Rate.Median, l.RSS)
+	}
+	fmt.Fprintf(w, "\n| ratio | to | | least–greatest | target |%s\n|---|---|---|---|---|%s\n", header(before, " before |"), header(before, "---|"))
+	for _, l := range r.Rows {
+		for _, q := range l.Ratios {
+			fmt.Fprintf(w, "| %s of %s | %s | **%.2f** | %.2f–%.2f | %s |%s\n", q.Metric, l.Name, q.Base, q.Value.Median, q.Value.Min, q.Value.Max, q.target(), before.find(l.Name, q))
+		}
+	}
+	fmt.Fprintf(w, "\nFrom start to first answer: %s s with the filter, %s s without (target: 1.2 s: %s). chatcache.wasm: %.2f MB (target: 3.5 MB: %s).\n",
+		r.Start.With.text(2), r.Start.Without.text(2), verdict(r.Start.With.Median <= 1.2), r.Module, verdict(r.Module <= 3.5))
+}
+
+func (s spread) text(digits int) string {
+	return fmt.Sprintf("%.*f (%.*f–%.*f)", digits, s.Median, digits, s.Min, digits, s.Max)
+}
+
+// parts tells how processor time divides among processes; nothing where there is one.
+func parts(cpu map[string]spread) string {
+	if len(cpu) < 2 {
+		return ""
+	}
+	var list []string
+	for _, name := range []string{processProxy, processBridge, processRedis} {
+		list = append(list, fmt.Sprintf("%s %.1f", name, cpu[name].Median))
+	}
+	return strings.Join(list, ", ")
+}
+
+func (r ratio) target() string {
+	if r.Limit == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f: %s", r.Limit, verdict(r.met()))
+}
+
+func verdict(met bool) string {
+	if met {
+		return "met"
+	}
+	return "not met"
+}
+
+func header(before *report, text string) string {
+	if before == nil {
+		return ""
+	}
+	return text
+}
+
+// find gives the cell with the same ratio of an earlier run.
+func (r *report) find(name string, q ratio) string {
+	if r == nil {
+		return ""
+	}
+	for _, l := range r.Rows {
+		for _, old := range l.Ratios {
+			if l.Name == name && old.Metric == q.Metric && old.Base == q.Base {
+				return fmt.Sprintf(" %.2f |", old.Value.Median)
+			}
+		}
+	}
+	return " |"
+}
+
+// readReport reads the report of an earlier run; nil where there is none.
+func readReport(file string) (*report, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var r report
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return &r, nil
+}
+
+func moduleSize() (float64, error) {
+	root, err := stack.Root()
+	if err != nil {
+		return 0, err
+	}
+	info, err := os.Stat(filepath.Join(root, "build", "chatcache.wasm"))
+	if err != nil {
+		return 0, err
+	}
+	return float64(info.Size()) / 1e6, nil
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"time"
+)
+
+// measurement is what one row has shown in one round.
+type measurement struct {
+	rate     float64            // requests per second
+	p50, p99 float64            // µs
+	cpu      map[string]float64 // µs of each process per request
+}
+
+// total is the processor time of all processes per request.
+func (m measurement) total() (sum float64) {
+	for _, v := range m.cpu {
+		sum += v
+	}
+	return sum
+}
+
+func (m measurement) of(name metric) float64 {
+	switch name {
+	case p50:
+		return m.p50
+	case p99:
+		return m.p99
+	}
+	return m.total()
+}
+
+// measure measures each row once in each round.
+func measure(ctx context.Context, m *mesh, list []row, s settings, r *report) error {
+	for _, w := range list {
+		if err := m.warm(ctx, w); err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
+		}
+	}
+	shown := map[string][]measurement{}
+	for round := range s.rounds {
+		for _, w := range list {
+			fmt.Fprintf(os.Stderr, "\rround %d of %d: %-60s", round+1, s.rounds, w.name)
+			got, err := m.once(ctx, w, s.each)
+			if err != nil {
+				return fmt.Errorf("\n%s: %w", w.name, err)
+			}
+			shown[w.name] = append(shown[w.name], got)
+		}
+	}
+	fmt.Fprintf(os.Stderr, "\r%-80s\r", "")
+	for _, w := range list {
+		line, err := m.conclude(w, shown)
+		if err != nil {
+			return err
+		}
+		r.Rows = append(r.Rows, line)
+	}
+	return nil
+}
+
+func (m *mesh) client(w row) client {
+	return client{
+		port: m.Envoys[w.proxy].Port, connections: cmp.Or(w.connections, defaultConnections),
+		http2: w.http2, traffic: w.traffic,
+	}
+}
+
+// warm fills the caches, and makes the proxy follow the feed.
+func (m *mesh) warm(ctx context.Context, w row) error {
+	_, err := m.client(w).until(ctx, time.Minute, w.traffic.warm)
+	return err
+}
+
+// mostUnexpected is the share of answers that may lack what a row expects: the lease on L1
+// may lapse on a busy machine, and the row's figures are of hits all the same.
+const mostUnexpected = 0.01
+
+func (m *mesh) once(ctx context.Context, w row, d time.Duration) (got measurement, err error) {
+	// A moment for what the row before has left behind.
+	if _, err = m.client(w).until(ctx, d/10, math.MaxInt); err != nil {
+		return got, err
+	}
+	before, err := m.spent(w)
+	if err != nil {
+		return got, err
+	}
+	load, err := m.client(w).until(ctx, d, math.MaxInt)
+	if err != nil {
+		return got, err
+	}
+	if err := ctx.Err(); err != nil {
+		return got, err
+	}
+	after, err := m.spent(w)
+	if err != nil {
+		return got, err
+	}
+	n := len(load.latencies)
+	if float64(load.unexpected) > mostUnexpected*float64(n) {
+		return got, fmt.Errorf("%d of %d answers lack %q", load.unexpected, n, w.traffic.expect)
+	}
+	slices.Sort(load.latencies)
+	at := func(p float64) float64 { return micros(load.latencies[int(p*float64(n-1))]) }
+	got = measurement{rate: float64(n) / load.elapsed.Seconds(), p50: at(0.5), p99: at(0.99), cpu: map[string]float64{}}
+	for name, spent := range after {
+		got.cpu[name] = micros(spent-before[name]) / float64(n)
+	}
+	return got, nil
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// spent is the processor time of the row's processes so far.
+func (m *mesh) spent(w row) (map[string]time.Duration, error) {
+	all := map[string]time.Duration{}
+	for name, pid := range m.pids(w) {
+		spent, err := processorTime(pid)
+		if err != nil {
+			return nil, err
+		}
+		all[name] = spent
+	}
+	return all, nil
+}
+
+const processProxy = "Envoy"
+
+func (m *mesh) pids(w row) map[string]int {
+	pids := map[string]int{processProxy: m.Envoys[w.proxy].PID()}
+	for _, name := range w.processes {
+		switch name {
+		case processBridge:
+			pids[name] = m.Bridge.PID()
+		case processRedis:
+			pids[name] = m.Valkey.PID()
+		}
+	}
+	return pids
+}
+
+// measureStart takes how long an Envoy needs from its start to its first answer.
+func measureStart(ctx context.Context, m *mesh) (s start, err error) {
+	for _, p := range []struct {
+		proxy
+		path string
+		to   *spread
+	}{{plain, "/direct/1", &s.Without}, {caching, "/l1/1/0", &s.With}} {
+		var times []float64
+		for range 3 {
+			e := m.Envoys[p.proxy]
+			if err := e.Kill(); err != nil {
+				return s, err
+			}
+			began := time.Now()
+			if err := e.Start(ctx); err != nil {
+				return s, err
+			}
+			c := client{port: e.Port, connections: 1, traffic: get(p.path, "")}
+			if _, err := c.until(ctx, time.Minute, 1); err != nil {
+				return s, err
+			}
+			times = append(times, time.Since(began).Seconds())
+		}
+		*p.to = spreadOf(times)
+	}
+	return s, nil
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+)
+
+// metric is what a bound compares.
+type metric string
+
+const (
+	cpu metric = "CPU" // of all processes of the row together, per request
+	p50 metric = "p50"
+	p99 metric = "p99"
+)
+
+// bound is a target: the ratio of a metric to the same one of another row of the same run.
+// A limit of 0 shows the ratio and asks for nothing.
+type bound struct {
+	metric metric
+	base   string // a row's name
+	limit  float64
+}
+
+// row is one line of the table.
+type row struct {
+	name        string
+	proxy       proxy
+	processes   []string // whose processor time counts, beside the proxy's
+	connections int      // 0 means 16
+	http2       bool
+	traffic     traffic
+	bounds      []bound
+}
+
+const defaultConnections = 16
+
+// Names of rows that others are compared with.
+const (
+	floor       = "direct_response, 1 KiB"
+	floorHTTP2  = "direct_response, 1 KiB, HTTP/2"
+	forwarded   = "forwarded without filter, 1 KiB"
+	noop        = "no-op filter"
+	envoyCache  = "Envoy's cache filter, hit, 1 KiB"
+	hitSmall    = "L1 hit, 1 KiB, 10 entries"
+	bridgeAlone = "lookup forwarded to the bridge without filter"
+	bridgeQuiet = "the same, one connection"
+	posted      = "POST forwarded without filter"
+)
+
+func sized(format string, kib int) string { return fmt.Sprintf(format, kib) }
+
+func rows() []row {
+	withBridge := []string{processBridge, processRedis}
+	list := []row{
+		{name: floor, proxy: plain, traffic: get("/direct/1", "")},
+		{name: noop, proxy: idle, traffic: get("/direct/1", ""), bounds: []bound{{cpu, floor, 0}}},
+		passThrough(1), passThrough(100), passThrough(1000),
+		{name: hitSmall, proxy: caching, traffic: among("/l1/1/", 10, "detail=l1"),
+			bounds: []bound{{cpu, floor, 1.25}, {cpu, envoyCache, 1.10}, {cpu, noop, 0}}},
+		{name: envoyCache, proxy: envoysCache, traffic: get("/items/1/1", "age:"), bounds: []bound{{cpu, floor, 0}}},
+		{name: "L1 hit, 1 KiB, 1,000 entries", proxy: caching, traffic: among("/l1/1/", 1000, "detail=l1"), bounds: []bound{{cpu, hitSmall, 0}}},
+		{name: "L1 hit, 1 KiB, L1 full (64 MiB)", proxy: full, traffic: among("/l1/1/", fullEntries, "detail=l1"),
+			bounds: []bound{{cpu, hitSmall, 0}, {p99, hitSmall, 1.3}}},
+		{name: floorHTTP2, proxy: plain, http2: true, traffic: get("/direct/1", "")},
+		{name: "L1 hit, 1 KiB, HTTP/2", proxy: caching, http2: true, traffic: among("/l1/1/", 10, "detail=l1"), bounds: []bound{{cpu, floorHTTP2, 1.25}}},
+		{name: "L1 hit, key from a POST body", proxy: caching, traffic: post("/query", `{"q":"one","page":1}`, "detail=l1"), bounds: []bound{{cpu, hitSmall, 0}}},
+		{name: bridgeAlone, proxy: plain, processes: withBridge, traffic: lookupFrame},
+		{name: "L2 hit, 1 KiB", proxy: caching, processes: withBridge, traffic: among("/l2/1/", 10, "detail=l2"), bounds: []bound{{cpu, bridgeAlone, 1.25}}},
+		{name: bridgeQuiet, proxy: plain, processes: withBridge, connections: 1, traffic: lookupFrame},
+		{name: "L2 hit, one connection", proxy: caching, processes: withBridge, connections: 1, traffic: among("/l2/1/", 10, "detail=l2"), bounds: []bound{{p50, bridgeQuiet, 1}}},
+		{name: forwarded, proxy: plain, traffic: unique("/items/1/", "")},
+		{name: "miss and fill, 1 KiB: the proxy alone", proxy: caching, traffic: unique("/l1/1/", "stored"), bounds: []bound{{cpu, forwarded, 1.15}}},
+		{name: "miss and fill, 1 KiB: with bridge and Redis", proxy: caching, processes: withBridge, traffic: unique("/l1/1/", "stored"), bounds: []bound{{cpu, forwarded, 0}}},
+		{name: "forwarded without filter, 1 MiB", proxy: plain, connections: 4, traffic: unique("/items/1024/", "")},
+		{name: "miss and fill, 1 MiB: the proxy alone", proxy: caching, connections: 4, traffic: unique("/l1/1024/", "stored"), bounds: []bound{{cpu, "forwarded without filter, 1 MiB", 0}}},
+		{name: posted, proxy: plain, connections: 1, traffic: post("/write", `{}`, "")},
+		{name: "write and invalidation", proxy: caching, processes: withBridge, connections: 1, traffic: post("/write", `{}`, "fwd=method"), bounds: []bound{{p50, posted, 0}}},
+	}
+	for _, kib := range []int{16, 64} {
+		base := sized("direct_response, %d KiB", kib)
+		list = append(list,
+			row{name: base, proxy: plain, traffic: get(fmt.Sprintf("/direct/%d", kib), "")},
+			row{name: sized("L1 hit, %d KiB", kib), proxy: caching, traffic: among(fmt.Sprintf("/l1/%d/", kib), 10, "detail=l1"), bounds: []bound{{cpu, base, 0}}})
+	}
+	return list
+}
+
+// passThrough asks a proxy whose policy has so many rules for what none of them matches.
+func passThrough(rules int) row {
+	return row{
+		name: fmt.Sprintf("no rule matches, of %d", rules), proxy: passing(rules),
+		traffic: get("/direct/1", ""), bounds: []bound{{cpu, noop, 1.05}},
+	}
+}
+
+// choose gives the rows whose name matches, and those that they are compared with.
+func choose(all []row, only *regexp.Regexp) ([]row, error) {
+	wanted := map[string]bool{}
+	for _, r := range all {
+		if !only.MatchString(r.name) {
+			continue
+		}
+		wanted[r.name] = true
+		for _, b := range r.bounds {
+			wanted[b.base] = true
+		}
+	}
+	chosen := slices.DeleteFunc(slices.Clone(all), func(r row) bool { return !wanted[r.name] })
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("-rows: no row is named like %q", only)
+	}
+	return chosen, nil
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"strings"
+	"testing"
+
+	"chatcache/policy"
+)
+
+// What a row is compared with is there, and has a name of its own.
+func TestRows(t *testing.T) {
+	known := map[string]bool{}
+	for _, r := range rows() {
+		if known[r.name] {
+			t.Errorf("two rows are named %q", r.name)
+		}
+		known[r.name] = true
+		if r.http2 && r.traffic.path == nil {
+			t.Errorf("%s: this traffic is HTTP/1.1 only", r.name)
+		}
+	}
+	for _, r := range rows() {
+		for _, b := range r.bounds {
+			if !known[b.base] {
+				t.Errorf("%s is compared with %q, which isn't measured", r.name, b.base)
+			}
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	got, err := choose(rows(), regexp.MustCompile("^no rule matches, of 1$"))
+	if err != nil || len(got) != 2 || got[0].name != noop {
+		t.Errorf("one row and what it is compared with became %+v, %v", got, err)
+	}
+	if _, err := choose(rows(), regexp.MustCompile("nothing")); err == nil {
+		t.Error("no row at all is no error")
+	}
+}
+
+// The policies of all proxies are policies.
+func TestPolicies(t *testing.T) {
+	for p := range proxies {
+		text := policyFor(p)
+		if text == "" {
+			continue
+		}
+		parsed, problems := policy.Parse([]byte(text))
+		if len(problems) > 0 {
+			t.Errorf("proxy %d: %v", p, problems)
+			continue
+		}
+		if n := map[proxy]int{passing1: 1, passing100: 100, passing1000: 1000}[p]; n > 0 && len(parsed.Caches)+len(parsed.Invalidations) != n {
+			t.Errorf("%d rules, want %d", len(parsed.Caches)+len(parsed.Invalidations), n)
+		}
+	}
+}
+
+func TestBodiesAreJSONOfTheirSize(t *testing.T) {
+	for kib, text := range bodies {
+		if len(text) != kib*1024 || !json.Valid([]byte(text)) {
+			t.Errorf("%d KiB: %d bytes, ending in %q", kib, len(text), text[max(0, len(text)-20):])
+		}
+	}
+}
+
+// answer reads exactly one answer, whatever marks its end.
+func TestAnswer(t *testing.T) {
+	const next = "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n"
+	for name, test := range map[string]struct {
+		text     string
+		expected bool
+		fails    string
+	}{
+		"a length":   {"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncache-status: hit\r\n\r\nabc", true, ""},
+		"not a hit":  {"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nhit", false, ""},
+		"an error":   {"HTTP/1.1 503 No\r\ncontent-length: 3\r\n\r\nhit", false, "want a 2xx answer"},
+		"no length":  {"HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n", false, "invalid syntax"},
+		"a long one": {"HTTP/1.1 200 OK\r\ncontent-length: 70000\r\n\r\n" + strings.Repeat("x", 70000), false, ""},
+	} {
+		in := bufio.NewReaderSize(strings.NewReader(test.text+next), 64<<10)
+		expected, err := answer(in, "hit")
+		if test.fails != "" {
+			if err == nil || !strings.Contains(err.Error(), test.fails) {
+				t.Errorf("%s: %v, want %q", name, err, test.fails)
+			}
+			continue
+		}
+		if err != nil || expected != test.expected {
+			t.Errorf("%s: %v, %v", name, expected, err)
+		}
+		if rest, _ := in.Peek(len(next)); string(rest) != next {
+			t.Errorf("%s: what follows begins with %q", name, rest)
+		}
+	}
+	if _, err := answer(bufio.NewReader(strings.NewReader("HTTP/1.1 200 OK\r\n")), "hit"); err == nil {
+		t.Error("an answer that breaks off is no error")
+	}
+	in := bufio.NewReader(strings.NewReader("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"))
+	if expected, err := answer(in, "chunked"); err != nil || !expected {
+		t.Errorf("chunks: %v, %v", expected, err)
+	}
+}
+
+func TestCompare(t *testing.T) {
+	of := func(values ...float64) (all []measurement) {
+		for _, v := range values {
+			all = append(all, measurement{cpu: map[string]float64{processProxy: v, processBridge: v}, p50: v})
+		}
+		return all
+	}
+	got := compare(bound{cpu, "base", 1.25}, of(12, 30, 10), of(10, 20, 10))
+	if got.Value != (spread{Median: 1.2, Min: 1, Max: 1.5}) || !got.met() {
+		t.Errorf("the ratios of three rounds are %+v", got)
+	}
+	if got := spreadOf([]float64{4, 1, 3, 2}); got != (spread{2.5, 1, 4}) {
+		t.Errorf("four values have %+v", got)
+	}
+	if got := spreadOf(nil); got != (spread{}) {
+		t.Errorf("no values have %+v", got)
+	}
+}
+
+// A report reads as it was written, and the next one shows its ratios.
+func TestReport(t *testing.T) {
+	r := report{Command: "bench", Machine: "2 × one", Rows: []line{{
+		Name: "hit", Total: spread{44.5, 44, 45}, CPU: map[string]spread{processProxy: {44.5, 44, 45}}, Rate: spread{Median: 20000},
+		Ratios: []ratio{{Metric: cpu, Base: "floor", Value: spread{1.3, 1.2, 1.4}, Limit: 1.25}, {Metric: p99, Base: "floor", Value: spread{1, 1, 1}}},
+	}}, Start: start{With: spread{1.1, 1, 1.3}}, Module: 3.97}
+	before := report{Rows: []line{{Name: "hit", Ratios: []ratio{{Metric: cpu, Base: "floor", Value: spread{Median: 1.72}}}}}}
+	var text bytes.Buffer
+	r.print(&text, &before)
+	for _, want := range []string{
+		"| hit | 44.5 (44.0–45.0) |  | 0 (0–0) | 0 (0–0) | 20000 | 0 |\n",
+		"| CPU of hit | floor | **1.30** | 1.20–1.40 | 1.25: not met | 1.72 |\n",
+		"| p99 of hit | floor | **1.00** | 1.00–1.00 |  | |\n",
+		"1.10 (1.00–1.30) s with the filter, 0.00 (0.00–0.00) s without (target: 1.2 s: met). chatcache.wasm: 3.97 MB (target: 3.5 MB: not met).\n",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the report lacks\n%s\nin\n%s", want, &text)
+		}
+	}
+}

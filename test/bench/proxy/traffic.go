@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"sync/atomic"
+)
+
+// traffic makes the requests of a row, and says what each answer must hold.
+type traffic struct {
+	// next appends a whole HTTP/1.1 request to b.
+	next func(b []byte) []byte
+	path func() string // the same for HTTP/2, GET only; nil: the row is HTTP/1.1 only
+	// expect must stand in the header section of every answer, or the row doesn't
+	// measure what it says.
+	expect string
+	// warm is how many requests make sure of that, before the first round.
+	warm int
+}
+
+const authority = "bench.test"
+
+// get asks for one path.
+func get(path, expect string) traffic {
+	return gets(func() string { return path }, expect, 4)
+}
+
+// among asks for prefix0 to prefix<n-1> in turns.
+func among(prefix string, n int, expect string) traffic {
+	var count atomic.Uint64
+	return gets(func() string { return prefix + strconv.FormatUint(count.Add(1)%uint64(n), 10) }, expect, 3*n)
+}
+
+var uniques atomic.Uint64
+
+// unique asks for another path each time.
+func unique(prefix, expect string) traffic {
+	return gets(func() string { return prefix + "u" + strconv.FormatUint(uniques.Add(1), 10) }, expect, 4)
+}
+
+func gets(path func() string, expect string, warm int) traffic {
+	return traffic{path: path, expect: expect, warm: warm, next: func(b []byte) []byte {
+		b = append(append(b, "GET "...), path()...)
+		return append(b, " HTTP/1.1\r\nhost: "+authority+"\r\nauthorization: Bearer bench\r\naccept: application/json\r\nuser-agent: bench\r\n\r\n"...)
+	}}
+}
+
+// post sends one body to one path.
+func post(path, body, expect string) traffic {
+	request := fmt.Appendf(nil, "POST %s HTTP/1.1\r\nhost: %s\r\nauthorization: Bearer bench\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s", path, authority, len(body), body)
+	return traffic{expect: expect, warm: 4, next: func(b []byte) []byte { return append(b, request...) }}
+}
