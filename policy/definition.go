@@ -17,12 +17,22 @@ func define(c *Cache, identity []Source) string {
 	if c.Body != nil {
 		b = appendList(b, c.Body.Ignore)
 	}
+	return digest(appendIdentity(b, c, identity))
+}
+
+// appendIdentity adds what the partitions of a cache are made of.
+func appendIdentity(b []byte, c *Cache, identity []Source) []byte {
 	if c.Private() {
 		for _, s := range identity {
 			b = append(b, s.label()...)
 			b = appendField(b, s.Payload)
 		}
 	}
+	return b
+}
+
+// digest is the beginning of a SHA-256: 16 hexadecimal digits.
+func digest(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:8])
 }

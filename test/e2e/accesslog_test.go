@@ -47,7 +47,7 @@ func TestAccessLogAndTrace(t *testing.T) {
 		"POST /api/chat/sessions 201", " create session write\n",
 		"GET /elsewhere 404", " - -\n")
 	wantLines(t, s.Bridge.Log,
-		"path=/v1/lookup", "trace="+trace,
+		"path=/v1/join", "trace="+trace, // a worker's first lookup
 		"path=/v1/suspend", "trace="+strings.Repeat("ab", 16))
 	if log := contents(t, s.Bridge.Log) + contents(t, s.Envoys[0].Log); strings.Contains(log, "not-a-trace") || strings.Contains(log, "secret=word") {
 		t.Errorf("a log repeats what a client sent:\n%s", log)

@@ -53,7 +53,7 @@ local open = {}`},
 		{exchangeDir + "follower.go", "f.state.move(e.Groups)", "if e.Kind == wire.EventRaise {\n				f.state.move(e.Groups)\n			}"},
 	}},
 	{"slots read after the lookup", []Edit{
-		{exchangeDir + "lookup.go", "	answer, reason := r.understand(a)", "	r.fence.mark = r.state.slots.Mark()\n	answer, reason := r.understand(a)"},
+		{exchangeDir + "lookup.go", "	answer, reason := r.understand(q, a)", "	r.fence.mark = r.state.slots.Mark()\n	answer, reason := r.understand(q, a)"},
 	}},
 	{"fill after a lookup that timed out", []Edit{
 		{exchangeDir + "lookup.go", "		return wire.LookupAnswer{}, failure(a)", "		return wire.LookupAnswer{Ticket: wire.Ticket{Epoch: 1}}, \"\""},

@@ -116,7 +116,7 @@ func (r *read) storeRules(fields httpcache.Fields) httpcache.StoreRules {
 		KeyHeaders:  keyHeaders(r.plugin.Policy, r.cache, r.partition),
 		MaxBody:     r.cache.MaxResponse,
 		AnyFraming:  r.plugin.Policy.UpstreamHTTP2,
-		TTL:         int64(r.cache.TTL / time.Second),
+		TTL:         int64(r.ttl() / time.Second),
 		Stale:       httpcache.Stale{WhileRevalidate: httpcache.Absent, IfError: httpcache.Absent},
 		UntilExpiry: -1,
 		Received:    httpcache.Received{Now: r.plugin.host.Unix()},

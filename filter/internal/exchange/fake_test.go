@@ -59,6 +59,8 @@ type world struct {
 	inRoot  bool        // a callback of the root context runs
 	warned  []string
 	entry   []byte // that a test has stored
+	// showJoins leaves joins as they are; otherwise they look like lookups.
+	showJoins bool
 }
 
 func newWorld(t *testing.T) *world {
@@ -119,8 +121,28 @@ func (w *world) call(owner, path string, frame []byte, done func(Answer)) error 
 			w.t.Errorf("a call of the root context to %s in the context of %s", path, w.within.name)
 		}
 	}
-	w.calls = append(w.calls, &call{path: path, frame: frame, done: done, owner: owner})
+	c := &call{path: path, frame: frame, done: done, owner: owner}
+	if path == wire.PathJoin && !w.showJoins {
+		c.unwrap(w.t)
+	}
+	w.calls = append(w.calls, c)
 	return nil
+}
+
+// unwrap makes a lookup of a join, which says nothing of controls.
+func (c *call) unwrap(t *testing.T) {
+	m, err := wire.DecodeJoinRequest(c.frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.path, c.frame = wire.PathLookup, m.Lookup.Encode()
+	join := c.done
+	c.done = func(a Answer) {
+		if answer, err := wire.DecodeLookupAnswer(a.Body); err == nil {
+			a.Body = wire.JoinAnswer{Lookup: answer}.Encode()
+		}
+		join(a)
+	}
 }
 
 func (w *world) Wake()                  { w.wakes++ }

@@ -31,6 +31,7 @@ type follower struct {
 	vm    string
 
 	following bool // from the VM's first stream on
+	knows     knows
 	cursor    wire.Ticket
 	heard     int64         // when the last poll that was answered had been sent, monotonic nanoseconds
 	term      time.Duration // from then on L1 may be used for so long; 0: never heard
@@ -44,6 +45,7 @@ type follower struct {
 type poll struct {
 	sent, giveUpAt int64
 	term           time.Duration
+	edition        int // of what the VM knew
 	report         wire.Report
 }
 
@@ -68,7 +70,7 @@ func (f *follower) handOver() {
 
 // alive tells whether L1 may be used under a policy with that max_staleness.
 func (f *follower) alive(now int64, staleness time.Duration) bool {
-	return now < f.heard+int64(min(f.term, staleness))
+	return now < f.heard+int64(min(f.term, staleness)) && f.knows.joined()
 }
 
 func (f *follower) run(p *Plugin, now int64) {
@@ -83,16 +85,17 @@ func (f *follower) poll(p *Plugin, sent int64) {
 	staleness := p.Policy.L1.MaxStaleness
 	hold := min(staleness/3, wire.MaxHold*time.Millisecond)
 	timeout := hold + pollMargin
-	this := &poll{sent: sent, giveUpAt: sent + int64(2*timeout), term: staleness, report: f.state.tally.next(sent)}
+	this := &poll{
+		sent: sent, giveUpAt: sent + int64(2*timeout), term: staleness,
+		edition: f.knows.edition, report: f.state.tally.next(sent),
+	}
 	f.polling = this
-	frame := wire.FollowRequest{
-		FeedRequest: wire.FeedRequest{
-			Scope: p.scope, VM: f.vm, Cursor: f.cursor,
-			Hold: hold.Milliseconds(), Lease: staleness.Milliseconds(),
-		},
-		Report: this.report,
-	}.Encode()
-	err := p.host.Call(wire.PathFollow, frame, timeout, func(a Answer) {
+	request := f.request(p)
+	request.Hold, request.Report = hold.Milliseconds(), this.report
+	if !f.knows.joined() {
+		request.Hold = 0 // L1 and lookups wait for the answer
+	}
+	err := p.host.Call(wire.PathFollow, request.Encode(), timeout, func(a Answer) {
 		if f.polling != this {
 			return // given up, or another plugin has taken over
 		}
@@ -102,6 +105,16 @@ func (f *follower) poll(p *Plugin, sent int64) {
 	if err != nil {
 		f.polling = nil
 		f.failed(p)
+	}
+}
+
+// request is what the VM says of itself.
+func (f *follower) request(p *Plugin) wire.FollowRequest {
+	return wire.FollowRequest{
+		FeedRequest: wire.FeedRequest{
+			Scope: p.scope, VM: f.vm, Cursor: f.cursor, Lease: p.Policy.L1.MaxStaleness.Milliseconds(),
+		},
+		Knows: f.knows.Knows,
 	}
 }
 
@@ -122,7 +135,7 @@ func (f *follower) answered(p *Plugin, this *poll, a Answer) {
 		f.state.l1.Clear()
 		p.host.Add(metricFeedResets, 1)
 	}
-	f.state.controls = answer.Controls
+	f.knows.heard, f.state.controls = this.edition, answer.Controls
 	f.cursor = answer.Last
 	f.heard, f.term = this.sent, this.term
 	f.poll(p, p.host.Now())

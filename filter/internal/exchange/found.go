@@ -34,7 +34,7 @@ func (r *read) use(f found, now int64) (response httpcache.Response, age, left i
 		return response, 0, 0, false
 	}
 	age = (now-f.stored)/int64(time.Second) + response.InitialAge
-	left = int64(r.cache.TTL/time.Second) - age
+	left = int64(r.ttl()/time.Second) - age
 	return response, age, left, left > 0
 }
 

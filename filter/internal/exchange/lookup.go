@@ -19,8 +19,8 @@ func (r *read) lookup() Action {
 		return r.unasked(reasonBreaker)
 	}
 	r.permit = permit
-	frame := r.lookupFrame(0)
-	if err := r.stream.Call(wire.PathLookup, frame, r.plugin.Policy.Bridge.Timeout, r.lookedUp); err != nil {
+	q := r.query(r.plugin, 0)
+	if err := r.stream.Call(q.path, q.frame, r.plugin.Policy.Bridge.Timeout, func(a Answer) { r.lookedUp(q, a) }); err != nil {
 		r.metrics.count(r.plugin.host, wire.CountErrors, r.metrics.errors)
 		return r.unasked(reasonUnreachable)
 	}
@@ -35,23 +35,13 @@ func (r *read) unasked(reason httpcache.Reason) Action {
 	return r.letGo(reason)
 }
 
-// lookupFrame is the lookup of the read's key; with a flight it asks for the fetch lease,
-// and waits at the bridge for somebody else's.
-func (r *read) lookupFrame(wait time.Duration) []byte {
-	m := wire.LookupRequest{Scope: r.plugin.scope, Key: r.redisKey, Groups: r.groups}
-	if r.flight != nil {
-		m.Fetch, m.Lease, m.Wait = r.flight.fetch, r.plugin.fetchLease().Milliseconds(), wait.Milliseconds()
-	}
-	return m.Encode()
-}
-
-func (r *read) lookedUp(a Answer) {
+func (r *read) lookedUp(q query, a Answer) {
 	r.plugin.report(r.permit, a)
 	if r.phase != paused {
 		return
 	}
 	now := r.plugin.host.Now()
-	answer, reason := r.understand(a)
+	answer, reason := r.understand(q, a)
 	f, hit := r.inL2(answer, now)
 	switch {
 	case reason != "":
@@ -68,12 +58,16 @@ func (r *read) lookedUp(a Answer) {
 }
 
 // understand reads the bridge's answer to a lookup, and says why it can't be used.
-func (r *read) understand(a Answer) (answer wire.LookupAnswer, reason httpcache.Reason) {
-	answer, err := wire.DecodeLookupAnswer(a.Body)
-	switch {
-	case a.Status != "200" || err != nil:
+func (r *read) understand(q query, a Answer) (answer wire.LookupAnswer, reason httpcache.Reason) {
+	answer, err := q.decode(r.state, a.Body)
+	if a.Status != "200" || err != nil {
 		r.metrics.count(r.plugin.host, wire.CountErrors, r.metrics.errors)
 		return wire.LookupAnswer{}, failure(a)
+	}
+	if reason = r.barred(); reason != "" {
+		return wire.LookupAnswer{}, reason
+	}
+	switch {
 	case r.state.journal.blocks(r.groups):
 		return wire.LookupAnswer{}, reasonPending
 	case answer.State == wire.LookupSuspended:

@@ -18,8 +18,10 @@ type Plugin struct {
 	state    *State
 	identity *policy.Identifier // nil: no cache of the policy is private
 	scope    wire.Scope
-	metrics  []cacheMetrics // by Cache.Index
-	endBy    int64          // monotonic; 0 unless Close waits for the journal
+	version  string            // of the policy
+	rules    map[string]string // digests of its rules, by cache
+	metrics  []cacheMetrics    // by Cache.Index
+	endBy    int64             // monotonic; 0 unless Close waits for the journal
 }
 
 // endWithin bounds how long a plugin that ends may wait for its journal.
@@ -37,6 +39,10 @@ func NewPlugin(p *policy.Policy, secret []byte, host Host, states *States) (*Plu
 			Horizon:    p.MaxTTL().Milliseconds(),
 			Quarantine: max(p.MaxDeadline(), p.L1.MaxStaleness).Milliseconds(),
 		},
+		version: p.Version(), rules: make(map[string]string),
+	}
+	for _, r := range p.Rules() {
+		plugin.rules[r.Cache] = r.Digest
 	}
 	if len(p.Identity) > 0 {
 		identity, err := policy.NewIdentifier(p.Identity, secret)

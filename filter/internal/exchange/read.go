@@ -85,6 +85,9 @@ func (r *read) refusal(end bool) httpcache.Reason {
 	if r.cache.TTL == 0 {
 		return reasonOff
 	}
+	if reason := r.barred(); reason != "" {
+		return reason
+	}
 	if reason := r.request.unanswerable(r.cache.Body != nil, end); reason != "" {
 		return reason
 	}
@@ -136,6 +139,9 @@ func (r *read) find(body []byte) Action {
 	if len(r.key) > maxKeyBytes {
 		return r.letGo(reasonKeyTooLong)
 	}
+	if reason := r.barred(); reason != "" {
+		return r.letGo(reason)
+	}
 	r.groups = wire.ReadGroups(r.cache.Name, r.partition.ID)
 	if r.state.journal.blocks(r.groups) {
 		return r.letGo(reasonPending)
@@ -163,8 +169,11 @@ func (r *read) fenceAt(now int64) fence {
 	}
 }
 
-// collapses tells whether misses of the read's cache wait for one fetch.
-func (r *read) collapses() bool { return r.plugin.Policy.Collapse.Enabled && r.cache.Collapse }
+// collapses tells whether misses of the read's cache wait for one fetch. Where operators only
+// observe nobody waits for what nobody is answered with.
+func (r *read) collapses() bool {
+	return r.plugin.Policy.Collapse.Enabled && r.cache.Collapse && !r.control().Observe
+}
 
 // inL1 finds the response in the VM's memory, if that may be used.
 func (r *read) inL1(fence fence, now int64) (found, bool) {

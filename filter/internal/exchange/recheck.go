@@ -52,21 +52,22 @@ func (rs *rechecks) run(p *Plugin) {
 
 func (rs *rechecks) send(p *Plugin, c *recheck) {
 	rs.sent[c] = p
+	q := c.read.query(p, 0)
 	finish := func(a Answer) {
 		if rs.sent[c] == p {
 			delete(rs.sent, c)
-			rs.finish(p, c, a)
+			rs.finish(p, c, q, a)
 		}
 	}
-	if err := p.host.Call(wire.PathLookup, c.read.lookupFrame(0), rootTimeout, finish); err != nil {
+	if err := p.host.Call(q.path, q.frame, rootTimeout, finish); err != nil {
 		finish(Answer{})
 	}
 }
 
 // finish counts what came of it.
-func (rs *rechecks) finish(p *Plugin, c *recheck, a Answer) {
+func (rs *rechecks) finish(p *Plugin, c *recheck, q query, a Answer) {
 	r := c.read
-	answer, reason := r.understand(a)
+	answer, reason := r.understand(q, a)
 	now, ok := r.inL2(answer, p.host.Now())
 	if reason != "" || !ok || maphash.Bytes(rs.state.seed, now.block) != c.block {
 		r.metrics.uncompare(p.host)

@@ -20,6 +20,7 @@ type round struct {
 	until  int64  // when its wait at the bridge ends; 0: it doesn't wait there
 	permit permit
 	fence  fence
+	query  query
 }
 
 // begin answers those who wait from L1, or sends a round.
@@ -52,8 +53,8 @@ func (f *flight) begin(p *Plugin, now int64) {
 		this.until = now + int64(wait)
 		f.state.flights.held++
 	}
-	f.round = this
-	err := p.host.Call(wire.PathLookup, first.lookupFrame(wait), wait+p.Policy.Bridge.Timeout, func(a Answer) {
+	f.round, this.query = this, first.query(p, wait)
+	err := p.host.Call(this.query.path, this.query.frame, wait+p.Policy.Bridge.Timeout, func(a Answer) {
 		if f.round == this {
 			f.landRound()
 			f.answered(p, this, a)
@@ -78,7 +79,7 @@ func (f *flight) landRound() {
 func (f *flight) answered(p *Plugin, this *round, a Answer) {
 	p.report(this.permit, a)
 	now := p.host.Now()
-	answer, reason := this.first.understand(a)
+	answer, reason := this.first.understand(this.query, a)
 	f.saw(answer.Ticket, this.fence)
 	found, hit := this.first.inL2(answer, now)
 	switch {

@@ -75,6 +75,7 @@ func (s *State) adopt(p *Plugin) {
 		before.show(shown{})
 	}
 	s.plugins = append(s.plugins, p)
+	s.follower.knows.learn(s.plugins)
 	s.l1.Resize(p.l1Bytes())
 	s.follower.handOver()
 }
@@ -91,6 +92,7 @@ func (s *State) drop(p *Plugin) {
 		}
 	}
 	p.show(shown{})
+	s.follower.knows.Knows = known(s.plugins)
 	s.follower.handOver()
 	s.journal.takeBack(p)
 	s.outbox.takeBack(p)

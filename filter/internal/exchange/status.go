@@ -9,7 +9,9 @@ import (
 // Reasons of a request that is forwarded without an answer of the cache, beside
 // those of package httpcache.
 const (
-	reasonOff           httpcache.Reason = "off"                  // the cache's ttl is 0s
+	reasonOff           httpcache.Reason = "off"                  // the cache's ttl is 0s, or operators have it off
+	reasonRollout       httpcache.Reason = "rollout"              // not all proxies know its rules
+	reasonPercent       httpcache.Reason = "percent"              // outside of the share that is served
 	reasonHead          httpcache.Reason = "head"                 // HEAD is forwarded
 	reasonRange         httpcache.Reason = "range"                // Range is forwarded
 	reasonConditional   httpcache.Reason = "conditional"          // If-… is forwarded

@@ -70,6 +70,10 @@ func says(path string, frame []byte) string {
 		m, err := wire.DecodeLookupRequest(frame)
 		m.Fetch = plain(m.Fetch)
 		return fmt.Sprintf("%s %+v %v", path, m, err)
+	case wire.PathJoin:
+		m, err := wire.DecodeJoinRequest(frame)
+		m.Follow.VM, m.Lookup.Fetch = "", plain(m.Lookup.Fetch)
+		return fmt.Sprintf("%s %+v %v", path, m, err)
 	case wire.PathStore:
 		m, err := wire.DecodeStoreRequest(frame)
 		m.Fetch = plain(m.Fetch)

@@ -101,7 +101,7 @@ func (v *vm) fire() {
 	}
 }
 
-var paths = []string{wire.PathLookup, wire.PathStore, wire.PathSuspend, wire.PathClose, wire.PathFollow, wire.PathRelease, "/v1/purge"}
+var paths = []string{wire.PathLookup, wire.PathStore, wire.PathSuspend, wire.PathClose, wire.PathFollow, wire.PathRelease, "/v1/purge", wire.PathJoin, "/v1/controls"}
 
 // call is one to a bridge.
 type call struct {

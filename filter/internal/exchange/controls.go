@@ -1,0 +1,42 @@
+package exchange
+
+import (
+	"time"
+
+	"chatcache/filter/internal/httpcache"
+	"chatcache/redisbridge/wire"
+)
+
+// control is what operators have set for the read's cache, as far as this VM has heard.
+//
+// A VM that never heard of any knows of none. It serves nobody by that: until its first poll is
+// answered it has no lease for L1, and its lookups join, see query: their answer brings the
+// controls, and what counts then is what they say. While the bridge can't be reached the
+// last ones that were heard stay.
+func (r *read) control() wire.Control { return r.state.controls.Of(r.cache.Name) }
+
+// barred says why operators don't want the read to have to do with its cache. The
+// share of partitions counts once the key is known.
+func (r *read) barred() httpcache.Reason {
+	switch c := r.control(); {
+	case c.Off:
+		return reasonOff
+	case c.Rollout:
+		return reasonRollout
+	case c.Percent > 0 && r.key != nil && !c.Within(r.member()):
+		return reasonPercent
+	}
+	return ""
+}
+
+// member is what a share of a cache is counted by: a partition is served or not whatever it asks for,
+// and of a shared cache a key, whoever asks for it.
+func (r *read) member() []byte {
+	if r.cache.Private() {
+		return []byte(r.partition.ID)
+	}
+	return r.key
+}
+
+// ttl is how long the cache's responses may be used.
+func (r *read) ttl() time.Duration { return r.control().Lifetime(r.cache.TTL) }

@@ -1,0 +1,242 @@
+package exchange
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"chatcache/redisbridge/wire"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// kept is a world in which ann's stats are stored, in L1 too.
+func kept(t *testing.T) *world {
+	w := newWorld(t)
+	w.lease()
+	w.missed("ann").respond("200", "fresh")
+	w.run()
+	w.take(wire.PathStore).ack()
+	return w
+}
+
+func (w *world) read(path, user string) *fakeStream {
+	s := w.stream("GET", path, user)
+	s.exchange.RequestHeaders(true)
+	return s
+}
+
+// bypassed is a read of a user's stats that asks nobody.
+func (w *world) bypassed(user, detail string) {
+	w.t.Helper()
+	s := w.read("/stats", user)
+	w.none(wire.PathLookup)
+	s.respond("200", "x")
+	s.wants("chatcache; fwd=bypass; detail=" + detail)
+	w.run()
+	w.none(wire.PathStore)
+}
+
+// What is off is neither read nor stored, while writes go on to invalidate.
+func TestOff(t *testing.T) {
+	w := kept(t)
+	w.read("/stats", "ann").wants("chatcache; hit; ttl=600; detail=l1")
+	late := w.read("/stats", "bob")
+	lookup := w.take(wire.PathLookup)
+	w.control(wire.Control{Off: true})
+	w.bypassed("ann", "off")
+	lookup.miss(1) // was under way
+	late.respond("200", "late")
+	late.wants("chatcache; fwd=bypass; detail=off")
+	w.stream("POST", "/messages", "ann").exchange.RequestHeaders(false)
+	w.take(wire.PathSuspend)
+}
+
+// The answer that switches on has the raise, too: nothing comes back.
+func TestOnAgain(t *testing.T) {
+	w := kept(t)
+	w.control(wire.Control{Off: true})
+	w.feed(2, wire.Event{Sequence: 2, Kind: wire.EventRaise, Groups: []string{"c:stats"}})
+	w.read("/stats", "ann")
+	w.take(wire.PathLookup)
+}
+
+// Another TTL counts for what is stored from now on, and for what was before.
+func TestTTL(t *testing.T) {
+	w := kept(t)
+	w.now += 61 * time.Second
+	w.feed(1) // was sent long ago
+	w.feed(1)
+	w.read("/stats", "ann").wants("chatcache; hit; ttl=539; detail=l1")
+	w.control(wire.Control{TTL: 60_000})
+	s := w.read("/stats", "ann")
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "new")
+	w.run()
+	store := w.take(wire.PathStore)
+	if m, err := wire.DecodeStoreRequest(store.frame); err != nil || m.TTL != 60_000 {
+		t.Errorf("stored for %d ms (%v), want 60000", m.TTL, err)
+	}
+	w.read("/stats", "ann").wants("chatcache; hit; ttl=60; detail=l1")
+}
+
+// A partition is within a share or not, whatever it reads, and stays within when the share grows.
+func TestPercent(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	served := func(percent int) map[string]bool {
+		w.control(wire.Control{Percent: percent})
+		users := map[string]bool{}
+		for i := range 40 {
+			user := fmt.Sprint("user", i)
+			for _, path := range []string{"/deep", "/deep?more"} {
+				s := w.read(path, user)
+				if len(w.calls) > 1 { // beside the poll
+					w.take(wire.PathLookup).miss(1)
+				}
+				s.respond("200", "x")
+				within := s.cacheStatus() == "chatcache; fwd=uri-miss; stored"
+				if got := s.cacheStatus() == "chatcache; fwd=bypass; detail=percent"; got == within {
+					t.Errorf("%s of %s: %s", path, user, s.cacheStatus())
+				}
+				if path != "/deep" && users[user] != within {
+					t.Errorf("%s is served one path and not the other", user)
+				}
+				users[user] = within
+				w.run()
+				for strings.Contains(w.paths(), wire.PathStore) {
+					w.take(wire.PathStore).ack()
+				}
+			}
+		}
+		return users
+	}
+	some, more := served(3000), served(6000)
+	count := 0
+	for user, within := range some {
+		if within {
+			count++
+		}
+		if within && !more[user] {
+			t.Errorf("%s is within 30%% and not within 60%%", user)
+		}
+	}
+	if count < 4 || count > 24 {
+		t.Errorf("%d of 40 users are within 30%%", count)
+	}
+}
+
+// Who only observes doesn't let anybody wait for an answer that won't be used.
+func TestObserveWaitsForNobody(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	w.control(wire.Control{Observe: true})
+	w.read("/stats", "ann")
+	w.read("/stats", "ann")
+	w.take(wire.PathLookup).miss(1)
+	w.take(wire.PathLookup).miss(1)
+}
+
+// joinOf reads the join that a lookup is sent as.
+func (w *world) joinOf(c *call) wire.JoinRequest {
+	w.t.Helper()
+	m, err := wire.DecodeJoinRequest(c.frame)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return m
+}
+
+func joined(c wire.Controls, state wire.LookupState) []byte {
+	return wire.JoinAnswer{Controls: c, Lookup: wire.LookupAnswer{State: state, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}}}.Encode()
+}
+
+// A VM that has heard of nothing yet says with its lookup what rules it knows, and obeys the controls
+// that come with the answer.
+func TestJoin(t *testing.T) {
+	for _, tt := range []struct {
+		control wire.Control
+		state   wire.LookupState
+		want    string
+	}{
+		{wire.Control{}, wire.LookupMiss, "fwd=uri-miss; stored"},
+		{wire.Control{}, wire.LookupSuspended, "fwd=bypass; detail=write-in-flight"},
+		{wire.Control{Off: true}, wire.LookupSuspended, "fwd=bypass; detail=off"},
+		{wire.Control{Rollout: true}, wire.LookupSuspended, "fwd=bypass; detail=rollout"},
+		{wire.Control{Percent: 1}, wire.LookupMiss, "fwd=bypass; detail=percent"},
+	} {
+		w := newWorld(t)
+		w.showJoins = true
+		s := w.read("/stats", "ann")
+		c := w.take(wire.PathJoin)
+		m := w.joinOf(c)
+		if m.Follow.VM != "vm" || m.Follow.Knows.Version != w.plugin.Policy.Version() || m.Lookup.Key == "" || m.Lookup.Policy != "chat" {
+			t.Errorf("join %+v", m)
+		}
+		if diff := cmp.Diff(w.plugin.Policy.Rules(), m.Follow.Knows.Rules); diff != "" {
+			t.Error(diff)
+		}
+		c.ok(joined(wire.Controls{Version: 1, Caches: []wire.CacheControl{{Cache: "stats", Control: tt.control}}}, tt.state))
+		s.respond("200", "x")
+		s.wants("chatcache; " + tt.want)
+		w.read("/deep", "ann")
+		w.take(wire.PathLookup) // the bridge knows the VM now
+	}
+}
+
+// A join's answer that is overtaken by a poll's says nothing any more.
+func TestLateJoin(t *testing.T) {
+	w := newWorld(t)
+	w.showJoins = true
+	s := w.read("/stats", "ann")
+	late := w.take(wire.PathJoin)
+	w.run()
+	w.feed(1)
+	w.control(wire.Control{Off: true})
+	late.ok(joined(wire.Controls{}, wire.LookupMiss))
+	s.respond("200", "x")
+	s.wants("chatcache; fwd=bypass; detail=off")
+}
+
+// A policy with other rules begins only when the bridge has answered to them: until then L1 isn't used,
+// and lookups join. The rules of the one before go along while it goes on to take requests.
+func TestPolicyWithOtherRules(t *testing.T) {
+	w := kept(t)
+	w.showJoins = true
+	late := w.take(wire.PathFollow) // knows nothing of the change
+	before := w.plugin
+	w.plugin = w.configure(strings.Replace(testPolicy, `"invalidate": ["stats", "deep"]`, `"invalidate": ["stats"]`, 1))
+	late.ok(followed(wire.FeedAnswer{Last: wire.Ticket{Epoch: 9, Sequence: 1}}))
+	w.read("/stats", "ann")
+	c := w.take(wire.PathJoin)
+	var rules []string
+	for _, r := range w.joinOf(c).Follow.Knows.Rules {
+		rules = append(rules, r.Cache)
+	}
+	if got := strings.Join(rules, " "); got != "deep deep stats" {
+		t.Errorf("rules of %s, want two of deep, which only the old policy has a rule for", got)
+	}
+	w.run()
+	w.feed(1)
+	w.read("/stats", "ann").wants("chatcache; hit; ttl=600; detail=l1")
+
+	before.Close()
+	w.take(wire.PathFollow) // nobody hears its answer
+	w.run()
+	poll := w.take(wire.PathFollow)
+	m, err := wire.DecodeFollowRequest(poll.frame)
+	if diff := cmp.Diff(w.plugin.Policy.Rules(), m.Knows.Rules); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	w.read("/stats", "ann").wants("chatcache; hit; ttl=600; detail=l1")
+}
+
+// A policy that says the same of writes takes over at once.
+func TestPolicyWithTheSameRules(t *testing.T) {
+	w := kept(t)
+	w.showJoins = true
+	w.plugin = w.configure(strings.Replace(testPolicy, `"ttl": "600s", "l1": false`, `"ttl": "60s", "l1": false`, 1))
+	w.read("/stats", "ann").wants("chatcache; hit; ttl=600; detail=l1")
+	w.none(wire.PathJoin)
+}

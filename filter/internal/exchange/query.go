@@ -1,0 +1,49 @@
+package exchange
+
+import (
+	"time"
+
+	"chatcache/redisbridge/wire"
+)
+
+// query is a lookup on its way to the bridge. Until the bridge has answered to what rules this
+// VM's policy has, it is a join: the bridge registers the VM first.
+//
+//  1. a policy with a new rule reaches VM A; B still has the old policy
+//  2. a read at A finds an entry of a cache that the rule concerns, and is answered
+//  3. a write passes B, which doesn't know that it makes the entry stale
+//  4. A registers: from now on the cache stands suspended
+//
+// With a join 4 comes before 2, which then finds a suspension. L1 isn't used until then, either.
+type query struct {
+	path    string
+	frame   []byte
+	edition int // of what the VM knows, where it joins
+}
+
+// query makes the lookup of the read's key. With a flight it asks for the fetch lease,
+// and waits at the bridge for somebody else's.
+func (r *read) query(p *Plugin, wait time.Duration) query {
+	m := wire.LookupRequest{Scope: r.plugin.scope, Key: r.redisKey, Groups: r.groups}
+	if r.flight != nil {
+		m.Fetch, m.Lease, m.Wait = r.flight.fetch, r.plugin.fetchLease().Milliseconds(), wait.Milliseconds()
+	}
+	f := &r.state.follower
+	if f.knows.joined() {
+		return query{path: wire.PathLookup, frame: m.Encode()}
+	}
+	join := wire.JoinRequest{Follow: f.request(p), Lookup: m}
+	return query{path: wire.PathJoin, frame: join.Encode(), edition: f.knows.edition}
+}
+
+// decode reads the answer, and takes in what a join's says beside it.
+func (q query) decode(s *State, body []byte) (wire.LookupAnswer, error) {
+	if q.path == wire.PathLookup {
+		return wire.DecodeLookupAnswer(body)
+	}
+	a, err := wire.DecodeJoinAnswer(body)
+	if known := &s.follower.knows; err == nil && known.heard < q.edition {
+		known.heard, s.controls = q.edition, a.Controls // no poll's answer was first
+	}
+	return a.Lookup, err
+}
