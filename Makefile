@@ -78,6 +78,7 @@ test: tools toolchains chromium build lint ## everything that must hold: unit, s
 	go test -timeout 20m $$(go list ./... | grep -v /test/) && \
 	go test -timeout 20m -p 1 ./test/... && \
 	(cd test/deploy && go test ./...) && \
+	(cd test/monitoring && go test -timeout 20m .) && \
 	(cd test/browser && go test -timeout 20m .)
 
 test-long: tools ## what takes longer: bigger models of the protocol, many random schedules
