@@ -23,6 +23,7 @@ type write struct {
 	id     string
 	groups []string
 	permit permit
+	asked  int64 // when the suspension was asked for, monotonic nanoseconds
 
 	suspended bool // the bridge has acknowledged the suspension
 	pending   bool // it hasn't, and the write was forwarded all the same
@@ -42,7 +43,7 @@ func (w *write) start(bool) Action {
 	w.state.move(w.groups)
 	frame := w.plugin.suspension(w.id, w.groups, w.rule.Deadline, w.rule.AlsoAfter)
 	permit, waits := w.plugin.admit()
-	w.permit = permit
+	w.permit, w.asked = permit, w.plugin.host.Now()
 	err := w.stream.Call(wire.PathSuspend, frame, w.plugin.Policy.Bridge.Timeout, w.answered)
 	w.phase = paused
 	if err == nil && waits {
@@ -64,7 +65,9 @@ func (w *write) answered(a Answer) {
 	if w.phase != paused {
 		return
 	}
-	if !a.acknowledges() {
+	open := &openWrite{id: w.id, groups: w.groups, deadline: w.rule.Deadline, also: w.rule.AlsoAfter}
+	open.began(w.asked)
+	if !a.acknowledges() || w.plugin.host.Now() >= open.renewAt {
 		if w.unreachable() {
 			w.resume()
 		}
@@ -72,7 +75,7 @@ func (w *write) answered(a Answer) {
 	}
 	w.suspended, w.forwarded = true, true
 	w.state.move(w.groups)
-	w.state.writes.add(&openWrite{id: w.id, groups: w.groups, deadline: w.rule.Deadline, also: w.rule.AlsoAfter}, w.plugin.host.Now())
+	w.state.writes.add(open)
 	w.resume()
 }
 

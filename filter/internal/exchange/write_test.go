@@ -159,6 +159,60 @@ func TestLongStreamRenewsItsSuspension(t *testing.T) {
 	}
 }
 
+// A proxy that stood still may find an acknowledgement when the suspension's deadline has passed.
+func TestLateAcknowledgementIsNone(t *testing.T) {
+	const half = 7500 * time.Millisecond
+	w := newWorld(t)
+	s, _, c := w.write("POST")
+	w.now += half - 1
+	c.ack()
+	if s.head("200"); s.cacheStatus() != "chatcache; fwd=method" {
+		t.Errorf("an acknowledgement in time: %s", s.cacheStatus())
+	}
+	w.run()
+	w.none(wire.PathSuspend)
+	w.now++
+	w.run()
+	w.take(wire.PathSuspend) // half of the term has passed since it was asked for
+
+	w = newWorld(t)
+	s, _, c = w.write("POST")
+	w.now += half
+	c.ack()
+	if s.head("200"); s.cacheStatus() != "chatcache; fwd=method; detail=invalidation-pending" {
+		t.Errorf("a late acknowledgement: %s", s.cacheStatus())
+	}
+	strict, _, c := w.write("PUT")
+	w.now += half
+	if c.ack(); strict.status != 503 || strict.resumed > 0 {
+		t.Errorf("a late acknowledgement, refusing: %d, resumed %d times", strict.status, strict.resumed)
+	}
+	strict.exchange.Done()
+	w.run()
+	end, err := wire.DecodeCloseRequest(w.take(wire.PathClose).frame)
+	if err != nil || end.Raise {
+		t.Errorf("the refused write ended with %+v (%v), want no raise", end, err)
+	}
+}
+
+// A term counts from when it was asked for: its acknowledgement may be slow.
+func TestRenewalsCountFromWhenTheyWereSent(t *testing.T) {
+	w := newWorld(t)
+	_, _, c := w.write("POST")
+	c.ack()
+	w.now = 7500 * time.Millisecond
+	w.run()
+	renewal := w.take(wire.PathSuspend)
+	w.now += 900 * time.Millisecond
+	renewal.ack()
+	w.now = 2*7500*time.Millisecond - 1
+	w.run()
+	w.none(wire.PathSuspend)
+	w.now++
+	w.run()
+	w.take(wire.PathSuspend)
+}
+
 func TestUnreachableBridgeForwardsAndBlocksUntilDelivered(t *testing.T) {
 	w := newWorld(t)
 	w.lease()
