@@ -39,6 +39,21 @@ func readDocument(name string, stdin io.Reader) (document, error) {
 	return document{name, text}, err
 }
 
+// readPolicy reads and parses a policy. What is wrong has been written; code is the exit code then, otherwise -1.
+func readPolicy(name string, s streams) (p *policy.Policy, d document, code int) {
+	d, err := readDocument(name, s.in)
+	if err != nil {
+		fmt.Fprintln(s.err, "policy:", err)
+		return nil, d, exitUsage
+	}
+	p, problems := policy.Parse(d.text)
+	if problems != nil {
+		writeFindings(s.err, d.findings("error", problems))
+		return nil, d, exitNo
+	}
+	return p, d, -1
+}
+
 // position is a place in a document; both numbers begin at 1, columns count characters.
 type position struct{ line, column int }
 

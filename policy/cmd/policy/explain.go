@@ -66,15 +66,9 @@ func explain(args []string, s streams) int {
 	if code >= 0 {
 		return code
 	}
-	d, err := readDocument(o.file, s.in)
-	if err != nil {
-		fmt.Fprintln(s.err, "policy:", err)
-		return exitUsage
-	}
-	p, problems := policy.Parse(d.text)
-	if problems != nil {
-		writeFindings(s.err, d.findings("error", problems))
-		return exitNo
+	p, _, code := readPolicy(o.file, s)
+	if code >= 0 {
+		return code
 	}
 	e, err := explainRequest(p, o)
 	if err != nil {

@@ -16,15 +16,9 @@ func render(args []string, s streams) int {
 	if code >= 0 {
 		return code
 	}
-	d, err := readDocument(dep.file, s.in)
-	if err != nil {
-		fmt.Fprintln(s.err, "policy:", err)
-		return exitUsage
-	}
-	p, problems := policy.Parse(d.text)
-	if problems != nil {
-		writeFindings(s.err, d.findings("error", problems))
-		return exitNo
+	p, d, code := readPolicy(dep.file, s)
+	if code >= 0 {
+		return code
 	}
 	out, err := dep.render(p, d)
 	if err != nil {

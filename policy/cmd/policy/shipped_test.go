@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"chatcache/envoy"
 )
@@ -42,6 +45,34 @@ func TestShippedManifests(t *testing.T) {
 				t.Errorf("envoy/%s isn't what the command writes; UPDATE=1 go test ./policy/cmd/policy", c.file)
 			}
 		})
+	}
+}
+
+// The samples for Istio and Envoy Gateway are envoy/chat.policy.json, but for what the target has otherwise.
+func TestSamplePoliciesSayTheSame(t *testing.T) {
+	read := func(name string) map[string]any {
+		text, err := os.ReadFile("../../../envoy/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p map[string]any
+		if err := json.Unmarshal(text, &p); err != nil {
+			t.Fatal(err)
+		}
+		delete(p["bridge"].(map[string]any), "cluster")
+		delete(p["identity"].([]any)[0].(map[string]any), "payload")
+		return p
+	}
+	want := read("chat.policy.json")
+	if diff := cmp.Diff(want, read("istio/bodies.policy.json")); diff != "" {
+		t.Errorf("envoy/istio/bodies.policy.json:\n%s", diff)
+	}
+	delete(want, "host")
+	delete(want["caches"].(map[string]any), "flags")
+	for _, name := range []string{"istio/chat.policy.json", "envoy-gateway/chat.policy.json"} {
+		if diff := cmp.Diff(want, read(name)); diff != "" {
+			t.Errorf("envoy/%s:\n%s", name, diff)
+		}
 	}
 }
 
