@@ -73,13 +73,14 @@ sim: build/chatcache.wasm build/redisbridge build/hostsim build/sim ## the same 
 
 # The meshes under test/ take a part that doesn't answer within tens of
 # milliseconds for broken, so they have the machine to themselves, one by one.
+# The modules of their own run anew each time: go doesn't see that they read files outside of themselves.
 test: tools toolchains chromium build lint ## everything that must hold: unit, simulator, and end to end on real Envoy and Valkey
 	export CHATCACHE_REQUIRE=1 ENVOY="$${ENVOY:-$(CURDIR)/.tools/envoy}" VALKEY="$${VALKEY:-$(CURDIR)/.tools/valkey-server}"; \
 	go test -timeout 20m $$(go list ./... | grep -v /test/) && \
 	go test -timeout 20m -p 1 ./test/... && \
-	(cd test/deploy && go test ./...) && \
-	(cd test/monitoring && go test -timeout 20m .) && \
-	(cd test/browser && go test -timeout 20m .)
+	(cd test/deploy && go test -count=1 ./...) && \
+	(cd test/monitoring && go test -count=1 -timeout 20m .) && \
+	(cd test/browser && go test -count=1 -timeout 20m .)
 
 test-long: tools ## what takes longer: bigger models of the protocol, many random schedules
 	CHATCACHE_LONG=1 go test -count=1 -timeout 30m -run ProtocolLong ./test/model
