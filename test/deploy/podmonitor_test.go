@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -9,22 +10,41 @@ import (
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 )
 
-// Names as Istio's proxies show them become names and labels as envoy.yaml makes them.
+// Names as Istio's proxies show them become names and labels as envoy.yaml makes them: every name that the filter has.
 func TestPodMonitorMakesLabels(t *testing.T) {
-	rules := only[*monitoring.PodMonitor](t, read(t, "istio/podmonitor.yaml").objects(t)).Spec.PodMetricsEndpoints[0].MetricRelabelConfigs
-	for name, want := range map[string]map[string]string{
-		"chatcache_cache_stats_tier_l1_hits":                    {"__name__": "chatcache_hits", "cache": "stats", "tier": "l1"},
-		"chatcache_cache_my_tier_cache_tier_l2_hits":            {"__name__": "chatcache_hits", "cache": "my_tier_cache", "tier": "l2"},
-		"chatcache_cache_my_stats_misses":                       {"__name__": "chatcache_misses", "cache": "my_stats"},
-		"chatcache_cache_stats_reason_write_in_flight_bypasses": {"__name__": "chatcache_bypasses", "cache": "stats", "reason": "write_in_flight"},
-		"chatcache_cache_stats_reason_status_unstored":          {"__name__": "chatcache_unstored", "cache": "stats", "reason": "status"},
-		"chatcache_cache_stats_collapse_timeouts":               {"__name__": "chatcache_collapse_timeouts", "cache": "stats"},
-		"chatcache_cache_stats_latency_us_bucket":               {"__name__": "chatcache_latency_us_bucket", "cache": "stats"},
-		"chatcache_cache_stats_latency_us_sum":                  {"__name__": "chatcache_latency_us_sum", "cache": "stats"},
+	cases := map[string]map[string]string{
 		"chatcache_l1_bytes":                                    {"__name__": "chatcache_l1_bytes"},
-		"chatcache_panics":                                      {"__name__": "chatcache_panics"},
+		"chatcache_cache_my_tier_l2_x_tier_l1_hits":             {"__name__": "chatcache_hits", "cache": "my_tier_l2_x", "tier": "l1"},
+		"chatcache_cache_stats_reason_write_in_flight_bypasses": {"__name__": "chatcache_bypasses", "cache": "stats", "reason": "write_in_flight"},
+		"chatcache_cache_stats_latency_us_bucket":               {"__name__": "chatcache_latency_us_bucket", "cache": "stats"},
+		"chatcache_cache_stats_latency_us_count":                {"__name__": "chatcache_latency_us_count", "cache": "stats"},
 		"envoy_cluster_upstream_rq_total":                       nil,
-	} {
+	}
+	source, err := os.ReadFile("../../filter/internal/exchange/metrics.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	find := func(pattern string) []string {
+		var names []string
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(source), -1) {
+			names = append(names, m[1])
+		}
+		if len(names) == 0 {
+			t.Fatalf("metrics.go has nothing like %s", pattern)
+		}
+		return names
+	}
+	for _, name := range find(`\bprefix \+ "([a-z_]+)"`) {
+		cases["chatcache_cache_my_stats_"+name] = map[string]string{"__name__": "chatcache_" + name, "cache": "my_stats"}
+	}
+	for _, tier := range find(`\bprefix \+ "tier\.(l[12])\.hits"`) {
+		cases["chatcache_cache_my_stats_tier_"+tier+"_hits"] = map[string]string{"__name__": "chatcache_hits", "cache": "my_stats", "tier": tier}
+	}
+	for _, name := range find(`string\(reason\) \+ "\.([a-z_]+)"`) {
+		cases["chatcache_cache_my_stats_reason_off_"+name] = map[string]string{"__name__": "chatcache_" + name, "cache": "my_stats", "reason": "off"}
+	}
+	rules := only[*monitoring.PodMonitor](t, read(t, "istio/podmonitor.yaml").objects(t)).Spec.PodMetricsEndpoints[0].MetricRelabelConfigs
+	for name, want := range cases {
 		if diff := cmp.Diff(want, relabel(t, rules, map[string]string{"__name__": name})); diff != "" {
 			t.Errorf("%s:\n%s", name, diff)
 		}
