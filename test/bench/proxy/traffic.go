@@ -25,6 +25,14 @@ func get(path, expect string) traffic {
 	return gets(func() string { return path }, expect, 4)
 }
 
+// anonymous asks for one path without saying who asks: what is authorized, shared caches leave alone.
+func anonymous(path, expect string) traffic {
+	t := get(path, expect)
+	request := "GET " + path + " HTTP/1.1\r\nhost: " + authority + "\r\naccept: application/json\r\nuser-agent: bench\r\n\r\n"
+	t.next = func(b []byte) []byte { return append(b, request...) }
+	return t
+}
+
 // among asks for prefix0 to prefix<n-1> in turns.
 func among(prefix string, n int, expect string) traffic {
 	var count atomic.Uint64
