@@ -44,7 +44,7 @@ type call struct {
 // world is a proxy in miniature: it records what the filter asks for, and the test
 // answers the calls.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	now     time.Duration
 	unix    int64
 	calls   []*call
@@ -63,7 +63,7 @@ type world struct {
 	showJoins bool
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, unix: 1_790_000_000, counts: map[string]uint64{}, states: NewStates("vm")}
 	w.plugin = w.configure(testPolicy)
@@ -130,7 +130,7 @@ func (w *world) call(owner, path string, frame []byte, done func(Answer)) error 
 }
 
 // unwrap makes a lookup of a join, which says nothing of controls.
-func (c *call) unwrap(t *testing.T) {
+func (c *call) unwrap(t testing.TB) {
 	m, err := wire.DecodeJoinRequest(c.frame)
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 )
 
 // fill makes one user's stats known to L1.
-func fill(t *testing.T, w *world, user, body string) {
+func fill(t testing.TB, w *world, user, body string) {
 	t.Helper()
 	s := w.stream("GET", "/stats", user)
 	if got := s.exchange.RequestHeaders(true); got != PauseAll {
