@@ -22,6 +22,8 @@ type stream struct {
 	id       uint32
 	root     *pluginContext
 	exchange *exchange.Exchange
+	trace    string // of the request, as of the last call before its response
+	answered bool   // the response's header section has come: the request's is gone
 }
 
 func (s *stream) guarded(callback func()) {
@@ -61,7 +63,15 @@ func bodyAction(a exchange.Action) types.Action {
 }
 
 func (s *stream) OnHttpResponseHeaders(_ int, end bool) types.Action {
-	s.guarded(func() { s.exchange.ResponseHeaders(end) })
+	s.answered = true
+	action := exchange.Continue
+	s.guarded(func() { action = s.exchange.ResponseHeaders(end) })
+	switch action {
+	case exchange.PauseAll:
+		return pauseAll
+	case exchange.Replaced:
+		return types.ActionPause
+	}
 	return types.ActionContinue
 }
 
@@ -84,6 +94,14 @@ func (s *stream) OnHttpStreamDone() {
 func (s *stream) RequestFields() (httpcache.Fields, error) {
 	fields, err := proxywasm.GetHttpRequestHeaders()
 	return fields, err
+}
+
+func (s *stream) SetRequestField(name, value string) error {
+	return proxywasm.ReplaceHttpRequestHeader(name, value)
+}
+
+func (s *stream) RemoveRequestField(name string) error {
+	return proxywasm.RemoveHttpRequestHeader(name)
 }
 
 func (s *stream) RequestBody(n int) ([]byte, error) { return proxywasm.GetHttpRequestBody(0, n) }
@@ -114,8 +132,10 @@ func (s *stream) Property(path ...string) ([]byte, bool) {
 }
 
 func (s *stream) Call(path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) error {
-	trace, _ := proxywasm.GetHttpRequestHeader(wire.TraceField) // none: the call belongs to no trace
-	return s.root.bridge.call(path, frame, timeout, trace, func(a exchange.Answer) {
+	if !s.answered {
+		s.trace, _ = proxywasm.GetHttpRequestHeader(wire.TraceField) // none: the call belongs to no trace
+	}
+	return s.root.bridge.call(path, frame, timeout, s.trace, func(a exchange.Answer) {
 		guard(&s.root.metrics, s.exchange.Abort, func() { done(a) })
 	})
 }
@@ -125,4 +145,5 @@ func (s *stream) Reply(status uint32, fields httpcache.Fields, body []byte) erro
 	return proxywasm.SendHttpResponse(status, fields, body, noGRPCStatus)
 }
 
-func (s *stream) Resume() error { return proxywasm.ResumeHttpRequest() }
+func (s *stream) Resume() error         { return proxywasm.ResumeHttpRequest() }
+func (s *stream) ResumeResponse() error { return proxywasm.ResumeHttpResponse() }

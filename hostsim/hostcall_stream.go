@@ -53,7 +53,7 @@ func callCloseStream(a *callArgs) status {
 }
 
 func callSendLocalResponse(a *callArgs) status {
-	r := localReply{status: int(a.num(0)), details: strings.ReplaceAll(a.str(1), " ", "_")}
+	r := localReply{status: int(a.num(0)), details: strings.ReplaceAll(a.str(1), " ", "_"), module: true}
 	r.body, r.headers = a.bytes(3), a.pairs(5)
 	grpc := int32(a.num(7))
 	if a.bad {

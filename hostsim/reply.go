@@ -9,6 +9,7 @@ type localReply struct {
 	body       []byte
 	details    string
 	grpcStatus *int32
+	module     bool // it is the module's
 }
 
 // checkReply notes a reply to a stream that has been answered.
@@ -16,7 +17,7 @@ func (st *Stream) checkReply() {
 	switch {
 	case st.finished:
 		st.sim.fail(SecondReply, st, nil, "the stream has ended")
-	case st.replied || st.prepared != nil || st.asked.reply:
+	case st.answered || st.prepared != nil || st.asked.reply:
 		st.sim.fail(SecondReply, st, nil, "it has been answered locally")
 	case st.headersSent:
 		st.sim.fail(SecondReply, st, nil, "response headers have reached the client; Envoy resets the stream")
@@ -27,22 +28,22 @@ func (st *Stream) checkReply() {
 // localReply answers the stream (FilterManager::sendLocalReply): before there
 // is a response, through the response side of the filter chain, so that the
 // module sees it; while the module holds a response, directly; after headers
-// were sent, only a reset is left.
+// were sent, only a reset is left. The module may so replace the router's own answer, too.
 func (st *Stream) localReply(r localReply) {
 	st.asked.reply = false
 	switch {
-	case st.finished || st.prepared != nil || (st.replied && !st.failedOnce):
+	case st.finished || st.prepared != nil || !st.failedOnce && (st.answered || st.replied && !r.module):
 	case st.headersSent:
 		st.explain(r.details)
 		st.reset(r.details)
 	case st.response.headersSeen:
-		st.replied = true
+		st.replied, st.answered = true, r.module
 		st.directReply(r)
 	case st.decoding > 0:
 		st.prepared = &r
 		st.request.aborted = true
 	default:
-		st.replied = true
+		st.replied, st.answered = true, r.module
 		st.replyThroughFilter(r)
 	}
 }
@@ -53,7 +54,7 @@ func (st *Stream) afterDecode() {
 		return
 	}
 	r := *st.prepared
-	st.prepared, st.replied = nil, true
+	st.prepared, st.replied, st.answered = nil, true, r.module
 	st.replyThroughFilter(r)
 }
 

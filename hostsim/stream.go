@@ -30,7 +30,8 @@ type Stream struct {
 	prepared    *localReply // to be sent when decoding is over
 	encoding    bool        // a response callback of the module is running
 	direct      Headers     // headers of a reply that bypassed the filter
-	replied     bool
+	replied     bool        // locally, by the router or the module
+	answered    bool        // by the module
 	asked       asked
 	failedOnce  bool // the failure policy's 503 was sent: callbacks are skipped
 	details     string

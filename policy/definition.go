@@ -17,6 +17,9 @@ func define(c *Cache, identity []Source) string {
 	if c.Body != nil {
 		b = appendList(b, c.Body.Ignore)
 	}
+	if c.Origin {
+		b = appendField(b, "origin") // a lifetime that a rule has given isn't the origin's
+	}
 	return digest(appendIdentity(b, c, identity))
 }
 

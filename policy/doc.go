@@ -41,6 +41,10 @@
 //     environment (CHATCACHE_PARTITION_SECRET), as the document may be logged: a warning.
 //   - host: an object: what the policy's author asserts about Envoy.
 //   - max_response: size of the largest body that is stored, 1B to 7MiB. Default "1MiB".
+//   - targeted_cache_control: names of at most 8 response headers that are read in place of Cache-Control and Expires (RFC 9213), the
+//     first of them that a response has. Default ["CDN-Cache-Control"].
+//   - group_headers: names of at most 8 response headers that name the groups of a response as Cache-Groups does: "Surrogate-Key" and "xkey",
+//     separated by spaces or commas, "Cache-Tag", by commas. Default: none.
 //   - caches: an object with 1 to 256 caches by name (a-z, 0-9, - and _, at most 64 bytes). Must be there.
 //   - invalidations: a list of at most 1000 rules. Default: none.
 //
@@ -104,7 +108,19 @@
 // # Fields of cache
 //
 //   - match: a list of patterns: GET, or POST where body is set. Must be there.
-//   - ttl: how long a response is fresh, 0s to 720h. "0s" turns the cache off, for reading and for storing. Must be there.
+//   - ttl: how long a response is fresh, 0s to 720h. "0s" turns the cache off, for reading and for storing. "origin" leaves it
+//     to the response, as RFC 9111 has it (see Freshness below). Must be there.
+//   - max_ttl: with "ttl": "origin": how long a response is fresh at most, 1s to 720h. Default "24h".
+//   - status_ttl: an object with TTLs of single statuses: {"404": "10s"}. Other statuses than 200 are stored only if they are
+//     listed, or with "ttl": "origin". Default: none.
+//   - ttl_jitter: by how much of it a TTL is shortened at most, "0%" to "50%", differently for each response, so that what was
+//     stored together doesn't expire together. Default "0%".
+//   - keep_stale: how long a response with an ETag or Last-Modified is kept beyond its freshness, to be validated at the origin instead of
+//     fetched anew, 0s to 720h. Default "0s", with "ttl": "origin" "10m".
+//   - stale_while_revalidate: how long beyond its freshness a response answers while another request validates it (RFC 5861), 0s to 720h.
+//     Default: as the response says with "ttl": "origin", up to max_ttl; otherwise "0s".
+//   - stale_if_error: how long beyond its freshness a response answers in place of a 500, 502, 503 or 504, no answer at all included. Default: as
+//     stale_while_revalidate.
 //   - shared: true where the answers are the same for everybody. Default false: they belong to the
 //     request's partition, and a request without identity bypasses.
 //   - l1: false keeps the cache's responses out of the proxies' own memory. Default true.
@@ -148,6 +164,39 @@
 //     write. Default: not.
 //   - unreachable: "refuse" answers 503 to the write while the bridge is unreachable. Default "forward".
 //   - raise_on_4xx: true invalidates also after a definite 4xx, for origins that write and then refuse. Default false.
+//
+// # Freshness
+//
+// What is said in more than one place counts in this order:
+//
+//  1. "ttl": "0s": the cache is off
+//  2. no-store in the request: it is forwarded, and nothing is stored
+//  3. no-store and private in the response; private may be stored in a partition. Set-Cookie counts as
+//     no-store, unless no-cache="set-cookie" or private="set-cookie" says that the rest may be stored
+//  4. the rule: status_ttl, then ttl
+//  5. with "ttl": "origin": s-maxage, max-age, Expires, in this order
+//  6. a tenth of the time since Last-Modified, at most a day, for statuses that allow it
+//
+// With "ttl": "origin" the filter is a shared cache by RFC 9111 (partitions may store what is private). With a TTL of its own a rule
+// differs from it so:
+//
+//   - max-age, s-maxage and Expires of the response don't count, nor do its Date and stale-…, and Authorization doesn't keep a
+//     response out of a shared cache (RFC 9111 sections 3.5, 4.2): the rule says how long, and for whom.
+//   - Only 200 and the statuses of status_ttl are stored.
+//   - A response with no-cache isn't stored without keep_stale; with it, it is validated each time.
+//   - A request with no-cache is forwarded, and what the origin answers isn't stored. Its max-age, min-fresh, max-stale and only-if-cached count.
+//   - An unsafe request invalidates what the rules say, and not what its URI names.
+//
+// With "ttl": "origin" an unsafe request, with or without a rule, also invalidates what is stored for its URI, and for
+// those of the same origin in its response's Location and Content-Location (section 4.4). It is suspended as
+// any write. This costs a generation in Redis for each URI.
+//
+// # Groups
+//
+// A response may name groups that it belongs to: Cache-Groups (RFC 9875) and the fields of group_headers. They are those of its
+// authority. The response to a write with a rule names groups in Cache-Group-Invalidation; in a policy with a cache of "ttl": "origin", the
+// response to any unsafe request does. They are invalidated in all caches and partitions before that response
+// goes on to the client. A response with groups that can't be read, or with more than 60, isn't stored.
 //
 // # Patterns
 //

@@ -17,20 +17,7 @@ func (p *Policy) AppendKey(dst []byte, c *Cache, r Request, partition string, bo
 	dst = appendField(dst, p.Name)
 	dst = appendField(dst, c.Name)
 	dst = appendField(dst, r.Method())
-	if c.IgnoreAuthority {
-		dst = append(dst, 0)
-	} else {
-		dst = append(dst, 1)
-		authority := r.Authority()
-		dst = binary.AppendUvarint(dst, uint64(len(authority)))
-		dst = appendLower(dst, authority)
-	}
-	path := r.Path()
-	var buffer [256]byte
-	normal := appendNormalized(buffer[:0], withoutQuery(path))
-	dst = binary.AppendUvarint(dst, uint64(len(normal)))
-	dst = append(dst, normal...)
-	dst = appendQuery(dst, queryOf(path), c.IgnoreQuery)
+	dst = c.AppendURI(dst, r.Authority(), r.Path())
 	dst = binary.AppendUvarint(dst, uint64(len(c.Headers)))
 	for _, name := range c.Headers {
 		dst = appendField(dst, name)
@@ -46,6 +33,24 @@ func (p *Policy) AppendKey(dst []byte, c *Cache, r Request, partition string, bo
 	}
 	dst = binary.AppendUvarint(append(dst, 1), uint64(len(body)))
 	return append(dst, body...)
+}
+
+// AppendURI appends what tells the cache's resources apart in a URI, as keys have it: the authority,
+// unless the cache ignores it, path and query.
+func (c *Cache) AppendURI(dst []byte, authority, path string) []byte {
+	if c.IgnoreAuthority {
+		dst = append(dst, 0)
+	} else {
+		dst = append(dst, 1)
+		dst = binary.AppendUvarint(dst, uint64(len(authority)))
+		dst = appendLower(dst, authority)
+	}
+	var buffer [256]byte
+	normal := appendNormalized(buffer[:0], withoutQuery(path))
+	dst = binary.AppendUvarint(dst, uint64(len(normal)))
+	dst = append(dst, normal...)
+	dst = appendQuery(dst, queryOf(path), c.IgnoreQuery)
+	return dst
 }
 
 func appendField(dst []byte, s string) []byte {

@@ -10,7 +10,7 @@ import (
 // parser accepts and what the package documentation describes; a test compares the two.
 var language = map[string][]string{
 	"policy": {"version", "name", "identity", "bridge", "l1", "partition_secret", "collapse", "host", "max_response",
-		"caches", "invalidations"},
+		"targeted_cache_control", "group_headers", "caches", "invalidations"},
 	"bridge":   {"cluster", "authority", "timeout", "token", "breaker"},
 	"breaker":  {"failures", "open"},
 	"l1":       {"max_bytes", "max_staleness"},
@@ -19,7 +19,8 @@ var language = map[string][]string{
 	"identity": {"header", "cookie", "jwt_authn_claim", "payload", "jwt_claim", "unverified",
 		"property"},
 	"cache": {"match", "ttl", "shared", "l1", "collapse", "authority", "ignore_query", "headers", "body",
-		"max_response", "verify"},
+		"max_response", "max_ttl", "status_ttl", "ttl_jitter", "keep_stale", "stale_while_revalidate", "stale_if_error",
+		"verify"},
 	"body":   {"ignore", "max_bytes"},
 	"verify": {"ignore"},
 	"invalidation": {"name", "match", "invalidate", "scope", "deadline", "settle", "unreachable",
@@ -39,6 +40,11 @@ const (
 	maxRuleCaches  = 32  // two rules joined still fit into one frame (wire.MaxGroups)
 	maxCacheName   = wire.MaxCacheName
 	maxTTL         = 30 * 24 * time.Hour
+	defaultMaxTTL  = 24 * time.Hour   // with "ttl": "origin"
+	defaultStale   = 10 * time.Minute // keep_stale, with "ttl": "origin"
+	maxJitter      = 50               // percent
+	maxStatuses    = 32
+	maxFields      = 8 // names in targeted_cache_control and group_headers
 	minTimeout     = time.Millisecond
 	maxTimeout     = 5 * time.Second
 	defaultTimeout = 50 * time.Millisecond

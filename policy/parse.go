@@ -62,6 +62,8 @@ func (d *decoder) policy(root *strictjson.Value) *Policy {
 			p.UpstreamHTTP2 = h.bool("upstream_http2")
 		}
 	}
+	p.Targets = o.targets()
+	p.Tags = o.headerNames("group_headers")
 	table := &patternTable{routes: p.routes}
 	o.caches(p, table)
 	o.invalidations(p, table)

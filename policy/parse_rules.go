@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"chatcache/policy/internal/strictjson"
 )
@@ -114,7 +113,7 @@ func (o object) cache(p *Policy, name string, table *patternTable) *Cache {
 	c.patterns = o.match(table, &target{cache: c}, "cache "+name, func(element object, method string) bool {
 		return element.readable(method, o.has("body"))
 	})
-	c.TTL = o.ttl()
+	o.freshness(c)
 	if o.has("l1") {
 		c.L1 = o.bool("l1")
 	}
@@ -149,19 +148,6 @@ func (o object) readable(method string, bodyKeyed bool) bool {
 		o.fault(WrongMethod, "responses to this method aren't cached", "a cache is for GET, or with \"body\" for POST")
 	}
 	return false
-}
-
-func (o object) ttl() (ttl time.Duration) {
-	v := o.value.Get("ttl")
-	if v == nil {
-		o.missing("ttl", `how long a response is fresh: "300s"; "0s" turns the cache off`)
-		return 0
-	}
-	if v.Kind == strictjson.String && v.Text == "origin" {
-		o.bad(Unsupported, "ttl", "leaving the freshness lifetime to the origin isn't available yet", `give a duration: "300s"`)
-		return 0
-	}
-	return o.duration("ttl", 0, 0, maxTTL)
 }
 
 // parameter reads the name of a query parameter, in the normalized form that keys have.

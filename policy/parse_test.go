@@ -13,6 +13,51 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
+func TestFreshness(t *testing.T) {
+	p, problems := Parse([]byte(`{"version": 1, "name": "p", "bridge": {"cluster": "b"}, "targeted_cache_control": ["Mine", "CDN-Cache-Control"],
+		"caches": {
+			"a": {"match": ["GET /a"], "shared": true, "ttl": "origin"},
+			"b": {"match": ["GET /b"], "shared": true, "ttl": "origin", "max_ttl": "1h", "keep_stale": "0s", "stale_if_error": "2h",
+				"status_ttl": {"404": "5s", "500": "0s"}},
+			"c": {"match": ["GET /c"], "shared": true, "ttl": "60s", "ttl_jitter": "10%", "status_ttl": {"404": "5s"}, "keep_stale": "30s", "stale_while_revalidate": "0s"}}}`))
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	type freshness struct {
+		ttl, longest time.Duration
+		origin       bool
+		jitter       int
+		stale        Stale
+	}
+	for i, want := range []freshness{
+		{24 * time.Hour, 48 * time.Hour, true, 0, Stale{10 * time.Minute, -1, -1}},
+		{time.Hour, 3 * time.Hour, true, 0, Stale{0, -1, 2 * time.Hour}},
+		{time.Minute, 90 * time.Second, false, 10, Stale{30 * time.Second, 0, -1}},
+	} {
+		c := p.Caches[i]
+		if got := (freshness{c.TTL, c.longest(), c.Origin, c.Jitter, c.Stale}); got != want {
+			t.Errorf("%s: %+v, want %+v", c.Name, got, want)
+		}
+	}
+	for _, test := range []struct {
+		cache  int
+		status uint32
+		ttl    time.Duration
+		ruled  bool
+	}{{0, 200, 24 * time.Hour, false}, {0, 404, 24 * time.Hour, false}, {1, 404, 5 * time.Second, true}, {1, 500, 0, true},
+		{2, 200, time.Minute, true}, {2, 404, 5 * time.Second, true}, {2, 500, 0, true}} {
+		if ttl, ruled := p.Caches[test.cache].TTLOf(test.status); ttl != test.ttl || ruled != test.ruled {
+			t.Errorf("cache %d, status %d: %v, %v", test.cache, test.status, ttl, ruled)
+		}
+	}
+	if diff := cmp.Diff([]string{"mine", "cdn-cache-control"}, p.Targets); diff != "" {
+		t.Error(diff)
+	}
+	if p.Caches[0].Definition == mustParse(t, `{"version": 1, "name": "p", "bridge": {"cluster": "b"}, "caches": {"a": {"match": ["GET /a"], "shared": true, "ttl": "60s"}}}`).Caches[0].Definition {
+		t.Error("what a rule's TTL was stored for may be used as the origin's")
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	p, problems := Parse([]byte(`{"version": 1.0, "name": "p", "bridge": {"cluster": "b"}, "identity": [{"header": "X-User"}],
 		"caches": {"c": {"match": ["GET /c"], "ttl": "1h30m"}, "b": {"match": ["POST /b"], "ttl": "0s", "body": {}}},
@@ -20,10 +65,11 @@ func TestDefaults(t *testing.T) {
 	if problems != nil {
 		t.Fatal(problems)
 	}
-	b := &Cache{Name: "b", L1: true, Collapse: true, Body: &Body{MaxBytes: 64 << 10}, MaxResponse: 1 << 20}
-	c := &Cache{Name: "c", Index: 1, TTL: 90 * time.Minute, L1: true, Collapse: true, MaxResponse: 1 << 20}
+	none := Stale{WhileRevalidate: -1, IfError: -1}
+	b := &Cache{Name: "b", Stale: none, L1: true, Collapse: true, Body: &Body{MaxBytes: 64 << 10}, MaxResponse: 1 << 20}
+	c := &Cache{Name: "c", Stale: none, Index: 1, TTL: 90 * time.Minute, L1: true, Collapse: true, MaxResponse: 1 << 20}
 	want := &Policy{
-		Name: "p", Identity: []Source{{Kind: SourceHeader, Name: "x-user"}},
+		Name: "p", Targets: []string{"cdn-cache-control"}, Identity: []Source{{Kind: SourceHeader, Name: "x-user"}},
 		Bridge: Bridge{Cluster: "b", Authority: "b", Timeout: 50 * time.Millisecond,
 			Breaker: Breaker{Failures: 5, Open: time.Second}},
 		L1:       L1{Enabled: true, MaxBytes: 32 << 20, MaxStaleness: 3 * time.Second},
@@ -249,4 +295,13 @@ func TestDeadlineIsAtLeastSettle(t *testing.T) {
 			t.Errorf("%s: a deadline of %v, want %v", test.terms, got, test.want)
 		}
 	}
+}
+
+func mustParse(t *testing.T, document string) *Policy {
+	t.Helper()
+	p, problems := Parse([]byte(document))
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	return p
 }

@@ -20,6 +20,12 @@ type Policy struct {
 	MaxResponse     int             // bytes of the largest body that is captured
 	Caches          []*Cache        // in order of name
 	Invalidations   []*Invalidation // in document order
+	// Targets are the lower-case names of response fields that are read in place of Cache-Control
+	// (RFC 9213), the first of them that a response has.
+	Targets []string
+	// Tags are the lower-case names of response fields that name groups as Cache-Groups does (RFC 9875),
+	// in a CDN's syntax.
+	Tags []string
 
 	routes   routes
 	warnings Problems
@@ -58,6 +64,10 @@ type Cache struct {
 	Name            string
 	Index           int           // in Policy.Caches
 	TTL             time.Duration // 0: the cache is off, for reading and for storing
+	Origin          bool          // the origin says how long a response is fresh; TTL only bounds that
+	StatusTTL       []StatusTTL   // of statuses that have a TTL of their own
+	Jitter          int           // percent by which a TTL may be shortened
+	Stale           Stale
 	Shared          bool
 	L1              bool // false: its responses live in L2 only
 	Collapse        bool // false: each of its misses asks the origin
@@ -74,6 +84,46 @@ type Cache struct {
 	Definition string
 
 	patterns []string
+}
+
+// StatusTTL is how long responses with a status are fresh.
+type StatusTTL struct {
+	Status uint32
+	TTL    time.Duration
+}
+
+// Stale says what stale responses of a cache may still be used for.
+type Stale struct {
+	Keep time.Duration // how long those with a validator are kept to be validated
+	// How long they may be used while they are validated, and where the origin fails. Negative:
+	// as the response says where the cache leaves its freshness to the origin, and otherwise not.
+	WhileRevalidate, IfError time.Duration
+}
+
+// TTLOf is how long a response with the status is fresh; ruled tells that the policy says so,
+// and not the origin. 0 with ruled: it isn't stored.
+func (c *Cache) TTLOf(status uint32) (ttl time.Duration, ruled bool) {
+	for _, s := range c.StatusTTL {
+		if s.Status == status {
+			return s.TTL, true
+		}
+	}
+	if c.Origin || status == 200 {
+		return c.TTL, !c.Origin
+	}
+	return 0, true
+}
+
+// longest is how long a response is kept at most.
+func (c *Cache) longest() time.Duration {
+	fresh, stale := c.TTL, max(c.Stale.Keep, c.Stale.WhileRevalidate, c.Stale.IfError)
+	for _, s := range c.StatusTTL {
+		fresh = max(fresh, s.TTL)
+	}
+	if c.Origin {
+		stale = max(stale, c.TTL) // what a response says of stale use is bounded by the TTL
+	}
+	return min(fresh+stale, maxTTL)
 }
 
 // Private tells whether the cache's responses belong to a partition.
@@ -114,10 +164,10 @@ func (i *Invalidation) Groups(partition string) []string {
 	return groups
 }
 
-// MaxTTL is the longest TTL of any cache.
+// MaxTTL is how long a response of any cache is kept at most.
 func (p *Policy) MaxTTL() (longest time.Duration) {
 	for _, c := range p.Caches {
-		longest = max(longest, c.TTL)
+		longest = max(longest, c.longest())
 	}
 	return longest
 }
@@ -130,8 +180,8 @@ func (p *Policy) MaxDeadline() time.Duration {
 		suspended = max(suspended, i.Deadline, i.Settle)
 		also = max(also, i.AlsoAfter)
 	}
-	if suspended == 0 {
-		return defaultDeadline
+	if suspended == 0 || p.leavesToOrigin() {
+		suspended = max(suspended, unruled.Deadline, unruled.Settle)
 	}
 	return suspended + also
 }

@@ -22,7 +22,6 @@ const (
 	WrongMethod    ID = "wrong-method"    // a method that the rule can't be about
 	Conflict       ID = "conflict"        // two patterns match one request and neither is more specific
 	UnknownCache   ID = "unknown-cache"   // a rule names a cache that isn't there
-	Unsupported    ID = "unsupported"     // known, but not available yet
 	NoIdentity     ID = "no-identity"     // a private cache in a policy without identity
 	NoBodies       ID = "no-bodies"       // warning: a body-keyed cache that will only bypass
 	InlineSecret   ID = "inline-secret"   // warning: a secret stands in the document

@@ -21,6 +21,9 @@ func GroupPartition(cache, partition string) string {
 // GroupNamed names a group that a rule or the origin chose.
 func GroupNamed(name string) string { return "n:" + name }
 
+// GroupURI names the group of what is stored for one URI, by the URI's digest.
+func GroupURI(digest string) string { return "u:" + digest }
+
 // ReadGroups lists the groups that a response of the cache and partition
 // belongs to, from the widest to the narrowest; partition is empty for a
 // shared cache.

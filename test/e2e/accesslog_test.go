@@ -43,7 +43,7 @@ func TestAccessLogAndTrace(t *testing.T) {
 	wantLines(t, s.Envoys[0].Log,
 		"GET /api/chat/stats 200", " stats stored\n",
 		"GET /api/chat/stats 200", " stats hit:l",
-		"HEAD /api/chat/stats 200", " stats bypass:head\n",
+		"HEAD /api/chat/stats 200", " stats hit:l",
 		"POST /api/chat/sessions 201", " create session write\n",
 		"GET /elsewhere 404", " - -\n")
 	wantLines(t, s.Bridge.Log,

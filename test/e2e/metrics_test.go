@@ -31,12 +31,12 @@ func TestPrometheusLabels(t *testing.T) {
 	wantMetrics(t, s, `chatcache_stores{cache="stats"} 1`)
 	ask("GET", "/api/chat/stats", "")
 	ask("GET", "/api/chat/stats", "")
-	ask("HEAD", "/api/chat/stats", "")
+	ask("GET", "/api/chat/stats", "a body")
 	ask("POST", "/api/chat/sessions", "{}")
 	wantMetrics(t, s,
 		`chatcache_hits{cache="stats",tier="l`, // either: the first read may come before the first lease
 		`chatcache_misses{cache="stats"} 1`,
-		`chatcache_bypasses{cache="stats",reason="head"} 1`,
+		`chatcache_bypasses{cache="stats",reason="request-body"} 1`,
 		`chatcache_invalidations{cache="sessions"} 1`,
 		`chatcache_invalidations{cache="stats"} 1`,
 		`chatcache_latency_us_count{cache="stats"} 4`,

@@ -34,9 +34,9 @@ func TestProxiesReport(t *testing.T) {
 				for i := range 6 {
 					wantHit(t, stats, m.Do(i%mesh.Proxies, stats))
 				}
-				head := stats
-				head.Method = "HEAD"
-				m.Do(1, head)
+				reload := stats
+				reload.Fields = [][2]string{{"cache-control", "no-cache"}}
+				m.Do(1, reload)
 				var c redisbridge.ProxyCounts
 				m.Until(20*time.Second, "the proxies have reported 6 hits, a miss and a bypass", func() bool {
 					c = proxies(m, "stats")

@@ -18,7 +18,7 @@ var panicking = map[string]struct{ file, function string }{
 	"answer":           {"lookup.go", "func (e *read) lookedUp(a Answer) {"},
 	"waiter":           {"flights.go", "func (e *read) carryOut(d decision, now int64) {"},
 	"suspended":        {"write.go", "func (e *write) answered(a Answer) {"},
-	"response headers": {"exchange.go", "func (e *Exchange) ResponseHeaders(end bool) {"},
+	"response headers": {"exchange.go", "func (e *Exchange) ResponseHeaders(end bool) Action {"},
 	"response body":    {"exchange.go", "func (e *Exchange) ResponseBody(n int, end bool) {"},
 	"done":             {"exchange.go", "func (e *Exchange) Done() {"},
 }

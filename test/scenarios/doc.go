@@ -1,5 +1,6 @@
 // Package scenarios holds the chat policy's own scenarios, one behaviour a
-// file, in the format of package chatcache/hostsim/scenario.
+// file, in the format of package chatcache/hostsim/scenario; those in rfc9111 are about what HTTP says of
+// caching, with a policy of their own.
 //
 // Its test runs every file four times: over HTTP/1.1 and HTTP/2, each on the
 // simulator (with the bridge in process, on miniredis, in virtual time) and on
@@ -12,7 +13,7 @@
 // What Envoy does to a module in general (each host call, pauses, holds, panics,
 // every way in which a response ends) is compared in chatcache/hostsim/parity, in
 // cases of its own with a module made for them; FACTS.md there lists them. There
-// are 102 files here.
+// are 120 files here.
 //
 // The same files run from the command line against a bridge that is running:
 //

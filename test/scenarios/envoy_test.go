@@ -34,7 +34,7 @@ func startReal(t *testing.T) *real {
 	m := &real{t: t, bridge: "up"}
 	m.reset()
 	m.stack = stack.RunT(t, stack.Options{
-		Policy: []byte(mesh.ChatPolicy(t)), BridgeArgs: []string{"--timeout", mesh.BridgePatience.String()},
+		Policy: []byte(bothPolicies(t)), BridgeArgs: []string{"--timeout", mesh.BridgePatience.String()},
 		Origin: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			m.origin.Load().ServeHTTP(w, r)
 		}),

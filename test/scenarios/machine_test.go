@@ -54,7 +54,8 @@ type recorder struct {
 	before map[string]uint64 // the counters when the scenario began
 
 	misses, writes uint64
-	down           bool // a cluster doesn't answer
+	down           bool            // a cluster doesn't answer
+	varied         map[string]bool // paths whose responses have variants
 }
 
 // runs counts the scenarios that were run, to tell them apart.
@@ -63,7 +64,7 @@ var runs int
 // run runs a scenario; what it expects must hold.
 func run(t *testing.T, m machine, s *scenario.Scenario, http2 bool) outcome {
 	t.Helper()
-	r := &recorder{machine: m, t: t, http2: http2, before: map[string]uint64{}}
+	r := &recorder{machine: m, t: t, http2: http2, before: map[string]uint64{}, varied: map[string]bool{}}
 	origin := m.reset()
 	r.awaitReady()
 	r.before = m.counters()
@@ -135,8 +136,12 @@ func (r *recorder) Do(worker int, req *hostsim.Request) (*hostsim.Response, []st
 	req.HTTP2 = r.http2
 	resp, trace := r.machine.Do(worker, req)
 	status := resp.Get("cache-status")
-	if strings.HasPrefix(status, "chatcache; fwd=uri-miss") {
+	if isFetched(status) {
 		r.misses++
+	}
+	if strings.HasSuffix(status, "fwd=uri-miss; stored") && resp.Get("vary") != "" && !r.varied[req.Path] {
+		r.varied[req.Path] = true
+		r.misses++ // it is stored for its variant, too
 	}
 	if strings.HasPrefix(status, "chatcache; fwd=method") {
 		r.writes++
@@ -144,6 +149,16 @@ func (r *recorder) Do(worker int, req *hostsim.Request) (*hostsim.Response, []st
 	r.settle()
 	r.steps = append(r.steps, observe(req, resp))
 	return resp, trace
+}
+
+// isFetched tells of the responses that are stored or counted as unstored.
+func isFetched(status string) bool {
+	_, last, _ := strings.Cut(status, "chatcache; fwd=")
+	switch why, _, _ := strings.Cut(last, ";"); why {
+	case "uri-miss", "vary-miss", "stale", "request":
+		return strings.HasSuffix(last, "; stored") || !strings.Contains(last, "fwd-status=")
+	}
+	return false
 }
 
 // settle waits until each miss is stored or refused, and each write's end acknowledged and heard of.

@@ -1,25 +1,33 @@
 package scenarios
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"chatcache/hostsim/scenario"
+	"chatcache/test/mesh"
 	"chatcache/test/stack"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// load reads every scenario of this folder.
+// load reads every scenario of this folder and of rfc9111.
 func load(t *testing.T) []*scenario.Scenario {
 	t.Helper()
 	files, err := filepath.Glob("*.scenario")
 	if err != nil {
 		t.Fatal(err)
 	}
+	more, err := filepath.Glob("rfc9111/*.scenario")
+	if err != nil || len(more) == 0 {
+		t.Fatalf("no scenario in rfc9111: %v", err)
+	}
+	files = append(files, more...)
 	documented, err := os.ReadFile("doc.go")
 	if want := fmt.Sprintf(" %d files here", len(files)); err != nil || !strings.Contains(string(documented), want) {
 		t.Errorf("the package's documentation doesn't say%q (%v)", want, err)
@@ -50,6 +58,23 @@ func TestOnTheSimulator(t *testing.T) {
 			t.Run(name(s)+"/"+p.name, func(t *testing.T) { simulateOnce(t, s, p.http2) })
 		}
 	}
+}
+
+// bothPolicies is the chat policy with the caches and rules of rfc9111/policy.json.
+func bothPolicies(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("rfc9111/policy.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var more map[string]any
+	if err := json.Unmarshal(text, &more); err != nil {
+		t.Fatal(err)
+	}
+	return mesh.ChatPolicy(t, func(document map[string]any) {
+		maps.Copy(document["caches"].(map[string]any), more["caches"].(map[string]any))
+		document["invalidations"] = append(document["invalidations"].([]any), more["invalidations"].([]any)...)
+	})
 }
 
 // TestSimulatorAndEnvoyAgree needs Envoy and Valkey.

@@ -34,7 +34,7 @@ func simulate(t *testing.T, s *scenario.Scenario, http2 bool) outcome {
 	}
 	clock := hostsim.NewClock(time.Time{})
 	target, origin, sim, err := scenario.OnSim(hostsim.Options{
-		Module: module, PluginConfig: []byte(mesh.ChatPolicy(t)), VMID: "chatcache", Clock: clock, Seed: 1,
+		Module: module, PluginConfig: []byte(bothPolicies(t)), VMID: "chatcache", Clock: clock, Seed: 1,
 		Env:           map[string]string{"CHATCACHE_PARTITION_SECRET": stack.PartitionSecret, "CHATCACHE_BRIDGE_TOKEN": stack.BridgeToken},
 		NormalizePath: true, MergeSlashes: true, // as envoy/envoy.yaml
 		AllowOnHeadersStopIteration: true, Policy: hostsim.FailReload, RouteTimeout: 300 * time.Second,

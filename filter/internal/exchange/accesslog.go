@@ -9,9 +9,12 @@ const (
 	resultHitL2       = "hit:l2" // from Redis
 	resultCollapsedL1 = "collapsed:l1"
 	resultCollapsedL2 = "collapsed:l2"
-	resultStored      = "stored"  // a miss whose response is stored if it ends whole
-	resultMiss        = "miss:"   // a miss that isn't stored, and why
-	resultBypass      = "bypass:" // a read that was forwarded without an answer of the cache, and why
+	resultStored      = "stored"      // a miss whose response is stored if it ends whole
+	resultMiss        = "miss:"       // a miss that isn't stored, and why
+	resultValidated   = "validated"   // a read answered with what was stored, since the origin has confirmed it
+	resultStaleError  = "stale:error" // a read answered with what was stored, since the origin failed
+	resultUncached    = "uncached"    // a read with only-if-cached, answered 504
+	resultBypass      = "bypass:"     // a read that was forwarded without an answer of the cache, and why
 	resultWrite       = "write"
 	resultPending     = "write:" + string(reasonPending)
 	resultRefused     = "refused" // a write, by "unreachable": "refuse"

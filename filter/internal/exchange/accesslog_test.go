@@ -11,9 +11,15 @@ func resultOf(status string) string {
 		return "hit:" + detail
 	case strings.Contains(status, "; collapsed;"):
 		return "collapsed:" + detail
+	case strings.Contains(status, "fwd-status=304"):
+		return "validated"
+	case strings.HasSuffix(status, "detail=stale-if-error"):
+		return "stale:error"
+	case strings.HasSuffix(status, "detail=only-if-cached"):
+		return "uncached"
 	case strings.HasSuffix(status, "; stored"):
 		return "stored"
-	case strings.Contains(status, "fwd=uri-miss"):
+	case strings.Contains(status, "fwd=uri-miss"), strings.Contains(status, "fwd=stale"), strings.Contains(status, "fwd=request"):
 		return "miss:" + detail
 	case strings.Contains(status, "fwd=bypass"):
 		return "bypass:" + detail

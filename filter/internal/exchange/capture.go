@@ -1,6 +1,8 @@
 package exchange
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,7 +15,7 @@ const maxPreallocated = 1 << 20
 
 // capture is a copy of a response that streams through.
 type capture struct {
-	active   bool
+	received int64 // when its header section came, monotonic nanoseconds
 	plan     httpcache.Plan
 	fields   httpcache.Fields
 	body     []byte
@@ -24,7 +26,7 @@ type capture struct {
 // response decides whether the response is captured, and says so in its
 // Cache-Status. "stored" is said before the body is seen, since header fields go
 // first: a response that turns out incomplete is not stored all the same.
-func (r *read) response(fields httpcache.Fields, end bool) {
+func (r *read) response(fields httpcache.Fields, end bool) Action {
 	r.observe(wire.CountForwardedMicros)
 	r.metrics.tally[wire.CountForwarded]++
 	if r.flight != nil && r.flight.leader != r {
@@ -32,45 +34,57 @@ func (r *read) response(fields httpcache.Fields, end bool) {
 	}
 	if r.withheld != "" {
 		r.forwarded(fields, end)
-		return
+		return Continue
 	}
 	if r.bypass != "" {
 		r.metrics.count(r.plugin.host, wire.CountBypasses, r.metrics.bypass(r.bypass))
 		r.addStatus(statusBypass(r.bypass))
 		r.stream.Describe(r.cache.Name, resultBypassed(r.bypass))
-		return
+		return Continue
 	}
 	r.metrics.count(r.plugin.host, wire.CountMisses, r.metrics.miss)
+	if r.settled(fields) {
+		return Replaced
+	}
+	r.withdraw()
 	reason := r.begin(fields, end)
 	if reason != httpcache.Storable {
 		r.unstored(reason)
 		r.endFetch(markAfter(fields, reason))
-		r.addStatus(statusMiss(reason, r.waited))
+		r.addStatus(statusMiss(r.why, reason, r.waited))
 		r.stream.Describe(r.cache.Name, resultUnstored(reason))
-		return
+		return Continue
 	}
-	r.addStatus(statusStored(r.waited))
+	r.addStatus(statusStored(r.why, r.waited))
 	r.stream.Describe(r.cache.Name, resultStored)
 	r.capture.end = end
+	return Continue
 }
 
 func (r *read) begin(fields httpcache.Fields, end bool) httpcache.Reason {
 	if r.ticket.Epoch == 0 {
 		return r.unticketed()
 	}
-	plan, reason := httpcache.PlanStore(fields, end, r.storeRules(fields))
+	if r.request.head {
+		return reasonHead
+	}
+	now := r.plugin.host.Now()
+	plan, reason := r.plan(fields, end, now)
 	if reason != httpcache.Storable {
 		return reason
 	}
-	if len(plan.Vary) > 0 {
+	if len(plan.Vary) > maxVaryNames {
 		return httpcache.ReasonVary
+	}
+	if _, ok := r.plugin.named(r.request.authority, fields); !ok {
+		return httpcache.ReasonGroups
 	}
 	size := min(max(plan.Length, 0), maxPreallocated)
 	if !r.state.reserve(size) {
 		return reasonUnheld
 	}
-	r.capture = capture{
-		active: true, plan: plan, fields: httpcache.StoredFields(fields, plan.Without),
+	r.capture = &capture{
+		received: now, plan: plan, fields: httpcache.StoredFields(fields, plan.Without),
 		body: make([]byte, 0, size), reserved: size,
 	}
 	return httpcache.Storable
@@ -110,19 +124,32 @@ func (r *read) endFetch(mark time.Duration) {
 	}
 }
 
-func (r *read) storeRules(fields httpcache.Fields) httpcache.StoreRules {
-	rules := httpcache.StoreRules{
-		Private:     r.cache.Private(),
-		KeyHeaders:  keyHeaders(r.plugin.Policy, r.cache, r.partition),
-		MaxBody:     r.cache.MaxResponse,
-		AnyFraming:  r.plugin.Policy.UpstreamHTTP2,
-		TTL:         int64(r.ttl() / time.Second),
-		Stale:       httpcache.Stale{WhileRevalidate: httpcache.Absent, IfError: httpcache.Absent},
-		UntilExpiry: -1,
-		Received:    httpcache.Received{Now: r.plugin.host.Unix()},
+// plan decides on a response whose header section came at now.
+func (r *read) plan(fields httpcache.Fields, end bool, now int64) (httpcache.Plan, httpcache.Reason) {
+	status, _ := strconv.ParseUint(fields.Get(":status"), 10, 32)
+	plan, reason := httpcache.PlanStore(fields, end, r.storeRules(uint32(status), now))
+	if reason == httpcache.Storable {
+		plan = plan.Jittered(r.cache.Jitter, r.keyInRedis(), now)
 	}
-	if fields.Get(":status") != "200" {
-		rules.TTL = 0
+	return plan, reason
+}
+
+func (r *read) storeRules(status uint32, now int64) httpcache.StoreRules {
+	ttl, ruled := r.ttlOf(status)
+	rules := httpcache.StoreRules{
+		Private:    r.cache.Private(),
+		Authorized: r.request.fields.Has("authorization"),
+		KeyHeaders: keyHeaders(r.plugin.Policy, r.cache, r.partition),
+		Targets:    r.plugin.Policy.Targets,
+		MaxBody:    r.cache.MaxResponse,
+		AnyFraming: r.plugin.Policy.UpstreamHTTP2,
+		Origin:     !ruled,
+		TTL:        seconds(ttl),
+		Stale: httpcache.Stale{
+			WhileRevalidate: window(r.cache.Stale.WhileRevalidate), IfError: window(r.cache.Stale.IfError), Keep: seconds(r.cache.Stale.Keep),
+		},
+		UntilExpiry: -1,
+		Received:    httpcache.Received{Now: r.plugin.host.Unix(), Delay: seconds(time.Duration(now - r.asked))},
 	}
 	if r.partition.Expires > 0 {
 		rules.UntilExpiry = max(0, r.partition.Expires-r.plugin.host.Unix())
@@ -130,9 +157,19 @@ func (r *read) storeRules(fields httpcache.Fields) httpcache.StoreRules {
 	return rules
 }
 
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+// window is how long a policy lets stale responses be used.
+func window(d time.Duration) httpcache.Seconds {
+	if d < 0 {
+		return httpcache.Absent
+	}
+	return httpcache.Seconds(seconds(d))
+}
+
 func (r *read) chunk(n int, end bool) {
-	c := &r.capture
-	if !c.active {
+	c := r.capture
+	if c == nil {
 		return
 	}
 	c.end = end
@@ -158,7 +195,7 @@ func (r *read) chunk(n int, end bool) {
 
 // grow reserves budget for n more bytes.
 func (r *read) grow(n int) bool {
-	c := &r.capture
+	c := r.capture
 	more := len(c.body) + n - c.reserved
 	if more <= 0 {
 		return true
@@ -172,7 +209,7 @@ func (r *read) grow(n int) bool {
 
 // trailers can't be replayed by a local reply.
 func (r *read) trailers() {
-	if r.capture.active {
+	if r.capture != nil {
 		r.giveUp(httpcache.ReasonTrailers)
 	}
 }
@@ -191,53 +228,76 @@ func (r *read) unstored(reason httpcache.Reason) { r.plugin.host.Add(r.metrics.u
 
 // drop ends the capture without storing.
 func (r *read) drop() {
-	r.state.release(r.capture.reserved)
-	r.capture = capture{}
+	if r.capture != nil {
+		r.state.release(r.capture.reserved)
+		r.capture = nil
+	}
 }
 
 func (r *read) abort() {
 	r.drop()
+	r.withdraw()
 	r.leave()
 }
 
 func (r *read) done() {
 	defer r.leave() // unless its response is on its way to the bridge
+	r.withdraw()
 	if r.shadow != nil {
 		r.verified()
 		return
 	}
-	if !r.capture.active {
+	c := r.capture
+	if c == nil {
 		return
 	}
-	c := r.capture
 	r.drop()
 	details, _ := r.stream.Property("response", "code_details")
 	if reason := c.plan.Complete(len(c.body), c.end, string(details)); reason != httpcache.Storable {
 		r.unstored(reason)
 		return
 	}
-	r.fill(c)
+	now := r.plugin.host.Now()
+	c.plan.Aged(seconds(time.Duration(now - c.received)))
+	if c.plan.Kept <= 0 {
+		return
+	}
+	r.fill(c.plan, c.fields, c.body, now)
+	if looked := r.keyInRedis(); len(c.plan.Vary) > 0 {
+		if r.varies(c.plan.Vary); r.keyInRedis() != looked {
+			r.fill(c.plan, c.fields, c.body, now) // where reads of the same variant look from now on
+		}
+	}
 }
 
 // fill stores a whole response: in L1 at once, in L2 through the outbox.
-func (r *read) fill(c capture) {
-	if r.state.journal.blocks(r.groups) {
+func (r *read) fill(plan httpcache.Plan, fields httpcache.Fields, body []byte, now int64) {
+	named, ok := r.plugin.named(r.request.authority, fields)
+	groups := append(slices.Clip(r.groups), named...)
+	if !ok || r.state.journal.blocks(groups) {
 		return
 	}
-	block := httpcache.Response{
-		Status: c.plan.Status, InitialAge: c.plan.InitialAge, Freshness: c.plan.Freshness, Fields: c.fields, Body: c.body,
-	}.Append(make([]byte, 0, len(c.body)+1024))
-	now := r.plugin.host.Now()
-	r.fillL1(r.fence, block, now, now+c.plan.Kept*int64(time.Second))
-	ttl := c.plan.Kept * 1000
+	response := httpcache.Response{
+		Status: plan.Status, InitialAge: plan.InitialAge, Freshness: plan.Freshness, Fields: fields, Body: body,
+	}
+	if response.Varies = len(plan.Vary) > 0; response.Varies {
+		response.Variant = r.request.fields.Variant(plan.Vary)
+	}
+	block := response.Append(make([]byte, 0, len(body)+1024))
+	fence := r.fence
+	if len(named) > 0 {
+		fence.slots = r.state.slotsOf(groups)
+	}
+	r.fillL1(fence, block, now, now+plan.Kept*int64(time.Second))
+	ttl := min(plan.Kept*1000, wire.MaxTTL)
 	entry := wire.Entry{
 		Head: wire.Head{
 			Ticket: r.ticket, Definition: r.cache.Definition, Stored: r.plugin.host.Unix(),
-			TTL: ttl, Groups: r.groups,
+			TTL: ttl, Groups: groups,
 		},
 		Payload: block,
 	}.Encode()
-	m := wire.StoreRequest{Scope: r.plugin.scope, Key: r.redisKey, TTL: ttl, Entry: entry}
+	m := wire.StoreRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), TTL: ttl, Entry: entry}
 	s := &parcel{path: wire.PathStore, metrics: r.metrics}
 	if f := r.flight; f != nil {
 		m.Fetch, s.done = f.fetch, f.stored

@@ -23,7 +23,7 @@ func (r *read) barred() httpcache.Reason {
 		return reasonOff
 	case c.Rollout:
 		return reasonRollout
-	case c.Percent > 0 && r.key != nil && !c.Within(r.member()):
+	case c.Percent > 0 && r.base != nil && !c.Within(r.member()):
 		return reasonPercent
 	}
 	return ""
@@ -35,8 +35,16 @@ func (r *read) member() []byte {
 	if r.cache.Private() {
 		return []byte(r.partition.ID)
 	}
-	return r.key
+	return r.base
 }
 
-// ttl is how long the cache's responses may be used.
-func (r *read) ttl() time.Duration { return r.control().Lifetime(r.cache.TTL) }
+// ttlOf is how long the cache's responses with a status may be used; ruled tells that the policy says
+// so, and not the origin. What operators have set stands for the cache's TTL and bounds the others.
+func (r *read) ttlOf(status uint32) (ttl time.Duration, ruled bool) {
+	ttl, ruled = r.cache.TTLOf(status)
+	most := r.control().Lifetime(r.cache.TTL)
+	if ttl == r.cache.TTL {
+		return most, ruled
+	}
+	return min(ttl, most), ruled
+}

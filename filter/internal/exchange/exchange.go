@@ -12,6 +12,7 @@ type phase uint8
 const (
 	flowing phase = iota // nothing of ours holds the stream
 	paused               // the request is held
+	held                 // the response's header section is held
 	replied              // we have answered; the response callbacks are our own answer's
 	ended                // the stream is gone; a late answer of the bridge does nothing
 )
@@ -32,8 +33,9 @@ type flow interface {
 	start(end bool) Action
 	// body sees a held request's body: n bytes so far.
 	body(n int, end bool) Action
-	// response sees the header section of a response that is not our own.
-	response(fields httpcache.Fields, end bool)
+	// response sees the header section of a response that is not our own, and lets it go on
+	// unless it has replaced it.
+	response(fields httpcache.Fields, end bool) Action
 	// chunk sees n bytes of that response's body.
 	chunk(n int, end bool)
 	// trailers sees its trailers, which end it.
@@ -52,6 +54,9 @@ func (e *Exchange) RequestHeaders(end bool) Action {
 		return Continue
 	}
 	cache, rule := e.plugin.Policy.Match(r.method, r.authority, r.path)
+	if cache == nil && rule == nil {
+		rule = e.plugin.Policy.Unruled(r.method)
+	}
 	switch {
 	case cache != nil:
 		e.flow = newRead(e, r, cache)
@@ -83,17 +88,17 @@ func (e *Exchange) RequestTrailers() Action {
 
 // ResponseHeaders handles the response's header section. Our own reply comes
 // this way too and is left alone.
-func (e *Exchange) ResponseHeaders(end bool) {
+func (e *Exchange) ResponseHeaders(end bool) Action {
 	if e.flow == nil || e.phase == replied {
-		return
+		return Continue
 	}
 	// A response while the request is paused is a local reply of the proxy.
 	e.phase = flowing
 	fields, err := e.stream.ResponseFields()
 	if err != nil {
-		return
+		return Continue
 	}
-	e.flow.response(fields, end)
+	return e.flow.response(fields, end)
 }
 
 // ResponseBody handles a chunk of n bytes.
@@ -124,7 +129,7 @@ func (e *Exchange) Abandon() {
 	if e.flow != nil {
 		e.flow.abort()
 	}
-	if e.phase == paused {
+	if e.phase == paused || e.phase == held {
 		e.phase = flowing
 	}
 }
@@ -135,6 +140,7 @@ func (e *Exchange) Abort() {
 		e.flow.abort()
 	}
 	e.resume()
+	e.resumeResponse()
 }
 
 // pause holds the request.
@@ -149,6 +155,14 @@ func (e *Exchange) resume() {
 	if e.phase == paused {
 		e.phase = flowing
 		_ = e.stream.Resume() // fails only when the stream is gone
+	}
+}
+
+// resumeResponse lets a held response go on.
+func (e *Exchange) resumeResponse() {
+	if e.phase == held {
+		e.phase = flowing
+		_ = e.stream.ResumeResponse() // fails only when the stream is gone
 	}
 }
 

@@ -25,7 +25,8 @@ const testPolicy = `{
     "deep":   {"match": ["GET /deep"], "ttl": "600s", "l1": false},
     "models": {"match": ["GET /models"], "ttl": "600s", "shared": true},
     "flags":  {"match": ["POST /flags"], "ttl": "600s", "body": {"max_bytes": "1KiB"}},
-    "off":    {"match": ["GET /off"], "ttl": "0s"}
+    "off":    {"match": ["GET /off"], "ttl": "0s"},
+    "pages":  {"match": ["GET /pages/{page}"], "ttl": "origin", "shared": true}
   },
   "invalidations": [
     {"name": "save", "match": ["POST /messages"], "invalidate": ["stats", "deep"]},
@@ -242,11 +243,14 @@ type fakeStream struct {
 	added      []string
 	properties map[string][]byte
 	resumed    int
+	released   int    // the response was resumed
 	status     uint32 // of a reply
 	reply      []byte
 	replyField httpcache.Fields
 	described  string // for the access log
 	gone       bool   // its context exists no more
+	holds      bool   // the response's header section
+	responding bool   // the callback of the response's header section runs
 }
 
 func (w *world) stream(method, path, user string, extra ...[2]string) *fakeStream {
@@ -278,6 +282,17 @@ func (s *fakeStream) RequestBody(n int) ([]byte, error)         { return s.body[
 func (s *fakeStream) ResponseFields() (httpcache.Fields, error) { return s.fields, nil }
 func (s *fakeStream) ResponseBody(n int) ([]byte, error)        { return s.chunk[:n], nil }
 
+func (s *fakeStream) SetRequestField(name, value string) error {
+	_ = s.RemoveRequestField(name)
+	s.request = append(s.request, [2]string{name, value})
+	return nil
+}
+
+func (s *fakeStream) RemoveRequestField(name string) error {
+	s.request = slices.DeleteFunc(slices.Clone(s.request), func(f [2]string) bool { return f[0] == name })
+	return nil
+}
+
 func (s *fakeStream) AddResponseField(name, value string) error {
 	s.added = append(s.added, name+": "+value)
 	return nil
@@ -296,7 +311,7 @@ func (s *fakeStream) Call(path string, frame []byte, _ time.Duration, done func(
 
 func (s *fakeStream) Reply(status uint32, fields httpcache.Fields, body []byte) error {
 	s.mayAct()
-	if s.status != 0 || s.resumed > 0 {
+	if s.status != 0 || s.resumed > 0 && !s.responding {
 		s.w.t.Errorf("%s: a reply after a reply or a resume", s.name)
 	}
 	s.status, s.replyField, s.reply = status, fields, body
@@ -308,6 +323,13 @@ func (s *fakeStream) mayAct() {
 	if s.w.inRoot && s.w.within != s {
 		s.w.t.Errorf("%s: resumed or answered from the root context", s.name)
 	}
+}
+
+func (s *fakeStream) ResumeResponse() error {
+	if s.released++; s.released > 1 || s.status != 0 {
+		s.w.t.Errorf("%s: the response resumed %d times, reply %d", s.name, s.released, s.status)
+	}
+	return nil
 }
 
 func (s *fakeStream) Resume() error {
@@ -328,7 +350,14 @@ func (s *fakeStream) respond(status, body string, extra ...[2]string) {
 
 func (s *fakeStream) head(status string, extra ...[2]string) {
 	s.fields = append(httpcache.Fields{{":status", status}}, extra...)
-	s.exchange.ResponseHeaders(false)
+	replied := s.status != 0
+	s.responding = true
+	action := s.exchange.ResponseHeaders(false)
+	s.responding = false
+	s.holds = action == PauseAll
+	if (action == Replaced) != (s.status != 0 && !replied) {
+		s.w.t.Errorf("%s: action %v to the response's headers, reply %d", s.name, action, s.status)
+	}
 }
 
 func (s *fakeStream) send(chunk string, end bool) {

@@ -29,7 +29,7 @@ func (c *call) hit(w *world, cache, body string, more ...string) {
 	w.t.Helper()
 	c.answer(wire.LookupAnswer{State: wire.LookupHit, Remaining: 600_000, Entry: wire.Entry{
 		Head:    wire.Head{Definition: w.plugin.Policy.Cache(cache).Definition, Groups: append(c.lookup(w).Groups, more...)},
-		Payload: httpcache.Response{Status: 200, Body: []byte(body)}.Append(nil),
+		Payload: httpcache.Response{Status: 200, Freshness: httpcache.Freshness{Lifetime: 600}, Body: []byte(body)}.Append(nil),
 	}.Encode()})
 }
 
@@ -652,7 +652,7 @@ func TestWaitersOfAnotherDefinition(t *testing.T) {
 	first, second := w.begin("/stats"), w.begin("/stats")
 	other := w.take(wire.PathLookup)
 	other.answer(wire.LookupAnswer{State: wire.LookupHit, Remaining: 1000, Entry: wire.Entry{
-		Head: wire.Head{Definition: "another", Groups: []string{"*"}}, Payload: httpcache.Response{Status: 200}.Append(nil),
+		Head: wire.Head{Definition: "another", Groups: []string{"*"}}, Payload: httpcache.Response{Status: 200, Freshness: httpcache.Freshness{Lifetime: 600}}.Append(nil),
 	}.Encode()})
 	w.settle()
 	w.held(second)

@@ -36,6 +36,7 @@ type decision struct {
 	// found answers it, if it can be used; otherwise the read goes to the origin, with the
 	// bypass or with ticket and fence.
 	found  *found
+	stale  *found // what was found and can't be used unless the origin confirms it
 	bypass httpcache.Reason
 	ticket wire.Ticket
 	fence  fence
@@ -123,7 +124,8 @@ func (r *read) carryOut(d decision, now int64) {
 		return
 	}
 	r.bypass, r.ticket, r.fence = d.bypass, d.ticket, d.fence
-	r.resume()
+	r.offer(d.stale, now)
+	r.forward(now)
 }
 
 // takeBack makes rounds due again whose answers are lost with a plugin that ends.

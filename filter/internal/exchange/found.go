@@ -23,42 +23,75 @@ type found struct {
 	tier            string
 }
 
-// use reads a stored response, unless it is of another definition, too old by the present
-// policy, or unreadable; age and left are in seconds.
-func (r *read) use(f found, now int64) (response httpcache.Response, age, left int64, ok bool) {
+// storedResponse is one that has been read, with its freshness by the present policy.
+type storedResponse struct {
+	found
+	httpcache.Response
+	age int64 // seconds
+}
+
+// open reads a stored response, unless it is of another definition, answered a request that
+// doesn't match (RFC 9111 section 4.1), or is unreadable.
+func (r *read) open(f found, now int64) (s storedResponse, ok bool) {
 	if f.definition != r.cache.Definition {
-		return response, 0, 0, false
+		return storedResponse{}, false
 	}
 	response, err := httpcache.DecodeResponse(f.block, 2)
-	if err != nil {
-		return response, 0, 0, false
+	if err != nil || !r.matches(response) {
+		return storedResponse{}, false
 	}
-	age = (now-f.stored)/int64(time.Second) + response.InitialAge
-	left = int64(r.ttl()/time.Second) - age
-	return response, age, left, left > 0
+	ttl, _ := r.ttlOf(response.Status)
+	response.Lifetime = min(response.Lifetime, int64(ttl/time.Second))
+	return storedResponse{found: f, Response: response, age: (now-f.stored)/int64(time.Second) + response.InitialAge}, true
+}
+
+// matches tells whether what a response depends on beyond the key is the same in the read's
+// request as in the one that it answered.
+func (r *read) matches(response httpcache.Response) bool {
+	if !response.Varies {
+		return true
+	}
+	names, _ := response.Fields.VaryBeyond(keyHeaders(r.plugin.Policy, r.cache, r.partition))
+	if r.request.fields.Variant(names) == response.Variant {
+		return true
+	}
+	r.why = forwardedVariant
+	r.varies(names)
+	return false
+}
+
+// suits tells whether a response is of the read's variant.
+func (r *read) suits(f found) bool {
+	response, err := httpcache.DecodeResponse(f.block, 0)
+	return err != nil || r.matches(response)
 }
 
 func (r *read) canUse(f found, now int64) bool {
-	_, _, _, ok := r.use(f, now)
-	return ok
+	s, ok := r.open(f, now)
+	return ok && s.Judge(s.age, r.limits) == httpcache.Usable
 }
 
-// answer replies with a stored response, if it can be used, or withholds it. Then the request
-// is to be forwarded.
+// answer replies with a stored response, if it can be used, or withholds it; then the request is to be
+// forwarded. A stale one can be used while somebody else validates it, where that is allowed at all.
 func (r *read) answer(f found, now int64) bool {
-	response, age, left, ok := r.use(f, now)
+	s, ok := r.open(f, now)
 	if !ok {
 		return false
 	}
-	if r.withhold(f, response) {
+	switch s.Judge(s.age, r.limits) {
+	case httpcache.Unusable:
+		return false
+	case httpcache.UsableWhile:
+		if !r.beingFetched(now) {
+			return false
+		}
+	}
+	if r.withhold(f, s.Response) {
 		return true
 	}
-	ttl := min((f.expires-now)/int64(time.Second), left)
-	fields := append(response.Fields,
-		[2]string{"age", strconv.FormatInt(age, 10)},
-		[2]string{statusField, statusFound(ttl, f.tier, r.waited)})
+	ttl := min((f.expires-now)/int64(time.Second), s.Lifetime-s.age)
 	r.stream.Describe(r.cache.Name, resultFound(f.tier, r.waited))
-	r.reply(response.Status, fields, response.Body)
+	r.represent(s, statusFound(ttl, f.tier, r.waited))
 	r.observe(wire.CountAnsweredMicros)
 	counter, name := r.metrics.answered(f.tier, r.waited)
 	r.metrics.count(r.plugin.host, counter, name)
@@ -71,6 +104,43 @@ func (r *read) answered() Action {
 		return PauseAll
 	}
 	return Continue // withheld
+}
+
+// beingFetched tells whether another read of the VM is fetching the key.
+func (r *read) beingFetched(now int64) bool {
+	f := r.state.flights.current[r.keyInRedis()]
+	return f != nil && f.leader != nil && f.leader != r && f.serves(now)
+}
+
+// represent replies with what the request gets of a stored response: all of it, the part that it
+// asks for, or 304 where the client has it already.
+func (r *read) represent(s storedResponse, status string) {
+	code, fields, body := s.Status, s.Fields, s.Body
+	if s.Status == 200 && (r.request.wants.conditions || r.request.wants.ranges) {
+		code, fields, body = r.selected(s)
+	}
+	fields = append(fields, [2]string{"age", strconv.FormatInt(s.age, 10)}, [2]string{statusField, status})
+	r.reply(code, fields, body)
+}
+
+// selected evaluates the request's preconditions, then its range (RFC 9110 section 13.2.2).
+func (r *read) selected(s storedResponse) (code uint32, fields httpcache.Fields, body []byte) {
+	request, now := r.request.fields, r.plugin.host.Unix()
+	if r.request.wants.conditions && httpcache.NotModified(request, s.Fields, now) {
+		return 304, httpcache.NotModifiedFields(s.Fields), nil
+	}
+	if !r.request.wants.ranges || r.request.head {
+		return 200, s.Fields, s.Body
+	}
+	span, whole, unsatisfiable := httpcache.RangeOf(request, s.Fields, len(s.Body), now)
+	switch {
+	case whole:
+		return 200, s.Fields, s.Body
+	case unsatisfiable:
+		return 416, append(s.Fields, [2]string{"content-range", httpcache.UnsatisfiedRange(len(s.Body))}), nil
+	}
+	fields = append(s.Fields, [2]string{"content-range", span.ContentRange(len(s.Body))})
+	return 206, fields, s.Body[span.First:span.End]
 }
 
 // observe records how long the client has waited for the header section.

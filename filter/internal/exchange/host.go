@@ -29,6 +29,8 @@ const (
 	// PauseForBody holds the headers and lets the body be seen:
 	// StopIteration in Envoy, StopIterationAndBuffer for a body.
 	PauseForBody
+	// Replaced ends a response that was answered in its header section's callback: StopIteration.
+	Replaced
 )
 
 // Answer is what came of a call to the bridge.
@@ -71,7 +73,7 @@ type Host interface {
 	Finished()
 	// Now is the monotonic clock in nanoseconds.
 	Now() int64
-	// Unix is the wall clock in seconds. Only credentials' expiry needs it.
+	// Unix is the wall clock in seconds. Credentials' expiry and dates of responses need it.
 	Unix() int64
 	// Add counts; the name is one of those in metrics.go.
 	Add(counter string, n uint64)
@@ -87,6 +89,10 @@ type Host interface {
 type Stream interface {
 	// RequestFields reads the whole request header section.
 	RequestFields() (httpcache.Fields, error)
+	// SetRequestField gives the request one field line of the name, in place of those that it
+	// has; RemoveRequestField takes them away. Only a held request is changed.
+	SetRequestField(name, value string) error
+	RemoveRequestField(name string) error
 	// RequestBody reads the first n bytes of the body buffered so far.
 	RequestBody(n int) ([]byte, error)
 	// ResponseFields reads the whole response header section.
@@ -104,10 +110,13 @@ type Stream interface {
 	// stream ends first, the call is not. An error means that nothing was sent
 	// and done won't be called.
 	Call(path string, frame []byte, timeout time.Duration, done func(Answer)) error
-	// Reply answers the request in place of the origin.
+	// Reply answers the request in place of the origin; in the callback of a response's header section,
+	// which then returns Replaced, in place of that response.
 	Reply(status uint32, fields httpcache.Fields, body []byte) error
 	// Resume lets a request go on that PauseAll or PauseForBody holds.
 	Resume() error
+	// ResumeResponse lets a response go on whose header section PauseAll holds.
+	ResumeResponse() error
 }
 
 // TickPeriod is how often a plugin's Run is called once its VM has seen a stream.

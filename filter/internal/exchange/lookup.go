@@ -7,9 +7,14 @@ import (
 	"chatcache/redisbridge/wire"
 )
 
-func (r *read) entryKey() string {
-	return wire.EntryKey(r.cache.Name, r.plugin.Policy.Name, r.partition.ID,
-		r.request.method, r.request.plainPath(), wire.KeyDigest(r.key))
+// keyInRedis is the key of the read's entry there, made when it is first needed: a hit in L1
+// doesn't.
+func (r *read) keyInRedis() string {
+	if r.redisKey == "" {
+		r.redisKey = wire.EntryKey(r.cache.Name, r.plugin.Policy.Name, r.partition.ID,
+			r.request.method, r.request.plainPath(), wire.KeyDigest(r.key))
+	}
+	return r.redisKey
 }
 
 // lookup asks the bridge, for this read alone or as the leader of its flight.
@@ -50,11 +55,14 @@ func (r *read) lookedUp(q query, a Answer) {
 		r.keep(r.fence, f)
 	default:
 		r.ticket = answer.Ticket
+		if hit {
+			r.offer(&f, now)
+		}
 	}
 	if r.flight != nil && r.flight.lookedUp(answer, reason) {
 		return // it waits for somebody else's fetch
 	}
-	r.resume() // unless it was answered
+	r.forward(now) // unless it was answered
 }
 
 // understand reads the bridge's answer to a lookup, and says why it can't be used.

@@ -39,6 +39,8 @@ type cacheMetrics struct {
 	matches          string // of them: compared, and the origin answered what was stored
 	mismatches       string // of them: compared, and it didn't, without a write in between
 	uncompared       string // of them: to be compared, and couldn't be
+	validated        string // misses whose stored response the origin has confirmed (304)
+	staleOnError     string // misses answered with a stale response, since the origin failed
 	errors           string // lookups and stores that the bridge didn't answer
 	stores           string // entries that the bridge has acknowledged
 	invalidations    string // writes that raised the cache's groups
@@ -59,6 +61,8 @@ func newCacheMetrics(cache string, tally *counts) cacheMetrics {
 		matches:          prefix + "matches",
 		mismatches:       prefix + "mismatches",
 		uncompared:       prefix + "uncompared",
+		validated:        prefix + "validated",
+		staleOnError:     prefix + "stale_on_error",
 		errors:           prefix + "errors",
 		stores:           prefix + "stores",
 		invalidations:    prefix + "invalidations",

@@ -20,10 +20,13 @@ type read struct {
 	began   int64
 
 	partition policy.Partition
-	key       []byte
+	base      []byte // the cache key
+	key       []byte // the same, or that of the read's variant
 	redisKey  string
 	groups    []string
 
+	// limits are what the request says of stored responses.
+	limits httpcache.Limits
 	// bypass says why the cache was not asked; "" when it was, and missed.
 	bypass httpcache.Reason
 	// ticket is what the lookup saw. Without one nothing is stored.
@@ -31,10 +34,13 @@ type read struct {
 	// fence is what L1 needs to know of the moment the lookup was sent.
 	fence   fence
 	permit  permit
-	capture capture
+	capture *capture // nil: nothing is captured
 	// withheld says why a stored response that could answer it doesn't; "" if none does.
 	withheld httpcache.Reason
-	shadow   *shadow // to be compared with the origin's answer; nil if it isn't
+	shadow   *shadow         // to be compared with the origin's answer; nil if it isn't
+	why      string          // it was forwarded, as Cache-Status has it
+	asked    int64           // when it was forwarded, monotonic nanoseconds
+	stale    *storedResponse // what the origin may confirm, nil if nothing
 
 	// flight is the fetch of the key that this read leads or waits for; nil if
 	// none.
@@ -54,11 +60,14 @@ type fence struct {
 func newRead(e *Exchange, r *request, c *policy.Cache) *read {
 	return &read{
 		Exchange: e, request: r, cache: c,
-		metrics: &e.plugin.metrics[c.Index], began: e.plugin.host.Now(),
+		metrics: &e.plugin.metrics[c.Index], began: e.plugin.host.Now(), why: forwardedMiss,
 	}
 }
 
 func (r *read) start(end bool) Action {
+	if r.request.wants.limits {
+		r.limits = r.request.fields.Limits()
+	}
 	if r.bypass = r.refusal(end); r.bypass != "" {
 		return Continue
 	}
@@ -88,7 +97,7 @@ func (r *read) refusal(end bool) httpcache.Reason {
 	if reason := r.barred(); reason != "" {
 		return reason
 	}
-	if reason := r.request.unanswerable(r.cache.Body != nil, end); reason != "" {
+	if reason := r.request.unanswerable(r.cache, r.limits, end); reason != "" {
 		return reason
 	}
 	if r.cache.Body == nil {
@@ -128,6 +137,10 @@ func (r *read) body(n int, end bool) Action {
 
 // letGo ends the pause from inside the callback that could have gone on holding.
 func (r *read) letGo(reason httpcache.Reason) Action {
+	if r.limits.OnlyIfCached {
+		r.refuse()
+		return PauseAll
+	}
 	r.bypass = reason
 	r.phase = flowing
 	return Continue
@@ -135,7 +148,9 @@ func (r *read) letGo(reason httpcache.Reason) Action {
 
 // find looks in L1, then asks the bridge, or waits for whoever has asked already.
 func (r *read) find(body []byte) Action {
-	r.key = r.plugin.Policy.AppendKey(nil, r.cache, r.request, r.partition.ID, body)
+	r.base = r.plugin.Policy.AppendKey(nil, r.cache, r.request, r.partition.ID, body)
+	r.key = r.base
+	r.choose()
 	if len(r.key) > maxKeyBytes {
 		return r.letGo(reasonKeyTooLong)
 	}
@@ -143,6 +158,9 @@ func (r *read) find(body []byte) Action {
 		return r.letGo(reason)
 	}
 	r.groups = wire.ReadGroups(r.cache.Name, r.partition.ID)
+	if r.cache.ByURI() {
+		r.groups = append(r.groups, groupURI(r.cache, r.request.authority, r.request.path))
+	}
 	if r.state.journal.blocks(r.groups) {
 		return r.letGo(reasonPending)
 	}
@@ -151,7 +169,7 @@ func (r *read) find(body []byte) Action {
 	if f, ok := r.inL1(r.fence, now); ok && r.answer(f, now) {
 		return r.answered()
 	}
-	if r.redisKey = r.entryKey(); len(r.redisKey) > wire.MaxKey {
+	if len(r.keyInRedis()) > wire.MaxKey {
 		return r.letGo(reasonKeyTooLong)
 	}
 	if r.collapses() && r.state.flights.board(r, now) {
@@ -169,10 +187,17 @@ func (r *read) fenceAt(now int64) fence {
 	}
 }
 
-// collapses tells whether misses of the read's cache wait for one fetch. Where operators only
+// collapses tells whether the read waits for somebody else's fetch, and others for its own. One that
+// wants something else than what is stored for all, or fetches it, doesn't; and where operators only
 // observe nobody waits for what nobody is answered with.
 func (r *read) collapses() bool {
-	return r.plugin.Policy.Collapse.Enabled && r.cache.Collapse && !r.control().Observe
+	return r.plugin.Policy.Collapse.Enabled && r.cache.Collapse && !r.control().Observe &&
+		!r.request.head && !r.request.wants.ranges && !r.limits.Set()
+}
+
+// wantsAll tells whether the answer to the read is a whole response, whatever the client has.
+func (r *read) wantsAll() bool {
+	return !r.request.head && !r.request.wants.ranges && !r.request.wants.conditions
 }
 
 // inL1 finds the response in the VM's memory, if that may be used.

@@ -56,7 +56,7 @@ func TestHitFromL2FillsL1WithItsAge(t *testing.T) {
 		State: wire.LookupHit, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Age: 100_000, Remaining: 500_000,
 		Entry: wire.Entry{
 			Head:    wire.Head{Definition: w.plugin.Policy.Cache("stats").Definition, Groups: asked.Groups},
-			Payload: httpcache.Response{Status: 200, InitialAge: 5, Body: []byte("one")}.Append(nil),
+			Payload: httpcache.Response{Status: 200, InitialAge: 5, Freshness: httpcache.Freshness{Lifetime: 600}, Body: []byte("one")}.Append(nil),
 		}.Encode(),
 	}
 	w.take(wire.PathLookup).ok(hit.Encode())
@@ -75,7 +75,7 @@ func TestEntryOfAnotherDefinitionIsAMiss(t *testing.T) {
 	s.exchange.RequestHeaders(true)
 	hit := wire.LookupAnswer{State: wire.LookupHit, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Remaining: 1000, Entry: wire.Entry{
 		Head:    wire.Head{Definition: "0000000000000000", Groups: []string{"*"}},
-		Payload: httpcache.Response{Status: 200}.Append(nil),
+		Payload: httpcache.Response{Status: 200, Freshness: httpcache.Freshness{Lifetime: 600}}.Append(nil),
 	}.Encode()}
 	w.take(wire.PathLookup).ok(hit.Encode())
 	if s.status != 0 || s.resumed != 1 {
@@ -129,10 +129,11 @@ func TestBypass(t *testing.T) {
 		end                bool
 		reason             string
 	}{
-		"head":           {"HEAD", "/stats", "ann", [2]string{"a", ""}, true, "head"},
-		"range":          {"GET", "/stats", "ann", [2]string{"range", "bytes=0-1"}, true, "range"},
-		"conditional":    {"GET", "/stats", "ann", [2]string{"if-none-match", `"x"`}, true, "conditional"},
+		"if-match":       {"GET", "/stats", "ann", [2]string{"if-match", `"x"`}, true, "conditional"},
+		"a POST's range": {"POST", "/flags", "ann", [2]string{"range", "bytes=0-1"}, false, "range"},
+		"a POST's tag":   {"POST", "/flags", "ann", [2]string{"if-none-match", `"x"`}, false, "conditional"},
 		"upgrade":        {"GET", "/stats", "ann", [2]string{"upgrade", "websocket"}, true, "upgrade"},
+		"no-cache":       {"GET", "/stats", "ann", [2]string{"pragma", "no-cache"}, true, "request-no-cache"},
 		"no-store":       {"GET", "/stats", "ann", [2]string{"cache-control", "no-store"}, true, "request-no-cache"},
 		"a GET's body":   {"GET", "/stats", "ann", [2]string{"a", ""}, false, "request-body"},
 		"nobody":         {"GET", "/stats", "", [2]string{"a", ""}, true, "no-identity"},

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"chatcache/filter/internal/httpcache"
+	"chatcache/policy"
 )
 
 // request is the header section of a request, read once. It is what package
@@ -11,7 +12,18 @@ import (
 type request struct {
 	fields                  httpcache.Fields
 	stream                  Stream
-	method, authority, path string
+	method, authority, path string // method is GET also of a HEAD, which a GET's response answers
+	head                    bool
+	wants                   wants
+}
+
+// wants are the fields of a request that its answer depends on, beside the key.
+type wants struct {
+	limits     bool // Cache-Control or Pragma
+	conditions bool // If-None-Match or If-Modified-Since
+	ranges     bool // Range
+	match      bool // If-Match or If-Unmodified-Since
+	upgrade    bool
 }
 
 func newRequest(s Stream) (*request, error) {
@@ -28,9 +40,29 @@ func newRequest(s Stream) (*request, error) {
 			r.authority = f[1]
 		case ":path":
 			r.path = f[1]
+		default:
+			r.wants.note(f[0])
 		}
 	}
+	if r.method == "HEAD" {
+		r.method, r.head = "GET", true
+	}
 	return r, nil
+}
+
+func (w *wants) note(name string) {
+	switch name {
+	case "cache-control", "pragma":
+		w.limits = true
+	case "if-none-match", "if-modified-since":
+		w.conditions = true
+	case "range":
+		w.ranges = true
+	case "if-match", "if-unmodified-since":
+		w.match = true
+	case "upgrade":
+		w.upgrade = true
+	}
 }
 
 func (r *request) Method() string                         { return r.method }
@@ -46,20 +78,18 @@ func (r *request) plainPath() string {
 }
 
 // unanswerable says why a request of a cache can't be answered from it,
-// whatever is stored; end tells that the request has no body.
-func (r *request) unanswerable(bodyKeyed, end bool) httpcache.Reason {
-	cc := r.fields.CacheControl()
+// whatever is stored; end tells that the request has no body. Preconditions of a POST are
+// about something else than whether its answer has changed.
+func (r *request) unanswerable(c *policy.Cache, limits httpcache.Limits, end bool) httpcache.Reason {
+	bodyKeyed, w := c.Body != nil, r.wants
 	switch {
-	case r.method == "HEAD":
-		return reasonHead
-	case r.fields.Has("range"):
-		return reasonRange
-	case r.fields.Has("if-none-match"), r.fields.Has("if-modified-since"), r.fields.Has("if-match"),
-		r.fields.Has("if-unmodified-since"), r.fields.Has("if-range"):
+	case w.match, bodyKeyed && w.conditions:
 		return reasonConditional
-	case r.fields.Has("upgrade"):
+	case bodyKeyed && w.ranges:
+		return reasonRange
+	case w.upgrade:
 		return reasonUpgrade
-	case cc.NoStore, cc.NoCache, r.fields.Get("pragma") == "no-cache":
+	case w.limits && r.fields.CacheControl().NoStore, limits.NoCache && !c.Origin:
 		return reasonRequest
 	case bodyKeyed && r.fields.Has("expect"):
 		return reasonExpect

@@ -28,7 +28,7 @@ func (f *flight) begin(p *Plugin, now int64) {
 	f.due = false
 	first := f.waiters[0]
 	fence := first.fenceAt(now)
-	if found, ok := first.inL1(fence, now); ok {
+	if found, ok := first.inL1(fence, now); ok && first.canUse(found, now) {
 		f.answer(found, f.state.flights.arrivals)
 		f.endIfEmpty()
 		return
@@ -81,16 +81,23 @@ func (f *flight) answered(p *Plugin, this *round, a Answer) {
 	now := p.host.Now()
 	answer, reason := this.first.understand(this.query, a)
 	f.saw(answer.Ticket, this.fence)
-	found, hit := this.first.inL2(answer, now)
+	got, hit := this.first.inL2(answer, now)
 	switch {
 	case reason != "":
 		f.forward(reason)
-	case hit && this.first.canUse(found, now):
-		this.first.keep(this.fence, found)
-		f.answer(found, this.last)
+	case hit && this.first.canUse(got, now):
+		this.first.keep(this.fence, got)
+		f.answer(got, this.last)
+		f.next()
+	case hit && !this.first.suits(got):
+		f.answer(got, this.last) // another variant: whom it doesn't suit goes to the origin
 		f.next()
 	case leads(answer):
-		f.promote(this, now)
+		var stale *found
+		if hit {
+			stale = &got
+		}
+		f.promote(this, stale, now)
 	case answer.State != wire.LookupLeased:
 		f.pass() // the mark: nobody is to wait
 	case this.until > now:
@@ -113,7 +120,8 @@ func (f *flight) answer(found found, last uint64) {
 }
 
 // promote makes the oldest of those who wait the leader. If nobody waits any more the lease goes back.
-func (f *flight) promote(this *round, now int64) {
+// What was found and can't be used as it is, it may have confirmed.
+func (f *flight) promote(this *round, stale *found, now int64) {
 	if len(f.waiters) == 0 {
 		f.leader = this.first
 		f.release(0)
@@ -121,7 +129,7 @@ func (f *flight) promote(this *round, now int64) {
 	}
 	r := f.waiters[0]
 	f.waiters = slices.Delete(f.waiters, 0, 1)
-	f.decide(r, decision{ticket: f.ticket, fence: f.fence})
+	f.decide(r, decision{stale: stale, ticket: f.ticket, fence: f.fence})
 	r.fence = f.fence
 	f.lead(r, now)
 }

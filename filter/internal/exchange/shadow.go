@@ -36,7 +36,7 @@ func (r *read) withhold(f found, response httpcache.Response) bool {
 	if control.Observe {
 		r.withheld = reasonObserve
 	}
-	if r.state.sample(control.Verify) && r.keepShadow(f, response) {
+	if r.state.sample(control.Verify) && r.wantsAll() && r.keepShadow(f, response) {
 		r.withheld = reasonVerify
 	}
 	return r.withheld != ""
@@ -44,7 +44,7 @@ func (r *read) withhold(f found, response httpcache.Response) bool {
 
 // keepShadow keeps a stored response for comparison, if there is room.
 func (r *read) keepShadow(f found, response httpcache.Response) bool {
-	if r.redisKey = r.entryKey(); len(r.redisKey) > wire.MaxKey || !r.state.reserve(len(f.block)) {
+	if len(r.keyInRedis()) > wire.MaxKey || !r.state.reserve(len(f.block)) {
 		return false
 	}
 	r.shadow = &shadow{
@@ -79,8 +79,8 @@ func (r *read) verify(fields httpcache.Fields, end bool) {
 	if reason != httpcache.Storable || plan.Length > r.cache.MaxResponse || !r.state.reserve(size) {
 		return // nothing is copied: it ends uncompared
 	}
-	r.capture = capture{
-		active: true, plan: plan, fields: httpcache.Fields{
+	r.capture = &capture{
+		plan: plan, fields: httpcache.Fields{
 			{":status", fields.Get(":status")}, {"content-encoding", fields.Get("content-encoding")},
 		},
 		body: make([]byte, 0, size), reserved: size, end: end,
@@ -93,7 +93,7 @@ func (r *read) verified() {
 	r.drop()
 	r.state.release(s.reserved)
 	details, _ := r.stream.Property("response", "code_details")
-	if !c.active || c.plan.Complete(len(c.body), c.end, string(details)) != httpcache.Storable || r.moved(s.fence) {
+	if c == nil || c.plan.Complete(len(c.body), c.end, string(details)) != httpcache.Storable || r.moved(s.fence) {
 		r.metrics.uncompare(r.plugin.host)
 		return
 	}
@@ -115,7 +115,7 @@ func (r *read) moved(since fence) bool {
 
 // compare says how the origin's answer differs from the stored one, "" if it doesn't; they aren't
 // comparable where the origin has failed or refused to answer, or where a coding hides what differs.
-func (s *shadow) compare(v *policy.Verify, c capture) (differs string, comparable bool) {
+func (s *shadow) compare(v *policy.Verify, c *capture) (differs string, comparable bool) {
 	status, stored := c.fields.Get(":status"), strconv.Itoa(int(s.response.Status))
 	switch {
 	case strings.HasPrefix(status, "5"), status == "408", status == "429":

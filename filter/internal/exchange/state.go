@@ -31,6 +31,7 @@ type State struct {
 	writes   openWrites
 	outbox   outbox
 	flights  flights
+	variants variants
 	breaker  breaker
 	tally    tally
 	rechecks rechecks
@@ -59,6 +60,7 @@ func (s *States) of(policy string) *State {
 	}
 	state := &State{name: policy, seed: maphash.MakeSeed(), l1: l1.NewStore(0), slots: l1.NewSlots()}
 	state.follower = follower{state: state, vm: s.vm}
+	state.variants = newVariants()
 	state.journal = journal{state: state, blocked: make(map[string]int)}
 	state.writes = openWrites{state: state, open: make(map[string]*openWrite)}
 	state.outbox = outbox{state: state, sent: make(map[*parcel]*Plugin)}

@@ -12,9 +12,9 @@ const (
 	reasonOff           httpcache.Reason = "off"                  // the cache's ttl is 0s, or operators have it off
 	reasonRollout       httpcache.Reason = "rollout"              // not all proxies know its rules
 	reasonPercent       httpcache.Reason = "percent"              // outside of the share that is served
-	reasonHead          httpcache.Reason = "head"                 // HEAD is forwarded
-	reasonRange         httpcache.Reason = "range"                // Range is forwarded
-	reasonConditional   httpcache.Reason = "conditional"          // If-… is forwarded
+	reasonHead          httpcache.Reason = "head"                 // the response to HEAD has no body to store
+	reasonRange         httpcache.Reason = "range"                // of a body-keyed request
+	reasonConditional   httpcache.Reason = "conditional"          // If-Match and the like
 	reasonUpgrade       httpcache.Reason = "upgrade"              // WebSocket and the like
 	reasonRequest       httpcache.Reason = "request-no-cache"     // the client asked for the origin
 	reasonRequestBody   httpcache.Reason = "request-body"         // a body that isn't part of the key
@@ -37,6 +37,9 @@ const (
 	reasonObserve httpcache.Reason = "observe"       // operators only want to see that
 	reasonVerify  httpcache.Reason = "verify"        // it is compared with what the origin answers
 	reasonUnheld  httpcache.Reason = "capture-limit" // too many responses are being captured
+	// A request with only-if-cached, and nothing stored that would do.
+	reasonOnlyIfCached httpcache.Reason = "only-if-cached"
+	reasonStaleIfError httpcache.Reason = "stale-if-error" // answered with a stale response in place of the origin's error
 )
 
 const statusField = "cache-status"
@@ -53,19 +56,43 @@ func statusFound(ttl int64, tier string, waited bool) string {
 	return "chatcache; " + how + "; ttl=" + strconv.FormatInt(ttl, 10) + "; detail=" + tier
 }
 
-func statusStored(waited bool) string { return statusForwarded(waited) + "; stored" }
+// Why a read was forwarded, as Cache-Status has it (RFC 9211 section 2.2).
+const (
+	forwardedMiss    = "uri-miss"
+	forwardedVariant = "vary-miss" // what is stored answered another variant of the request
+	forwardedStale   = "stale"     // what is stored has to be validated first
+	forwardedRequest = "request"   // what is stored is too old for this request
+)
 
-func statusMiss(detail httpcache.Reason, waited bool) string {
-	return statusForwarded(waited) + "; detail=" + string(detail)
-}
-
-// statusForwarded is that of a miss; one that has waited in vain says so.
-func statusForwarded(waited bool) string {
+// statusForwarded is that of a read that went to the origin; one that has waited in vain says so.
+func statusForwarded(why string, waited bool) string {
 	if waited {
-		return "chatcache; fwd=uri-miss; collapsed=?0"
+		return "chatcache; fwd=" + why + "; collapsed=?0"
 	}
-	return "chatcache; fwd=uri-miss"
+	return "chatcache; fwd=" + why
 }
+
+func statusStored(why string, waited bool) string { return statusForwarded(why, waited) + "; stored" }
+
+func statusMiss(why string, detail httpcache.Reason, waited bool) string {
+	return statusForwarded(why, waited) + "; detail=" + string(detail)
+}
+
+// statusValidated is that of a read whose stored response the origin has confirmed.
+func statusValidated(stored, waited bool) string {
+	status := statusForwarded(forwardedStale, waited) + "; fwd-status=304"
+	if stored {
+		status += "; stored"
+	}
+	return status
+}
+
+// statusOnError is that of a read answered with a stale response in place of the origin's.
+func statusOnError(originStatus string, waited bool) string {
+	return statusForwarded(forwardedStale, waited) + "; fwd-status=" + originStatus + "; detail=" + string(reasonStaleIfError)
+}
+
+func statusOnlyIfCached() string { return "chatcache; detail=" + string(reasonOnlyIfCached) }
 
 func statusBypass(detail httpcache.Reason) string {
 	return "chatcache; fwd=bypass; detail=" + string(detail)

@@ -63,8 +63,8 @@ func TestReports(t *testing.T) {
 	poll, r = w.polled()
 	want(r, first)
 
-	w.stream("HEAD", "/stats", "ann").exchange.RequestHeaders(true) // counted when it is answered
-	bypass := w.stream("HEAD", "/stats", "ann")
+	w.stream("GET", "/stats", "ann", [2]string{"cache-control", "no-store"}).exchange.RequestHeaders(true) // counted when it is answered
+	bypass := w.stream("GET", "/stats", "ann", [2]string{"cache-control", "no-store"})
 	bypass.exchange.RequestHeaders(true)
 	bypass.respond("200", "")
 	w.now += reportEvery
@@ -87,7 +87,7 @@ func TestReportsAreFew(t *testing.T) {
 	w.lease()
 	reports := 0
 	for range 150 {
-		s := w.stream("HEAD", "/stats", "ann")
+		s := w.stream("GET", "/stats", "ann", [2]string{"cache-control", "no-store"})
 		s.exchange.RequestHeaders(true)
 		s.respond("200", "")
 		poll, r := w.polled()

@@ -13,7 +13,8 @@ import (
 //
 //  1. its groups are suspended, by one call that the bridge acknowledges
 //  2. it is forwarded; reads of the groups go to the origin meanwhile and store nothing
-//  3. its response streams through untouched
+//  3. its response streams through; where it names more groups, they are raised before its header
+//     section goes on
 //  4. when the stream is done the journal ends the suspension, as judge decides
 type write struct {
 	*Exchange
@@ -30,6 +31,9 @@ type write struct {
 	forwarded bool
 	status    int
 	end       bool
+	raise     *raise // of the groups that the response names, until it is acknowledged or in the journal
+	named     bool   // the response has named groups
+	owed      bool   // their raise is in the journal
 }
 
 func newWrite(e *Exchange, r *request, rule *policy.Invalidation) *write {
@@ -39,6 +43,12 @@ func newWrite(e *Exchange, r *request, rule *policy.Invalidation) *write {
 func (w *write) start(bool) Action {
 	partition, _ := w.plugin.identify(w.request)
 	w.groups = w.rule.Groups(partition.ID)
+	if c := w.plugin.Policy.Resource(w.request.authority, w.request.path); c != nil {
+		w.groups = append(w.groups, groupURI(c, w.request.authority, w.request.path))
+	}
+	if len(w.groups) == 0 {
+		return Continue // only its response may name what it invalidates
+	}
 	w.id = w.state.newID()
 	w.state.move(w.groups)
 	frame := w.plugin.suspension(w.id, w.groups, w.rule.Deadline, w.rule.AlsoAfter)
@@ -96,13 +106,26 @@ func (w *write) unreachable() (forward bool) {
 	return true
 }
 
-func (w *write) response(fields httpcache.Fields, end bool) {
+func (w *write) response(fields httpcache.Fields, end bool) Action {
 	w.status, _ = strconv.Atoi(fields.Get(":status"))
 	w.end = end
-	if w.pending {
+	if groups := w.invalidated(fields); len(groups) > 0 && w.raiseNamed(groups) {
+		w.phase = held
+		return PauseAll
+	}
+	w.describe()
+	return Continue
+}
+
+// describe says in the response what has become of the write, as far as that is known.
+func (w *write) describe() {
+	if w.pending || w.owed {
 		w.addStatus(statusWrite(reasonPending))
 		w.stream.Describe(w.rule.Name, resultPending)
 		return
+	}
+	if len(w.groups) == 0 && !w.named {
+		return // nothing was done
 	}
 	w.addStatus(statusWrite(""))
 	w.stream.Describe(w.rule.Name, resultWrite)
@@ -117,6 +140,7 @@ func (w *write) trailers() { w.end = true }
 // are whole caches.
 func (w *write) abort() {
 	w.forwarded = true
+	w.owe()
 	if w.suspended || w.pending {
 		return
 	}
@@ -130,6 +154,10 @@ func (w *write) abort() {
 // done ends the suspension. The call is made from the root context, since this
 // stream would not hear the answer any more.
 func (w *write) done() {
+	w.owe() // its stream has ended before the raise was acknowledged
+	if len(w.groups) == 0 {
+		return
+	}
 	w.state.writes.remove(w.id)
 	o := judge(w.observed())
 	if o != unchanged {

@@ -144,8 +144,8 @@ func window(policy, response Seconds, rules StoreRules) int64 {
 func storable(f Fields, c Control, rules StoreRules) (Plan, Reason) {
 	status := f.Get(":status")
 	code, _ := strconv.ParseUint(status, 10, 16)
-	names, star := f.Vary()
-	p := Plan{Status: uint32(code), Vary: beyond(names, rules.KeyHeaders), Without: c.NoCacheFields}
+	names, star := f.VaryBeyond(rules.KeyHeaders)
+	p := Plan{Status: uint32(code), Vary: names, Without: c.NoCacheFields}
 	if !rules.Private {
 		p.Without = append(p.Without[:len(p.Without):len(p.Without)], c.PrivateFields...)
 	}
@@ -188,11 +188,6 @@ func (c Control) allowsAuthorized() bool {
 func (f Fields) says(c Control, heuristic, private bool) bool {
 	return heuristic || c.Public || c.Private && private || c.MaxAge != Absent || c.SMaxAge != Absent ||
 		f.Has("expires") && !c.Targeted
-}
-
-// beyond gives the names that aren't part of the key.
-func beyond(names, keyHeaders []string) []string {
-	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(keyHeaders, name) })
 }
 
 // isCredential tells of fields whose values must not leave the proxy, not even digested.
@@ -239,3 +234,29 @@ func (p Plan) Complete(bodyBytes int, endSeen bool, details string) Reason {
 // ViaUpstream is Envoy's response.code_details for a response that the upstream
 // sent whole, as far as Envoy can tell.
 const ViaUpstream = "via_upstream"
+
+// Aged makes the response older: that many seconds have passed since its header section came.
+func (p *Plan) Aged(seconds int64) {
+	p.InitialAge += seconds
+	p.Kept -= seconds
+}
+
+// Jittered shortens the lifetime by up to percent of it. By how much depends on seed and moment, which
+// differ for responses that are stored at the same time.
+func (p Plan) Jittered(percent int, seed string, moment int64) Plan {
+	most := p.Lifetime * int64(percent) / 100
+	if most <= 0 {
+		return p
+	}
+	hash := uint64(moment) * 0x9e3779b97f4a7c15
+	for i := 0; i < len(seed); i++ {
+		hash = (hash ^ uint64(seed[i])) * 0x100000001b3 // FNV-1a
+	}
+	cut := int64((hash ^ hash>>32) % uint64(most+1))
+	if fresh := p.Lifetime - p.InitialAge; cut >= fresh {
+		cut = max(fresh-1, 0)
+	}
+	p.Lifetime -= cut
+	p.Kept -= cut
+	return p
+}

@@ -18,6 +18,12 @@ func (f Fields) Vary() (names []string, star bool) {
 	return names, star
 }
 
+// VaryBeyond gives the names of Vary that aren't part of the key.
+func (f Fields) VaryBeyond(keyHeaders []string) (names []string, star bool) {
+	names, star = f.Vary()
+	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(keyHeaders, name) }), star
+}
+
 // Variant digests what a request has in the fields of those names: equal for two requests
 // that match by RFC 9111 §4.1. A field's lines are joined, whitespace around commas doesn't
 // count, nor does the order of Accept-Encoding's codings. The digest is no one's credential, but

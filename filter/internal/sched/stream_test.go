@@ -76,6 +76,10 @@ func (s *stream) RequestBody(int) ([]byte, error)           { return nil, nil }
 func (s *stream) ResponseFields() (httpcache.Fields, error) { return s.fields, nil }
 func (s *stream) ResponseBody(n int) ([]byte, error)        { return s.chunk[:n], nil }
 
+func (s *stream) ResumeResponse() error                { return nil }
+func (s *stream) SetRequestField(string, string) error { return nil }
+func (s *stream) RemoveRequestField(string) error      { return nil }
+
 func (s *stream) AddResponseField(name, value string) error {
 	s.fields = append(s.fields, [2]string{name, value})
 	return nil

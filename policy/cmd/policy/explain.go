@@ -145,7 +145,7 @@ func (e *explanation) read(p *policy.Policy, c *policy.Cache, o options) {
 	if c.TTL == 0 {
 		e.Bypass = `the cache is off: its ttl is "0s"`
 	}
-	e.Read = &readDetails{TTL: policy.FormatDuration(c.TTL), Shared: c.Shared, L1: c.L1 && p.L1.Enabled, Definition: c.Definition}
+	e.Read = &readDetails{TTL: freshness(c), Shared: c.Shared, L1: c.L1 && p.L1.Enabled, Definition: c.Definition}
 	if c.Collapse && p.Collapse.Enabled {
 		e.Read.MaxWait = policy.FormatDuration(p.Collapse.MaxWait)
 	}
@@ -227,4 +227,12 @@ func (e *explanation) invalidate(rule *policy.Invalidation) {
 		w.Scope, id = "the writer's partition; shared caches as a whole", e.Partition.ID
 	}
 	e.Write, e.Groups = w, rule.Groups(id)
+}
+
+// freshness says how long the cache's responses are fresh.
+func freshness(c *policy.Cache) string {
+	if c.Origin {
+		return "origin, at most " + policy.FormatDuration(c.TTL)
+	}
+	return policy.FormatDuration(c.TTL)
 }

@@ -1,0 +1,115 @@
+package exchange
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"chatcache/filter/internal/httpcache"
+	"chatcache/policy"
+	"chatcache/redisbridge/wire"
+)
+
+// maxNamed is how many groups a response may name, so that they fit into a frame with its others.
+const maxNamed = 60
+
+// groupURI is the group of what a cache stores for a URI.
+func groupURI(c *policy.Cache, authority, path string) string {
+	return wire.GroupURI(wire.KeyDigest(c.AppendURI([]byte(c.Name+" "), authority, path)))
+}
+
+// groupNamed is a group that an origin has named, in a space of its own for each authority.
+func groupNamed(authority, name string) string {
+	group := wire.GroupNamed(strings.ToLower(authority) + " " + name)
+	if len(group) > wire.MaxGroup {
+		group = wire.GroupNamed("#" + wire.KeyDigest([]byte(group)))
+	}
+	return group
+}
+
+// named lists the groups that a response says that it belongs to. ok is false where they
+// can't be told, or are too many.
+func (p *Plugin) named(authority string, response httpcache.Fields) (groups []string, ok bool) {
+	names, ok := response.Groups("cache-groups")
+	for _, field := range p.Policy.Tags {
+		names = append(names, response.Tags(field)...)
+	}
+	for _, name := range names {
+		if group := groupNamed(authority, name); !slices.Contains(groups, group) {
+			groups = append(groups, group)
+		}
+	}
+	return groups, ok && len(groups) <= maxNamed
+}
+
+// invalidated lists what the response to an unsafe request names: groups (RFC 9875 section 3), and
+// the URIs of Location and Content-Location if it isn't an error (RFC 9111 section 4.4).
+func (w *write) invalidated(response httpcache.Fields) (groups []string) {
+	names, _ := response.Groups("cache-group-invalidation") // a list that can't be read is none
+	for _, name := range names {
+		groups = append(groups, groupNamed(w.request.authority, name))
+	}
+	if w.status < 200 || w.status > 399 {
+		return groups
+	}
+	for _, field := range [...]string{"location", "content-location"} {
+		target, ok := w.request.sameOrigin(response.Get(field))
+		if !ok {
+			continue
+		}
+		if c := w.plugin.Policy.Resource(w.request.authority, target); c != nil {
+			groups = append(groups, groupURI(c, w.request.authority, target))
+		}
+	}
+	return groups
+}
+
+// sameOrigin resolves a URI reference to a path with its query, if it is of the request's own
+// origin (RFC 3986 section 5.2).
+func (r *request) sameOrigin(reference string) (target string, ok bool) {
+	reference, _, _ = strings.Cut(reference, "#")
+	scheme := r.fields.Get(":scheme")
+	if prefix, rest, found := strings.Cut(reference, "://"); found && !strings.ContainsAny(prefix, "/?") {
+		if !strings.EqualFold(prefix, scheme) {
+			return "", false
+		}
+		reference = "//" + rest
+	}
+	if rest, found := strings.CutPrefix(reference, "//"); found {
+		end := strings.IndexAny(rest, "/?")
+		if end < 0 {
+			end = len(rest)
+		}
+		if !strings.EqualFold(rest[:end], r.authority) {
+			return "", false
+		}
+		if reference = rest[end:]; !strings.HasPrefix(reference, "/") {
+			reference = "/" + reference
+		}
+	}
+	switch {
+	case reference == "":
+		return "", false
+	case reference[0] == '?':
+		return r.plainPath() + reference, true
+	case reference[0] != '/':
+		base := r.plainPath()
+		reference = base[:strings.LastIndexByte(base, '/')+1] + reference
+	}
+	return withoutDots(reference), true
+}
+
+// withoutDots removes the dot segments of a path, and leaves its query as it is.
+func withoutDots(target string) string {
+	plain, query, found := strings.Cut(target, "?")
+	if strings.Contains(plain, "/.") {
+		slash := strings.HasSuffix(plain, "/") || strings.HasSuffix(plain, "/.") || strings.HasSuffix(plain, "/..")
+		if plain = path.Clean(plain); slash && plain != "/" {
+			plain += "/"
+		}
+	}
+	if found {
+		plain += "?" + query
+	}
+	return plain
+}

@@ -1,0 +1,201 @@
+package exchange
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"chatcache/redisbridge/wire"
+)
+
+// groupsOf are those that an entry was stored with.
+func groupsOf(t *testing.T, m wire.StoreRequest) []string {
+	t.Helper()
+	entry, err := wire.DecodeEntry(m.Entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entry.Groups
+}
+
+func TestResponseBelongsToTheGroupsThatItNames(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	m := w.cached("one", maxAge("max-age=60"), [2]string{"cache-groups", `"a", "b c"`})
+	for _, want := range []string{"*", "c:pages", "n:chat.test a", "n:chat.test b c"} {
+		if !slices.Contains(groupsOf(t, m), want) {
+			t.Errorf("%s is not among %q", want, groupsOf(t, m))
+		}
+	}
+	w.page().wants("chatcache; hit; ttl=60; detail=l1")
+	w.feed(2, event(2, wire.EventRaise, "n:chat.test a"))
+	if s := w.page(); s.status != 0 {
+		t.Error("answered from L1 after a raise of its group")
+	}
+}
+
+func TestGroupsThatCannotBeKept(t *testing.T) {
+	for name, list := range map[string]string{"unreadable": `a, "b`, "too many": strings.TrimPrefix(strings.Repeat(`, "x"`, 1), ", ")} {
+		w := newWorld(t)
+		if name == "too many" {
+			for i := range 61 {
+				list += `, "` + strings.Repeat("y", i+1) + `"`
+			}
+		}
+		s := w.page()
+		w.take(wire.PathLookup).miss(1)
+		s.respond("200", "one", maxAge("max-age=60"), [2]string{"cache-groups", list})
+		s.wants("chatcache; fwd=uri-miss; detail=cache-groups")
+	}
+}
+
+// unsafe begins a request that no rule matches, to a URI.
+func (w *world) unsafe(method, path string) *fakeStream {
+	s := w.stream(method, path, "", [2]string{":scheme", "http"})
+	s.exchange.RequestHeaders(true)
+	return s
+}
+
+// What is stored for its URI an unsafe request suspends, as a rule would.
+func TestUnsafeRequestInvalidatesItsURI(t *testing.T) {
+	for _, method := range []string{"DELETE", "PUT", "PATCH", "POST", "FROBNICATE"} {
+		w := newWorld(t)
+		m := w.cached("one", maxAge("max-age=60"))
+		s := w.unsafe(method, "/pages/1")
+		c := w.take(wire.PathSuspend)
+		suspended, err := wire.DecodeSuspendRequest(c.frame)
+		if err != nil || len(suspended.Groups) != 1 || !slices.Contains(groupsOf(t, m), suspended.Groups[0]) {
+			t.Errorf("%s: suspends %q, stored with %q", method, suspended.Groups, groupsOf(t, m))
+		}
+		c.ack()
+		s.respond("200", "done")
+		s.wants("chatcache; fwd=method")
+		w.run()
+		closed, _ := wire.DecodeCloseRequest(w.take(wire.PathClose).frame)
+		if !closed.Raise || closed.ID != suspended.ID {
+			t.Errorf("%s: closed as %+v", method, closed)
+		}
+	}
+	for _, method := range []string{"OPTIONS", "TRACE", "CONNECT", "QUERY"} {
+		w := newWorld(t)
+		w.unsafe(method, "/pages/1")
+		w.none(wire.PathSuspend)
+	}
+}
+
+// Groups and URIs that the response names are raised before it goes on.
+func TestResponseNamesWhatItInvalidates(t *testing.T) {
+	page := func(path string) string {
+		w := newWorld(t)
+		return groupURI(w.plugin.Policy.Cache("pages"), "chat.test", path)
+	}
+	for name, test := range map[string]struct {
+		status string
+		field  [2]string
+		want   []string
+	}{
+		"groups":                 {"200", [2]string{"cache-group-invalidation", `"a", "b"`}, []string{"n:chat.test a", "n:chat.test b"}},
+		"groups of an error":     {"500", [2]string{"cache-group-invalidation", `"a"`}, []string{"n:chat.test a"}},
+		"unreadable groups":      {"200", [2]string{"cache-group-invalidation", `a"`}, nil},
+		"Location":               {"201", [2]string{"location", "/pages/2"}, []string{page("/pages/2")}},
+		"a whole URI":            {"201", [2]string{"location", "HTTP://Chat.Test/pages/2?a=b#c"}, []string{page("/pages/2?a=b")}},
+		"a relative one":         {"201", [2]string{"content-location", "./../pages/2"}, []string{page("/pages/2")}},
+		"another scheme":         {"201", [2]string{"location", "https://chat.test/pages/2"}, nil},
+		"another host":           {"201", [2]string{"location", "//other.test/pages/2"}, nil},
+		"Location of an error":   {"404", [2]string{"location", "/pages/2"}, nil},
+		"what nobody caches":     {"201", [2]string{"location", "/elsewhere"}, nil},
+		"what a rule decides on": {"201", [2]string{"location", "/stats"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.unsafe("POST", "/other/1")
+			w.none(wire.PathSuspend)
+			s.head(test.status, test.field)
+			if s.holds != (test.want != nil) {
+				t.Fatalf("the response is held: %v", s.holds)
+			}
+			if test.want == nil {
+				w.none(wire.PathClose)
+				s.wants("")
+				return
+			}
+			c := w.take(wire.PathClose)
+			raised, err := wire.DecodeCloseRequest(c.frame)
+			if err != nil || !raised.Raise || !slices.Equal(raised.Groups, test.want) {
+				t.Errorf("raised %+v, want %q", raised, test.want)
+			}
+			c.ack()
+			if s.released != 1 {
+				t.Error("the response doesn't go on")
+			}
+			s.wants("chatcache; fwd=method")
+			s.exchange.Done()
+			w.run()
+			w.none(wire.PathClose)
+		})
+	}
+}
+
+// Where the raise isn't acknowledged it is owed, and what it concerns isn't used meanwhile.
+func TestRaiseThatIsNotAcknowledged(t *testing.T) {
+	for name, fails := range map[string]func(w *world, s *fakeStream){
+		"bridge fails":       func(w *world, s *fakeStream) { w.take(wire.PathClose).fails() },
+		"client leaves":      func(w *world, s *fakeStream) { w.take(wire.PathClose); s.exchange.Done() },
+		"bridge unreachable": func(w *world, s *fakeStream) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.lease()
+			w.cached("one", maxAge("max-age=60"), [2]string{"cache-groups", `"a"`})
+			s := w.unsafe("POST", "/other/1")
+			w.down = name == "bridge unreachable"
+			s.head("200", [2]string{"cache-group-invalidation", `"a"`})
+			w.down = false
+			fails(w, s)
+			if name != "client leaves" {
+				s.wants("chatcache; fwd=method; detail=invalidation-pending")
+			}
+			if got := w.page(); got.status != 0 {
+				t.Error("answered with what is owed an invalidation")
+			}
+			w.run()
+			raised, _ := wire.DecodeCloseRequest(w.take(wire.PathClose).frame)
+			if !raised.Raise || !slices.Equal(raised.Groups, []string{"n:chat.test a"}) {
+				t.Errorf("owed: %+v", raised)
+			}
+		})
+	}
+}
+
+// A write with a rule suspends what the rule says and its URI, and raises what its response names.
+func TestRuleAndNamedGroups(t *testing.T) {
+	w := newWorld(t)
+	s := w.stream("POST", "/messages", "ann")
+	s.exchange.RequestHeaders(true)
+	w.take(wire.PathSuspend).ack()
+	s.head("201", [2]string{"cache-group-invalidation", `"a"`}, [2]string{"content-length", "0"})
+	w.take(wire.PathClose).fails()
+	s.wants("chatcache; fwd=method; detail=invalidation-pending")
+	s.send("", true)
+	s.exchange.Done()
+	w.run()
+	var owed [][]string
+	for range 2 {
+		c := w.take(wire.PathClose)
+		m, _ := wire.DecodeCloseRequest(c.frame)
+		owed = append(owed, m.Groups)
+		c.ack()
+	}
+	if len(owed[0]) != 1 || len(owed[1]) != 2 || len(w.plugin.state.journal.blocked) != 0 {
+		t.Errorf("owed %q, blocked %v", owed, w.plugin.state.journal.blocked)
+	}
+}
+
+func TestGroupNamesAreBounded(t *testing.T) {
+	if long := groupNamed("chat.test", strings.Repeat("x", 1000)); len(long) > wire.MaxGroup || long == groupNamed("chat.test", strings.Repeat("x", 1001)) {
+		t.Errorf("%d bytes: %s", len(long), long)
+	}
+	if groupNamed("Chat.test", "a") != groupNamed("chat.TEST", "a") || groupNamed("a", "x") == groupNamed("b", "x") {
+		t.Error("a group is one authority's, in whatever case")
+	}
+}

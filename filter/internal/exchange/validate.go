@@ -1,0 +1,166 @@
+package exchange
+
+import (
+	"strconv"
+	"time"
+
+	"chatcache/filter/internal/httpcache"
+)
+
+// Validation of a stored response that can't be used as it is:
+//
+//  1. a lookup finds it valid, which no write has made it unlike, but stale: offer keeps it
+//  2. the read is forwarded with the stored validators in place of the client's own
+//  3. the origin answers 304: the stored response, updated, replaces that answer, and is stored under
+//     the ticket of 1, so that a write which came meanwhile still makes it invalid
+//  4. or it fails: the stored response replaces the answer where stale-if-error allows that and no write
+//     has come meanwhile, as far as this VM has heard
+//  5. or it answers anew, which streams through and is stored as after any miss
+//
+// An invalidated response is a miss in 1 and so never gets here.
+
+// offer keeps a response that was found for when the origin confirms it or fails.
+func (r *read) offer(f *found, now int64) {
+	if f == nil || r.request.head || r.request.wants.ranges {
+		return
+	}
+	s, ok := r.open(*f, now)
+	if !ok {
+		return
+	}
+	r.why = forwardedStale
+	if s.Lifetime > s.age {
+		r.why = forwardedRequest
+	}
+	if s.WhileRevalidate > 0 {
+		r.keep(r.fence, *f) // reads that come meanwhile may be answered with it
+	}
+	useful := s.Fields.HasValidator() || s.OnError(s.age)
+	if useful && r.state.reserve(len(s.block)) {
+		r.stale = &s
+	}
+}
+
+// withdraw gives back what offer has kept.
+func (r *read) withdraw() {
+	if r.stale != nil {
+		r.state.release(len(r.stale.block))
+		r.stale = nil
+	}
+}
+
+// forward lets a held read go to the origin, or tells it that nothing stored will do.
+func (r *read) forward(now int64) {
+	if r.phase != paused {
+		return
+	}
+	if r.limits.OnlyIfCached && r.withheld == "" {
+		r.refuse()
+		return
+	}
+	r.asked = now
+	if r.bypass == "" {
+		r.condition()
+	}
+	r.resume()
+}
+
+// refuse answers a request with only-if-cached (RFC 9111 section 5.2.1.7).
+func (r *read) refuse() {
+	r.endFetch(0)
+	r.stream.Describe(r.cache.Name, resultUncached)
+	r.reply(504, httpcache.Fields{{"content-type", "text/plain"}, {statusField, statusOnlyIfCached()}},
+		[]byte("chatcache: nothing is stored that this request would accept, and it wants nothing else\n"))
+}
+
+// condition puts the stored validators into the request. A read that fetches for others takes the
+// client's own away even without any: a 304 to one is of no use to the others.
+func (r *read) condition() {
+	leads := r.flight != nil && r.flight.leader == r
+	conditions := httpcache.Fields(nil)
+	if r.stale != nil {
+		conditions = r.stale.Fields.Conditions()
+	}
+	if r.request.wants.conditions && (leads || conditions != nil) {
+		_ = r.stream.RemoveRequestField("if-none-match")
+		_ = r.stream.RemoveRequestField("if-modified-since")
+	}
+	for _, c := range conditions {
+		_ = r.stream.SetRequestField(c[0], c[1])
+	}
+}
+
+// settled replaces the origin's answer with the stored response where that is what the
+// client is to get.
+func (r *read) settled(answer httpcache.Fields) bool {
+	if r.stale == nil {
+		return false
+	}
+	switch status := answer.Get(":status"); status {
+	case "304":
+		details, _ := r.stream.Property("response", "code_details")
+		if string(details) != httpcache.ViaUpstream || !r.stale.Fields.HasValidator() {
+			return false
+		}
+		r.confirmed(answer)
+		return true
+	case "500", "502", "503", "504":
+		return r.standsIn(status)
+	}
+	return false
+}
+
+// confirmed answers with the stored response, as the 304 has updated it.
+func (r *read) confirmed(answer httpcache.Fields) {
+	s := *r.stale
+	r.withdraw()
+	reason := httpcache.ReasonStatus
+	if httpcache.Confirms(answer, s.Fields) {
+		reason = r.refresh(&s, answer)
+	}
+	if reason != httpcache.Storable {
+		r.endFetch(markAfter(answer, reason))
+	}
+	r.stream.Describe(r.cache.Name, resultValidated)
+	r.plugin.host.Add(r.metrics.validated, 1)
+	r.represent(s, statusValidated(reason == httpcache.Storable, r.waited))
+}
+
+// refresh updates what was stored, and stores it again if that may be.
+func (r *read) refresh(s *storedResponse, answer httpcache.Fields) httpcache.Reason {
+	now := r.plugin.host.Now()
+	fields := httpcache.Refreshed(s.Fields, answer)
+	plan, reason := r.plan(s.described(fields, answer), false, now)
+	s.Fields, s.age = append(make(httpcache.Fields, 0, len(fields)+3), fields...), plan.InitialAge
+	if reason == httpcache.Storable && r.ticket.Epoch == 0 {
+		reason = httpcache.ReasonNotOrigin
+	}
+	if reason == httpcache.Storable {
+		r.fill(plan, fields, s.Body, now)
+	}
+	return reason
+}
+
+// described is the header section that the stored response would have if it came now.
+func (s *storedResponse) described(fields, answer httpcache.Fields) httpcache.Fields {
+	whole := append(httpcache.Fields{{":status", strconv.Itoa(int(s.Status))}, {"content-length", strconv.Itoa(len(s.Body))}}, fields...)
+	for _, age := range answer.Values("age") {
+		whole = append(whole, [2]string{"age", age})
+	}
+	return whole
+}
+
+// standsIn answers with the stale response in place of an error, if it may.
+func (r *read) standsIn(status string) bool {
+	s := *r.stale
+	s.age = (r.plugin.host.Now()-s.stored)/int64(time.Second) + s.InitialAge
+	if r.limits.Set() || !s.OnError(s.age) || r.state.journal.blocks(s.groups) || !r.state.slots.Unmoved(r.fence.mark, r.state.slotsOf(s.groups)) {
+		return false
+	}
+	r.withdraw()
+	r.endFetch(markFault)
+	r.stream.Describe(r.cache.Name, resultStaleError)
+	r.plugin.host.Add(r.metrics.staleOnError, 1)
+	r.represent(s, statusOnError(status, r.waited))
+	return true
+}

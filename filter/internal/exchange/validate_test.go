@@ -1,0 +1,274 @@
+package exchange
+
+import (
+	"testing"
+	"time"
+
+	"chatcache/filter/internal/httpcache"
+	"chatcache/redisbridge/wire"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// page begins a request of the cache that leaves freshness to the origin.
+func (w *world) page(extra ...[2]string) *fakeStream {
+	s := w.stream("GET", "/pages/1", "", extra...)
+	s.exchange.RequestHeaders(true)
+	return s
+}
+
+// stored is the entry that the filter has just stored; found makes a later lookup find it.
+func (w *world) stored() wire.StoreRequest {
+	w.t.Helper()
+	w.run()
+	c := w.take(wire.PathStore)
+	m, err := wire.DecodeStoreRequest(c.frame)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c.ack()
+	return m
+}
+
+func (w *world) finds(m wire.StoreRequest, age time.Duration) {
+	w.t.Helper()
+	w.take(wire.PathLookup).ok(wire.LookupAnswer{
+		State: wire.LookupHit, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Entry: m.Entry,
+		Age: age.Milliseconds(), Remaining: m.TTL - age.Milliseconds(),
+	}.Encode())
+}
+
+// cached stores the page as the origin answers it with the fields.
+func (w *world) cached(body string, fields ...[2]string) wire.StoreRequest {
+	w.t.Helper()
+	s := w.page()
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", body, fields...)
+	s.wants("chatcache; fwd=uri-miss; stored")
+	return w.stored()
+}
+
+var tagged = [2]string{"etag", `"a"`}
+
+func maxAge(value string) [2]string { return [2]string{"cache-control", value} }
+
+func TestOriginSaysHowLong(t *testing.T) {
+	w := newWorld(t)
+	m := w.cached("one", maxAge("max-age=60"), [2]string{"age", "10"})
+	if m.TTL != 50_000 {
+		t.Errorf("kept for %d ms, want 50000: there is no validator", m.TTL)
+	}
+	w.lease()
+	s := w.page()
+	w.finds(m, 20*time.Second)
+	s.wants("chatcache; hit; ttl=30; detail=l2")
+	if s.replyField.Get("age") != "30" {
+		t.Errorf("age %q", s.replyField.Get("age"))
+	}
+	s = w.page()
+	s.wants("chatcache; hit; ttl=30; detail=l1")
+	w.now += 30 * time.Second
+	w.feed(1)
+	s = w.page()
+	w.finds(m, 50*time.Second)
+	s.respond("200", "two", maxAge("no-store"))
+	s.wants("chatcache; fwd=stale; detail=no-store")
+}
+
+// The time that the origin takes, and its body, make a response older (RFC 9111 section 4.2.3).
+func TestAgeCountsDelays(t *testing.T) {
+	w := newWorld(t)
+	s := w.page()
+	w.take(wire.PathLookup).miss(1)
+	w.now += 3 * time.Second
+	s.head("200", maxAge("max-age=60"), [2]string{"content-length", "3"})
+	w.now += 4 * time.Second
+	s.send("one", true)
+	s.exchange.Done()
+	m := w.stored()
+	if m.TTL != 53_000 {
+		t.Errorf("kept for %d ms", m.TTL)
+	}
+	s = w.page()
+	w.finds(m, time.Second)
+	if s.replyField.Get("age") != "8" {
+		t.Errorf("age %q, want 8", s.replyField.Get("age"))
+	}
+}
+
+func TestValidation(t *testing.T) {
+	w := newWorld(t)
+	modified := [2]string{"last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"}
+	m := w.cached("one", maxAge("max-age=60"), tagged, modified, [2]string{"x-old", "1"}, [2]string{"content-type", "text/plain"})
+	s := w.page()
+	w.finds(m, 70*time.Second)
+	if s.resumed != 1 || s.status != 0 {
+		t.Fatalf("resumed %d, reply %d", s.resumed, s.status)
+	}
+	want := httpcache.Fields{{"if-none-match", `"a"`}, {"if-modified-since", modified[1]}}
+	if diff := cmp.Diff(want, s.request[3:]); diff != "" {
+		t.Errorf("request: %s", diff)
+	}
+	s.head("304", maxAge("max-age=30"), tagged, [2]string{"x-old", "2"})
+	s.wants("chatcache; fwd=stale; fwd-status=304; stored")
+	if s.status != 200 || string(s.reply) != "one" || s.replyField.Get("x-old") != "2" || s.replyField.Get("age") != "0" || s.replyField.Get("content-type") != "text/plain" {
+		t.Errorf("%d %q %v", s.status, s.reply, s.replyField)
+	}
+	s.exchange.Done()
+	if w.counts["chatcache.cache.pages.validated"] != 1 {
+		t.Error("not counted")
+	}
+	m = w.stored()
+	again := w.page()
+	w.finds(m, 10*time.Second)
+	again.wants("chatcache; hit; ttl=20; detail=l2")
+	if w.plugin.state.captured != 0 {
+		t.Errorf("%d bytes still reserved", w.plugin.state.captured)
+	}
+}
+
+// The client's own condition is answered by what was stored, whatever the origin was asked.
+func TestValidationForAConditionalRequest(t *testing.T) {
+	for condition, status := range map[string]uint32{`"a"`: 304, `"b"`: 200} {
+		w := newWorld(t)
+		m := w.cached("one", maxAge("max-age=60"), tagged)
+		s := w.page([2]string{"if-none-match", condition})
+		w.finds(m, 70*time.Second)
+		if got := s.request.Values("if-none-match"); len(got) != 1 || got[0] != `"a"` {
+			t.Errorf("the origin is asked for %q", got)
+		}
+		s.head("304", tagged)
+		if s.status != status {
+			t.Errorf("a client that has %s gets %d", condition, s.status)
+		}
+	}
+}
+
+// A 304 about another response refreshes nothing (RFC 9111 section 4.3.4).
+func TestValidationThatConfirmsSomethingElse(t *testing.T) {
+	w := newWorld(t)
+	m := w.cached("one", maxAge("max-age=60"), tagged)
+	s := w.page()
+	w.finds(m, 70*time.Second)
+	s.head("304", [2]string{"etag", `"b"`}, maxAge("max-age=60"))
+	s.wants("chatcache; fwd=stale; fwd-status=304")
+	s.exchange.Done()
+	w.run()
+	w.none(wire.PathStore)
+}
+
+func TestValidationThatFindsAnotherResponse(t *testing.T) {
+	w := newWorld(t)
+	m := w.cached("one", maxAge("max-age=60"), tagged)
+	s := w.page()
+	w.finds(m, 70*time.Second)
+	s.respond("200", "two", maxAge("max-age=60"), [2]string{"etag", `"b"`})
+	s.wants("chatcache; fwd=stale; stored")
+	m = w.stored()
+	again := w.page()
+	w.finds(m, 0)
+	if string(again.reply) != "two" {
+		t.Errorf("%q", again.reply)
+	}
+}
+
+// no-cache is stored to be validated each time.
+func TestResponseThatNeedsValidation(t *testing.T) {
+	w := newWorld(t)
+	m := w.cached("one", maxAge("no-cache"), tagged)
+	s := w.page()
+	w.finds(m, 0)
+	s.head("304")
+	s.wants("chatcache; fwd=stale; fwd-status=304; stored")
+}
+
+// A write that the VM hears of while the origin is asked makes the refreshed response invalid: it
+// doesn't enter L1, and in L2 it has the lookup's ticket.
+func TestWriteDuringValidation(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	m := w.cached("one", maxAge("max-age=1"), tagged)
+	w.now += 2 * time.Second
+	w.feed(1)
+	s := w.page()
+	w.finds(m, 2*time.Second)
+	w.feed(2, event(2, wire.EventRaise, "c:pages"))
+	s.head("304", maxAge("max-age=60"))
+	s.exchange.Done()
+	entry, err := wire.DecodeEntry(w.stored().Entry)
+	if err != nil || entry.Ticket.Sequence != 1 {
+		t.Errorf("stored with ticket %v, %v", entry.Ticket, err)
+	}
+	if again := w.page(); again.status != 0 {
+		t.Error("answered from L1")
+	}
+}
+
+func TestStaleIfError(t *testing.T) {
+	says := maxAge("max-age=60, stale-if-error=30")
+	for name, test := range map[string]struct {
+		says, request [2]string
+		age           time.Duration
+		status        string
+		event         wire.Event
+		want          string
+	}{
+		"503":             {says: says, age: 70 * time.Second, status: "503", want: "chatcache; fwd=stale; fwd-status=503; detail=stale-if-error"},
+		"too old":         {says: says, age: 90 * time.Second, status: "503", want: "chatcache; fwd=stale; detail=no-caching-stated"},
+		"404 is no error": {says: says, age: 70 * time.Second, status: "404", want: "chatcache; fwd=stale; detail=stale-on-arrival"},
+		"must-revalidate": {says: maxAge("max-age=60, stale-if-error=30, must-revalidate"), age: 70 * time.Second, status: "503",
+			want: "chatcache; fwd=stale; detail=no-caching-stated"},
+		"the client wants it validated": {says: says, request: maxAge("no-cache"), age: 70 * time.Second, status: "503", want: "chatcache; fwd=stale; detail=no-caching-stated"},
+		"invalidated meanwhile": {says: says, age: 70 * time.Second, status: "503", event: event(2, wire.EventRaise, "c:pages"),
+			want: "chatcache; fwd=stale; detail=no-caching-stated"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			m := w.cached("one", test.says, tagged)
+			w.lease()
+			request := test.request
+			if request[0] == "" {
+				request = [2]string{"a", ""}
+			}
+			s := w.page(request)
+			w.finds(m, test.age)
+			if test.event.Kind != 0 {
+				w.feed(2, test.event)
+			}
+			s.head(test.status, [2]string{"content-length", "0"})
+			s.wants(test.want)
+			s.exchange.Done()
+			if w.plugin.state.captured != 0 {
+				t.Errorf("%d bytes still reserved", w.plugin.state.captured)
+			}
+		})
+	}
+}
+
+// While one request validates, others are answered at once with what is stale.
+func TestStaleWhileRevalidate(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	m := w.cached("one", maxAge("max-age=1, stale-while-revalidate=60"), tagged)
+	w.now += 2 * time.Second
+	w.feed(1)
+	first := w.page()
+	w.finds(m, 2*time.Second)
+	if first.resumed != 1 {
+		t.Fatal("the first doesn't validate")
+	}
+	for range 3 {
+		w.page().wants("chatcache; hit; ttl=-1; detail=l1")
+	}
+	w.none(wire.PathLookup)
+	first.head("304", maxAge("max-age=1, stale-while-revalidate=60"))
+	first.exchange.Done()
+	w.page().wants("chatcache; hit; ttl=1; detail=l1")
+	w.now += 61 * time.Second
+	w.feed(1)
+	w.page()
+	late := w.page()
+	if late.status != 0 {
+		t.Error("answered with what is too stale")
+	}
+}

@@ -1,0 +1,122 @@
+package exchange
+
+import (
+	"fmt"
+	"testing"
+
+	"chatcache/redisbridge/wire"
+)
+
+func (w *world) language(value string) *fakeStream {
+	if value == "" {
+		return w.page()
+	}
+	return w.page([2]string{"accept-language", value})
+}
+
+// Each variant of a response is stored and answers its own requests, and no others.
+func TestVariants(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	vary := [2]string{"vary", "Accept-Language"}
+	for _, language := range []string{"en", "de", ""} {
+		s := w.language(language)
+		if s.status != 0 {
+			t.Fatalf("%q is answered with another variant", language)
+		}
+		w.take(wire.PathLookup).miss(1)
+		s.respond("200", "in "+language, maxAge("max-age=60"), vary)
+		s.wants("chatcache; fwd=uri-miss; stored")
+	}
+	for _, language := range []string{"en", "de", ""} {
+		s := w.language(language)
+		if string(s.reply) != "in "+language {
+			t.Errorf("%q is answered %q", language, s.reply)
+		}
+	}
+}
+
+// A VM that doesn't know of the variants learns of them by what another one has stored.
+func TestVariantsThatAnotherVMHasStored(t *testing.T) {
+	w := newWorld(t)
+	first := w.language("en")
+	w.take(wire.PathLookup).miss(1)
+	first.respond("200", "in en", maxAge("max-age=60"), [2]string{"vary", "accept-language"})
+	byURI, byVariant := w.stored(), w.stored()
+	if byURI.Key == byVariant.Key {
+		t.Fatal("stored under one key twice")
+	}
+	other := newWorld(t)
+	s := other.language("de")
+	if asked, _ := wire.DecodeLookupRequest(other.calls[len(other.calls)-1].frame); asked.Key != byURI.Key {
+		t.Errorf("asked for %s", asked.Key)
+	}
+	other.finds(byURI, 0)
+	s.respond("200", "in de", maxAge("max-age=60"), [2]string{"vary", "accept-language"})
+	s.wants("chatcache; fwd=vary-miss; stored")
+	if m := other.stored(); m.Key == byURI.Key || m.Key == byVariant.Key {
+		t.Error("stored in place of another variant")
+	}
+	s = other.language("en")
+	if asked, _ := wire.DecodeLookupRequest(other.calls[len(other.calls)-1].frame); asked.Key != byVariant.Key {
+		t.Errorf("asked for %s, stored as %s", asked.Key, byVariant.Key)
+	}
+	other.finds(byVariant, 0)
+	s.wants("chatcache; hit; ttl=60; detail=l2")
+}
+
+// What is found under a variant's key is compared whole: two variants may have one key.
+func TestVariantThatSharesAKey(t *testing.T) {
+	w := newWorld(t)
+	w.cached("in en", maxAge("max-age=60"), [2]string{"vary", "accept-language"})
+	byVariant := w.stored()
+	s := w.language("de")
+	w.finds(byVariant, 0)
+	if s.status != 0 || s.resumed != 1 {
+		t.Errorf("answered %q", s.reply)
+	}
+}
+
+// Waiting reads of other variants go to the origin as soon as it is known that there are some.
+func TestVariantsThatWaitForOneFetch(t *testing.T) {
+	w := newWorld(t)
+	leader := w.language("en")
+	granted := wire.LookupAnswer{State: wire.LookupMiss, Granted: true, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}}
+	w.take(wire.PathLookup).ok(granted.Encode())
+	same, other := w.language("en"), w.language("de")
+	leader.respond("200", "in en", maxAge("max-age=60"), [2]string{"vary", "accept-language"})
+	m := w.stored()
+	w.stored()
+	w.run()
+	w.finds(m, 0)
+	for range 3 {
+		w.run()
+	}
+	same.wants("chatcache; fwd=uri-miss; collapsed; ttl=60; detail=l2")
+	if other.resumed != 1 {
+		t.Errorf("the other variant: resumed %d, reply %q", other.resumed, other.reply)
+	}
+}
+
+func TestVariantsAreBounded(t *testing.T) {
+	v := newVariants()
+	var names []string
+	for i := range 2 * maxVaryNames {
+		names = append(names, fmt.Sprint("x-", i))
+	}
+	v.learn([]byte("key"), names)
+	if got := v.of([]byte("key")); got != nil {
+		t.Errorf("%d names", len(got))
+	}
+	for i := range 2 * maxVaried {
+		v.learn(fmt.Append(nil, i), names[:1])
+	}
+	if len(v.names) > maxVaried {
+		t.Errorf("%d keys", len(v.names))
+	}
+	w := newWorld(t)
+	s := w.page()
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "one", maxAge("max-age=60"), [2]string{"vary", "a, b, c, d, e, f, g, h, i"})
+	s.wants("chatcache; fwd=uri-miss; detail=vary")
+}
