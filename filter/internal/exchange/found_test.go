@@ -187,3 +187,24 @@ func TestStatusTTLAndJitter(t *testing.T) {
 	s.respond("500", "broken")
 	s.wants("chatcache; fwd=uri-miss; detail=status")
 }
+
+// Another path, query, host or partition is another response.
+func TestTheKeyTellsRequestsApart(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	w.cached("one", maxAge("max-age=60"))
+	for _, path := range []string{"/pages/2", "/pages/1?a=b"} {
+		s := w.stream("GET", path, "")
+		s.exchange.RequestHeaders(true)
+		if s.status != 0 {
+			t.Errorf("%s is answered with what was stored for /pages/1", path)
+		}
+	}
+	s := w.stream("GET", "/pages/1", "")
+	s.request[1][1] = "other.test"
+	s.exchange.RequestHeaders(true)
+	if s.status != 0 {
+		t.Error("another host is answered with it")
+	}
+	w.page().wants("chatcache; hit; ttl=60; detail=l1")
+}

@@ -1,8 +1,3 @@
-// Package httpcache holds the rules of HTTP caching that need no proxy: which
-// responses may be stored, how old they are, and how a stored response is laid
-// out in memory and in Redis (RFC 9110, RFC 9111).
-//
-// It is pure and compiled into the filter: standard library without net/http.
 package httpcache
 
 import "strings"
