@@ -85,7 +85,9 @@ func accessLogLine(t *testing.T, e *stack.Envoy, text string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for ctx.Err() == nil {
-		lines := strings.Split(e.LogTail(50), "\n")
+		log := string(readFile(t, e.Log))
+		// A line that is still being written doesn't count.
+		lines := strings.Split(log[:strings.LastIndex(log, "\n")+1], "\n")
 		for i := len(lines) - 1; i >= 0; i-- {
 			if strings.Contains(lines[i], text) {
 				return lines[i]
