@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,6 +34,7 @@ var checks = []check{
 	{"pub/sub", "allow Redis' user PSUBSCRIBE on {chatcache:*: events of other bridges arrive late without it", lookPubSub},
 	{"proxies", "load the filter, and compare the policy's name; a proxy follows the feed from its first request on", lookProxies},
 	{"feed", "look at the named proxies' CPU and at their way to the bridge; they answer from memory no longer than their lease", lookFeed},
+	{"policies", "give all proxies the same policy; after a change wait until the old ones, and the connections that they drain, are gone", lookPolicies},
 	{"clock", "let NTP set both clocks; credentials' expiry goes by them", lookClock},
 	{"envoy", "name the admin interface with --envoy, and let it answer", lookEnvoy},
 	{"filter", "Envoy's log says why the .wasm or the policy was refused", lookFilter},
@@ -143,6 +147,32 @@ func lookProxies(e evidence) (problem, detail string) {
 		return "no worker of any proxy follows the feed", ""
 	}
 	return "", fmt.Sprintf("%d workers follow the feed", vms)
+}
+
+// lookPolicies finds caches that nobody uses because proxies know different rules for them.
+func lookPolicies(e evidence) (problem, detail string) {
+	if e.statusError != nil || !e.status.Redis.OK {
+		return "", ""
+	}
+	var waiting []string
+	versions := make(map[string]bool)
+	for _, p := range e.status.Policies {
+		for _, vm := range p.Followers {
+			versions[p.Name+" "+cmp.Or(vm.PolicyVersion, "unknown")] = true
+		}
+		for _, c := range p.Controls.Caches {
+			if c.Rollout {
+				waiting = append(waiting, p.Name+" "+c.Name)
+			}
+		}
+	}
+	switch {
+	case len(waiting) > 0:
+		return "proxies with different rules are at work for " + strings.Join(waiting, ", "), ""
+	case len(versions) == 0:
+		return "", ""
+	}
+	return "", fmt.Sprintf("policies and their versions at work: %s", strings.Join(slices.Sorted(maps.Keys(versions)), ", "))
 }
 
 func lookFeed(e evidence) (problem, detail string) {

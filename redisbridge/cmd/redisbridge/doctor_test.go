@@ -51,6 +51,9 @@ func TestDoctorFindsEachProblem(t *testing.T) {
 		{"pub/sub", func(e *evidence) { e.status.Redis.Subscribed = false }, "pub/sub: the bridge could never subscribe"},
 		{"proxies", func(e *evidence) { e.status.Policies = nil }, "proxies: no worker of any proxy follows the feed"},
 		{"feed", func(e *evidence) { e.status.Policies[0].Followers[0].Lag = farBehind + 1 }, "feed: VM vm-1 is 65 events behind"},
+		{"policies", func(e *evidence) {
+			e.status.Policies[0].Controls.Caches = []redisbridge.CacheControls{{Name: "stats", Rollout: true}, {Name: "user"}}
+		}, "policies: proxies with different rules are at work for chat stats"},
 		{"clock", func(e *evidence) { e.clock = -3 * time.Second }, "clock: the bridge's differs from this machine's by -3s"},
 		{"envoy", func(e *evidence) { e.envoys[0] = envoyEvidence{url: "http://e1", err: errors.New("refused")} }, "envoy: http://e1: refused"},
 		{"filter", func(e *evidence) { e.envoys[0].metrics = sumMetrics("") }, "filter: http://e1: it shows no metric of the filter"},
