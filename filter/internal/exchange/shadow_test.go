@@ -340,3 +340,19 @@ func TestObserve(t *testing.T) {
 	w.none(wire.PathStore)
 	w.wantVerified(3, 0, 0, 0)
 }
+
+// The origin's answer to a part, to HEAD or to who has it already isn't what is stored, and isn't compared.
+func TestPartsAreNotVerified(t *testing.T) {
+	for _, test := range []struct {
+		method string
+		field  [2]string
+	}{{"HEAD", [2]string{"a", ""}}, {"GET", [2]string{"range", "bytes=0-1"}}, {"GET", [2]string{"if-none-match", `"x"`}}} {
+		w := shadowed(t)
+		s := w.stream(test.method, "/stats", "ann", test.field)
+		s.exchange.RequestHeaders(true)
+		if s.status == 0 {
+			t.Errorf("%s with %s is forwarded to be compared", test.method, test.field[0])
+		}
+		w.wantVerified(0, 0, 0, 0)
+	}
+}

@@ -42,3 +42,15 @@ func TestTags(t *testing.T) {
 		}
 	}
 }
+
+func FuzzGroups(f *testing.F) {
+	f.Add(`"a", "b c";x=1`)
+	f.Add(`("a" "b")`)
+	f.Fuzz(func(t *testing.T, list string) {
+		fields := httpcache.Fields{{"cache-groups", list}, {"cache-groups", `"last"`}}
+		if groups, ok := fields.Groups("cache-groups"); ok && !slices.Contains(groups, "last") {
+			t.Errorf("%q hides the last group: %q", list, groups)
+		}
+		fields.Tags("cache-groups")
+	})
+}
