@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"chatcache/filter/internal/exchange"
+	"chatcache/filter/internal/httpcache"
 	"chatcache/policy"
 
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
@@ -127,6 +128,13 @@ func (p *pluginContext) Call(path string, frame []byte, timeout time.Duration, d
 	return p.bridge.call(path, frame, timeout, "", func(a exchange.Answer) {
 		guard(&p.metrics, nil, func() { done(a) })
 	})
+}
+
+func (p *pluginContext) Fetch(cluster string, fields httpcache.Fields, timeout time.Duration, done func(status string)) error {
+	_, err := proxywasm.DispatchHttpCall(cluster, fields, nil, nil, uint32(timeout.Milliseconds()), func(int, int, int) {
+		guard(&p.metrics, nil, func() { done(answer(0).Status) })
+	})
+	return err
 }
 
 // Wake enqueues an item: the proxy then calls OnQueueReady in the root context,

@@ -85,6 +85,8 @@
 //     Only then do request bodies reach the filter; body-keyed caches bypass elsewhere. Default false.
 //   - upstream_http2: true where the origin is reached by HTTP/2 only: a response without content-length is then known to
 //     be complete at its end. Default false.
+//   - loopback_cluster: an Envoy cluster whose endpoint is this proxy's own listener, which is where prefetched requests go:
+//     so routes, rewrites and authorization apply to them. Without one nothing is prefetched: a warning where a cache wants it.
 //
 // # Fields of identity
 //
@@ -131,6 +133,7 @@
 //     credential: those belong into identity.
 //   - body: an object: the request's JSON body is part of the key.
 //   - max_response: as in the policy, which it can only lower.
+//   - prefetch: an object: where the next page of a list is, to be fetched when one is read. Default: nothing is.
 //   - verify: an object: what answers may differ in where hits are compared with the origin's answers.
 //
 // # Fields of body
@@ -149,6 +152,22 @@
 //
 //   - ignore: JSON pointers (RFC 6901) to what may differ; "*" stands for any member and any element:
 //     "/meta/ts", "/items/*/views". Answers that aren't JSON are compared byte by byte.
+//
+// # Fields of prefetch
+//
+// When a page of a list is read, the one after it is fetched, with the header fields of the request that read it, as far as the filter
+// sees them, and stored by the filter like any other; x-chatcache-prefetch marks such a request, which then
+// prefetches nothing itself. Each VM has at most 4 under way and begins at most 10 a second; the same page is not fetched
+// again for 10 seconds, and not at all while L1 has it. Such requests come from the proxy's own address, without the client's
+// certificate; where a filter before this one takes credentials away from requests, they lack these, too.
+//
+//   - parameter: the query parameter that names the page. Must be there.
+//   - first: the number of the page that a request without it asks for, 0 to 1000000. Default 1.
+//   - step: from one page's number to the next one's, 1 to 10000. Default 1.
+//   - next: a JSON pointer to the next page's name in a page, a text or a number, where the parameter isn't a number
+//     to count on: "/next_cursor".
+//   - more: a JSON pointer to what says that there is a next page: "/has_more", or a list that is empty at the end.
+//     There is none where it is missing, false, null, 0, or an empty text, list or object. Default: next, one of which must be there.
 //
 // # Fields of invalidation
 //

@@ -15,14 +15,15 @@ var language = map[string][]string{
 	"breaker":  {"failures", "open"},
 	"l1":       {"max_bytes", "max_staleness"},
 	"collapse": {"max_wait"},
-	"host":     {"allow_on_headers_stop_iteration", "upstream_http2"},
+	"host":     {"allow_on_headers_stop_iteration", "upstream_http2", "loopback_cluster"},
 	"identity": {"header", "cookie", "jwt_authn_claim", "payload", "jwt_claim", "unverified",
 		"property"},
 	"cache": {"match", "ttl", "shared", "l1", "collapse", "authority", "ignore_query", "headers", "body",
 		"max_response", "max_ttl", "status_ttl", "ttl_jitter", "keep_stale", "stale_while_revalidate", "stale_if_error",
-		"verify"},
-	"body":   {"ignore", "max_bytes"},
-	"verify": {"ignore"},
+		"verify", "prefetch"},
+	"body":     {"ignore", "max_bytes"},
+	"verify":   {"ignore"},
+	"prefetch": {"parameter", "first", "step", "next", "more"},
 	"invalidation": {"name", "match", "invalidate", "scope", "deadline", "settle", "unreachable",
 		"also_after", "raise_on_4xx"},
 }
@@ -76,6 +77,8 @@ const (
 	defaultL1Bytes  = 32 << 20
 	maxResponse     = 7 << 20
 	defaultResponse = 1 << 20
+	maxFirst        = 1_000_000 // a page's number
+	maxStep         = 10_000
 	maxBody         = 1 << 20
 	defaultBody     = 64 << 10
 )

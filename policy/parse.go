@@ -60,6 +60,7 @@ func (d *decoder) policy(root *strictjson.Value) *Policy {
 		if h, ok := d.object(host, "host", "/host", ""); ok {
 			p.Bodies = h.bool("allow_on_headers_stop_iteration")
 			p.UpstreamHTTP2 = h.bool("upstream_http2")
+			p.Loopback, _ = h.text("loopback_cluster")
 		}
 	}
 	p.Targets = o.targets()
@@ -174,6 +175,12 @@ func (o object) warn(p *Policy) {
 		if c.Body != nil && !p.Bodies {
 			warn(NoBodies, "/caches/"+c.Name+"/body", c.Name, "no request body reaches the filter, so this cache only bypasses",
 				`set allow_on_headers_stop_iteration in Envoy's Wasm plugin, and here "host": {"allow_on_headers_stop_iteration": true}`)
+		}
+	}
+	for _, c := range p.Caches {
+		if c.Prefetch != nil && p.Loopback == "" {
+			warn(NoLoopback, "/caches/"+c.Name+"/prefetch", c.Name, "nothing leads to this proxy's own listener, so nothing is prefetched",
+				`name an Envoy cluster that does: "host": {"loopback_cluster": "…"}`)
 		}
 	}
 	if p.PartitionSecret != "" {

@@ -129,6 +129,9 @@ func (o object) cache(p *Policy, name string, table *patternTable) *Cache {
 	})
 	c.MaxResponse = o.size("max_response", p.MaxResponse, 1, p.MaxResponse)
 	c.Verify = o.verify()
+	if c.Prefetch = o.prefetch(); c.Prefetch != nil && slices.Contains(c.IgnoreQuery, c.Prefetch.Parameter) {
+		o.bad(WrongValue, "ignore_query", "it has the parameter by which pages differ, so all of them would be one", "take "+quote(c.Prefetch.Parameter)+" out")
+	}
 	return c
 }
 
@@ -225,4 +228,49 @@ func pointerHint(text string) string {
 		return ""
 	}
 	return "did you mean " + quote("/"+strings.ReplaceAll(strings.TrimPrefix(text, "$."), ".", "/")) + "?"
+}
+
+func (o object) prefetch() *Prefetch {
+	value := o.value.Get("prefetch")
+	if value == nil {
+		return nil
+	}
+	if o.has("body") {
+		o.bad(WrongValue, "prefetch", "pages that a body asks for can't be prefetched", `drop "prefetch" or "body"`)
+	}
+	p := &Prefetch{}
+	o, ok := o.object(value, "prefetch", pointer(o.path, "prefetch"), o.rule)
+	if !ok {
+		return p
+	}
+	if o.has("parameter") {
+		text, _ := o.text("parameter")
+		p.Parameter = object{o.decoder, o.value.Get("parameter"), pointer(o.path, "parameter"), o.rule}.parameter(text)
+	} else {
+		o.missing("parameter", `name the query parameter that says which page: "page"`)
+	}
+	p.First = uint64(o.count("first", 1, 0, maxFirst))
+	p.Step = uint64(o.count("step", 1, 1, maxStep))
+	p.Next, p.next = o.jsonPointer("next")
+	p.More, p.more = o.jsonPointer("more")
+	switch {
+	case !o.has("more") && !o.has("next"):
+		o.missing("more", `say where the body tells that there is a next page: "/has_more", or the list "/items", empty at the end`)
+	case !o.has("more"):
+		p.More, p.more = p.Next, p.next
+	}
+	return p
+}
+
+// jsonPointer reads a JSON pointer and its tokens.
+func (o object) jsonPointer(field string) (text string, tokens []string) {
+	text, ok := o.text(field)
+	if !ok {
+		return "", nil
+	}
+	tokens, wanted := parsePointer(text)
+	if wanted != "" {
+		o.bad(WrongValue, field, wanted, pointerHint(text))
+	}
+	return text, tokens
 }

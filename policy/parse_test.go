@@ -77,7 +77,7 @@ func TestDefaults(t *testing.T) {
 		Caches:   []*Cache{b, c}, MaxResponse: 1 << 20,
 		Invalidations: []*Invalidation{{Name: "w", Caches: []*Cache{c, b}, Deadline: 15 * time.Second, Settle: 10 * time.Second}},
 	}
-	if diff := cmp.Diff(want, p, cmpopts.IgnoreUnexported(Policy{}, Cache{}, Invalidation{}, Body{}, Verify{}), cmpopts.IgnoreFields(Cache{}, "Definition")); diff != "" {
+	if diff := cmp.Diff(want, p, cmpopts.IgnoreUnexported(Policy{}, Cache{}, Invalidation{}, Body{}, Verify{}, Prefetch{}), cmpopts.IgnoreFields(Cache{}, "Definition")); diff != "" {
 		t.Error(diff)
 	}
 	if p.MaxTTL() != 90*time.Minute || p.MaxDeadline() != 15*time.Second {
@@ -100,8 +100,11 @@ func TestEverything(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	c := p.Cache("c")
-	if c.L1 || c.Collapse || !c.IgnoreAuthority || c.MaxResponse != 10 || len(c.IgnoreQuery) != 1 || c.Headers[0] != "accept" || len(c.Verify.Ignore) != 2 {
+	if c.L1 || c.Collapse || !c.IgnoreAuthority || c.MaxResponse != 10 || len(c.IgnoreQuery) != 1 || c.Headers[0] != "accept" || len(c.Verify.Ignore) != 2 || p.Loopback != "self" {
 		t.Errorf("%+v", c)
+	}
+	if f := c.Prefetch; f.Parameter != "page" || f.First != 0 || f.Step != 10000 || f.Next != "/next" || f.More != "/more" {
+		t.Errorf("%+v", f)
 	}
 	i := p.Invalidation("w")
 	if !i.All || !i.Refuse || !i.RaiseOn4xx || i.Deadline != time.Minute || i.Settle != time.Second || i.AlsoAfter != 100*time.Millisecond {
@@ -122,11 +125,12 @@ const everything = `{"version": 1, "name": "p", "partition_secret": "0123456789a
 	"bridge": {"cluster": "b", "authority": "a", "timeout": "5s", "token": "t",
 		"breaker": {"failures": 1000, "open": "60s"}}, "l1": {"max_bytes": "4KiB", "max_staleness": "300ms"},
 	"collapse": {"max_wait": "30s"},
-	"host": {"allow_on_headers_stop_iteration": true, "upstream_http2": true},
+	"host": {"allow_on_headers_stop_iteration": true, "upstream_http2": true, "loopback_cluster": "self"},
 	"identity": [{"jwt_authn_claim": "sub", "payload": "p"}, {"header": "X-User"}, {"cookie": "sid"},
 		{"jwt_claim": "sub", "header": "X-Token", "unverified": true}, {"property": ["connection", "uri_san_peer_certificate"]}],
 	"caches": {"c": {"match": ["GET h/c/{$}", "GET /c/{x}/{y...}"], "ttl": "720h", "shared": true, "l1": false, "collapse": false, "authority": "ignore",
-			"ignore_query": ["_ts"], "headers": ["Accept"], "max_response": "10", "verify": {"ignore": ["/meta/ts", "/items/*/a~1b"]}},
+			"ignore_query": ["_ts"], "headers": ["Accept"], "max_response": "10", "verify": {"ignore": ["/meta/ts", "/items/*/a~1b"]},
+			"prefetch": {"parameter": "page", "first": 0, "step": 10000, "next": "/next", "more": "/more"}},
 		"b": {"match": ["POST /b"], "ttl": "1s", "body": {"ignore": ["a.b", "c"], "max_bytes": "1MiB"}}},
 	"invalidations": [{"name": "w", "match": ["PATCH /w", "PURGE /w/"], "invalidate": ["c", "b"], "scope": "all", "deadline": "60s",
 		"settle": "1s", "also_after": "100ms", "unreachable": "refuse", "raise_on_4xx": true}]}`
@@ -216,6 +220,7 @@ func TestDefinition(t *testing.T) {
 		{`"GET h/c/{$}", `, ``, false, false},
 		{`"max_response": "10"`, `"max_response": "11"`, false, false},
 		{`"/meta/ts", `, ``, false, false},
+		{`"step": 10000`, `"step": 1`, false, false},
 		{`"max_bytes": "1MiB"`, `"max_bytes": "1KiB"`, false, false},
 		{`"a.b", "c"`, `"c", "a.b"`, false, false},
 		{`"a.b", "c"`, `"a.b", "d"`, false, true},

@@ -17,6 +17,7 @@ type Policy struct {
 	PartitionSecret string          // empty where the environment supplies it
 	Bodies          bool            // request bodies reach the filter while it holds the headers
 	UpstreamHTTP2   bool            // a response without a declared length is complete at its end
+	Loopback        string          // an Envoy cluster that leads to this proxy's own listener; empty: nothing is prefetched
 	MaxResponse     int             // bytes of the largest body that is captured
 	Caches          []*Cache        // in order of name
 	Invalidations   []*Invalidation // in document order
@@ -77,6 +78,7 @@ type Cache struct {
 	Body            *Body    // nil unless the request's JSON body is part of the key
 	MaxResponse     int      // bytes, at most Policy.MaxResponse
 	Verify          Verify
+	Prefetch        *Prefetch // nil: the next page isn't fetched when one is read
 	// Definition is a digest (16 hexadecimal digits) of what this cache's
 	// responses are keyed by and belong to. A stored response with another one
 	// is a miss. The TTL, patterns and size limits don't enter it: they decide

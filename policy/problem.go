@@ -24,6 +24,7 @@ const (
 	UnknownCache   ID = "unknown-cache"   // a rule names a cache that isn't there
 	NoIdentity     ID = "no-identity"     // a private cache in a policy without identity
 	NoBodies       ID = "no-bodies"       // warning: a body-keyed cache that will only bypass
+	NoLoopback     ID = "no-loopback"     // warning: a prefetch that has no way
 	InlineSecret   ID = "inline-secret"   // warning: a secret stands in the document
 )
 

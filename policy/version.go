@@ -18,6 +18,8 @@ func (p *Policy) Version() string {
 		b = binary.AppendVarint(b, int64(c.TTL))
 		b = binary.AppendVarint(b, int64(c.MaxResponse))
 		b = append(b, flag(c.L1), flag(c.Collapse))
+		b = appendList(b, c.Verify.Ignore)
+		b = c.Prefetch.define(b)
 		parts = append(parts, string(appendList(b, c.patterns)))
 	}
 	for _, r := range p.Rules() {

@@ -29,6 +29,9 @@ const (
 	Workers = 2
 )
 
+// Loopback is a cluster that leads to the proxy's own listener.
+const Loopback = "loopback"
+
 // Request is what a client sends. Each goes over a connection of its own.
 type Request struct {
 	Method, Path string

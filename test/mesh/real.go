@@ -40,7 +40,7 @@ func Real(t *testing.T, o Options) Mesh {
 	m.client.Transport = &http.Transport{DisableKeepAlives: true, DisableCompression: true}
 	options := stack.Options{
 		Envoys: Proxies, Workers: Workers, Policy: []byte(o.Policy), Origin: m.origin,
-		BridgeArgs: []string{"--timeout", BridgePatience.String()},
+		BridgeArgs: []string{"--timeout", BridgePatience.String()}, Loopback: Loopback,
 	}
 	if o.JWT {
 		options.Front = []any{jwtAuthn()}

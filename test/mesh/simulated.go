@@ -3,6 +3,7 @@ package mesh
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -93,7 +94,30 @@ func (m *simulated) start(module []byte, document string, origin http.Handler) {
 	}
 	for i := range m.proxies {
 		m.options.Seed = uint64(i + 1)
+		m.options.Clusters = maps.Clone(m.options.Clusters)
+		m.options.Clusters[Loopback] = m.loopback(i)
 		m.proxies[i] = hostsim.RunT(m.t, m.options)
+	}
+}
+
+// loopback sends a request back to the proxy that it came from, to any of its workers.
+func (m *simulated) loopback(proxy int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		req := hostsim.NewRequest(r.Method, r.URL.RequestURI())
+		req.Authority = r.Host
+		for name, values := range r.Header {
+			for _, value := range values {
+				req.Headers.Add(strings.ToLower(name), value)
+			}
+		}
+		stream := m.proxies[proxy].Start(m.worker(proxy), req)
+		for !stream.Done() && r.Context().Err() == nil {
+			m.clock.Wait(r.Context(), nil, time.Millisecond)
+		}
+		if from := stream.Response(); from != nil {
+			w.WriteHeader(from.Status)
+			w.Write(from.Body)
+		}
 	}
 }
 

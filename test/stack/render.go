@@ -15,6 +15,7 @@ type Configuration struct {
 	// Manager changes the listener's HTTP connection manager, as parsed YAML has it, after all
 	// the rest: benchmarks compare with proxies that lack the filter.
 	Manager       func(typedConfig map[string]any)
+	Loopback      string // a cluster that leads to Envoy's own listener; none if empty
 	ListenersPath string // where Rendered.Listeners will stand
 	Version       string // tells one rendering of the listeners from the next
 }
@@ -40,6 +41,10 @@ func Render(shipped []byte, c Configuration) (Rendered, error) {
 	doc.set(c.Filter, pluginPath("vm_config", "code", "local", "filename")...)
 	doc.set(string(c.Policy), pluginPath("configuration", "value")...)
 	doc.set(append(slices.Clone(c.Front), doc.list(httpFilters()...)...), httpFilters()...)
+	if c.Loopback != "" {
+		clusters := []any{"static_resources", "clusters"}
+		doc.set(append(slices.Clone(doc.list(clusters...)), localCluster(c.Loopback, c.Listener)), clusters...)
+	}
 
 	if manager, ok := doc.get(managerPath()...).(map[string]any); ok && c.Manager != nil {
 		c.Manager(manager)
@@ -75,6 +80,17 @@ func clusterPort(name string) []any {
 
 func managerPath() []any {
 	return []any{"static_resources", "listeners", named("chat"), "filter_chains", 0, "filters", 0, "typed_config"}
+}
+
+// localCluster leads to a port of this machine.
+func localCluster(name string, port int) map[string]any {
+	address := map[string]any{"socket_address": map[string]any{"address": "127.0.0.1", "port_value": port}}
+	return map[string]any{
+		"name": name, "type": "STATIC", "connect_timeout": "1s",
+		"load_assignment": map[string]any{"cluster_name": name, "endpoints": []any{
+			map[string]any{"lb_endpoints": []any{map[string]any{"endpoint": map[string]any{"address": address}}}},
+		}},
+	}
 }
 
 func httpFilters() []any { return append(managerPath(), "http_filters") }

@@ -45,6 +45,8 @@ type Options struct {
 	// Manager changes the HTTP connection manager of an Envoy, counted from 0, see
 	// [Configuration].
 	Manager func(envoy int, typedConfig map[string]any)
+	// Loopback names a cluster that leads to the Envoy's own listener; none if empty.
+	Loopback string
 	// BridgeArgs are appended to the bridge's command line.
 	BridgeArgs []string
 	// Between lets something stand between two parts, which are named as their

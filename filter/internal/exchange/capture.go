@@ -268,6 +268,7 @@ func (r *read) done() {
 			r.fill(c.plan, c.fields, c.body, now) // where reads of the same variant look from now on
 		}
 	}
+	r.prefetchNext(c.body, now)
 }
 
 // fill stores a whole response: in L1 at once, in L2 through the outbox.
@@ -278,7 +279,7 @@ func (r *read) fill(plan httpcache.Plan, fields httpcache.Fields, body []byte, n
 		return
 	}
 	response := httpcache.Response{
-		Status: plan.Status, InitialAge: plan.InitialAge, Freshness: plan.Freshness, Fields: fields, Body: body,
+		Status: plan.Status, InitialAge: plan.InitialAge, Freshness: plan.Freshness, Fields: r.mark(fields), Body: body,
 	}
 	if response.Varies = len(plan.Vary) > 0; response.Varies {
 		response.Variant = r.request.fields.Variant(plan.Vary)

@@ -59,6 +59,7 @@ type world struct {
 	within  *fakeStream // whose context a callback of the root context has entered
 	inRoot  bool        // a callback of the root context runs
 	warned  []string
+	fetched []httpcache.Fields
 	entry   []byte // that a test has stored
 	// showJoins leaves joins as they are; otherwise they look like lookups.
 	showJoins bool
@@ -144,6 +145,12 @@ func (c *call) unwrap(t testing.TB) {
 		}
 		join(a)
 	}
+}
+
+// Fetch is a call with the path of the request.
+func (w *world) Fetch(cluster string, fields httpcache.Fields, _ time.Duration, done func(string)) error {
+	w.fetched = append(w.fetched, fields)
+	return w.call("root", cluster+" "+fields.Get(":path"), nil, func(a Answer) { done(a.Status) })
 }
 
 func (w *world) Wake()                  { w.wakes++ }

@@ -95,6 +95,7 @@ func (r *read) answer(f found, now int64) bool {
 	r.observe(wire.CountAnsweredMicros)
 	counter, name := r.metrics.answered(f.tier, r.waited)
 	r.metrics.count(r.plugin.host, counter, name)
+	r.prefetchNext(s.Body, now)
 	return true
 }
 
@@ -115,6 +116,7 @@ func (r *read) beingFetched(now int64) bool {
 // represent replies with what the request gets of a stored response: all of it, the part that it
 // asks for, or 304 where the client has it already.
 func (r *read) represent(s storedResponse, status string) {
+	s.Fields = r.unmark(s.Fields)
 	code, fields, body := s.Status, s.Fields, s.Body
 	if s.Status == 200 && (r.request.wants.conditions || r.request.wants.ranges) {
 		code, fields, body = r.selected(s)

@@ -59,6 +59,10 @@ type Host interface {
 	// also when no stream lives any more. An error means that nothing was sent
 	// and done won't be called.
 	Call(path string, frame []byte, timeout time.Duration, done func(Answer)) error
+	// Fetch sends a request without a body to a cluster from the root context: done gets the response's
+	// ":status" once it is whole, "" where there is none. An error means that nothing was
+	// sent and done won't be called.
+	Fetch(cluster string, fields httpcache.Fields, timeout time.Duration, done func(status string)) error
 	// Wake asks for Plugin.Run in the root context, soon.
 	Wake()
 	// Within runs act in the context of a stream, from a callback of the root context: only

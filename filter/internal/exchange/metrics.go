@@ -41,6 +41,9 @@ type cacheMetrics struct {
 	uncompared       string // of them: to be compared, and couldn't be
 	validated        string // misses whose stored response the origin has confirmed (304)
 	staleOnError     string // misses answered with a stale response, since the origin failed
+	prefetches       string // next pages that were fetched before anybody asked
+	prefetchFailures string // likewise, and not answered with 200
+	prefetchHits     string // answered with what was prefetched
 	errors           string // lookups and stores that the bridge didn't answer
 	stores           string // entries that the bridge has acknowledged
 	invalidations    string // writes that raised the cache's groups
@@ -63,6 +66,9 @@ func newCacheMetrics(cache string, tally *counts) cacheMetrics {
 		uncompared:       prefix + "uncompared",
 		validated:        prefix + "validated",
 		staleOnError:     prefix + "stale_on_error",
+		prefetches:       prefix + "prefetches",
+		prefetchFailures: prefix + "prefetch_failures",
+		prefetchHits:     prefix + "prefetch_hits",
 		errors:           prefix + "errors",
 		stores:           prefix + "stores",
 		invalidations:    prefix + "invalidations",

@@ -12,7 +12,7 @@ const (
 type outbox struct {
 	state *State
 	queue []*parcel
-	sent  map[*parcel]*Plugin // under way, and whose call it is
+	sent  underWay[*parcel]
 	bytes int
 }
 
@@ -54,10 +54,10 @@ func (o *outbox) run(p *Plugin) {
 func (o *outbox) send(p *Plugin, s *parcel) {
 	o.sent[s] = p
 	finish := func(a Answer) {
-		if o.sent[s] != p {
-			return // taken back
+		if !o.sent.land(p, s) {
+			return
 		}
-		o.forget(s)
+		o.bytes -= len(s.frame)
 		switch {
 		case !a.acknowledges():
 			s.metrics.count(p.host, wire.CountErrors, s.metrics.errors)
@@ -74,17 +74,10 @@ func (o *outbox) send(p *Plugin, s *parcel) {
 	}
 }
 
-func (o *outbox) forget(s *parcel) {
-	delete(o.sent, s)
-	o.bytes -= len(s.frame)
-}
-
 // takeBack forgets the parcels whose answers are lost with a plugin that ends.
 func (o *outbox) takeBack(p *Plugin) {
-	for s, by := range o.sent {
-		if by == p {
-			o.forget(s)
-			s.finish(false)
-		}
-	}
+	o.sent.takeBack(p, func(s *parcel) {
+		o.bytes -= len(s.frame)
+		s.finish(false)
+	})
 }

@@ -27,9 +27,9 @@ type recheck struct {
 type rechecks struct {
 	state  *State
 	queue  []*recheck
-	sent   map[*recheck]*Plugin // under way, and whose call it is
-	logAt  int64                // when the next mismatch may be logged, monotonic nanoseconds
-	unsaid int                  // mismatches that weren't logged since the last one that was
+	sent   underWay[*recheck]
+	logAt  int64 // when the next mismatch may be logged, monotonic nanoseconds
+	unsaid int   // mismatches that weren't logged since the last one that was
 }
 
 // ask takes a recheck.
@@ -54,8 +54,7 @@ func (rs *rechecks) send(p *Plugin, c *recheck) {
 	rs.sent[c] = p
 	q := c.read.query(p, 0)
 	finish := func(a Answer) {
-		if rs.sent[c] == p {
-			delete(rs.sent, c)
+		if rs.sent.land(p, c) {
 			rs.finish(p, c, q, a)
 		}
 	}
@@ -94,10 +93,5 @@ func (rs *rechecks) log(p *Plugin, cache, differs string) {
 
 // takeBack gives up those whose answers are lost with a plugin that ends.
 func (rs *rechecks) takeBack(p *Plugin) {
-	for c, by := range rs.sent {
-		if by == p {
-			delete(rs.sent, c)
-			c.read.metrics.uncompare(c.read.plugin.host)
-		}
-	}
+	rs.sent.takeBack(p, func(c *recheck) { c.read.metrics.uncompare(c.read.plugin.host) })
 }

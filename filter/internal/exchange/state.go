@@ -24,18 +24,19 @@ type State struct {
 	// context makes all calls that belong to no stream.
 	plugins []*Plugin
 
-	l1       *l1.Store
-	slots    *l1.Slots
-	follower follower
-	journal  journal
-	writes   openWrites
-	outbox   outbox
-	flights  flights
-	variants variants
-	breaker  breaker
-	tally    tally
-	rechecks rechecks
-	controls wire.Controls
+	l1         *l1.Store
+	slots      *l1.Slots
+	follower   follower
+	journal    journal
+	writes     openWrites
+	outbox     outbox
+	flights    flights
+	variants   variants
+	breaker    breaker
+	tally      tally
+	rechecks   rechecks
+	prefetches prefetches
+	controls   wire.Controls
 
 	ids      uint64
 	captured int    // bytes
@@ -63,8 +64,9 @@ func (s *States) of(policy string) *State {
 	state.variants = newVariants()
 	state.journal = journal{state: state, blocked: make(map[string]int)}
 	state.writes = openWrites{state: state, open: make(map[string]*openWrite)}
-	state.outbox = outbox{state: state, sent: make(map[*parcel]*Plugin)}
-	state.rechecks = rechecks{state: state, sent: make(map[*recheck]*Plugin)}
+	state.outbox = outbox{state: state, sent: underWay[*parcel]{}}
+	state.rechecks = rechecks{state: state, sent: underWay[*recheck]{}}
+	state.prefetches = prefetches{state: state, sent: underWay[*prefetch]{}, seen: make(map[uint64]int64)}
 	state.tally.counts = make(map[string]*counts)
 	state.flights = flights{state: state, current: make(map[string]*flight)}
 	s.byName[policy] = state
@@ -100,6 +102,7 @@ func (s *State) drop(p *Plugin) {
 	s.outbox.takeBack(p)
 	s.flights.takeBack(p)
 	s.rechecks.takeBack(p)
+	s.prefetches.takeBack(p)
 	if s.current() == nil {
 		s.l1.Clear()
 	}
@@ -126,6 +129,7 @@ func (s *State) run(p *Plugin) {
 	s.flights.run(p, now)
 	s.outbox.run(p)
 	s.rechecks.run(p)
+	s.prefetches.run(p)
 	p.show(shown{len(s.journal.entries), s.l1.Bytes(), s.l1.Len(), s.flights.waiting})
 }
 

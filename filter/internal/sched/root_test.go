@@ -3,11 +3,13 @@
 package sched
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
 	"chatcache/filter/internal/exchange"
+	"chatcache/filter/internal/httpcache"
 	"chatcache/policy"
 )
 
@@ -60,6 +62,11 @@ func (r *root) Finished() {
 func (r *root) Call(path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) error {
 	r.w.newCall(r, nil, path, frame, timeout, done)
 	return nil
+}
+
+// Fetch finds no cluster: no policy here has one.
+func (r *root) Fetch(string, httpcache.Fields, time.Duration, func(string)) error {
+	return errors.New("no such cluster")
 }
 
 func (r *root) Wake() { r.woken = !r.over }

@@ -143,8 +143,8 @@ type controlledCache struct {
 	policy, cache string
 }
 
-// heardWithin is how long a setting may take to be heard of: the longest lease of a policy's L1, at
-// the most.
+// heardWithin is how long a call waits for the proxies to hear of a setting; one that hears of it later
+// counts what the step before has brought for so long.
 const heardWithin = "3s"
 
 func (c controlledCache) controls(ctx context.Context) (cache redisbridge.CacheControls, all redisbridge.ControlSettings, err error) {

@@ -1,0 +1,164 @@
+package exchange
+
+import (
+	"hash/maphash"
+	"slices"
+	"strings"
+	"time"
+
+	"chatcache/filter/internal/httpcache"
+)
+
+// prefetchField marks a request that fetches a page before anybody asks for it, and in an entry a response
+// that it has brought. All it does is to keep its request from prefetching a page itself, so it is of no use
+// to a client that sends it.
+const prefetchField = "x-chatcache-prefetch"
+
+// Bounds of what one VM prefetches. What is beyond them isn't.
+const (
+	maxPrefetches      = 4 // under way
+	prefetchesASecond  = 10
+	prefetchTimeout    = 15 * time.Second
+	prefetchAgainAfter = 10 * time.Second // for one page that is read
+	maxPagesSeen       = 4096
+)
+
+// prefetches are the next pages that a VM fetches, through a listener of its own proxy: so routes, rewrites and
+// authorization apply to them, and the filter stores them like any other response, with every check.
+//
+// They can't go on by themselves: a marked request prefetches nothing. Where the listener takes the mark away, each
+// page would fetch the next one up to the last, within the bounds.
+type prefetches struct {
+	state  *State
+	queue  []*prefetch
+	sent   underWay[*prefetch]
+	seen   map[uint64]int64 // digests of the keys of pages that were read, until when they are left alone
+	second int64            // the one that begun counts
+	begun  int
+}
+
+// prefetch is the request for one page.
+type prefetch struct {
+	fields  httpcache.Fields
+	metrics *cacheMetrics
+}
+
+// prefetchNext fetches the page behind the one with this body, if there is one and nobody has it yet.
+func (r *read) prefetchNext(body []byte, now int64) {
+	if r.cache.Prefetch == nil || r.plugin.Policy.Loopback == "" || r.prefetched() || !r.state.prefetches.mayBegin(r.key, now) {
+		return
+	}
+	path, ok := r.cache.Prefetch.NextPage(r.request.path, body)
+	if !ok || r.pageInL1(path, now) {
+		return
+	}
+	r.state.prefetches.ask(&prefetch{fields: pageRequest(r.request, path), metrics: r.metrics})
+}
+
+// prefetched tells whether the read itself is one.
+func (r *read) prefetched() bool { return r.request.fields.Has(prefetchField) }
+
+// pageInL1 tells whether the VM has the page at the path already.
+func (r *read) pageInL1(path string, now int64) bool {
+	request, page := *r.request, *r
+	request.path = path
+	page.request = &request
+	page.key = r.plugin.Policy.AppendKey(nil, r.cache, &request, r.partition.ID, nil)
+	_, ok := page.inL1(page.fenceAt(now), now)
+	return ok
+}
+
+// notForAnother are the fields of a request that concern it alone, or its connection.
+var notForAnother = []string{
+	"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect", "content-length",
+	"cache-control", "pragma", "range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "x-request-id",
+}
+
+// pageRequest is the request for another page by whoever has asked for this one.
+func pageRequest(r *request, path string) httpcache.Fields {
+	fields := httpcache.Fields{{":method", "GET"}, {":path", path}, {":authority", r.authority}, {prefetchField, "1"}}
+	for _, f := range r.fields {
+		if !strings.HasPrefix(f[0], ":") && !strings.HasPrefix(f[0], "x-envoy-") && !slices.Contains(notForAnother, f[0]) {
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
+
+// mayBegin tells whether the page that was read may lead to another one now.
+func (ps *prefetches) mayBegin(key []byte, now int64) bool {
+	if second := now / int64(time.Second); second != ps.second {
+		ps.second, ps.begun = second, 0
+	}
+	if len(ps.queue)+len(ps.sent) >= maxPrefetches || ps.begun >= prefetchesASecond {
+		return false
+	}
+	digest := maphash.Bytes(ps.state.seed, key)
+	if now < ps.seen[digest] {
+		return false
+	}
+	if len(ps.seen) >= maxPagesSeen {
+		clear(ps.seen)
+	}
+	ps.seen[digest] = now + int64(prefetchAgainAfter)
+	return true
+}
+
+func (ps *prefetches) ask(f *prefetch) {
+	ps.begun++
+	ps.queue = append(ps.queue, f)
+	ps.state.wake()
+}
+
+func (ps *prefetches) run(p *Plugin) {
+	queue := ps.queue
+	ps.queue = nil
+	for _, f := range queue {
+		ps.send(p, f)
+	}
+}
+
+func (ps *prefetches) send(p *Plugin, f *prefetch) {
+	ps.sent[f] = p
+	finish := func(status string) {
+		if !ps.sent.land(p, f) {
+			return
+		}
+		if status == "200" {
+			p.host.Add(f.metrics.prefetches, 1)
+		} else {
+			p.host.Add(f.metrics.prefetchFailures, 1)
+		}
+	}
+	if p.Policy.Loopback == "" {
+		finish("") // the policy has changed
+		return
+	}
+	if err := p.host.Fetch(p.Policy.Loopback, f.fields, prefetchTimeout, finish); err != nil {
+		finish("")
+	}
+}
+
+// takeBack gives up those whose answers are lost with a plugin that ends.
+func (ps *prefetches) takeBack(p *Plugin) {
+	ps.sent.takeBack(p, func(*prefetch) {})
+}
+
+// mark marks a response for its entry, if the read was a prefetch.
+func (r *read) mark(fields httpcache.Fields) httpcache.Fields {
+	if r.prefetched() {
+		return append(slices.Clip(fields), [2]string{prefetchField, "1"})
+	}
+	return fields
+}
+
+// unmark takes the mark off a stored response that is answered with, and counts that it was of use.
+func (r *read) unmark(fields httpcache.Fields) httpcache.Fields {
+	if r.cache.Prefetch == nil || !fields.Has(prefetchField) {
+		return fields
+	}
+	if !r.prefetched() {
+		r.plugin.host.Add(r.metrics.prefetchHits, 1)
+	}
+	return slices.DeleteFunc(slices.Clone(fields), func(f [2]string) bool { return f[0] == prefetchField })
+}

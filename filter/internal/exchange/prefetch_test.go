@@ -1,0 +1,189 @@
+package exchange
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"chatcache/filter/internal/httpcache"
+	"chatcache/redisbridge/wire"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// paged is a world in which the pages of /stats follow each other, and the cluster self leads to the proxy.
+func paged(t *testing.T) *world {
+	w := newWorld(t)
+	w.plugin = w.configure(pagedPolicy("self"))
+	w.lease()
+	return w
+}
+
+func pagedPolicy(loopback string) string {
+	host := `"allow_on_headers_stop_iteration": true`
+	if loopback != "" {
+		host += `, "loopback_cluster": "` + loopback + `"`
+	}
+	return strings.NewReplacer(
+		`"allow_on_headers_stop_iteration": true`, host,
+		`["GET /stats"], "ttl": "600s"`, `["GET /stats"], "ttl": "600s", "prefetch": {"parameter": "page", "more": "/more"}`,
+	).Replace(testPolicy)
+}
+
+const (
+	page     = `{"more":true}`
+	lastPage = `{"more":false}`
+)
+
+// paging is ann's read of a path that misses and is answered with the body.
+func (w *world) paging(path, body string, extra ...[2]string) {
+	w.t.Helper()
+	s := w.stream("GET", path, "ann", extra...)
+	s.exchange.RequestHeaders(true)
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", body)
+	w.run()
+	w.take(wire.PathStore).ack()
+}
+
+// wantPrefetches compares the pages that were asked for, and the metrics.
+func (w *world) wantPrefetches(fetched, failed, hits uint64, paths ...string) {
+	w.t.Helper()
+	var got []string
+	for _, f := range w.fetched {
+		got = append(got, f.Get(":path"))
+	}
+	if diff := cmp.Diff(paths, got); diff != "" {
+		w.t.Errorf("pages asked for:\n%s", diff)
+	}
+	for name, want := range map[string]uint64{"prefetches": fetched, "prefetch_failures": failed, "prefetch_hits": hits} {
+		if got := w.counts["chatcache.cache.stats."+name]; got != want {
+			w.t.Errorf("%s is %d, want %d", name, got, want)
+		}
+	}
+}
+
+// When a page is read the next one is asked for, as whoever has read it, at a cluster that leads to the proxy.
+// The read that this makes prefetches nothing; who reads the page then is answered with it, and it is counted.
+func TestPrefetch(t *testing.T) {
+	w := paged(t)
+	own := [][2]string{{"accept", "a"}, {"x-request-id", "1"}, {"x-envoy-internal", "true"}, {"cookie", "c=1"}, {"te", "trailers"}, {"if-none-match", `"a"`}}
+	w.paging("/stats?page=1&q=a", page, own...)
+	call := w.take("self /stats?page=2&q=a")
+	want := httpcache.Fields{{":method", "GET"}, {":path", "/stats?page=2&q=a"}, {":authority", "chat.test"}, {"x-chatcache-prefetch", "1"},
+		{"authorization", "Bearer ann"}, {"accept", "a"}, {"cookie", "c=1"}}
+	if diff := cmp.Diff(want, w.fetched[0]); call.owner != "root" || diff != "" {
+		t.Errorf("asked from %s:\n%s", call.owner, diff)
+	}
+	w.paging("/stats?page=2&q=a", page, [2]string{prefetchField, "1"})
+	call.done(Answer{Status: "200"})
+	w.wantPrefetches(1, 0, 0, "/stats?page=2&q=a")
+
+	s := w.stream("GET", "/stats?page=2&q=a", "ann")
+	s.exchange.RequestHeaders(true)
+	s.wants("chatcache; hit; ttl=600; detail=l1")
+	if s.replyField.Has(prefetchField) {
+		t.Error("the client sees the mark")
+	}
+	w.run()
+	w.wantPrefetches(1, 0, 1, "/stats?page=2&q=a", "/stats?page=3&q=a")
+}
+
+// What keeps a page from being asked for.
+func TestNothingIsPrefetched(t *testing.T) {
+	for name, read := range map[string]func(w *world){
+		"the last page":     func(w *world) { w.paging("/stats", lastPage) },
+		"not JSON":          func(w *world) { w.paging("/stats", "<html>") },
+		"a prefetched page": func(w *world) { w.paging("/stats", page, [2]string{prefetchField, "1"}) },
+		"another cache":     func(w *world) { w.paging("/models", page) },
+		"it is in L1 already": func(w *world) {
+			w.paging("/stats?page=2", lastPage)
+			w.paging("/stats", page)
+		},
+		"it was asked for just now": func(w *world) {
+			w.paging("/stats", page)
+			w.fetched = nil
+			s := w.stream("GET", "/stats", "ann")
+			s.exchange.RequestHeaders(true)
+			s.wants("chatcache; hit; ttl=600; detail=l1")
+		},
+		"nothing leads to the proxy": func(w *world) {
+			w.plugin = w.configure(pagedPolicy(""))
+			w.plugin.state.follower.follow()
+			w.paging("/stats", page)
+		},
+		"what is not stored": func(w *world) {
+			s := w.missed("ann")
+			s.head("200", [2]string{"content-length", "99"})
+			s.send(page, false)
+			s.exchange.Done()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := paged(t)
+			read(w)
+			w.run()
+			w.wantPrefetches(0, 0, 0)
+		})
+	}
+}
+
+// A page that was asked for is asked for again later; a failure is counted, and so is a cluster that isn't there.
+func TestPrefetchAgain(t *testing.T) {
+	w := paged(t)
+	w.paging("/stats", page)
+	w.take("self /stats?page=2").done(Answer{Status: "403"})
+	w.now += prefetchAgainAfter
+	s := w.stream("GET", "/stats", "ann")
+	s.exchange.RequestHeaders(true) // its lease is over: the bridge is asked
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", page)
+	w.down = true
+	w.run()
+	w.wantPrefetches(0, 2, 0, "/stats?page=2", "/stats?page=2")
+}
+
+// However many pages are read, the requests under way and those of a second are bounded.
+func TestPrefetchesAreBounded(t *testing.T) {
+	w := paged(t)
+	read := func(from, to int) {
+		for i := from; i < to; i++ {
+			w.paging(fmt.Sprintf("/stats?q=%d", i), page)
+		}
+	}
+	read(0, 20)
+	if len(w.fetched) != maxPrefetches {
+		t.Errorf("%d are under way", len(w.fetched))
+	}
+	for i := 20; len(w.fetched) < prefetchesASecond; i++ {
+		for _, c := range w.calls {
+			if strings.HasPrefix(c.path, "self ") {
+				w.take(c.path).done(Answer{Status: "200"})
+				break
+			}
+		}
+		read(i, i+1)
+	}
+	for len(w.plugin.state.prefetches.sent) > 0 {
+		for _, c := range w.calls {
+			if strings.HasPrefix(c.path, "self ") {
+				w.take(c.path).done(Answer{Status: "200"})
+				break
+			}
+		}
+	}
+	read(100, 110)
+	if len(w.fetched) != prefetchesASecond {
+		t.Errorf("%d were begun in a second", len(w.fetched))
+	}
+	w.now += time.Second
+	read(110, 111)
+	if len(w.fetched) != prefetchesASecond+1 {
+		t.Errorf("%d were begun, a second later", len(w.fetched))
+	}
+	w.plugin.Close()
+	if n := len(w.plugin.state.prefetches.sent); n > 0 {
+		t.Errorf("%d are left of a plugin that has ended", n)
+	}
+}
