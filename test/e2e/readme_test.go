@@ -95,7 +95,7 @@ func TestReadmePolicyIsOne(t *testing.T) {
 // The tests that the README names exist.
 func TestReadmeNamesRealTests(t *testing.T) {
 	var tests strings.Builder
-	for _, pattern := range []string{"*_test.go", filepath.Join("..", "mesh", "*_test.go"), filepath.Join("..", "..", "policy", "*_test.go")} {
+	for _, pattern := range []string{"*_test.go", filepath.Join("..", "mesh", "*_test.go"), filepath.Join("..", "failover", "*_test.go"), filepath.Join("..", "..", "policy", "*_test.go")} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
