@@ -25,7 +25,7 @@ var mutants = []brokenProduct{
 	{"no suspension", "no L1", "redisbridge/script/suspend.lua",
 		"if redis.call('EXISTS', KEYS[3]) == 0 then", "if false then"},
 	{"one suspension per group instead of per write", "slow writes", "redisbridge/script/prelude.lua",
-		"if redis.call('HINCRBY', state, 'g:' .. group, -1) <= 0 then", "if redis.call('HINCRBY', state, 'g:' .. group, -1) < 99 then"},
+		"if redis.call('HINCRBY', state, 'g:' .. group, more) <= 0 then", "if redis.call('HINCRBY', state, 'g:' .. group, more) <= 0 or more < 0 then"},
 	{"a purge clears suspensions", "slow writes", "redisbridge/script/raise.lua",
 		"raise(ARGV[own + 1])", "for _, f in ipairs(redis.call('HKEYS', state)) do if string.sub(f, 1, 2) == 'g:' then redis.call('HDEL', state, f) end end\nraise(ARGV[own + 1])"},
 	{"an unknown outcome is closed at once", "slow writes", "filter/internal/exchange/journal.go",

@@ -15,7 +15,7 @@ import (
 var panicking = map[string]struct{ file, function string }{
 	"request headers":  {"exchange.go", "func (e *Exchange) RequestHeaders(end bool) Action {"},
 	"request body":     {"exchange.go", "func (e *Exchange) RequestBody(n int, end bool) Action {"},
-	"answer":           {"lookup.go", "func (e *read) lookedUp(a Answer) {"},
+	"answer":           {"lookup.go", "func (e *read) lookedUp(q query, a Answer) {"},
 	"waiter":           {"flights.go", "func (e *read) carryOut(d decision, now int64) {"},
 	"suspended":        {"write.go", "func (e *write) answered(a Answer) {"},
 	"response headers": {"exchange.go", "func (e *Exchange) ResponseHeaders(end bool) Action {"},
