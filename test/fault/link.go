@@ -89,8 +89,11 @@ func (l *Link) set(s linkState, delay time.Duration) {
 func (l *Link) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// First all: a copy that finds one side closed closes the other, which would end in order.
 	for c := range l.conns {
 		c.(*net.TCPConn).SetLinger(0)
+	}
+	for c := range l.conns {
 		c.Close()
 	}
 }
