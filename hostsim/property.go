@@ -53,7 +53,6 @@ func child(value any, part string) (any, bool) {
 // rootProperty is the value of a path's first part.
 func (c *vmContext) rootProperty(name string) (any, bool) {
 	o := c.sim().opts
-	node := map[string]any{"id": "hostsim", "cluster": "hostsim"}
 	switch name {
 	case "plugin_name":
 		return o.PluginName, true
@@ -61,8 +60,6 @@ func (c *vmContext) rootProperty(name string) (any, bool) {
 		return o.RootID, true
 	case "plugin_vm_id":
 		return o.VMID, true
-	case "node":
-		return node, true
 	}
 	st := c.stream
 	if st == nil {
@@ -86,7 +83,7 @@ func (c *vmContext) rootProperty(name string) (any, bool) {
 	case "metadata":
 		return map[string]any{"filter_metadata": st.req.Metadata}, true
 	case "xds":
-		return map[string]any{"cluster_name": st.router.cluster, "route_name": "", "listener_direction": int64(0), "node": node}, true
+		return st.xdsProperties(), true
 	}
 	return nil, false
 }
@@ -129,17 +126,29 @@ var requestFields = map[string]string{
 
 func (c *vmContext) responseProperties() map[string]any {
 	st := c.stream
-	m := map[string]any{"flags": int64(0), "size": int64(len(st.client.Body))}
+	size := len(st.client.Body)
+	total := size
+	m := map[string]any{"flags": st.responseFlags(), "size": int64(size)}
+	code, grpc := 0, ""
 	if sent := st.sentHeaders(); sent != nil {
-		if code, err := strconv.ParseInt(sent.Get(":status"), 10, 64); err == nil {
-			m["code"] = code
-		}
+		code, _ = strconv.Atoi(sent.Get(":status"))
+		grpc = sent.Get("grpc-status")
 	}
 	if h := c.readableMap(mapResponseHeaders); h != nil {
-		m["headers"], m["total_size"] = headerProperties(*h), int64(len(st.client.Body)+h.byteSize())
+		m["headers"] = headerProperties(*h)
+		total += h.byteSize()
 	}
 	if t := c.readableMap(mapResponseTrailers); t != nil {
 		m["trailers"] = headerProperties(*t)
+		total += t.byteSize()
+		grpc = firstNonEmpty(t.Get("grpc-status"), grpc)
+	}
+	m["total_size"] = int64(total)
+	if code != 0 {
+		m["code"], m["grpc_status"] = int64(code), int64(grpcFromHTTP(code))
+		if n, err := strconv.ParseInt(grpc, 10, 64); err == nil {
+			m["grpc_status"] = n
+		}
 	}
 	if st.detailed {
 		m["code_details"] = st.details
@@ -148,10 +157,20 @@ func (c *vmContext) responseProperties() map[string]any {
 }
 
 func (st *Stream) upstreamProperties() map[string]any {
-	m := map[string]any{}
+	m := map[string]any{"request_attempt_count": uint64(st.router.attempts)}
 	if st.router.attempts > 0 {
-		m["request_attempt_count"] = uint64(st.router.attempts)
 		m["address"], m["port"] = "127.0.0.1:8080", int64(8080)
+		m["transport_failure_reason"], m["locality"] = "", ""
+	}
+	return m
+}
+
+// xdsProperties are about the configuration; the route's cluster is known before it is asked.
+func (st *Stream) xdsProperties() map[string]any {
+	m := map[string]any{"route_name": "", "listener_direction": int64(0), "node": map[string]any{"id": "hostsim", "cluster": "hostsim"}}
+	cluster := firstNonEmpty(st.router.cluster, st.route(&st.request.headers))
+	if st.sim.clusters[cluster] != nil {
+		m["cluster_name"] = cluster
 	}
 	return m
 }

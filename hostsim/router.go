@@ -23,6 +23,7 @@ type router struct {
 	closed   bool
 
 	upstreamStarted bool // response headers came
+	exhausted       bool // the last attempt that the route allows failed, too
 }
 
 // ClusterState is how a cluster answers.
@@ -59,7 +60,7 @@ func (r *router) passHeaders(h *Headers, end bool) {
 			return
 		}
 	}
-	r.cluster = st.sim.opts.Route(h.Clone())
+	r.cluster = st.route(h)
 	switch cluster := st.sim.clusters[r.cluster]; {
 	case r.cluster == "":
 		r.reply(404, "", "route_not_found")
@@ -68,7 +69,8 @@ func (r *router) passHeaders(h *Headers, end bool) {
 	case cluster.state == ClusterNoHosts:
 		r.reply(503, "no healthy upstream", "no_healthy_upstream")
 	default:
-		r.headers = r.upstreamHeaders(*h)
+		r.expectTimeout(h)
+		r.headers = h.Clone()
 		r.attempt(end)
 	}
 	if end {
@@ -93,13 +95,20 @@ func (r *router) attempt(end bool) {
 	r.exchange.body.drained = st.upload.resume
 }
 
-// upstreamHeaders are the request's fields as the cluster sees them.
-func (r *router) upstreamHeaders(h Headers) Headers {
-	up := h.Clone()
-	if t := r.st.sim.opts.RouteTimeout; t > 0 {
-		up.Set("x-envoy-expected-rq-timeout-ms", strconv.FormatInt(t.Milliseconds(), 10))
+// route is the cluster of the request's route, "" where none matches: Envoy finds
+// none for a request whose x-forwarded-proto the module took away.
+func (st *Stream) route(h *Headers) string {
+	if !h.Has("x-forwarded-proto") {
+		return ""
 	}
-	return up
+	return st.sim.opts.Route(h.Clone())
+}
+
+// expectTimeout tells the cluster how long it has; the access log's request has it, too.
+func (r *router) expectTimeout(h *Headers) {
+	if t := r.st.sim.opts.RouteTimeout; t > 0 {
+		h.Set("x-envoy-expected-rq-timeout-ms", strconv.FormatInt(t.Milliseconds(), 10))
+	}
 }
 
 // reply answers in the cluster's place; decoding is over by then.

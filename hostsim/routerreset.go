@@ -15,7 +15,8 @@ const timeoutBody = "upstream request timeout"
 
 // again begins another attempt where the route allows one.
 func (r *router) again() bool {
-	if int(r.attempts) > r.st.sim.opts.Retries || !r.ended || r.closed {
+	if retries := r.st.sim.opts.Retries; int(r.attempts) > retries || !r.ended || r.closed {
+		r.exhausted = r.exhausted || retries > 0
 		return false
 	}
 	if r.exchange != nil {
