@@ -8,14 +8,16 @@ import (
 )
 
 // foreignFunctions are those of Envoy (source/extensions/common/wasm/foreign.cc)
-// that are simulated. Envoy's sign, verify_signature and expr_… are not: a test
-// can supply them through Options.ForeignFunctions.
+// that are simulated. Envoy's expr_… are not, they need CEL: a test can supply them
+// through Options.ForeignFunctions.
 var foreignFunctions = map[string]func(c *vmContext, argument []byte) ([]byte, status){
 	"compress":               func(_ *vmContext, b []byte) ([]byte, status) { return compress(b), statusOK },
 	"uncompress":             uncompress,
 	"clear_route_cache":      func(*vmContext, []byte) ([]byte, status) { return nil, statusOK },
-	"declare_property":       func(*vmContext, []byte) ([]byte, status) { return nil, statusOK },
+	"declare_property":       declareProperty,
 	"set_envoy_filter_state": setFilterState,
+	"sign":                   sign,
+	"verify_signature":       verifySignature,
 }
 
 func compress(b []byte) []byte {
@@ -43,23 +45,37 @@ func uncompress(c *vmContext, b []byte) ([]byte, status) {
 	return out, statusOK
 }
 
+// declareProperty accepts any declaration: of what a property is, only its bytes are seen here.
+func declareProperty(_ *vmContext, argument []byte) ([]byte, status) {
+	if _, ok := protoFields(argument); !ok {
+		return nil, statusBadArgument
+	}
+	return nil, statusOK
+}
+
 // setFilterState takes SetEnvoyFilterStateArguments: path (1) and value (2)
 // are strings, the life span (3) makes no difference here.
 func setFilterState(c *vmContext, argument []byte) ([]byte, status) {
-	fields, ok := protoStrings(argument)
+	fields, ok := protoFields(argument)
 	if !ok {
 		return nil, statusBadArgument
 	}
-	if c.stream == nil {
+	valid, known := filterStates[string(fields[1])]
+	switch {
+	case !known:
+		return nil, statusNotFound
+	case !valid(string(fields[2])):
+		return nil, statusBadArgument
+	case c.stream == nil:
 		return nil, statusNotFound
 	}
 	c.stream.envoyState[string(fields[1])] = fields[2]
 	return nil, statusOK
 }
 
-// protoStrings are a protobuf message's length-delimited fields by number;
+// protoFields are a protobuf message's length-delimited fields by number;
 // varints are skipped, anything else is refused.
-func protoStrings(b []byte) (map[uint64][]byte, bool) {
+func protoFields(b []byte) (map[uint64][]byte, bool) {
 	fields := map[uint64][]byte{}
 	for len(b) > 0 {
 		tag, rest, ok := uvarint(b)

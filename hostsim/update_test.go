@@ -99,14 +99,14 @@ func TestForeignFunctions(t *testing.T) {
 		}
 	})
 	st := s.Start(1, hostsim.Get("/x", "x-on-quiet", "1", "x-on-request-headers",
-		"foreign own hello; foreign missing x; foreign uncompress x; zip hello; setprop mine 7; state name value"))
+		"foreign own hello; foreign missing x; foreign uncompress x; zip hello; setprop mine 7; state envoy.string value; state mine value"))
 	s.Finish(st)
 	wantLogs(t, s, `foreign "got hello"`, "foreign: error status returned by host: not found",
-		"foreign: unknown status code: 3", `zip "hello"`)
+		"foreign: unknown status code: 3", `zip "hello"`, "state envoy.string err=<nil>", "state mine err=error status returned by host: not found")
 	if v, _ := st.FilterState("wasm.mine"); string(v) != "7" {
 		t.Errorf("own property %q", v)
 	}
-	if v, _ := st.FilterState("name"); string(v) != "value" {
+	if v, _ := st.FilterState("envoy.string"); string(v) != "value" {
 		t.Errorf("filter state %q", v)
 	}
 }

@@ -50,7 +50,7 @@ func (s *stream) do(c []string) error {
 	case "replybig":
 		n, _ := strconv.Atoi(c[1])
 		return proxywasm.SendHttpResponse(200, nil, make([]byte, n), -1)
-	case "call", "recall", "badcall":
+	case "call", "recall", "badcall", "post":
 		return s.call(c)
 	case "last":
 		if s.calls == 0 {
@@ -98,6 +98,7 @@ func replyHeaders(fields []string) [][2]string {
 	return headers
 }
 
+// call is "call CLUSTER PATH MS", a GET, or "post CLUSTER PATH MS BODY TRAILER", with - for none.
 func (s *stream) call(c []string) error {
 	ms, _ := strconv.Atoi(c[3])
 	again, _ := strconv.Atoi(c[4])
@@ -106,7 +107,16 @@ func (s *stream) call(c []string) error {
 		headers[1][1] = "/"
 		headers = slices.DeleteFunc(headers, func(h [2]string) bool { return h[0] == c[2] })
 	}
-	_, err := proxywasm.DispatchHttpCall(c[1], headers, nil, nil, uint32(ms), func(n, size, trailers int) {
+	var body []byte
+	var trailers [][2]string
+	if c[0] == "post" {
+		headers[0][1] = "POST"
+		body = []byte(strings.TrimPrefix(c[4], "-"))
+		if c[5] != "" {
+			headers, trailers = append(headers, [2]string{"trailer", "x-sum"}), [][2]string{{"x-sum", c[5]}}
+		}
+	}
+	_, err := proxywasm.DispatchHttpCall(c[1], headers, body, trailers, uint32(ms), func(n, size, trailers int) {
 		s.calls--
 		h, _ := proxywasm.GetHttpCallResponseHeaders()
 		status := ""
@@ -117,6 +127,10 @@ func (s *stream) call(c []string) error {
 		}
 		body, _ := proxywasm.GetHttpCallResponseBody(0, size)
 		logf("call answered %s %q", status, body)
+		if trailers > 0 {
+			t, _ := proxywasm.GetHttpCallResponseTrailers()
+			logf("trailers %v", t)
+		}
 		if s.answers++; c[0] == "recall" && s.answers < again {
 			must(s.call(c))
 			return
@@ -128,5 +142,3 @@ func (s *stream) call(c []string) error {
 	}
 	return err
 }
-
-// inspect are the commands that look at something.

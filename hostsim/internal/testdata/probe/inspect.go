@@ -2,15 +2,16 @@ package main
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
-	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm/types"
 )
 
+// inspect are the commands that look at something.
 func (s *stream) inspect(c []string) error {
 	response := c[1] == "response"
 	switch c[0] {
@@ -124,6 +125,11 @@ func (s *stream) inspect(c []string) error {
 			logf("foreign %q", b)
 		}
 		return err
+	case "foreign64": // with the argument in base64
+		argument, err := base64.StdEncoding.DecodeString(c[2])
+		must(err)
+		b, err := proxywasm.CallForeignFunction(c[1], argument)
+		logf("%s %x err=%v", c[1], b, err)
 	case "zip":
 		b, err := proxywasm.CallForeignFunction("compress", []byte(c[1]))
 		if err != nil {
@@ -136,16 +142,13 @@ func (s *stream) inspect(c []string) error {
 		argument := append([]byte{10, byte(len(c[1]))}, c[1]...)
 		argument = append(append(argument, 18, byte(len(c[2]))), c[2]...)
 		_, err := proxywasm.CallForeignFunction("set_envoy_filter_state", argument)
-		if err == types.ErrorStatusNotFound || err == nil {
-			return nil
-		}
-		return err
+		logf("state %s err=%v", c[1], err)
 	case "shared":
 		_, cas, err := proxywasm.GetSharedData(c[1])
 		logf("shared known=%v err=%v", cas != 0, err)
 		return proxywasm.SetSharedData(c[1], []byte(c[2]), cas)
 	default:
-		return s.measure(c)
+		return s.raw(c)
 	}
 	return nil
 }
