@@ -31,6 +31,17 @@ type callResponse struct {
 	trailers *Headers
 }
 
+// sizes are what the callback is told of an answer, 0 of none.
+func (r *callResponse) sizes() (headers, body, trailers int) {
+	if r == nil {
+		return 0, 0, 0
+	}
+	if r.trailers != nil {
+		trailers = len(*r.trailers)
+	}
+	return len(r.headers), len(r.body), trailers
+}
+
 func callHTTP(a *callArgs) status {
 	name, headers, body, trailers, timeout := a.str(0), a.pairs(2), a.bytes(4), a.pairs(6), int32(a.num(8))
 	if a.bad || !a.vm.putUint32(a.ptr(9), 0) {
@@ -120,9 +131,8 @@ func (k *call) onReset(cause string) {
 		k.fail(503, resetBody(cause))
 		return
 	}
-	k.answer = callResponse{}
-	k.root.statusCode, k.root.statusText = 10, "reset"
-	k.finish()
+	k.root.statusCode, k.root.statusText = brokenConnection, "reset"
+	k.callBack(nil)
 }
 
 func (k *call) onPanic(value any) { k.sim.failPanic(nil, k.cluster, value) }
@@ -138,9 +148,14 @@ func (k *call) fail(status int, body string) {
 	k.finish()
 }
 
-// finish calls the module back. The answer is readable through the root
-// context during the callback, whatever the effective context is.
-func (k *call) finish() {
+// brokenConnection is the status of a call that was cut in its body (WasmResult of proxy-wasm-cpp-host).
+const brokenConnection = 11
+
+func (k *call) finish() { k.callBack(&k.answer) }
+
+// callBack hands the module an answer, or none where the call was cut. It is
+// readable through the root context during the callback, whatever the effective context is.
+func (k *call) callBack(answer *callResponse) {
 	c := k.root
 	if c.calls[k.token] != k {
 		return
@@ -149,14 +164,11 @@ func (k *call) finish() {
 	if c.vm.failed {
 		return
 	}
-	c.response, c.vm.answering = &k.answer, k.stream
-	trailers := 0
-	if k.answer.trailers != nil {
-		trailers = len(*k.answer.trailers)
-	}
+	c.response, c.vm.answering = answer, k.stream
+	headers, body, trailers := answer.sizes()
 	c.vm.deferred = append(c.vm.deferred, func() { c.response, c.vm.answering = nil, nil })
 	c.vm.callback(c, "proxy_on_http_call_response", nil, uint64(c.id), uint64(k.token),
-		uint64(len(k.answer.headers)), uint64(len(k.answer.body)), uint64(trailers))
+		uint64(headers), uint64(body), uint64(trailers))
 	c.response, c.vm.answering, c.statusText = nil, nil, ""
 }
 

@@ -66,7 +66,7 @@ func startExchange(c *Clock, lane any, name string, cluster *clusterEntry, h Hea
 	}
 	c.startJob(ctx, name, func(ctx context.Context) {
 		x.ctx, x.body.ctx = ctx, ctx
-		req, err := newHTTPRequest(ctx, h, x.body, end)
+		req, err := newHTTPRequest(ctx, h, x.body, end, cluster.http2)
 		if err != nil { // what no server would hand to a handler
 			req = (&http.Request{Method: h.Get(":method"), URL: &url.URL{Path: "/"}, Header: h.toHTTP(), Body: http.NoBody}).WithContext(ctx)
 			handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, err.Error(), http.StatusBadRequest) })
@@ -77,7 +77,7 @@ func startExchange(c *Clock, lane any, name string, cluster *clusterEntry, h Hea
 	return x
 }
 
-func newHTTPRequest(ctx context.Context, h Headers, body io.ReadCloser, end bool) (*http.Request, error) {
+func newHTTPRequest(ctx context.Context, h Headers, body io.ReadCloser, end, http2 bool) (*http.Request, error) {
 	path := h.Get(":path")
 	u, err := url.ParseRequestURI(path)
 	if err != nil {
@@ -88,13 +88,8 @@ func newHTTPRequest(ctx context.Context, h Headers, body io.ReadCloser, end bool
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: h.toHTTP(), Body: body, ContentLength: -1, RemoteAddr: "127.0.0.1:40000",
 	}).WithContext(ctx)
-	for _, names := range h.Values("trailer") {
-		for name := range strings.SplitSeq(names, ",") {
-			if req.Trailer == nil {
-				req.Trailer = http.Header{}
-			}
-			req.Trailer[http.CanonicalHeaderKey(strings.TrimSpace(name))] = nil
-		}
+	if http2 || !h.Has("content-length") {
+		announceTrailers(req, h)
 	}
 	req.Header.Del("Trailer")
 	switch n, err := strconv.ParseInt(h.Get("content-length"), 10, 64); {
@@ -104,6 +99,19 @@ func newHTTPRequest(ctx context.Context, h Headers, body io.ReadCloser, end bool
 		req.ContentLength = n
 	}
 	return req, nil
+}
+
+// announceTrailers tells the handler which trailers come; an HTTP/1 message with
+// a content-length has none.
+func announceTrailers(req *http.Request, h Headers) {
+	for _, names := range h.Values("trailer") {
+		for name := range strings.SplitSeq(names, ",") {
+			if req.Trailer == nil {
+				req.Trailer = http.Header{}
+			}
+			req.Trailer[http.CanonicalHeaderKey(strings.TrimSpace(name))] = nil
+		}
+	}
 }
 
 // serve runs the handler on the job's goroutine.

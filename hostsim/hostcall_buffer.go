@@ -51,7 +51,8 @@ func callGetBuffer(a *callArgs) status {
 	return a.give(content[from:to], 3, 4)
 }
 
-// callSetBuffer can prepend, append or replace all of a body, nothing else.
+// callSetBuffer puts data in the place of a body's first bytes, none or all of them
+// too, or behind its end; nowhere else.
 func callSetBuffer(a *callArgs) status {
 	t, start, length := bufferType(a.ptr(0)), a.ptr(1), a.ptr(2)
 	a.in = append(a.in, t.String())
@@ -65,11 +66,9 @@ func callSetBuffer(a *callArgs) status {
 		return statusNotFound
 	case b == nil:
 		return statusBadArgument
-	case start == 0 && length == 0:
-		*b = append(data, *b...)
-	case start == 0 && uint64(length) >= uint64(len(*b)):
-		*b = data
-	case start > 0 && uint64(start) >= uint64(len(*b)):
+	case start == 0:
+		*b = append(data, (*b)[min(uint64(length), uint64(len(*b))):]...)
+	case uint64(start) >= uint64(len(*b)):
 		*b = append(*b, data...)
 	default:
 		return statusBadArgument

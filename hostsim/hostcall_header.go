@@ -1,12 +1,14 @@
 package hostsim
 
+import "strings"
+
 // headerCalls: header and trailer maps.
 var headerCalls = []hostcall{
 	{"proxy_get_header_map_pairs", "iii", callGetPairs},
 	{"proxy_set_header_map_pairs", "iii", callSetPairs},
 	{"proxy_get_header_map_value", "iiiii", callGetValue},
 	{"proxy_add_header_map_value", "iiiii", editMap((*Headers).Add)},
-	{"proxy_replace_header_map_value", "iiiii", editMap((*Headers).Set)},
+	{"proxy_replace_header_map_value", "iiiii", editMap(replaceField)},
 	{"proxy_remove_header_map_value", "iii", callRemoveValue},
 	{"proxy_get_header_map_size", "ii", callMapSize},
 }
@@ -128,6 +130,16 @@ func callGetValue(a *callArgs) status {
 		return statusNotFound
 	}
 	return a.give([]byte(value), 3, 4)
+}
+
+// replaceField leaves one field of name, at the end as Envoy does; a pseudo-header keeps its place.
+func replaceField(h *Headers, name, value string) {
+	if strings.HasPrefix(name, ":") {
+		h.Set(name, value)
+		return
+	}
+	h.Del(name)
+	h.Add(name, value)
 }
 
 func editMap(edit func(h *Headers, name, value string)) func(*callArgs) status {
