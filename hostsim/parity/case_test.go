@@ -115,7 +115,7 @@ type variant struct {
 	backoff   string // reload_config's base interval
 	limit     int    // per_connection_buffer_limit_bytes
 	retry     bool   // one retry of 5xx
-	patient   bool   // a long route timeout
+	impatient bool   // a short route timeout
 	normalize bool   // normalize_path and merge_slashes
 	config    string // of the plugin
 	structure string // the plugin's configuration as a Struct, in JSON
@@ -129,10 +129,10 @@ var variants = []variant{
 	{name: "allow", allow: true, limit: smallLimit},
 	{name: "allow-large", allow: true},
 	{name: "small", limit: smallLimit},
-	{name: "patient", patient: true},
+	{name: "impatient", impatient: true},
 	{name: "retry", retry: true},
 	{name: "normalize", normalize: true},
-	{name: "queue", config: "queue q; on-queue call backend /queued 200"},
+	{name: "queue", config: "queue q; on-queue call backend /queued 5000"},
 	{name: "closed", policy: "FAIL_CLOSED"},
 	{name: "open", policy: "FAIL_OPEN"},
 	{name: "reload", policy: "FAIL_RELOAD", backoff: "0.002s"},
@@ -140,10 +140,10 @@ var variants = []variant{
 }
 
 func (v variant) routeTimeout() time.Duration {
-	if v.patient {
-		return 10 * time.Second
+	if v.impatient {
+		return 400 * time.Millisecond
 	}
-	return 400 * time.Millisecond
+	return 10 * time.Second
 }
 
 // listeners are the variants, and one for each case that needs its own.

@@ -23,17 +23,17 @@ const (
 
 var (
 	post    = strings.Repeat("p", 5)
-	details = []string{onDone, "prop response.code_details"}
+	details = []string{onDone, "prop response.code_details; prop response.flags"}
 	// ends tells whether the module saw the end of the response, and why it ended.
-	ends = []string{quiet, "1", onEnd, "log end", onDone, "prop response.code_details"}
+	ends = []string{quiet, "1", onEnd, "log end", onDone, "prop response.code_details; prop response.flags"}
 	// lookup pauses a request until a call is answered.
-	lookup = "call backend /other 200; pause"
+	lookup = "call backend /other 5000; pause"
 	// hold pauses a response until a call is answered.
-	hold = "call backend /ack 200; pause"
+	hold = "call backend /ack 5000; pause"
 )
 
 func allCases() []parityCase {
-	return slices.Concat(streamCases, headerCases, pauseCases, holdCases, bodyCases, replyCases, callCases,
+	return slices.Concat(streamCases, headerCases, hostcallCases, pauseCases, holdCases, bodyCases, replyCases, callCases,
 		endCases, leaveCases, besideCases, propertyCases, proxyCases, deathCases)
 }
 
@@ -49,8 +49,8 @@ var streamCases = []parityCase{
 	{name: "chunked", upstream: "big", script: []string{quiet, "1", onEnd, "log end"}, until: "end"},
 	{name: "SSE", upstream: "sse"},
 	{name: "a large response", upstream: "huge", script: []string{quiet, "1", onEnd, "log end"}, until: "end"},
-	{name: "direct response", url: "/direct", script: []string{onEnd, "log end", onDone, "prop response.code_details"}, until: "prop"},
-	{name: "HTTP/1.0", http10: true, script: details, until: "prop"},
+	{name: "direct response", url: "/direct", script: []string{onEnd, "log end", onDone, "prop response.code_details; prop response.flags"}, until: "prop response.flags"},
+	{name: "HTTP/1.0", http10: true, script: details, until: "prop response.flags"},
 	{name: "Expect: 100-continue", verb: "POST", body: post, script: []string{"expect", "100-continue", onRequest, "header request expect"}},
 	{name: "request trailers over HTTP/1", http1: true, verb: "POST", body: post, trailers: hostsim.Headers{{"x-sum", "5"}}, script: []string{quiet, "1", onBody, "log body"}, until: "body"},
 	{name: "request trailers over HTTP/2", http2: true, verb: "POST", body: post, trailers: hostsim.Headers{{"x-sum", "5"}}},
@@ -66,15 +66,15 @@ var streamCases = []parityCase{
 	{name: "trailers over HTTP/1", upstream: "trailers"},
 	{name: "trailers through HTTP/2", route: "backend2", upstream: "trailers"},
 
-	{name: "a retry that fails, too", on: "retry", upstream: "503", script: []string{onResponse, "prop upstream.request_attempt_count"}},
-	{name: "a retry after a reset", on: "retry", upstream: "no-answer", script: []string{onResponse, "prop upstream.request_attempt_count", onDone, "prop response.code_details"}, until: "prop response"},
-	{name: "a retry that succeeds", on: "retry", upstream: "second-time", script: []string{onResponse, "prop upstream.request_attempt_count", onDone, "prop upstream.request_attempt_count"}, until: "prop"},
+	{name: "a retry that fails, too", on: "retry", upstream: "503", script: []string{onResponse, "prop upstream.request_attempt_count", onDone, "prop response.flags"}, until: "prop response.flags"},
+	{name: "a retry after a reset", on: "retry", upstream: "no-answer", script: []string{onResponse, "prop upstream.request_attempt_count", onDone, "prop response.code_details; prop response.flags"}, until: "prop response.flags"},
+	{name: "a retry that succeeds", on: "retry", upstream: "second-time", script: []string{onResponse, "prop upstream.request_attempt_count", onDone, "prop upstream.request_attempt_count; prop response.flags"}, until: "prop response.flags"},
 	{name: "no retry needed", on: "retry", verb: "POST", body: post},
 }
 
 // headerCases are about what each side sees of the header fields.
 var headerCases = []parityCase{
-	{name: "response headers", upstream: "headers", script: details, until: "prop response.code_details"},
+	{name: "response headers", upstream: "headers", script: details, until: "prop response.flags"},
 	{name: "response headers in their order", raw: true, upstream: "headers"},
 	{name: "what the module sees of a request", script: []string{onRequest, "header request :path; header request :authority; header request :method; header request :scheme; header request x-forwarded-proto"}},
 	{name: "what the upstream sees of a request", upstream: "request", script: []string{quiet, "1"}, until: "-"},
@@ -94,24 +94,24 @@ var holdCases = []parityCase{
 	{name: "a held HEAD", verb: "HEAD", script: []string{onResponse, hold, onCall, "resume-response"}},
 	{name: "a held chunked response", upstream: "big", script: []string{quiet, "1", onResponse, hold, onCall, "resume-response", onEnd, "log end"}, until: "end"},
 	{name: "a held SSE", upstream: "sse", script: []string{quiet, "1", onResponse, hold, onCall, "resume-response", onEnd, "log end"}, until: "end"},
-	{name: "a held response of 10 MB", upstream: "10MB", script: []string{quiet, "1", onResponse, "call backend /ack 300; pause", onCall, "resume-response", onEnd, "log end"}, until: "end"},
+	{name: "a held response of 10 MB", upstream: "10MB", script: []string{quiet, "1", onResponse, "call backend /ack 5000; pause", onCall, "resume-response", onEnd, "log end"}, until: "end"},
 	{name: "a held response from HTTP/2", route: "backend2", script: []string{onResponse, hold, onCall, "resume-response"}},
 	{name: "a held response with trailers", route: "backend2", upstream: "trailers", script: []string{onResponse, hold, onCall, "resume-response"}},
-	{name: "a held response of 10 MB from HTTP/2", route: "backend2", upstream: "10MB", script: []string{quiet, "1", onResponse, "call backend /ack 300; pause", onCall, "resume-response", onEnd, "log end"}, until: "end"},
+	{name: "a held response of 10 MB from HTTP/2", route: "backend2", upstream: "10MB", script: []string{quiet, "1", onResponse, "call backend /ack 5000; pause", onCall, "resume-response", onEnd, "log end"}, until: "end"},
 	{name: "a buffered response", script: []string{onData, "body response; buffer", onEnd, "body response; setbody response changed"}},
-	{name: "a response held beyond the buffer", on: "allow", upstream: "huge", script: []string{quiet, "1", onResponse, "call backend /ack 200; stopall", onCall, "resume-response", onEnd, "log end"}, until: "end"},
-	{name: "too large a response to buffer", on: "allow", upstream: "huge", script: []string{quiet, "1", onData, "buffer", onDone, "prop response.code_details"}, until: "prop"},
-	{name: "too large a response to buffer before its headers are sent", on: "allow", upstream: "huge", script: []string{quiet, "1", onResponse, "pause", onData, "buffer", onDone, "prop response.code_details"}, until: "prop"},
-	{name: "reset while the response is held", upstream: "cut", script: []string{onResponse, "pause", onDone, "prop response.code_details"}, until: "prop"},
-	{name: "reset by HTTP/2 while the response is held", route: "backend2", upstream: "cut", script: []string{onResponse, "pause", onDone, "prop response.code_details"}, until: "prop"},
-	{name: "route timeout while the response is held", upstream: "hang-body", script: []string{onResponse, "pause", onDone, "prop response.code_details"}, until: "prop"},
+	{name: "a response held beyond the buffer", on: "allow", upstream: "huge", script: []string{quiet, "1", onResponse, "call backend /ack 5000; stopall", onCall, "resume-response", onEnd, "log end"}, until: "end"},
+	{name: "too large a response to buffer", on: "allow", upstream: "huge", script: []string{quiet, "1", onData, "buffer", onDone, "prop response.code_details; prop response.flags"}, until: "prop response.flags"},
+	{name: "too large a response to buffer before its headers are sent", on: "allow", upstream: "huge", script: []string{quiet, "1", onResponse, "pause", onData, "buffer", onDone, "prop response.code_details; prop response.flags"}, until: "prop response.flags"},
+	{name: "reset while the response is held", upstream: "cut", script: []string{onResponse, "pause", onDone, "prop response.code_details; prop response.flags"}, until: "prop response.flags"},
+	{name: "reset by HTTP/2 while the response is held", route: "backend2", upstream: "cut", script: []string{onResponse, "pause", onDone, "prop response.code_details; prop response.flags"}, until: "prop response.flags"},
+	{name: "route timeout while the response is held", on: "impatient", upstream: "hang-body", script: []string{onResponse, "pause", onDone, "prop response.code_details; prop response.flags"}, until: "prop response.flags"},
 }
 
 // bodyCases change bodies, or add to them.
 var bodyCases = []parityCase{
 	{name: "trailers added to a response", script: []string{onEnd, "trailer response x-sum 7"}},
 	{name: "trailers added to a response from HTTP/2", route: "backend2", script: []string{onEnd, "trailer response x-sum 7"}},
-	{name: "trailers added to a paused response", upstream: "big", script: []string{quiet, "1", onEnd, "trailer response x-sum 7; call backend /other 200; pause", onCall, "resume-response"}, until: "call"},
+	{name: "trailers added to a paused response", upstream: "big", script: []string{quiet, "1", onEnd, "trailer response x-sum 7; call backend /other 5000; pause", onCall, "resume-response"}, until: "call"},
 	{name: "trailers added to a response that was held", script: []string{onResponse, hold, onCall, "resume-response", onEnd, "trailer response x-sum 7"}},
 	{name: "trailers added before the end", upstream: "sse", script: []string{onData, "trailer response x-sum 7", onEnd, "log end"}},
 	{name: "trailers added to a reply", script: []string{onRequest, "reply 200 hello; pause", onEnd, "trailer response x-sum 7"}},
@@ -119,6 +119,6 @@ var bodyCases = []parityCase{
 	{name: "trailers added to a request to HTTP/1", verb: "POST", body: post, script: []string{onBodyEnd, "trailer request x-sum 7"}},
 	{name: "a request's own trailers reach HTTP/2", http2: true, route: "backend2", verb: "POST", body: post, upstream: "trailer", trailers: hostsim.Headers{{"x-sum", "5"}}},
 	{name: "a changed body", upstream: "big", script: []string{quiet, "1", onData, "setbody response answer", onEnd, "log end"}, until: "end"},
-	{name: "too large a body to buffer", on: "allow", verb: "POST", body: strings.Repeat("x", 100_000), script: []string{quiet, "1", onRequest, "pause", onBody, "buffer", onDone, "prop response.code_details"}, until: "prop"},
-	{name: "a request held beyond the buffer", on: "allow", verb: "POST", body: strings.Repeat("x", 100_000), upstream: "count", script: []string{quiet, "1", onRequest, "call backend /other 200; stopall", onCall, "resume-request", onEnd, "log end"}, until: "end"},
+	{name: "too large a body to buffer", on: "allow", verb: "POST", body: strings.Repeat("x", 100_000), script: []string{quiet, "1", onRequest, "pause", onBody, "buffer", onDone, "prop response.code_details; prop response.flags"}, until: "prop response.flags"},
+	{name: "a request held beyond the buffer", on: "allow", verb: "POST", body: strings.Repeat("x", 100_000), upstream: "count", script: []string{quiet, "1", onRequest, "call backend /other 5000; stopall", onCall, "resume-request", onEnd, "log end"}, until: "end"},
 }

@@ -37,6 +37,9 @@ func startUpstream() *upstreamServer {
 
 func (s *upstreamServer) port() int { return s.Listener.Addr().(*net.TCPAddr).Port }
 
+// clientPatience is how long a client waits for an answer on a busy machine.
+const clientPatience = 30 * time.Second
+
 // realClient is a request with a connection of its own.
 type realClient struct {
 	cancel context.CancelFunc
@@ -46,7 +49,7 @@ type realClient struct {
 }
 
 func (p *realProxy) start(c parityCase) client {
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), clientPatience)
 	cl := &realClient{cancel: cancel, read: make(chan struct{}), done: make(chan answer, 1)}
 	if c.stall == 0 {
 		close(cl.read)
@@ -134,7 +137,7 @@ func sendRaw(address string, c parityCase) answer {
 		return answer{}
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(clientPatience))
 	version := "1.1"
 	if c.http10 {
 		version = "1.0"

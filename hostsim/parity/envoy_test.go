@@ -137,14 +137,18 @@ func (e *realEnvoy) run(binary string) error {
 	return nil
 }
 
+// patience is how long a proxy gets to do what it was told: one with dozens of VMs, on
+// a busy machine, has taken more than a minute.
+const patience = 4 * time.Minute
+
 func (e *realEnvoy) awaitPort(port int) error {
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			return conn.Close()
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("Envoy doesn't listen after 60 s\n%s", tail(e.logs(), 0))
+			return fmt.Errorf("Envoy doesn't listen after %v\n%s", patience, tail(e.logs(), 0))
 		}
 	}
 }
@@ -211,7 +215,7 @@ func (p *realProxy) log() []string {
 }
 
 func (p *realProxy) awaitEnd(until string) {
-	patience := time.Second
+	patience := 5 * time.Second
 	if until == "-" {
 		patience = 30 * time.Millisecond
 	}

@@ -244,7 +244,6 @@ func (p *realPlugins) drained() {
 }
 
 func (p *realPlugins) await(what string, done func() bool) {
-	const patience = 2 * time.Minute // a busy machine has taken more than 20 s
 	for deadline := time.Now().Add(patience); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			p.t.Fatalf("%s takes more than %v\n%s", what, patience, tail(p.logs(), p.offset))

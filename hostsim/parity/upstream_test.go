@@ -62,6 +62,7 @@ func upstreams(wait func(*http.Request, time.Duration), note func(string)) map[s
 			}
 			text(w, "slow")
 		}),
+		"slower":   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { wait(r, time.Second) }),
 		"thinking": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { wait(r, 100*time.Millisecond); text(w, "thought") }),
 		"upload": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			part := make([]byte, 100)
