@@ -13,7 +13,7 @@ import (
 // fuzzMemory is what the module's memory holds while host calls are fuzzed:
 // names that mean something, at addresses that fuzzArgs knows.
 var fuzzMemory = []string{
-	":path", "request\x00path", "backend", "compress", "uncompress", "set_envoy_filter_state", "own",
+	":path", "request\x00path", "backend", "compress", "uncompress", "set_envoy_filter_state", "sign", "verify_signature", "own",
 	string(compress([]byte("body"))), "\n\x01a\x12\x01b",
 	string(encodePairs(Headers{{":method", "GET"}, {":path", "/x"}, {":authority", "a"}})),
 	string(encodePairs(Headers{{"a", ""}, {"", "b"}})),
