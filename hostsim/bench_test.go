@@ -22,7 +22,7 @@ import (
 func BenchmarkSingleRequestTest(b *testing.B) {
 	log.SetOutput(io.Discard) // the SDK's host logs there
 	defer log.SetOutput(os.Stderr)
-	code := toolchain.Module(b, "probe")
+	code := toolchain.Module(b, "sample/go")
 	began := time.Now()
 	start(b, code).Close()
 	compiling := time.Since(began)
@@ -76,7 +76,7 @@ func proxytestOnce(b *testing.B, code []byte) {
 func BenchmarkStart(b *testing.B) {
 	for _, workers := range []int{1, 4} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
-			code := toolchain.Module(b, "probe")
+			code := toolchain.Module(b, "sample/go")
 			for b.Loop() {
 				s, err := hostsim.New(hostsim.Options{Module: code, Workers: workers})
 				if err != nil {
@@ -90,10 +90,10 @@ func BenchmarkStart(b *testing.B) {
 
 // BenchmarkRequest is one more request on a running proxy.
 func BenchmarkRequest(b *testing.B) {
-	s := start(b, toolchain.Module(b, "probe"))
+	s := start(b, toolchain.Module(b, "sample/go"))
 	defer s.Close()
 	for b.Loop() {
-		if s.Do(1, hostsim.Get("/x", "x-on-quiet", "1")).Status != http.StatusOK {
+		if s.Do(1, hostsim.Get("/x")).Status != http.StatusOK {
 			b.Fatal("no answer")
 		}
 	}

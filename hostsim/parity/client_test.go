@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -126,6 +127,7 @@ func received(resp *http.Response) answer {
 			trailers = append(trailers, strings.ToLower(name)+": "+resp.Trailer.Get(name))
 		}
 	}
+	sort.Strings(trailers) // net/http gives a map
 	return answer{Trailers: trailers, Status: resp.StatusCode, Headers: comparable(resp.Header, resp.ContentLength), Body: shown(body), Complete: err == nil}
 }
 

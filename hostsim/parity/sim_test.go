@@ -2,6 +2,7 @@ package parity_test
 
 import (
 	"net/http"
+	"sort"
 	"strconv"
 	"strings"
 	"testing"
@@ -152,6 +153,7 @@ func (s *simClient) answer() answer {
 	for _, f := range resp.Trailers {
 		a.Trailers = append(a.Trailers, f[0]+": "+f[1])
 	}
+	sort.Strings(a.Trailers)
 	if s.c.raw {
 		for _, f := range resp.Headers {
 			if !byChance(f[0], f[1]) {
