@@ -1,9 +1,9 @@
 // The page: asks the bridge for its status as long as somebody looks, and shows it.
-import { showRedis, showPolicies } from "./view.js";
+import { call, token } from "./bridge.js";
+import { showPolicies, showRedis } from "./view.js";
 
 const periodMs = 2000; // between two answers
 const remembered = 90; // samples: three minutes
-const storageKey = "chatcache-token";
 
 const element = (id) => document.getElementById(id);
 let samples = [];
@@ -17,7 +17,7 @@ function say(text, bad = false) {
 
 // askForToken shows the form, and nothing that a token had shown.
 function askForToken(refusal) {
-  sessionStorage.removeItem(storageKey);
+  token.forget();
   samples = [];
   element("policies").replaceChildren();
   for (const id of ["redis", "leave"]) element(id).hidden = true;
@@ -30,7 +30,7 @@ function askForToken(refusal) {
 function show(status) {
   samples = [...samples, { at: performance.now(), status }].slice(-remembered);
   element("enter").hidden = true;
-  element("leave").hidden = sessionStorage.getItem(storageKey) === null;
+  element("leave").hidden = token.get() === null;
   showRedis(element("redis"), status.redis);
   showPolicies(element("policies"), element("policy"), samples);
   const access = status.access === "administer" ? "administrator" : "viewer: read only";
@@ -39,22 +39,21 @@ function show(status) {
 
 // ask gets one status. A token that is entered while it is under way makes it void.
 async function ask() {
-  const token = sessionStorage.getItem(storageKey);
-  const headers = token === null ? {} : { authorization: "Bearer " + token };
-  const response = await fetch("v1/status", { headers, cache: "no-store", redirect: "error" });
-  if (sessionStorage.getItem(storageKey) !== token) return;
-  if (response.status === 401) return askForToken(token === null ? "" : "The bridge doesn't know this token.");
-  if (!response.ok) return say(`the bridge says ${response.status}: ${(await response.text()).slice(0, 200)}`, true);
-  show(await response.json());
+  const shown = token.get();
+  try {
+    const status = await call("GET", "v1/status");
+    if (token.get() === shown) show(status);
+  } catch (error) {
+    if (token.get() !== shown) return;
+    if (error.status === 401) askForToken(shown === null ? "" : "The bridge doesn't know this token.");
+    else if (error.status) say(error.message, true);
+    else say(`the bridge can't be reached; figures are old (${error.message})`, true);
+  }
 }
 
 async function tick() {
   clearTimeout(timer);
-  try {
-    if (document.visibilityState === "visible") await ask();
-  } catch (error) {
-    say(`the bridge can't be reached; figures are old (${error.message})`, true);
-  }
+  if (document.visibilityState === "visible") await ask();
   clearTimeout(timer); // of another tick that began meanwhile
   if (element("enter").hidden) timer = setTimeout(tick, periodMs);
 }
@@ -62,10 +61,10 @@ async function tick() {
 element("enter").addEventListener("submit", (event) => {
   event.preventDefault();
   // A header field can't have anything else.
-  const token = element("token").value.trim();
+  const typed = element("token").value.trim();
   element("token").value = "";
-  if (!/^[\x21-\x7e]+$/.test(token)) return askForToken("A token has printable ASCII characters only.");
-  sessionStorage.setItem(storageKey, token);
+  if (!/^[\x21-\x7e]+$/.test(typed)) return askForToken("A token has printable ASCII characters only.");
+  token.set(typed);
   element("enter").hidden = true;
   tick();
 });

@@ -1,4 +1,5 @@
 // Puts figures into the page. Everything that came from outside is set as text.
+import { cells, edit, listed } from "./controls.js";
 import { course, ofPolicy } from "./figures.js";
 import { bytes, count, duration, mean, percent, plural, rate } from "./words.js";
 
@@ -27,7 +28,10 @@ export function showRedis(root, redis) {
 export function showPolicies(root, template, samples) {
   const policies = samples.at(-1).status.policies;
   while (root.children.length > policies.length) root.lastElementChild.remove();
-  while (root.children.length < policies.length) root.append(template.content.cloneNode(true));
+  while (root.children.length < policies.length) {
+    root.append(template.content.cloneNode(true));
+    root.lastElementChild.addEventListener("click", clicked);
+  }
   policies.forEach((policy, i) => showPolicy(root.children[i], policy, samples));
 }
 
@@ -45,7 +49,39 @@ function showPolicy(section, policy, samples) {
   });
   section.querySelector("polyline").setAttribute("points", points(course(samples, policy.name)));
   rows(section, "caches", f.caches.map((c) => [c.name, ...cacheCells(c)]));
-  rows(section, "followers", policy.followers.map((v) => [v.vm, count(v.lag), duration(Math.max(0, v.leaseMs))]));
+  rows(section, "followers", policy.followers.map((v) => [v.vm, v.policyVersion ?? "–", count(v.lag), duration(Math.max(0, v.leaseMs))]));
+  showControls(section, policy, samples.at(-1).status.access === "administer");
+}
+
+// shown are the policies that the sections show, for clicks.
+const shown = new WeakMap();
+
+// showControls gives each row a button for administrators.
+function showControls(section, policy, mayChange) {
+  shown.set(section, policy);
+  section.classList.toggle("readonly", !mayChange);
+  const list = listed(policy);
+  for (const [i, row] of [...rows(section, "controls", list.map(cells))].entries()) {
+    const button = row.querySelector("button") ?? newButton(row);
+    button.setAttribute("aria-label", `Change controls of ${list[i].name}`);
+  }
+}
+
+function newButton(row) {
+  const cell = row.insertCell(), button = document.createElement("button");
+  cell.className = "change";
+  button.type = "button";
+  button.textContent = "Change";
+  cell.append(button);
+  return button;
+}
+
+async function clicked(event) {
+  const row = event.target.closest("button") && event.target.closest("[data-rows=controls] tr");
+  if (!row) return;
+  const section = event.currentTarget, policy = shown.get(section);
+  const say = (text) => put(section, { changed: text });
+  await edit(policy.name, listed(policy)[row.sectionRowIndex].name, say).catch((error) => say(error.message));
 }
 
 function cacheCells({ proxies: p, recent }) {
@@ -57,7 +93,7 @@ function cacheCells({ proxies: p, recent }) {
   ];
 }
 
-// rows makes the table's body have these cells; the first of each row is its header.
+// rows makes the table's body have these cells, and gives its rows; the first of each is its header.
 function rows(section, name, list) {
   const body = section.querySelector(`[data-rows="${name}"]`);
   while (body.rows.length > list.length) body.deleteRow(-1);
@@ -69,6 +105,7 @@ function rows(section, name, list) {
       if (cell.textContent !== text) cell.textContent = text;
     });
   });
+  return body.rows;
 }
 
 // points draws ratios from left to right, the newest at the right edge; where nobody asked

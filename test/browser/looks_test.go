@@ -86,6 +86,11 @@ func TestAccessibleNames(t *testing.T) {
 		"table": "Caches: all proxies together, since Redis was empty", "rowheader": "stats", "columnheader": "Hit ratio", "heading": "chatcache",
 		"image": "Hit ratio of the last minutes", "region": "Redis", "button": "Forget the token",
 	})
+	page.do(chromedp.Click(`[data-rows="controls"] button`), chromedp.WaitVisible("#change"))
+	wantNames(t, page, map[string]string{
+		"dialog": "(all caches) of chat", "checkbox": "Off: neither use nor store anything", "textbox": "TTL instead of the policy's",
+		"spinbutton": "Percent of the partitions to serve", "button": "Set",
+	})
 	if bare := eval[[]string](page, `[...document.querySelectorAll("main th:not([scope]), main table:not(:has(caption))")].map(e => e.outerHTML)`); len(bare) > 0 {
 		t.Errorf("no scope or caption: %q", bare)
 	}
@@ -106,7 +111,7 @@ func wantNames(t *testing.T, page *tab, want map[string]string) {
 		role, name := value(n.Role), value(n.Name)
 		found[role+" "+name] = true
 		switch role {
-		case "textbox", "button", "table", "rowheader", "columnheader", "heading", "image", "region":
+		case "textbox", "checkbox", "spinbutton", "dialog", "button", "table", "rowheader", "columnheader", "heading", "image", "region":
 			if name == "" {
 				t.Errorf("a %s has no name", role)
 			}

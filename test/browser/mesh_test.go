@@ -24,7 +24,7 @@ func TestRealMesh(t *testing.T) {
 	browser := chromium(t)
 	mesh := stack.RunT(t, stack.Options{Envoys: 2, Workers: 2, Origin: chatapi.New(chatapi.Options{Latency: 1})})
 	page := newTab(t, browser)
-	page.do(chromedp.EmulateViewport(1200, 840), chromedp.Navigate(mesh.Bridge.URL()+"/"))
+	page.do(chromedp.EmulateViewport(1200, 1180), chromedp.Navigate(mesh.Bridge.URL()+"/"))
 	ctx, stop := context.WithCancel(t.Context())
 	var users sync.WaitGroup
 	for n := range 6 {
@@ -37,6 +37,16 @@ func TestRealMesh(t *testing.T) {
 	page.until("waiting was saved", func() bool { s := page.field("saved"); return s != "" && s != "0 µs" })
 	page.until("four workers", func() bool { return strings.Contains(page.field("behind"), " of 4 workers") })
 	page.until("writes invalidate", func() bool { r := page.field("invalidations"); return r != "–" && r != "0.00" })
+	// A control that is set here is at work at once, in each worker, and stops when it is unset.
+	page.change("models")
+	page.do(chromedp.Click(`[name=off]`), chromedp.Click(`[name=save]`), chromedp.WaitNotVisible("#change"))
+	page.untilSees("models: set; 4 workers of proxies know")
+	if got := status(t, mesh); !strings.Contains(got, "fwd=bypass; detail=off") {
+		t.Errorf("a cache that is off says %q", got)
+	}
+	page.change("models")
+	page.do(chromedp.Click(`[name=off]`), chromedp.SetValue(`[name=ttl]`, "30m"), chromedp.Click(`[name=save]`), chromedp.WaitNotVisible("#change"))
+	page.until("models are cached again", func() bool { return strings.Contains(status(t, mesh), "; hit; ") })
 	if _, complaints := page.noted(); len(complaints) > 1 {
 		t.Errorf("the browser complains: %q", complaints)
 	}
@@ -44,6 +54,17 @@ func TestRealMesh(t *testing.T) {
 		time.Sleep(75 * time.Second) // the graph shows minutes
 		screenshot(page, file)
 	}
+}
+
+// status is the Cache-Status of a read of the models.
+func status(t *testing.T, mesh *stack.Stack) string {
+	t.Helper()
+	response, err := http.Get(mesh.Envoys[0].URL() + "/api/models")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	return response.Header.Get("Cache-Status")
 }
 
 // chat reads at random and writes now and then, as one user.

@@ -113,7 +113,7 @@ func TestNamesAreText(t *testing.T) {
 	page.untilSees(image)
 	caught := eval[string](page, `String(window.caught)`)
 	tables := eval[string](page, `[...document.querySelectorAll("tbody th")].map(c => c.textContent).join("|")`)
-	if want := image + "|stats|" + image + "|" + script + "|vm-1"; caught != "undefined" || tables != want {
+	if want := image + "|stats|(all caches)|" + image + "|stats|" + image + "|" + script + "|vm-1"; caught != "undefined" || tables != want {
 		t.Errorf("a name ran (%s), or the tables' headers are\n%s, want\n%s", caught, tables, want)
 	}
 	elements := eval[int](page, `document.querySelectorAll("main img, main script").length`)
