@@ -104,7 +104,8 @@ func (r *read) answered() Action {
 	if r.phase == replied {
 		return PauseAll
 	}
-	return Continue // withheld
+	r.phase = flowing // withheld; its body may have been held
+	return Continue
 }
 
 // beingFetched tells whether another read of the VM is fetching the key.

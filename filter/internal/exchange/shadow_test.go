@@ -356,3 +356,25 @@ func TestPartsAreNotVerified(t *testing.T) {
 		w.wantVerified(0, 0, 0, 0)
 	}
 }
+
+// A request that was held for its body is let go like any other.
+func TestObserveOfABodyKeyedRead(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	ask := func() (*fakeStream, Action) {
+		s := w.stream("POST", "/flags", "ann")
+		s.body = []byte(`{"user":1}`)
+		s.exchange.RequestHeaders(false)
+		return s, s.exchange.RequestBody(len(s.body), true)
+	}
+	first, _ := ask()
+	w.take(wire.PathLookup).miss(1)
+	first.respond("200", "flags")
+	w.control(wire.Control{Observe: true})
+	s, got := ask()
+	if got != Continue || s.exchange.phase != flowing {
+		t.Errorf("action %v, phase %v, want that it flows", got, s.exchange.phase)
+	}
+	s.respond("200", "flags")
+	s.wants("chatcache; fwd=bypass; detail=observe")
+}
