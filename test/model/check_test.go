@@ -84,6 +84,7 @@ func TestMutants(t *testing.T) {
 		{JournalBeforeEnd, withFaults, StaleL2},
 		{NumbersAsStrings, withFaults, StaleL2},
 		{NoTimeout, withFaults, Stuck},
+		{LateAckTaken, withFaults, StaleL2},
 		{NothingAlsoAfter, alsoAfter, StaleL2},
 		{NothingAlsoAfter, alsoWithL1, StaleL2},
 	} {

@@ -55,8 +55,8 @@
 // VM; each writer writes once, with one renewal and one repeated delivery; faults up
 // to the model's number, among them at most one purge, one new epoch and one crash. An L1 slot's mark is one bit per
 // read and per entry: has the slot moved since the lookup was sent. Deadlines pass
-// at any time, except while the suspend call itself is still waited for: a deadline is
-// longer than that call's timeout. A quarantine is not shorter than any deadline:
+// at any time; a VM can tell that the term of a suspension is over that it has asked for, and
+// takes an acknowledgement that comes then for none. A quarantine is not shorter than any deadline:
 // when it ends, a suspension that was not renewed has ended, too. An origin that has answered does
 // not commit later; in particular an attempt that the proxy gave up and repeated is over
 // when the repeated one has answered, which a retrying proxy can't know.

@@ -27,6 +27,7 @@ const (
 	NumbersAsStrings
 	NoTimeout
 	NothingAlsoAfter
+	LateAckTaken
 )
 
 func (r Rule) String() string {
@@ -36,7 +37,7 @@ func (r Rule) String() string {
 		"due deadlines turned only by lookups", "new epoch without quarantine", "suspension lost with a generation",
 		"slots moved only at raises", "slots read after the lookup", "fill after a lookup that timed out",
 		"cursor gap ignored", "lease from the answer", "journal delivered before the response ended",
-		"numbers compared as strings", "no timeout", "nothing also after",
+		"numbers compared as strings", "no timeout", "nothing also after", "late acknowledgement taken",
 	}[r]
 }
 

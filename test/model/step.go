@@ -60,14 +60,10 @@ func (m *Model) Steps(s State, emit emitter) {
 	m.faults(&s, emit)
 }
 
-// deadlines pass, but not before the call that set them has timed out.
+// deadlines pass, also while the call that set them is waited for: the proxy may stand still.
 func (m *Model) deadlines(s *State, emit emitter) {
-	waiting := false
 	for i := range s.Writes {
-		w := s.Writes[i]
-		calling := w.Phase == sent || w.Phase == executed
-		waiting = waiting || calling
-		if !s.Server.Open[i] || s.Server.Due[i] || calling {
+		if !s.Server.Open[i] || s.Server.Due[i] {
 			continue
 		}
 		n := *s
@@ -75,13 +71,13 @@ func (m *Model) deadlines(s *State, emit emitter) {
 		n.Writes[i].Late = true
 		emit(Step{"the write's deadline passes", i}, n)
 	}
-	if !s.Server.Quarantine || s.Server.Due[dueQuarantine] || waiting {
+	if !s.Server.Quarantine || s.Server.Due[dueQuarantine] {
 		return
 	}
 	n := *s
 	n.Server.Pass(m.Break, dueQuarantine)
 	for i := range n.Writes {
-		if n.Writes[i].Phase >= forwarded && !n.Server.Open[i] {
+		if n.Writes[i].Phase >= executed && !n.Server.Open[i] {
 			n.Writes[i].Late = true
 		}
 		if n.Writes[i].Closed {

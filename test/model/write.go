@@ -27,10 +27,14 @@ func (m *Model) writeSteps(s *State, i int, emit emitter) {
 	case sent:
 		become("suspend call timed out: forwarded, pending", forwardPending)
 	case executed:
-		become("suspension is acknowledged: forwarded", func(n *State, w *write) {
-			w.Phase, w.Acked = forwarded, true
-			n.move(i)
-		})
+		if w.Late && m.Break != LateAckTaken {
+			become("suspension is acknowledged too late: forwarded, pending", forwardPending)
+		} else {
+			become("suspension is acknowledged: forwarded", func(n *State, w *write) {
+				w.Phase, w.Acked, w.Late = forwarded, true, false
+				n.move(i)
+			})
+		}
 		become("suspend call timed out: forwarded, pending", forwardPending)
 	case forwarded:
 		m.responseSteps(s, i, become)
@@ -55,7 +59,7 @@ func (m *Model) beginWrite(s *State, w *write, i int) {
 	w.Phase, w.Message = sent, true
 }
 
-func forwardPending(_ *State, w *write) { w.Phase, w.Pending = forwarded, true }
+func forwardPending(_ *State, w *write) { w.Phase, w.Pending, w.Late = forwarded, true, false }
 
 // commit makes the next version, and requires it of whom the write covers.
 func commit(s *State, i int) {
