@@ -1,11 +1,18 @@
 package browser
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -92,14 +99,37 @@ func chat(ctx context.Context, mesh *stack.Stack, user int) {
 	}
 }
 
-// screenshot writes what the tab shows.
+// screenshot writes what the tab shows, in the 256 colours that are most of it: a small file.
 func screenshot(page *tab, file string) {
 	page.t.Helper()
-	picture, err := chromedp.Run(page, chromedp.CaptureScreenshot())
-	if err == nil {
-		err = os.WriteFile(file, picture, 0o644)
+	raw, err := chromedp.Run(page, chromedp.CaptureScreenshot())
+	if err != nil {
+		page.t.Fatal(err)
+	}
+	full, err := png.Decode(bytes.NewReader(raw))
+	if err != nil {
+		page.t.Fatal(err)
+	}
+	small := image.NewPaletted(full.Bounds(), frequent(full, 256))
+	draw.Draw(small, small.Rect, full, small.Rect.Min, draw.Src)
+	var b bytes.Buffer
+	if err = png.Encode(&b, small); err == nil {
+		err = os.WriteFile(file, b.Bytes(), 0o644)
 	}
 	if err != nil {
 		page.t.Fatal(err)
 	}
+}
+
+// frequent gives the n colours that the picture has most of.
+func frequent(picture image.Image, n int) color.Palette {
+	pixels := map[color.Color]int{}
+	r := picture.Bounds()
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		for x := r.Min.X; x < r.Max.X; x++ {
+			pixels[picture.At(x, y)]++
+		}
+	}
+	colours := slices.SortedFunc(maps.Keys(pixels), func(a, b color.Color) int { return pixels[b] - pixels[a] })
+	return colours[:min(n, len(colours))]
 }
