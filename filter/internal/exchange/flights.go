@@ -130,10 +130,17 @@ func (r *read) carryOut(d decision, now int64) {
 
 // takeBack makes rounds due again whose answers are lost with a plugin that ends.
 func (fs *flights) takeBack(p *Plugin) {
-	for _, f := range fs.watched {
+	take := func(f *flight) {
 		if f.round != nil && f.round.by == p {
 			f.landRound()
 			f.due = true
+			f.endIfEmpty()
 		}
+	}
+	for _, f := range fs.watched {
+		take(f)
+	}
+	for _, f := range fs.current { // also those that everybody has left meanwhile
+		take(f)
 	}
 }
