@@ -8,9 +8,9 @@ SHELL := /bin/bash
 
 # Go's own build cache knows what is up to date, so every build target is phony
 # (by FORCE where its name is a pattern).
-.PHONY: FORCE help tools toolchains chromium build image run sim test test-long screenshot
+.PHONY: FORCE help tools toolchains chromium build image run sim test test-istio test-long screenshot
 .PHONY: degradation soak bench bench-chat bench-reach lint clean
-.PHONY: build/chatcache.wasm build/noop.wasm build/redisbridge build/image build/hostsim build/policy build/run build/sim
+.PHONY: build/chatcache.wasm build/noop.wasm build/redisbridge build/image build/hostsim build/policy build/run build/sim build/pilot-agent
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ build/hostsim:
 build/policy:
 	go build -o $@ ./policy/cmd/policy
 
+build/pilot-agent:
+	cd test/istio && go build -o ../../$@ istio.io/istio/pilot/cmd/pilot-agent
+
 build/sim:
 	go build -o $@ ./test/stack/cmd/sim
 
@@ -81,6 +84,11 @@ test: tools toolchains chromium build lint ## everything that must hold: unit, s
 	(cd test/deploy && go test -count=1 ./...) && \
 	(cd test/monitoring && go test -count=1 -timeout 20m .) && \
 	(cd test/browser && go test -count=1 -timeout 20m .)
+
+test-istio: tools ## the filter under Istio's control plane and its real pilot-agent (compiles Istio: 8 minutes, once)
+	@test/istio/build.sh
+	cd test/istio && CHATCACHE_REQUIRE=1 ENVOY="$${ENVOY:-$(CURDIR)/.tools/envoy}" VALKEY="$${VALKEY:-$(CURDIR)/.tools/valkey-server}" \
+		go test -count=1 -timeout 20m -v ./...
 
 test-long: tools ## what takes longer: bigger models of the protocol, many random schedules
 	CHATCACHE_LONG=1 go test -count=1 -timeout 30m -run ProtocolLong ./test/model

@@ -43,6 +43,13 @@ type Process struct {
 	expected bool          // somebody asked it to end
 }
 
+// NewProcess makes a process that belongs to no [Stack]. Command gives what to run at
+// each start, counted from 0; its output goes to log. Probe gives nil once the
+// process can serve; it is asked again and again while the process starts.
+func NewProcess(name, log string, command func(start int) *exec.Cmd, probe func(context.Context) error) *Process {
+	return &Process{Name: name, Log: log, command: command, probe: probe}
+}
+
 // Start starts the process and returns once it can serve. It is an error if it
 // runs already. A probe that fails with [ErrRefused] gives up at once.
 func (p *Process) Start(ctx context.Context) error {
@@ -91,7 +98,10 @@ func (p *Process) spawn() (<-chan struct{}, error) {
 	defer log.Close()
 	cmd := p.command(p.starts)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = childAttributes()
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	bind(cmd.SysProcAttr)
 	if err := startOnLastingThread(cmd); err != nil {
 		return nil, err
 	}

@@ -104,7 +104,7 @@ func requireRedisT(t testing.TB) {
 		t.Fatal(err)
 	}
 	_, err = ValkeyPath(root)
-	require(t, err)
+	Require(t, err)
 }
 
 func nodeNames(prefix string, n int) []string {

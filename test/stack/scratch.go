@@ -31,7 +31,7 @@ func ScratchValkeyT(t testing.TB, more ...string) *ScratchValkey {
 		t.Fatal(err)
 	}
 	binary, err := ValkeyPath(root)
-	require(t, err)
+	Require(t, err)
 	dir, err := os.MkdirTemp("", "vk") // short: a socket's path has at most 107 bytes
 	if err != nil {
 		t.Fatal(err)

@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// childAttributes makes a child that the kernel kills with its parent, and that
-// a terminal's Ctrl-C doesn't reach: the parent stops its children in order.
-func childAttributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+// bind makes a child that the kernel kills with its parent, and that a terminal's
+// Ctrl-C doesn't reach: the parent stops its children in order.
+func bind(child *syscall.SysProcAttr) {
+	child.Pdeathsig, child.Setpgid = syscall.SIGKILL, true
 }
 
 type spawnRequest struct {

@@ -7,10 +7,8 @@ import (
 	"syscall"
 )
 
-// childAttributes keeps a terminal's Ctrl-C from the child: the parent stops
-// its children in order.
-func childAttributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true}
-}
+// bind keeps a terminal's Ctrl-C from the child: the parent stops its children
+// in order.
+func bind(child *syscall.SysProcAttr) { child.Setpgid = true }
 
 func startOnLastingThread(cmd *exec.Cmd) error { return cmd.Start() }

@@ -47,11 +47,12 @@ func RequireT(t testing.TB) {
 	}
 	_, envoyErr := EnvoyPath(root)
 	_, valkeyErr := ValkeyPath(root)
-	require(t, errors.Join(envoyErr, valkeyErr))
+	Require(t, errors.Join(envoyErr, valkeyErr))
 }
 
-// require is the one place that decides between a skip and a failure.
-func require(t testing.TB, missing error) {
+// Require goes on where nothing is missing. Else it skips the test with the reason, or with
+// CHATCACHE_REQUIRE=1 fails it: the one place that decides between the two.
+func Require(t testing.TB, missing error) {
 	t.Helper()
 	switch {
 	case missing == nil:
