@@ -646,6 +646,23 @@ func TestNewPluginTakesOverTheWaiters(t *testing.T) {
 	w.nothingLeft()
 }
 
+// A flight that everybody has left still has a round under way; with the plugin its answer is lost,
+// and later reads would wait for it.
+func TestRoundThatNobodyWaitsForIsLostWithItsPlugin(t *testing.T) {
+	w := newWorld(t)
+	leader, waiting := w.herd("/stats", 1)
+	leader.exchange.Done()
+	w.settle()
+	w.take(wire.PathLookup)
+	waiting[0].exchange.Done()
+	w.run() // looks after nobody any more
+	old := w.plugin
+	w.plugin = w.configure(testPolicy)
+	old.Close()
+	w.settle()
+	w.nothingLeft()
+}
+
 // An entry that the new policy can't use is a miss for one, and the others wait for it.
 func TestWaitersOfAnotherDefinition(t *testing.T) {
 	w := newWorld(t)
