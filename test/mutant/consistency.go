@@ -10,92 +10,92 @@ const (
 // Package model explores the same breaks of its own, and package sched of the filter
 // runs these.
 var Consistency = []Mutant{
-	{"ticket check off", []Edit{
+	{Name: "ticket check off", Edits: []Edit{
 		{bridgeDir + "validity.go", "if g > ticket.Sequence {", "if g > ticket.Sequence && false {"},
 	}},
-	{"no suspension", []Edit{
+	{Name: "no suspension", Edits: []Edit{
 		{exchangeDir + "write.go", "	frame := w.plugin.suspension(", "	if w.suspended, w.forwarded = true, true; true {\n		return Continue\n	}\n	frame := w.plugin.suspension("},
 	}},
-	{"one suspension per group", []Edit{
+	{Name: "one suspension per group", Edits: []Edit{
 		{scriptDir + "prelude.lua", "'g:' .. group, more) <= 0 then", "'g:' .. group, more) <= 0 or more < 0 then"},
 	}},
-	{"purge clears suspensions", []Edit{
+	{Name: "purge clears suspensions", Edits: []Edit{
 		{scriptDir + "raise.lua", "raise(ARGV[own + 1])", `for _, field in ipairs(redis.call('HKEYS', state)) do
   if string.match(field, '^[gs]:') then redis.call('HDEL', state, field) end
 end
 redis.call('HSET', state, 'open', '0')
 raise(ARGV[own + 1])`},
 	}},
-	{"unknown outcome closed at once", []Edit{
+	{Name: "unknown outcome closed at once", Edits: []Edit{
 		{exchangeDir + "journal.go", "if e.outcome == unknown {", "if false {"},
 		{exchangeDir + "journal.go", "Raise: e.outcome == changed,", "Raise: e.outcome != unchanged,"},
 	}},
-	{"4xx after a retry is definite", []Edit{
+	{Name: "4xx after a retry is definite", Edits: []Edit{
 		{exchangeDir + "outcome.go", "case o.attempts > 1:", "case o.attempts > 1 && o.status < 400:"},
 		{exchangeDir + "outcome.go", "case o.attempts != 1 || o.raiseOn4xx:", "case o.raiseOn4xx:"},
 	}},
-	{"expiry without a raise", []Edit{
+	{Name: "expiry without a raise", Edits: []Edit{
 		{scriptDir + "prelude.lua", "raise(suspension.groups)", ""},
 	}},
-	{"due deadlines turned only by lookups", []Edit{
+	{Name: "due deadlines turned only by lookups", Edits: []Edit{
 		{scriptDir + "start.lua", "  expire()\n", "  if KEYS[3] and string.find(KEYS[3], 'gen:', 1, true) then expire() end\n"},
 	}},
-	{"new epoch without quarantine", []Edit{
+	{Name: "new epoch without quarantine", Edits: []Edit{
 		{scriptDir + "prelude.lua", "if quarantine > 0 and", "if false and"},
 	}},
-	{"suspension lost with a generation", []Edit{
+	{Name: "suspension lost with a generation", Edits: []Edit{
 		{scriptDir + "lookup.lua", "local open = {}", `for i = 3, #KEYS do
   if redis.call('EXISTS', KEYS[i]) == 0 then redis.call('HDEL', state, 'g:' .. ARGV[own + i - 2]) end
 end
 local open = {}`},
 	}},
-	{"slots moved only at raises", []Edit{
+	{Name: "slots moved only at raises", Edits: []Edit{
 		{exchangeDir + "follower.go", "f.state.move(e.Groups)", "if e.Kind == wire.EventRaise {\n				f.state.move(e.Groups)\n			}"},
 	}},
-	{"slots read after the lookup", []Edit{
+	{Name: "slots read after the lookup", Edits: []Edit{
 		{exchangeDir + "lookup.go", "	answer, reason := r.understand(q, a)", "	r.fence.mark = r.state.slots.Mark()\n	answer, reason := r.understand(q, a)"},
 	}},
-	{"fill after a lookup that timed out", []Edit{
+	{Name: "fill after a lookup that timed out", Edits: []Edit{
 		{exchangeDir + "lookup.go", "		return wire.LookupAnswer{}, failure(a)", "		return wire.LookupAnswer{Ticket: wire.Ticket{Epoch: 1}}, \"\""},
 	}},
-	{"waiter not looking up again", []Edit{
+	{Name: "waiter not looking up again", Edits: []Edit{
 		{exchangeDir + "round.go", "		if r.joined > last {", "		if false {"},
 	}},
-	{"cursor gap ignored", []Edit{
+	{Name: "cursor gap ignored", Edits: []Edit{
 		{exchangeDir + "follower.go", "if answer.Continues(f.cursor) {", "if f.cursor.Epoch != 0 {"},
 	}},
-	{"lease from the answer", []Edit{
+	{Name: "lease from the answer", ModelOnly: true, Edits: []Edit{
 		{exchangeDir + "follower.go", "f.heard, f.term = this.sent,", "f.heard, f.term = p.host.Now(),"},
 	}},
-	{"journal delivered before the response ended", []Edit{
+	{Name: "journal delivered before the response ended", Edits: []Edit{
 		{exchangeDir + "write.go", "	w.pending, w.forwarded = true, true\n", `	w.pending, w.forwarded = true, true
 	w.state.journal.add(&journalEntry{id: w.id, groups: w.groups, outcome: changed, settle: 1, blocks: true})
 `},
 		{exchangeDir + "write.go", "	w.state.journal.add(&journalEntry{\n", "	if w.pending {\n		return\n	}\n	w.state.journal.add(&journalEntry{\n"},
 	}},
-	{"numbers compared as strings", []Edit{
+	{Name: "numbers compared as strings", Edits: []Edit{
 		{bridgeDir + "validity.go", "if g > ticket.Sequence {", "if strconv.FormatUint(g, 10) > strconv.FormatUint(ticket.Sequence, 10) {"},
 	}},
-	{"also_after forgotten", []Edit{
+	{Name: "also_after forgotten", Edits: []Edit{
 		{scriptDir + "close.lua", "    raise_later(now, also, groups)\n", ""},
 	}},
-	{"epochs not compared", []Edit{
+	{Name: "epochs not compared", Edits: []Edit{
 		{bridgeDir + "validity.go", "ticket.Epoch != v.ticket.Epoch", "false"},
 	}},
-	{"own slots not moved", []Edit{
+	{Name: "own slots not moved", Edits: []Edit{
 		{exchangeDir + "write.go", "	w.id = w.state.newID()\n	w.state.move(w.groups)\n", "	w.id = w.state.newID()\n"},
 		{exchangeDir + "write.go", "	w.suspended, w.forwarded = true, true\n	w.state.move(w.groups)\n", "	w.suspended, w.forwarded = true, true\n"},
 	}},
-	{"pending write doesn't block its groups", []Edit{
+	{Name: "pending write doesn't block its groups", Edits: []Edit{
 		{exchangeDir + "journal.go", "		j.blocked[g]++\n", "		j.blocked[g] += 0\n"},
 	}},
-	{"lease of another configuration", []Edit{
+	{Name: "lease of another configuration", Edits: []Edit{
 		{exchangeDir + "follower.go", "int64(min(f.term, staleness))", "int64(f.term)"},
 	}},
-	{"journal not taken over", []Edit{
+	{Name: "journal not taken over", Edits: []Edit{
 		{exchangeDir + "journal.go", "			e.call, e.retryAt = nil, 0\n", ""},
 	}},
-	{"lost end of a write not repeated", []Edit{
+	{Name: "lost end of a write not repeated", Edits: []Edit{
 		{exchangeDir + "journal.go", "	if !a.acknowledges() {\n		e.postpone(p.host.Now())\n		return\n	}\n", ""},
 	}},
 }

@@ -34,7 +34,12 @@ func TestMutants(t *testing.T) {
 	}
 	for _, m := range mutant.Consistency {
 		if only == "all" || only == m.Name {
-			t.Run(m.Name, func(t *testing.T) { t.Logf("%-45s %s", m.Name, caught(t, m)) })
+			t.Run(m.Name, func(t *testing.T) {
+				if m.ModelOnly && only == "all" {
+					t.Skip("the model shows it, schedules hardly ever do")
+				}
+				t.Logf("%-45s %s", m.Name, caught(t, m))
+			})
 		}
 	}
 }
