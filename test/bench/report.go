@@ -10,7 +10,30 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 )
+
+// Run says of a report where it comes from.
+type Run struct {
+	Command string    `json:"command"`
+	Machine string    `json:"machine"`
+	Load    float64   `json:"load"` // load average before the run: what else the machine did
+	Go      string    `json:"go"`
+	Envoy   string    `json:"envoy"`
+	Redis   string    `json:"redis"`
+	Started time.Time `json:"started"`
+}
+
+// Begin describes a run of a command that begins now.
+func Begin(command string) Run {
+	return Run{Command: command, Machine: Machine(), Load: Load(), Go: runtime.Version(), Started: time.Now().UTC().Truncate(time.Second)}
+}
+
+// Print writes it as the head of a Markdown text.
+func (r Run) Print(w io.Writer) {
+	fmt.Fprintf(w, "`%s`  \n%s (load average before the run: %.1f), %s, Envoy %s, Valkey %s, %s\n\n",
+		r.Command, r.Machine, r.Load, r.Go, r.Envoy, r.Redis, r.Started.Format(time.RFC3339))
+}
 
 // Load is the machine's load average over the last minute, as the system tells it: what
 // else was running when a measurement began. 0 where it isn't told.

@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -58,10 +57,7 @@ const (
 )
 
 func run(ctx context.Context, s settings) (err error) {
-	r := report{
-		Command: fmt.Sprintf("go run ./test/bench/chat -users %d -actions %d -think %s -seed %d", s.users, s.actions, s.think, s.seed),
-		Machine: bench.Machine(), Load: bench.Load(), Go: runtime.Version(), Started: time.Now().UTC().Truncate(time.Second),
-	}
+	r := report{Run: bench.Begin(fmt.Sprintf("go run ./test/bench/chat -users %d -actions %d -think %s -seed %d", s.users, s.actions, s.think, s.seed))}
 	for _, proxy := range []int{withoutFilter, withFilter} {
 		fmt.Fprintf(os.Stderr, "%d users do %d things each, %s the filter\n", s.users, s.actions, []string{"with", "without"}[proxy])
 		seen, err := work(ctx, s, proxy, &r)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"chatcache/test/bench"
 )
 
 // seen is what a run through one of the proxies has shown.
@@ -17,14 +19,8 @@ type seen struct {
 
 // report compares the two.
 type report struct {
-	Command string    `json:"command"`
-	Machine string    `json:"machine"`
-	Load    float64   `json:"load"` // load average before the run: what else the machine did
-	Go      string    `json:"go"`
-	Envoy   string    `json:"envoy"`
-	Redis   string    `json:"redis"`
-	Started time.Time `json:"started"`
-	Routes  []*route  `json:"routes"`
+	bench.Run
+	Routes []*route `json:"routes"`
 }
 
 // route is one of the API's. Times are in ms.
@@ -79,7 +75,7 @@ func (r *report) side(name string, proxy int) *side {
 
 // print writes the report as Markdown.
 func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "`%s`  \n%s (load average before the run: %.1f), %s, Envoy %s, Valkey %s, %s\n\n", r.Command, r.Machine, r.Load, r.Go, r.Envoy, r.Redis, r.Started.Format(time.RFC3339))
+	r.Run.Print(w)
 	fmt.Fprintf(w, "| ms | without: p50 | p99 | with the filter: p50 | p99 | hits | backend requests | in an application, reported |\n|---|---|---|---|---|---|---|---|\n")
 	var reads, all side
 	for _, x := range r.Routes {

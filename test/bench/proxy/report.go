@@ -8,10 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"chatcache/test/bench"
 	"chatcache/test/stack"
@@ -19,16 +17,10 @@ import (
 
 // report is what a run has shown.
 type report struct {
-	Command string    `json:"command"`
-	Machine string    `json:"machine"`
-	Load    float64   `json:"load"` // load average before the run: what else the machine did
-	Go      string    `json:"go"`
-	Envoy   string    `json:"envoy"`
-	Redis   string    `json:"redis"`
-	Started time.Time `json:"started"`
-	Rows    []line    `json:"rows"`
-	Start   start     `json:"start"`  // seconds from the start to the first answer
-	Module  float64   `json:"module"` // MB of chatcache.wasm
+	bench.Run
+	Rows   []line  `json:"rows"`
+	Start  start   `json:"start"`  // seconds from the start to the first answer
+	Module float64 `json:"module"` // MB of chatcache.wasm
 }
 
 // line is what a row has shown. Times are in µs, CPU is per request.
@@ -80,7 +72,7 @@ func newReport(s settings) report {
 	if s.only != "" {
 		command += fmt.Sprintf(" -rows %q", s.only)
 	}
-	return report{Command: command, Machine: bench.Machine(), Load: bench.Load(), Go: runtime.Version(), Started: time.Now().UTC().Truncate(time.Second)}
+	return report{Run: bench.Begin(command)}
 }
 
 // conclude makes the line of a row of all that was measured.
@@ -120,7 +112,7 @@ func (r *report) markdown(w io.Writer) { r.print(w, nil) }
 
 // print writes the report as Markdown; before is that of an earlier run, or nil.
 func (r *report) print(w io.Writer, before *report) {
-	fmt.Fprintf(w, "`%s`  \n%s (load average before the run: %.1f), %s, Envoy %s, Valkey %s, %s\n\n", r.Command, r.Machine, r.Load, r.Go, r.Envoy, r.Redis, r.Started.Format(time.RFC3339))
+	r.Run.Print(w)
 	fmt.Fprintf(w, "| µs, medians (least–greatest) | CPU a request | of it | p50 | p99 | requests/s | RSS of Envoy, MiB |\n|---|---|---|---|---|---|---|\n")
 	for _, l := range r.Rows {
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %.0f | %.0f |\n", l.Name, l.Total.text(1), parts(l.CPU), l.P50.text(0), l.P99.text(0), l.Rate.Median, l.RSS)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"chatcache/policy"
+	"chatcache/test/bench"
 )
 
 // What a row is compared with is there, and has a name of its own.
@@ -127,7 +128,7 @@ func TestCompare(t *testing.T) {
 
 // A report reads as it was written, and the next one shows its ratios.
 func TestReport(t *testing.T) {
-	r := report{Command: "bench", Machine: "2 × one", Rows: []line{{
+	r := report{Run: bench.Run{Command: "bench", Machine: "2 × one"}, Rows: []line{{
 		Name: "hit", Total: spread{44.5, 44, 45}, CPU: map[string]spread{processProxy: {44.5, 44, 45}}, Rate: spread{Median: 20000},
 		Ratios: []ratio{{Metric: cpu, Base: "floor", Value: spread{1.3, 1.2, 1.4}, Limit: 1.25}, {Metric: p99, Base: "floor", Value: spread{1, 1, 1}}},
 	}}, Start: start{With: spread{1.1, 1, 1.3}}, Module: 3.97}

@@ -15,9 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
-	"time"
 
 	"chatcache/test/bench"
 	"chatcache/test/chatapi"
@@ -59,10 +57,7 @@ func run(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, mesh.Close()) }()
-	r := report{
-		Command: fmt.Sprintf("go run ./test/bench/reach -envoys %d -workers %d -raises %d -purges %d -entries %d", s.envoys, s.workers, s.raises, s.purges, s.entries),
-		Machine: bench.Machine(), Load: bench.Load(), Go: runtime.Version(), Started: time.Now().UTC().Truncate(time.Second),
-	}
+	r := report{Run: bench.Begin(fmt.Sprintf("go run ./test/bench/reach -envoys %d -workers %d -raises %d -purges %d -entries %d", s.envoys, s.workers, s.raises, s.purges, s.entries))}
 	admin := administrator{bridge: mesh.Bridge.URL()}
 	if r.Envoy, r.Redis, err = bench.Versions(ctx, mesh); err != nil {
 		return err

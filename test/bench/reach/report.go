@@ -5,20 +5,15 @@ import (
 	"io"
 	"math"
 	"slices"
-	"time"
+
+	"chatcache/test/bench"
 )
 
 // report is what a run has shown.
 type report struct {
-	Command string    `json:"command"`
-	Machine string    `json:"machine"`
-	Load    float64   `json:"load"` // load average before the run: what else the machine did
-	Go      string    `json:"go"`
-	Envoy   string    `json:"envoy"`
-	Redis   string    `json:"redis"`
-	Started time.Time `json:"started"`
-	Reach   reach     `json:"reach"`
-	Purge   purge     `json:"purge"`
+	bench.Run
+	Reach reach `json:"reach"`
+	Purge purge `json:"purge"`
 }
 
 // reach is how long raises took to be applied, in milliseconds. By Redis' clock, which is
@@ -62,7 +57,7 @@ func summarize(values []float64) summary {
 }
 
 func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "%s\n%s (load average before the run: %.1f), %s, Envoy %s, Redis %s\n\n", r.Command, r.Machine, r.Load, r.Go, r.Envoy, r.Redis)
+	r.Run.Print(w)
 	fmt.Fprintf(w, "| %d raises, %d VMs: ms until | p50 | p99 | max |\n|---|---|---|---|\n", r.Reach.Raises, r.Reach.VMs)
 	for _, row := range []struct {
 		name string
