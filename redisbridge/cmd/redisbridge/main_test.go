@@ -111,7 +111,7 @@ func TestStatusOfABrokenBridge(t *testing.T) {
 	want := `redis: redis did not answer in time
 circuit breaker: half-open (i/o timeout), 7 lookups and stores refused so far
 
-policy chat: sequence 0 of epoch , 0 open suspensions, 7 VMs (2 behind), 0 held polls
+policy chat: sequence 0 of epoch , 0 raises in it, 0 open suspensions, 7 VMs (2 behind), 0 held polls
   VM vm-1 is 12 behind; its lease has 1.5s left
   VM vm-2 is 3 behind; its lease has 2s left
 policy versions: unknown in 2 VMs, 5f in 1 VMs

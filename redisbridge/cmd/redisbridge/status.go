@@ -61,7 +61,7 @@ func status(ctx context.Context, args []string, env environment) int {
 
 func printStatus(w io.Writer, s redisbridge.Status) {
 	if s.Redis.OK {
-		fmt.Fprintf(w, "redis: ok, %s %s, ping %.2f ms\n", s.Redis.Mode, s.Redis.Version, s.Redis.PingMS)
+		fmt.Fprintf(w, "redis: ok, %s %s, ping %.2f ms, %d keys of whoever wrote them\n", s.Redis.Mode, s.Redis.Version, s.Redis.PingMS, s.Redis.Keys)
 	} else {
 		fmt.Fprintf(w, "redis: %s\n", s.Redis.Error)
 	}
@@ -75,8 +75,8 @@ func printStatus(w io.Writer, s redisbridge.Status) {
 		fmt.Fprintf(w, "circuit breaker: %s (%s), %d lookups and stores refused so far\n", b.State, b.Cause, b.Refused)
 	}
 	for _, p := range s.Policies {
-		fmt.Fprintf(w, "\npolicy %s: sequence %d of epoch %s, %d open suspensions, %d VMs (%d behind), %d held polls\n",
-			p.Name, p.Sequence, p.Epoch, p.Suspensions, p.VMs, p.Behind, p.HeldPolls)
+		fmt.Fprintf(w, "\npolicy %s: sequence %d of epoch %s, %d raises in it, %d open suspensions, %d VMs (%d behind), %d held polls\n",
+			p.Name, p.Sequence, p.Epoch, p.Raises, p.Suspensions, p.VMs, p.Behind, p.HeldPolls)
 		if c := p.Confirmation; c != nil && c.Error != "" {
 			fmt.Fprintf(w, "not confirmed by replicas for %d ms: %s\n", c.AgeMS, c.Error)
 		}
