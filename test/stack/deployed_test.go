@@ -48,8 +48,12 @@ func TestEnvoyAcceptsWhatIsDeployed(t *testing.T) {
 	}
 }
 
+// customMethods is what Envoy warns of in every configuration that is made of the shipped one: requests with
+// unknown methods (QUERY, PURGE) are let through by an option that Envoy has marked so in 1.40.
+const customMethods = "Http1ProtocolOptions.allow_custom_methods' is marked as work-in-progress"
+
 // validate lets Envoy read a configuration as it would at its start, from the repository's root.
-// It may warn of nothing but what is named.
+// It may warn of nothing but what is named, and of customMethods.
 func validate(t *testing.T, root string, configuration []byte, warnings ...string) {
 	t.Helper()
 	envoy, err := stack.EnvoyPath(root)
@@ -67,6 +71,7 @@ func validate(t *testing.T, root string, configuration []byte, warnings ...strin
 	if err != nil {
 		t.Fatalf("envoy --mode validate: %v\n%s\n%s", err, out, configuration)
 	}
+	warnings = append(warnings, customMethods)
 	for line := range strings.Lines(string(out)) {
 		known := slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(line, w) })
 		if (strings.Contains(line, "[warning]") || strings.Contains(line, "[error]")) && !known {
