@@ -32,7 +32,7 @@ type shadow struct {
 // withhold tells whether operators want the request forwarded that a stored response could answer:
 // to see that it could, or to compare the two.
 func (r *read) withhold(f found, response httpcache.Response) bool {
-	control := r.state.controls.Of(r.cache.Name)
+	control := r.control()
 	if control.Observe {
 		r.withheld = reasonObserve
 	}
