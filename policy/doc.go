@@ -85,8 +85,9 @@
 //     Only then do request bodies reach the filter; body-keyed caches bypass elsewhere. Default false.
 //   - upstream_http2: true where the origin is reached by HTTP/2 only: a response without content-length is then known to
 //     be complete at its end. Default false.
-//   - loopback_cluster: an Envoy cluster whose endpoint is this proxy's own listener, which is where prefetched requests go:
-//     so routes, rewrites and authorization apply to them. Without one nothing is prefetched: a warning where a cache wants it.
+//   - loopback_cluster: an Envoy cluster whose endpoint is this proxy's own listener, which is where requests go that prefetch
+//     or, with stale_while_revalidate, refresh: so routes, rewrites and authorization apply to them. Without one nothing is prefetched
+//     (a warning where a cache wants it), and what is stale is refreshed by the request that finds it.
 //
 // # Fields of identity
 //
@@ -119,7 +120,9 @@
 //     stored together doesn't expire together. Default "0%".
 //   - keep_stale: how long a response with an ETag or Last-Modified is kept beyond its freshness, to be validated at the origin instead of
 //     fetched anew, 0s to 720h. Default "0s", with "ttl": "origin" "10m".
-//   - stale_while_revalidate: how long beyond its freshness a response answers while another request validates it (RFC 5861), 0s to 720h.
+//   - stale_while_revalidate: how long beyond its freshness a response answers while it is validated (RFC 5861), 0s to 720h. With
+//     host.loopback_cluster it answers at once and is validated behind the client's back, see Refreshes below; without, the request that
+//     finds it validates, and it answers others meanwhile.
 //     Default: as the response says with "ttl": "origin", up to max_ttl; otherwise "0s".
 //   - stale_if_error: how long beyond its freshness a response answers in place of a 500, 502, 503 or 504, no answer at all included. Default: as
 //     stale_while_revalidate.
@@ -168,6 +171,16 @@
 //     to count on: "/next_cursor".
 //   - more: a JSON pointer to what says that there is a next page: "/has_more", or a list that is empty at the end.
 //     There is none where it is missing, false, null, 0, or an empty text, list or object. Default: next, one of which must be there.
+//
+// # Refreshes
+//
+// What is stale within stale_while_revalidate is refreshed by a request with the header fields of the one that was answered with
+// it, as far as the filter sees them, through host.loopback_cluster; x-chatcache-refresh marks it. It is one read like any other: what a write has made
+// invalid isn't used stale meanwhile, nor is what it brings if a write comes after its lookup. While it is under way, 15 seconds at most, and
+// for a second after a 5xx, the stale response answers. A refresh that another partition's would be, or one of no identity, is refused with 421 and
+// doesn't reach the origin; it may be where a filter before this one takes credentials away. After one that has changed nothing, requests validate
+// by themselves for 10 seconds. Reads with a body, and those whose identity is a property of the connection, always do. Each VM has
+// at most 64 refreshes under way.
 //
 // # Fields of invalidation
 //

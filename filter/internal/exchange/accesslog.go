@@ -14,6 +14,7 @@ const (
 	resultValidated   = "validated"   // a read answered with what was stored, since the origin has confirmed it
 	resultStaleError  = "stale:error" // a read answered with what was stored, since the origin failed
 	resultUncached    = "uncached"    // a read with only-if-cached, answered 504
+	resultMisdirected = "misdirected" // a refresh of the proxy's own that was refused, answered 421
 	resultBypass      = "bypass:"     // a read that was forwarded without an answer of the cache, and why
 	resultWrite       = "write"
 	resultPending     = "write:" + string(reasonPending)

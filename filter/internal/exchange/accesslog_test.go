@@ -17,6 +17,8 @@ func resultOf(status string) string {
 		return "stale:error"
 	case strings.HasSuffix(status, "detail=only-if-cached"):
 		return "uncached"
+	case strings.HasSuffix(status, "detail=misdirected"):
+		return "misdirected"
 	case strings.HasSuffix(status, "; stored"):
 		return "stored"
 	case strings.Contains(status, "fwd=uri-miss"), strings.Contains(status, "fwd=stale"), strings.Contains(status, "fwd=request"):

@@ -68,7 +68,11 @@ func (r *read) suits(f found) bool {
 
 func (r *read) canUse(f found, now int64) bool {
 	s, ok := r.open(f, now)
-	return ok && s.Judge(s.age, r.limits) == httpcache.Usable
+	if !ok {
+		return false
+	}
+	verdict := s.Judge(s.age, r.limits)
+	return verdict == httpcache.Usable || verdict == httpcache.UsableWhile && r.covered(now)
 }
 
 // answer replies with a stored response, if it can be used, or withholds it; then the request is to be
@@ -78,16 +82,20 @@ func (r *read) answer(f found, now int64) bool {
 	if !ok {
 		return false
 	}
+	refresh := false
 	switch s.Judge(s.age, r.limits) {
 	case httpcache.Unusable:
 		return false
 	case httpcache.UsableWhile:
-		if !r.beingFetched(now) {
+		if refresh = !r.covered(now); refresh && !r.refreshable(f, now) {
 			return false
 		}
 	}
 	if r.withhold(f, s.Response) {
 		return true
+	}
+	if refresh {
+		r.revalidate()
 	}
 	ttl := min((f.expires-now)/int64(time.Second), s.Lifetime-s.age)
 	r.stream.Describe(r.cache.Name, resultFound(f.tier, r.waited))
@@ -108,8 +116,11 @@ func (r *read) answered() Action {
 	return Continue
 }
 
-// beingFetched tells whether another read of the VM is fetching the key.
+// beingFetched tells whether another read of the VM is fetching the key, or a refresh of it is under way.
 func (r *read) beingFetched(now int64) bool {
+	if r.state.refreshes.covers(r.keyInRedis(), now) {
+		return true
+	}
 	f := r.state.flights.current[r.keyInRedis()]
 	return f != nil && f.leader != nil && f.leader != r && f.serves(now)
 }

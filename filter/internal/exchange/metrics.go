@@ -44,6 +44,8 @@ type cacheMetrics struct {
 	prefetches       string // next pages that were fetched before anybody asked
 	prefetchFailures string // likewise, and not answered with 200
 	prefetchHits     string // answered with what was prefetched
+	refreshes        string // stale responses that were validated behind the back of who was answered with them
+	refreshFailures  string // likewise, and the origin failed, or wasn't asked
 	errors           string // lookups and stores that the bridge didn't answer
 	stores           string // entries that the bridge has acknowledged
 	invalidations    string // writes that raised the cache's groups
@@ -69,6 +71,8 @@ func newCacheMetrics(cache string, tally *counts) cacheMetrics {
 		prefetches:       prefix + "prefetches",
 		prefetchFailures: prefix + "prefetch_failures",
 		prefetchHits:     prefix + "prefetch_hits",
+		refreshes:        prefix + "refreshes",
+		refreshFailures:  prefix + "refresh_failures",
 		errors:           prefix + "errors",
 		stores:           prefix + "stores",
 		invalidations:    prefix + "invalidations",

@@ -18,41 +18,32 @@ const prefetchField = "x-chatcache-prefetch"
 const (
 	maxPrefetches      = 4 // under way
 	prefetchesASecond  = 10
-	prefetchTimeout    = 15 * time.Second
 	prefetchAgainAfter = 10 * time.Second // for one page that is read
 	maxPagesSeen       = 4096
 )
 
-// prefetches are the next pages that a VM fetches, through a listener of its own proxy: so routes, rewrites and
-// authorization apply to them, and the filter stores them like any other response, with every check.
+// prefetches are the next pages that a VM fetches, by its loopback.
 //
 // They can't go on by themselves: a marked request prefetches nothing. Where the listener takes the mark away, each
 // page would fetch the next one up to the last, within the bounds.
 type prefetches struct {
-	state  *State
-	queue  []*prefetch
-	sent   underWay[*prefetch]
-	seen   map[uint64]int64 // digests of the keys of pages that were read, until when they are left alone
-	second int64            // the one that begun counts
-	begun  int
-}
-
-// prefetch is the request for one page.
-type prefetch struct {
-	fields  httpcache.Fields
-	metrics *cacheMetrics
+	state    *State
+	underWay int
+	seen     map[uint64]int64 // digests of the keys of pages that were read, until when they are left alone
+	second   int64            // the one that begun counts
+	begun    int
 }
 
 // prefetchNext fetches the page behind the one with this body, if there is one and nobody has it yet.
 func (r *read) prefetchNext(body []byte, now int64) {
-	if r.cache.Prefetch == nil || r.plugin.Policy.Loopback == "" || r.prefetched() || !r.state.prefetches.mayBegin(r.key, now) {
+	if r.cache.Prefetch == nil || r.plugin.Policy.Loopback == "" || r.prefetched() || r.refreshes != "" || !r.state.prefetches.mayBegin(r.key, now) {
 		return
 	}
 	path, ok := r.cache.Prefetch.NextPage(r.request.path, body)
 	if !ok || r.pageInL1(path, now) {
 		return
 	}
-	r.state.prefetches.ask(&prefetch{fields: pageRequest(r.request, path), metrics: r.metrics})
+	r.state.prefetches.begin(againRequest(r.request, path, prefetchField, "1"), r.metrics)
 }
 
 // prefetched tells whether the read itself is one.
@@ -71,12 +62,12 @@ func (r *read) pageInL1(path string, now int64) bool {
 // notForAnother are the fields of a request that concern it alone, or its connection.
 var notForAnother = []string{
 	"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect", "content-length",
-	"cache-control", "pragma", "range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "x-request-id",
+	"cache-control", "pragma", "range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "x-request-id", refreshField,
 }
 
-// pageRequest is the request for another page by whoever has asked for this one.
-func pageRequest(r *request, path string) httpcache.Fields {
-	fields := httpcache.Fields{{":method", "GET"}, {":path", path}, {":authority", r.authority}, {prefetchField, "1"}}
+// againRequest is a request for a path by whoever has sent this one, with a field that marks it.
+func againRequest(r *request, path, mark, value string) httpcache.Fields {
+	fields := httpcache.Fields{{":method", "GET"}, {":path", path}, {":authority", r.authority}, {mark, value}}
 	for _, f := range r.fields {
 		if !strings.HasPrefix(f[0], ":") && !strings.HasPrefix(f[0], "x-envoy-") && !slices.Contains(notForAnother, f[0]) {
 			fields = append(fields, f)
@@ -90,7 +81,7 @@ func (ps *prefetches) mayBegin(key []byte, now int64) bool {
 	if second := now / int64(time.Second); second != ps.second {
 		ps.second, ps.begun = second, 0
 	}
-	if len(ps.queue)+len(ps.sent) >= maxPrefetches || ps.begun >= prefetchesASecond {
+	if ps.underWay >= maxPrefetches || ps.begun >= prefetchesASecond {
 		return false
 	}
 	digest := maphash.Bytes(ps.state.seed, key)
@@ -104,44 +95,17 @@ func (ps *prefetches) mayBegin(key []byte, now int64) bool {
 	return true
 }
 
-func (ps *prefetches) ask(f *prefetch) {
+func (ps *prefetches) begin(fields httpcache.Fields, m *cacheMetrics) {
 	ps.begun++
-	ps.queue = append(ps.queue, f)
-	ps.state.wake()
-}
-
-func (ps *prefetches) run(p *Plugin) {
-	queue := ps.queue
-	ps.queue = nil
-	for _, f := range queue {
-		ps.send(p, f)
-	}
-}
-
-func (ps *prefetches) send(p *Plugin, f *prefetch) {
-	ps.sent[f] = p
-	finish := func(status string) {
-		if !ps.sent.land(p, f) {
-			return
-		}
+	ps.underWay++
+	ps.state.loopback.ask(&fetch{fields: fields, ended: func(p *Plugin, status string) {
+		ps.underWay--
 		if status == "200" {
-			p.host.Add(f.metrics.prefetches, 1)
+			p.host.Add(m.prefetches, 1)
 		} else {
-			p.host.Add(f.metrics.prefetchFailures, 1)
+			p.host.Add(m.prefetchFailures, 1)
 		}
-	}
-	if p.Policy.Loopback == "" {
-		finish("") // the policy has changed
-		return
-	}
-	if err := p.host.Fetch(p.Policy.Loopback, f.fields, prefetchTimeout, finish); err != nil {
-		finish("")
-	}
-}
-
-// takeBack gives up those whose answers are lost with a plugin that ends.
-func (ps *prefetches) takeBack(p *Plugin) {
-	ps.sent.takeBack(p, func(*prefetch) {})
+	}})
 }
 
 // mark marks a response for its entry, if the read was a prefetch.

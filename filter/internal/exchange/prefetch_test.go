@@ -165,7 +165,7 @@ func TestPrefetchesAreBounded(t *testing.T) {
 		}
 		read(i, i+1)
 	}
-	for len(w.plugin.state.prefetches.sent) > 0 {
+	for len(w.plugin.state.loopback.sent) > 0 {
 		for _, c := range w.calls {
 			if strings.HasPrefix(c.path, "self ") {
 				w.take(c.path).done(Answer{Status: "200"})
@@ -183,7 +183,7 @@ func TestPrefetchesAreBounded(t *testing.T) {
 		t.Errorf("%d were begun, a second later", len(w.fetched))
 	}
 	w.plugin.Close()
-	if n := len(w.plugin.state.prefetches.sent); n > 0 {
+	if n := len(w.plugin.state.loopback.sent); n > 0 {
 		t.Errorf("%d are left of a plugin that has ended", n)
 	}
 }

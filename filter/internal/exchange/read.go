@@ -41,6 +41,8 @@ type read struct {
 	why      string          // it was forwarded, as Cache-Status has it
 	asked    int64           // when it was forwarded, monotonic nanoseconds
 	stale    *storedResponse // what the origin may confirm, nil if nothing
+	// refreshes is the digest of the key whose stale response the read is to validate; "" if it is a client's.
+	refreshes string
 
 	// flight is the fetch of the key that this read leads or waits for; nil if
 	// none.
@@ -65,6 +67,14 @@ func newRead(e *Exchange, r *request, c *policy.Cache) *read {
 }
 
 func (r *read) start(end bool) Action {
+	if r.request.wants.refresh {
+		return r.startRefresh(end)
+	}
+	return r.enter(end)
+}
+
+// enter asks the cache, or says why it isn't asked.
+func (r *read) enter(end bool) Action {
 	if r.request.wants.limits {
 		r.limits = r.request.fields.Limits()
 	}
@@ -149,6 +159,9 @@ func (r *read) letGo(reason httpcache.Reason) Action {
 // find looks in L1, then asks the bridge, or waits for whoever has asked already.
 func (r *read) find(body []byte) Action {
 	r.base = r.plugin.Policy.AppendKey(nil, r.cache, r.request, r.partition.ID, body)
+	if r.refreshes != "" && r.refreshes != wire.KeyDigest(r.base) {
+		return r.letGo(reasonMisdirected)
+	}
 	r.key = r.base
 	r.choose()
 	if len(r.key) > maxKeyBytes {

@@ -24,6 +24,7 @@ type wants struct {
 	ranges     bool // Range
 	match      bool // If-Match or If-Unmodified-Since
 	upgrade    bool
+	refresh    bool // a request of the proxy's own, see refresh.go
 }
 
 func newRequest(s Stream) (*request, error) {
@@ -62,6 +63,8 @@ func (w *wants) note(name string) {
 		w.match = true
 	case "upgrade":
 		w.upgrade = true
+	case refreshField:
+		w.refresh = true
 	}
 }
 

@@ -35,7 +35,9 @@ type State struct {
 	breaker    breaker
 	tally      tally
 	rechecks   rechecks
+	loopback   loopback
 	prefetches prefetches
+	refreshes  refreshes
 	controls   wire.Controls
 
 	ids      uint64
@@ -66,7 +68,9 @@ func (s *States) of(policy string) *State {
 	state.writes = openWrites{state: state, open: make(map[string]*openWrite)}
 	state.outbox = outbox{state: state, sent: underWay[*parcel]{}}
 	state.rechecks = rechecks{state: state, sent: underWay[*recheck]{}}
-	state.prefetches = prefetches{state: state, sent: underWay[*prefetch]{}, seen: make(map[uint64]int64)}
+	state.loopback = loopback{state: state, sent: underWay[*fetch]{}}
+	state.prefetches = prefetches{state: state, seen: make(map[uint64]int64)}
+	state.refreshes = refreshes{state: state, under: make(map[string]bool), ended: make(map[string]refreshed)}
 	state.tally.counts = make(map[string]*counts)
 	state.flights = flights{state: state, current: make(map[string]*flight)}
 	s.byName[policy] = state
@@ -102,7 +106,7 @@ func (s *State) drop(p *Plugin) {
 	s.outbox.takeBack(p)
 	s.flights.takeBack(p)
 	s.rechecks.takeBack(p)
-	s.prefetches.takeBack(p)
+	s.loopback.takeBack(p)
 	if s.current() == nil {
 		s.l1.Clear()
 	}
@@ -129,7 +133,7 @@ func (s *State) run(p *Plugin) {
 	s.flights.run(p, now)
 	s.outbox.run(p)
 	s.rechecks.run(p)
-	s.prefetches.run(p)
+	s.loopback.run(p)
 	p.show(shown{len(s.journal.entries), s.l1.Bytes(), s.l1.Len(), s.flights.waiting})
 }
 

@@ -39,6 +39,8 @@ const (
 	reasonUnheld  httpcache.Reason = "capture-limit" // too many responses are being captured
 	// A request with only-if-cached, and nothing stored that would do.
 	reasonOnlyIfCached httpcache.Reason = "only-if-cached"
+	// A request to refresh what is stored that would be another's than the one that was answered with it.
+	reasonMisdirected  httpcache.Reason = "misdirected"
 	reasonStaleIfError httpcache.Reason = "stale-if-error" // answered with a stale response in place of the origin's error
 )
 
@@ -93,6 +95,8 @@ func statusOnError(originStatus string, waited bool) string {
 }
 
 func statusOnlyIfCached() string { return "chatcache; detail=" + string(reasonOnlyIfCached) }
+
+func statusMisdirected() string { return "chatcache; detail=" + string(reasonMisdirected) }
 
 func statusBypass(detail httpcache.Reason) string {
 	return "chatcache; fwd=bypass; detail=" + string(detail)

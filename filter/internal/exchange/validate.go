@@ -58,6 +58,10 @@ func (r *read) forward(now int64) {
 		r.refuse()
 		return
 	}
+	if r.refreshes != "" && r.bypass != "" {
+		r.misdirect()
+		return
+	}
 	r.asked = now
 	if r.bypass == "" {
 		r.condition()
@@ -78,6 +82,9 @@ func (r *read) refuse() {
 func (r *read) condition() {
 	leads := r.flight != nil && r.flight.leader == r
 	conditions := httpcache.Fields(nil)
+	if r.refreshes != "" {
+		_ = r.stream.RemoveRequestField(refreshField)
+	}
 	if r.stale != nil {
 		conditions = r.stale.Fields.Conditions()
 	}
@@ -105,7 +112,7 @@ func (r *read) settled(answer httpcache.Fields) bool {
 		r.confirmed(answer)
 		return true
 	case "500", "502", "503", "504":
-		return r.standsIn(status)
+		return r.refreshes == "" && r.standsIn(status) // a refresh is to tell that it failed
 	}
 	return false
 }

@@ -42,7 +42,7 @@
 //   - §4.2.2 SHOULD NOT use more than a fraction of the time since Last-Modified: TestLifetime, scenario rfc9111/heuristic
 //   - §4.2.3 MUST calculate the age by Age, Date, delay and time of residence: TestInitialAge, exchange.TestAgeCountsDelays
 //   - §4.2.4 MUST NOT generate a stale response where a directive forbids it: TestJudge, TestOnError, scenario rfc9111/stale-if-error
-//   - §4.2.4 MUST NOT generate a stale response unless it is disconnected or told so: TestJudge, exchange.TestStaleIfError, exchange.TestStaleWhileRevalidate
+//   - §4.2.4 MUST NOT generate a stale response unless it is disconnected or told so: TestJudge, exchange.TestStaleIfError, exchange.TestStaleWhileRevalidate, exchange.TestRefresh
 //   - §4.3.1 MUST use the stored validators: TestConditions, exchange.TestValidation
 //   - §4.3.1 SHOULD send the entity tag, and MAY send Last-Modified: TestConditions
 //   - §4.3.2 MUST NOT evaluate If-Match and If-Unmodified-Since (they are forwarded): exchange.TestBypass

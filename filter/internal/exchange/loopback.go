@@ -1,0 +1,57 @@
+package exchange
+
+import (
+	"time"
+
+	"chatcache/filter/internal/httpcache"
+)
+
+const loopbackTimeout = 15 * time.Second
+
+// loopback are the requests that a VM sends through a listener of its own proxy: so routes, rewrites and
+// authorization apply to them, and the filter stores what they bring like any other response, with every check.
+type loopback struct {
+	state *State
+	queue []*fetch
+	sent  underWay[*fetch]
+}
+
+// fetch is one of them. ended is called once, in the root context, with the response's status; "" without one.
+type fetch struct {
+	fields httpcache.Fields
+	ended  func(p *Plugin, status string)
+}
+
+func (l *loopback) ask(f *fetch) {
+	l.queue = append(l.queue, f)
+	l.state.wake()
+}
+
+func (l *loopback) run(p *Plugin) {
+	queue := l.queue
+	l.queue = nil
+	for _, f := range queue {
+		l.send(p, f)
+	}
+}
+
+func (l *loopback) send(p *Plugin, f *fetch) {
+	if p.Policy.Loopback == "" {
+		f.ended(p, "") // the policy has changed
+		return
+	}
+	l.sent[f] = p
+	finish := func(status string) {
+		if l.sent.land(p, f) {
+			f.ended(p, status)
+		}
+	}
+	if err := p.host.Fetch(p.Policy.Loopback, f.fields, loopbackTimeout, finish); err != nil {
+		finish("")
+	}
+}
+
+// takeBack ends those whose answers are lost with a plugin that ends.
+func (l *loopback) takeBack(p *Plugin) {
+	l.sent.takeBack(p, func(f *fetch) { f.ended(p, "") })
+}
