@@ -84,7 +84,7 @@ func (r *read) begin(fields httpcache.Fields, end bool) httpcache.Reason {
 		return reasonUnheld
 	}
 	r.capture = &capture{
-		received: now, plan: plan, fields: httpcache.StoredFields(fields, plan.Without),
+		received: now, plan: plan, fields: httpcache.StoredFields(fields, plan.Without).Dated(r.plugin.host.Unix()),
 		body: make([]byte, 0, size), reserved: size,
 	}
 	return httpcache.Storable
@@ -139,6 +139,7 @@ func (r *read) storeRules(status uint32, now int64) httpcache.StoreRules {
 	rules := httpcache.StoreRules{
 		Private:    r.cache.Private(),
 		Authorized: r.request.fields.Has("authorization"),
+		Ranged:     r.request.wants.ranges,
 		KeyHeaders: keyHeaders(r.plugin.Policy, r.cache, r.partition),
 		Targets:    r.plugin.Policy.Targets,
 		MaxBody:    r.cache.MaxResponse,

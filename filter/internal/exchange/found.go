@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -147,14 +148,15 @@ func (r *read) selected(s storedResponse) (code uint32, fields httpcache.Fields,
 		return 200, s.Fields, s.Body
 	}
 	span, whole, unsatisfiable := httpcache.RangeOf(request, s.Fields, len(s.Body), now)
-	switch {
-	case whole:
+	if whole {
 		return 200, s.Fields, s.Body
-	case unsatisfiable:
-		return 416, append(s.Fields, [2]string{"content-range", httpcache.UnsatisfiedRange(len(s.Body))}), nil
 	}
-	fields = append(s.Fields, [2]string{"content-range", span.ContentRange(len(s.Body))})
-	return 206, fields, s.Body[span.First:span.End]
+	const name = "content-range" // has no meaning in a 200 (RFC 9110 section 14.4)
+	fields = slices.DeleteFunc(s.Fields, func(f [2]string) bool { return f[0] == name })
+	if unsatisfiable {
+		return 416, append(fields, [2]string{name, httpcache.UnsatisfiedRange(len(s.Body))}), nil
+	}
+	return 206, append(fields, [2]string{name, span.ContentRange(len(s.Body))}), s.Body[span.First:span.End]
 }
 
 // observe records how long the client has waited for the header section.

@@ -43,6 +43,22 @@ func TestStoredResponseIsSelected(t *testing.T) {
 	}
 }
 
+// The Content-Range of a 200 has no meaning, and none beside a part's own.
+func TestPartOfAResponseWithContentRange(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	odd := [2]string{"content-range", "odd"}
+	w.cached("0123456789", maxAge("max-age=60"), odd)
+	if s := w.page(); s.replyField.Get(odd[0]) != odd[1] {
+		t.Errorf("the whole has %v", s.replyField)
+	}
+	for asked, want := range map[string]string{"bytes=2-4": "bytes 2-4/10", "bytes=10-": "bytes */10"} {
+		if got := w.page([2]string{"range", asked}).replyField.Values(odd[0]); len(got) != 1 || got[0] != want {
+			t.Errorf("%s: content-range %q", asked, got)
+		}
+	}
+}
+
 // A rule with a TTL answers them, too.
 func TestConditionalRequestWithAFixedTTL(t *testing.T) {
 	w := newWorld(t)

@@ -136,6 +136,7 @@ func (r *read) confirmed(answer httpcache.Fields) {
 // refresh updates what was stored, and stores it again if that may be.
 func (r *read) refresh(s *storedResponse, answer httpcache.Fields) httpcache.Reason {
 	now := r.plugin.host.Now()
+	answer = answer.Dated(r.plugin.host.Unix()) // not as old as what it confirms
 	fields := httpcache.Refreshed(s.Fields, answer)
 	plan, reason := r.plan(s.described(fields, answer), false, now)
 	s.Fields, s.age = append(make(httpcache.Fields, 0, len(fields)+3), fields...), plan.InitialAge

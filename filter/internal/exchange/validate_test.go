@@ -127,6 +127,27 @@ func TestValidation(t *testing.T) {
 	}
 }
 
+// What is stored has a Date: when it came, if the origin doesn't say (RFC 9110 section 6.6.1). A confirmation
+// without one isn't as old as what it confirms.
+func TestDateOfWhatIsStored(t *testing.T) {
+	w := newWorld(t)
+	m := w.cached("one", maxAge("max-age=60"), tagged)
+	came := httpcache.FormatDate(w.unix)
+	s := w.page([2]string{"if-modified-since", came})
+	w.finds(m, 10*time.Second)
+	if s.status != 304 || s.replyField.Get("date") != came {
+		t.Errorf("%d, date %q, want 304 and %s", s.status, s.replyField.Get("date"), came)
+	}
+	w.unix += 70
+	s = w.page()
+	w.finds(m, 70*time.Second)
+	s.head("304", tagged)
+	s.wants("chatcache; fwd=stale; fwd-status=304; stored")
+	if got := s.replyField.Values("date"); len(got) != 1 || got[0] != httpcache.FormatDate(w.unix) || s.replyField.Get("age") != "0" {
+		t.Errorf("confirmed: date %q, age %s", got, s.replyField.Get("age"))
+	}
+}
+
 // The client's own condition is answered by what was stored, whatever the origin was asked.
 func TestValidationForAConditionalRequest(t *testing.T) {
 	for condition, status := range map[string]uint32{`"a"`: 304, `"b"`: 200} {

@@ -12,32 +12,37 @@ const (
 	asctime    = "Mon Jan _2 15:04:05 2006"
 )
 
-// ParseDate reads an HTTP-date as seconds since 1970. now, in the same unit, tells which
-// century a two-digit year means: never one that is more than 50 years ahead.
+// ParseDate reads an HTTP-date as seconds since 1970, whatever the case of its letters (RFC 9111
+// §4.2), and whichever day of the week it names. now, in the same unit, tells which century a
+// two-digit year means: never one that is more than 50 years ahead.
 func ParseDate(s string, now int64) (unix int64, ok bool) {
 	for _, layout := range [...]string{imfFixdate, asctime} {
-		if t, ok := parseExactly(layout, s); ok {
+		if t, ok := parseExactly(layout, s, len("Mon")); ok {
 			return t.Unix(), true
 		}
 	}
 	day, rest, _ := strings.Cut(s, ", ")
-	t, ok := parseExactly(rfc850, rest)
+	t, ok := parseExactly(rfc850, rest, 0)
 	if !ok || !isDay(day) {
 		return 0, false
 	}
 	return inCentury(t, time.Unix(now, 0).UTC()).Unix(), true
 }
 
-// parseExactly refuses what time.Parse is lenient about: case, digits left out, fractions of
-// seconds, days of the week that don't fit the date.
-func parseExactly(layout, s string) (time.Time, bool) {
+// parseExactly refuses what time.Parse is lenient about: digits left out, fractions of seconds. It is as lenient
+// about the first bytes, the day of the week.
+func parseExactly(layout, s string, first int) (time.Time, bool) {
+	const zone = "GMT"
+	if n := len(s) - len(zone); n > 0 && strings.EqualFold(s[n:], zone) {
+		s = s[:n] + zone
+	}
 	t, err := time.Parse(layout, s)
-	return t, err == nil && t.Format(layout) == s
+	return t, err == nil && strings.EqualFold(t.Format(layout)[first:], s[first:])
 }
 
 func isDay(name string) bool {
 	for day := time.Sunday; day <= time.Saturday; day++ {
-		if day.String() == name {
+		if strings.EqualFold(day.String(), name) {
 			return true
 		}
 	}

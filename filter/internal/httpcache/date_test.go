@@ -13,6 +13,10 @@ func TestParseDate(t *testing.T) {
 		"Sun, 06 Nov 1994 08:49:37 GMT",
 		"Sunday, 06-Nov-94 08:49:37 GMT",
 		"Sun Nov  6 08:49:37 1994",
+		"Mon, 06 Nov 1994 08:49:37 GMT", // it was a Sunday
+		"SUN, 06 nov 1994 08:49:37 gmt",
+		"sunDAY, 06-NOV-94 08:49:37 Gmt",
+		"sun nov  6 08:49:37 1994",
 	} {
 		if got, ok := httpcache.ParseDate(text, now); !ok || got != want {
 			t.Errorf("%s: %d, %v, want %d", text, got, ok, want)
@@ -25,10 +29,9 @@ func TestParseDate(t *testing.T) {
 		"Sun, 06 Nov 1994 08:49:37 +0000",
 		"Sun, 6 Nov 1994 08:49:37 GMT",
 		"Sun, 06 Nov 1994 8:49:37 GMT",
-		"Sun, 06 nov 1994 08:49:37 GMT",
-		"Sun, 06 Nov 1994 08:49:37 gmt",
+		"Sun, 06 Nov 1994 08:49:37 CET",
 		"Sun, 06 Nov 1994 08:49:37.5 GMT",
-		"Mon, 06 Nov 1994 08:49:37 GMT",
+		"Nov, 06 Nov 1994 08:49:37 GMT",
 		"Sun,  06 Nov 1994 08:49:37 GMT",
 		"Sun 06 Nov 1994 08:49:37 GMT",
 		"Sun, 31 Feb 1994 08:49:37 GMT",

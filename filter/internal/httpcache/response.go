@@ -47,6 +47,15 @@ func StoredFields(f Fields, without []string) Fields {
 	return kept
 }
 
+// Dated gives the section a Date, if it has none: when it came, in seconds since 1970. RFC 9110 §6.6.1
+// wants that of whoever stores it.
+func (f Fields) Dated(unix int64) Fields {
+	if f.Has("date") {
+		return f
+	}
+	return append(f[:len(f):len(f)], [2]string{"date", FormatDate(unix)})
+}
+
 // layout is the first byte of a stored response. No status begins with it, as the first
 // byte of the layout before did.
 const layout = 2

@@ -22,7 +22,7 @@ const (
 	ReasonAuthorization Reason = "authorization"     // RFC 9111 §3.5, in a shared cache
 	ReasonUnstated      Reason = "no-caching-stated" // RFC 9111 §3: nothing says that it may be stored
 	ReasonVary          Reason = "vary"              // depends on what can't be part of the key
-	ReasonRange         Reason = "content-range"     // not the whole representation
+	ReasonRange         Reason = "content-range"     // asked for a part: hardly the whole representation
 	ReasonTrailers      Reason = "trailers"          // can't be replayed by a local reply
 	ReasonFraming       Reason = "close-delimited"   // its end can't be told from a reset
 	ReasonLength        Reason = "content-length"    // unreadable or contradictory
@@ -38,6 +38,7 @@ const (
 type StoreRules struct {
 	Private     bool     // the response belongs to one partition
 	Authorized  bool     // the request had Authorization
+	Ranged      bool     // the request had Range
 	KeyHeaders  []string // request header fields that are part of the key
 	Targets     []string // targeted cache control fields, the most specific first
 	MaxBody     int      // bytes
@@ -169,7 +170,7 @@ func storable(f Fields, c Control, rules StoreRules) (Plan, Reason) {
 		return p, ReasonAuthorization
 	case rules.Origin && !f.says(c, understood, rules.Private):
 		return p, ReasonUnstated
-	case f.Has("content-range"):
+	case f.Has("content-range") && rules.Ranged:
 		return p, ReasonRange
 	case f.Has("trailer"):
 		return p, ReasonTrailers

@@ -41,8 +41,8 @@ func without(f httpcache.Fields, name string) httpcache.Fields {
 func TestPlanStore(t *testing.T) {
 	private := fixed(60)
 	private.KeyHeaders = []string{"authorization", "accept"}
-	shared := private
-	shared.Private = false
+	shared, ranged := private, private
+	shared.Private, ranged.Ranged = false, true
 	for _, test := range []struct {
 		name   string
 		fields httpcache.Fields
@@ -58,7 +58,8 @@ func TestPlanStore(t *testing.T) {
 		{"no-cache", ok([2]string{"cache-control", "no-cache"}), private, httpcache.ReasonNoCache},
 		{"private in a partition", ok([2]string{"cache-control", "private"}), private, httpcache.Storable},
 		{"private in a shared cache", ok([2]string{"cache-control", `private=""`}), shared, httpcache.ReasonPrivate},
-		{"content-range", ok([2]string{"content-range", "bytes 0-9/20"}), private, httpcache.ReasonRange},
+		{"content-range", ok([2]string{"content-range", "bytes 0-9/20"}), private, httpcache.Storable},
+		{"content-range of a part that was asked for", ok([2]string{"content-range", "bytes 0-9/20"}), ranged, httpcache.ReasonRange},
 		{"trailer", ok([2]string{"trailer", "x-sum"}), private, httpcache.ReasonTrailers},
 		{"vary in the key", ok([2]string{"vary", "Accept,authorization"}), private, httpcache.Storable},
 		{"vary outside", ok([2]string{"vary", "accept"}, [2]string{"vary", "cookie"}), private, httpcache.ReasonVary},

@@ -26,15 +26,18 @@ func (f Fields) VaryBeyond(keyHeaders []string) (names []string, star bool) {
 
 // Variant digests what a request has in the fields of those names: equal for two requests
 // that match by RFC 9111 §4.1. A field's lines are joined, whitespace around commas doesn't
-// count, nor does the order of Accept-Encoding's codings. The digest is no one's credential, but
-// a short value can be guessed from it.
+// count, nor does case in Accept-Encoding and Accept-Language, nor the order of the former's codings. The digest is no
+// one's credential, but a short value can be guessed from it.
 func (f Fields) Variant(names []string) [16]byte {
 	h := sha256.New()
 	for _, name := range names {
 		var items []string
 		f.listItems(name, func(item string) { items = append(items, item) })
-		if name == "accept-encoding" {
-			items = codings(items)
+		switch name {
+		case "accept-encoding":
+			items = codings(plain(items))
+		case "accept-language":
+			items = plain(items) // in their order, which some servers go by
 		}
 		count := uint64(len(items)) << 1
 		if f.Has(name) {
@@ -49,12 +52,16 @@ func (f Fields) Variant(names []string) [16]byte {
 	return [16]byte(h.Sum(nil))
 }
 
-// codings normalises Accept-Encoding: names and weights in lower case without whitespace,
-// sorted. Two such lists mean the same to a server (RFC 9110 §12.5.3).
-func codings(items []string) []string {
+// plain gives names and weights in lower case without whitespace.
+func plain(items []string) []string {
 	for i, item := range items {
 		items[i] = strings.ToLower(strings.Join(strings.FieldsFunc(item, func(r rune) bool { return r == ' ' || r == '\t' }), ""))
 	}
+	return items
+}
+
+// codings normalises Accept-Encoding: sorted. Two such lists mean the same to a server (RFC 9110 §12.5.3).
+func codings(items []string) []string {
 	slices.Sort(items)
 	return slices.Compact(items)
 }

@@ -36,10 +36,12 @@ func TestVariant(t *testing.T) {
 		{"another case", httpcache.Fields{{"foo", "a"}}, httpcache.Fields{{"foo", "A"}}, false},
 		{"codings in another order and case", httpcache.Fields{{"accept-encoding", "gzip, br;q=0.5"}}, httpcache.Fields{{"accept-encoding", "br; q=0.5,GZIP"}}, true},
 		{"other codings", httpcache.Fields{{"accept-encoding", "gzip"}}, httpcache.Fields{{"accept-encoding", "br"}}, false},
+		{"languages in another case", httpcache.Fields{{"accept-language", "de-CH, en;q=0.5"}}, httpcache.Fields{{"accept-language", "DE-ch,EN; q=0.5"}}, true},
+		{"languages in another order", httpcache.Fields{{"accept-language", "de, en"}}, httpcache.Fields{{"accept-language", "en, de"}}, false},
 		{"one field's value in the other", httpcache.Fields{{"bar", "1"}}, httpcache.Fields{{"foo", "1"}}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			names := []string{"accept-encoding", "bar", "foo"}
+			names := []string{"accept-encoding", "accept-language", "bar", "foo"}
 			if got := test.a.Variant(names) == test.b.Variant(names); got != test.equal {
 				t.Errorf("equal: %v", got)
 			}
