@@ -26,6 +26,7 @@ func Parse(doc []byte) (*Policy, Problems) {
 		return nil, d.problems
 	}
 	p.warnings.sort()
+	p.rules = p.findRules()
 	return p, nil
 }
 

@@ -30,6 +30,7 @@ type Policy struct {
 
 	routes   routes
 	warnings Problems
+	rules    []wire.CacheRules
 }
 
 // Bridge says how the filter reaches the bridge.

@@ -31,7 +31,9 @@ func (p *Policy) Version() string {
 // Rules gives, for each cache that a rule concerns, a digest of what the policy says of writes that
 // invalidate it: in order of cache. Where two proxies have the same one, whatever request invalidates the
 // cache at one of them does so at the other, in the same partition.
-func (p *Policy) Rules() []wire.CacheRules {
+func (p *Policy) Rules() []wire.CacheRules { return p.rules }
+
+func (p *Policy) findRules() []wire.CacheRules {
 	table := p.overlaps()
 	var list []wire.CacheRules
 	for _, c := range p.Caches {

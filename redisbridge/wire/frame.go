@@ -120,9 +120,17 @@ func (r *reader) finish() error {
 	return r.err
 }
 
+// failAt is fail for the fields whose reading goes on after a failure: what is wrong is put into
+// words once.
+func (r *reader) failAt(what string) {
+	if r.err == nil {
+		r.fail(fmt.Errorf("%w: %s", ErrFrame, what))
+	}
+}
+
 func (r *reader) byte() byte {
 	if len(r.rest) == 0 {
-		r.fail(fmt.Errorf("%w: cut short", ErrFrame))
+		r.failAt("cut short")
 		return 0
 	}
 	b := r.rest[0]
@@ -141,7 +149,7 @@ func (r *reader) bool() bool {
 func (r *reader) uint() uint64 {
 	v, n := binary.Uvarint(r.rest)
 	if n <= 0 {
-		r.fail(fmt.Errorf("%w: bad varint", ErrFrame))
+		r.failAt("bad varint")
 		return 0
 	}
 	r.rest = r.rest[n:]

@@ -88,7 +88,7 @@ func scriptOf(command, word string) (script, error) {
 	return nil, Error("ERR redisfake: a script that isn't one of redisbridge/script as they were written")
 }
 
-// call is one run of a script.
+// call is one run of a script, whose words are the server's until the next one.
 type call struct {
 	keys []string
 	args []string
@@ -97,15 +97,13 @@ type call struct {
 }
 
 func (s *Server) eval(run script, rest []any) (any, error) {
-	n := int(integer(rest[0]))
-	c := &call{now: s.Now(), keys: make([]string, n), args: make([]string, len(rest)-1-n)}
-	for i := range c.keys {
-		c.keys[i] = text(rest[1+i])
+	s.words = s.words[:0]
+	for _, word := range rest {
+		s.words = append(s.words, text(word))
 	}
-	for i := range c.args {
-		c.args[i] = text(rest[1+n+i])
-	}
-	return run(s, c)
+	n := 1 + int(integer(s.words[0]))
+	s.call = call{now: s.Now(), keys: s.words[1:n], args: s.words[n:]}
+	return run(s, &s.call)
 }
 
 // text writes an argument as go-redis sends it.
@@ -123,7 +121,7 @@ func text(v any) string {
 	return fmt.Sprint(v)
 }
 
-func integer(v any) int64 {
-	n, _ := strconv.ParseInt(text(v), 10, 64)
+func integer(s string) int64 {
+	n, _ := strconv.ParseInt(s, 10, 64)
 	return n
 }

@@ -1,9 +1,6 @@
 package redisfake
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // Error is an error that the server answers with.
 type Error string
@@ -26,6 +23,9 @@ type Server struct {
 
 	policies map[string]*Validity
 	Entries  map[string]Entry // and fetch leases
+
+	call  call     // the last one
+	words []string // of it
 }
 
 // Entry is a string with an expiry.
@@ -44,7 +44,7 @@ func (s *Server) Validity(policy string) *Validity { return s.policies["{chatcac
 
 // Do runs a command, given as go-redis sends it, and answers as go-redis reads it.
 func (s *Server) Do(args []any) (any, error) {
-	switch name := strings.ToLower(fmt.Sprint(args[0])); name {
+	switch name := strings.ToLower(text(args[0])); name {
 	case "evalsha", "eval":
 		run, err := scriptOf(name, args[1].(string))
 		if err != nil {

@@ -5,11 +5,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // stand is that of script/standing.lua.
 func (v *Validity) stand(c *call) {
 	differ := v.differing(c)
+	if len(differ)+len(v.Controls)+len(v.Standing) == 0 {
+		v.Differ = ""
+		return
+	}
 	wanted := v.off()
 	for _, cache := range differ {
 		wanted["c:"+cache] = true
@@ -46,35 +51,55 @@ func (v *Validity) off() map[string]bool {
 	return groups
 }
 
+// rules are those of a policy, as a VM tells of them.
+type rules struct {
+	digests map[string]string // by cache
+	twice   []string          // caches that the VM has several at work for
+}
+
+// parsed are the rules by the word that they are sent as: few are sent, again and again.
+var parsed sync.Map // string → rules
+
+func parseRules(word string) rules {
+	if known, ok := parsed.Load(word); ok {
+		return known.(rules)
+	}
+	r := rules{digests: map[string]string{}}
+	for rule := range strings.SplitSeq(word, ",") {
+		if cache, digest, ok := strings.Cut(rule, "="); ok {
+			if _, twice := r.digests[cache]; twice {
+				r.twice = append(r.twice, cache)
+			}
+			r.digests[cache] = digest
+		}
+	}
+	parsed.Store(word, r)
+	return r
+}
+
 // differing gives the caches, in order, that not every policy has the same rules for.
-func (v *Validity) differing(c *call) []string {
-	var policies []map[string]string
-	differ := map[string]bool{}
-	for rules, until := range v.Rules {
+func (v *Validity) differing(c *call) (differ []string) {
+	for word, until := range v.Rules {
 		if until <= c.now {
-			delete(v.Rules, rules)
+			delete(v.Rules, word)
 			continue
 		}
-		digests := map[string]string{}
-		for rule := range strings.SplitSeq(rules, ",") {
-			if cache, digest, ok := strings.Cut(rule, "="); ok {
-				_, twice := digests[cache]
-				differ[cache] = differ[cache] || twice
-				digests[cache] = digest
+		policy := parseRules(word)
+		differ = append(differ, policy.twice...)
+		for other, until := range v.Rules {
+			if other == word || until <= c.now {
+				continue
 			}
-		}
-		policies = append(policies, digests)
-	}
-	for _, digests := range policies {
-		for cache, digest := range digests {
-			for _, other := range policies {
-				found, ok := other[cache]
-				differ[cache] = differ[cache] || !ok || found != digest
+			others := parseRules(other).digests
+			for cache, digest := range policy.digests {
+				if found, ok := others[cache]; !ok || found != digest {
+					differ = append(differ, cache)
+				}
 			}
 		}
 	}
-	maps.DeleteFunc(differ, func(_ string, differs bool) bool { return !differs })
-	return slices.Sorted(maps.Keys(differ))
+	slices.Sort(differ)
+	return slices.Compact(differ)
 }
 
 // controlsScript is script/controls.lua.

@@ -45,9 +45,7 @@ func (w *world) candidates(emit emitter) {
 		}
 	}
 	for _, o := range w.late {
-		if !o.executed {
-			emit(step{executedLate, o.call.owner, o.call.number, int16(o.number)}, seldom)
-		}
+		emit(step{executedLate, o.call.owner, o.call.number, int16(o.number)}, seldom)
 	}
 }
 
@@ -246,7 +244,7 @@ func (w *world) takeOperation(s step) {
 		list = w.late
 	}
 	for _, o := range list {
-		if o.call.owner != s.who || o.call.number != s.n || o.number != int(s.x) || o.executed {
+		if o.call.owner != s.who || o.call.number != s.n || o.number != int(s.x) {
 			continue
 		}
 		switch s.kind {

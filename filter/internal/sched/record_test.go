@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"chatcache/filter/internal/exchange"
+	"chatcache/filter/internal/httpcache"
 	"chatcache/redisbridge/wire"
 )
 
@@ -40,7 +41,8 @@ type recordedCall struct {
 // told notes what a VM is about to be told.
 func (v *vm) told(i input) {
 	if v.record != nil {
-		v.record.input = &i
+		v.record.input = new(input)
+		*v.record.input = i
 	}
 }
 
@@ -48,6 +50,13 @@ func (v *vm) told(i input) {
 func (v *vm) did(format string, args ...any) {
 	if v.record != nil {
 		v.record.outputs = append(v.record.outputs, fmt.Sprintf(format, args...))
+	}
+}
+
+// got notes what the stream's client has got.
+func (s *stream) got(status int, fields httpcache.Fields, body string, whole bool) {
+	if s.vm.record != nil {
+		s.vm.did("stream %d: %s", s.number, ended(status, fields.Get("cache-status"), body, whole))
 	}
 }
 

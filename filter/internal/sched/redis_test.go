@@ -22,7 +22,6 @@ type operation struct {
 	err      error
 	ended    bool // answered or given up
 	given    bool // given up by the bridge, but it may still arrive
-	executed bool
 }
 
 // network is the way of all bridges to Redis: a hook that lets every command wait for

@@ -60,7 +60,9 @@ func (w *world) begin(number int16, v *vm, r *rule) {
 
 func (s *stream) forward() {
 	s.forwarded = true
-	s.vm.did("stream %d is forwarded", s.number)
+	if s.vm.record != nil {
+		s.vm.did("stream %d is forwarded", s.number)
+	}
 	s.w.forwards(s)
 }
 
@@ -109,7 +111,7 @@ func (s *stream) Reply(status uint32, fields httpcache.Fields, body []byte) erro
 	}
 	s.held, s.over = false, true
 	s.vm.replied = append(s.vm.replied, s)
-	s.vm.did("stream %d: %s", s.number, ended(int(status), fields.Get("cache-status"), string(body), true))
+	s.got(int(status), fields, string(body), true)
 	s.w.replied(s, status, fields.Get("cache-status"), string(body))
 	return nil
 }
@@ -134,7 +136,7 @@ func (s *stream) finish(body string) {
 	s.chunk = []byte(body)
 	s.exchange.ResponseBody(len(body), true)
 	status, _ := strconv.Atoi(s.fields.Get(":status"))
-	s.vm.did("stream %d: %s", s.number, ended(status, s.fields.Get("cache-status"), body, true))
+	s.got(status, s.fields, body, true)
 	s.end()
 }
 
@@ -168,7 +170,7 @@ func (s *stream) writeEnds(e ending) {
 	case cutOff:
 		s.details = "upstream_reset_after_response_started{remote_reset}"
 		s.respond(201, 2)
-		s.vm.did("stream %d: %s", s.number, ended(0, "", "", false))
+		s.got(0, nil, "", false)
 		s.end()
 	case unavailable:
 		s.details = "upstream_reset_before_response_started{connection_termination}"

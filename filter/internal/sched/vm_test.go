@@ -84,24 +84,35 @@ func (v *vm) nextTimer() (at int64) {
 	return at
 }
 
-// fire runs what is due now: first timeouts, then the tick.
-func (v *vm) fire() {
+// fire runs what is due now: first timeouts, then the tick. It tells whether a call has ended.
+func (v *vm) fire() (ended bool) {
 	now := v.w.now()
 	for i := 0; i < len(v.waiting); i++ {
 		if c := v.waiting[i]; c.deadline <= now {
 			c.end(exchange.Answer{Status: "504"})
+			ended = true
 			i = -1 // the callback may have called anew
 		}
 	}
-	for _, r := range slices.Clone(v.roots) {
-		if r.tickAt != 0 && r.tickAt <= now {
-			r.tickAt += exchange.TickPeriod.Milliseconds()
-			v.enter(r.plugin.Run)
-		}
+	due := func(r *root) bool { return r.tickAt != 0 && r.tickAt <= now }
+	for i := slices.IndexFunc(v.roots, due); i >= 0; i = slices.IndexFunc(v.roots, due) {
+		r := v.roots[i]
+		r.tickAt += exchange.TickPeriod.Milliseconds()
+		v.enter(r.plugin.Run)
 	}
+	return ended
 }
 
 var paths = []string{wire.PathLookup, wire.PathStore, wire.PathSuspend, wire.PathClose, wire.PathFollow, wire.PathRelease, "/v1/purge", wire.PathJoin, "/v1/controls"}
+
+// requests are what all calls of a path have in common.
+var requests = func() map[string]*http.Request {
+	m := make(map[string]*http.Request)
+	for _, path := range paths {
+		m[path] = &http.Request{Method: http.MethodPost, URL: &url.URL{Path: path}, Header: http.Header{}, Host: "bridge"}
+	}
+	return m
+}()
 
 // call is one to a bridge.
 type call struct {
@@ -177,12 +188,10 @@ func (w *world) addCall(c *call) {
 func (c *call) arrive(b *bridge) {
 	ctx, cancel := context.WithCancel(context.WithValue(b.ctx, callKey{}, c))
 	c.bridge, c.cancel = b, cancel
-	request := (&http.Request{
-		Method: http.MethodPost, URL: &url.URL{Path: c.path}, Header: http.Header{}, Host: "bridge",
-		Body: io.NopCloser(bytes.NewReader(c.frame)), ContentLength: int64(len(c.frame)),
-	}).WithContext(ctx)
-	c.w.work <- func() {
-		r := &response{header: http.Header{}, status: http.StatusOK}
+	request := requests[c.path].WithContext(ctx)
+	request.Body, request.ContentLength = io.NopCloser(bytes.NewReader(c.frame)), int64(len(c.frame))
+	c.w.work <- func(header http.Header) {
+		r := &response{header: header, status: http.StatusOK}
 		b.ServeHTTP(r, request)
 		c.w.network.mu.Lock()
 		defer c.w.network.mu.Unlock()

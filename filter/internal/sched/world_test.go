@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -93,18 +94,19 @@ type bubble struct {
 	store   store
 	network *network
 	bridges [2]*bridge
-	work    chan func() // to goroutines whose stacks have grown already
+	work    chan func(http.Header) // to goroutines whose stacks have grown already
 }
 
 // workers is more than the calls that are in bridges at a time.
 const workers = 64
 
 func newBubble(t *testing.T, s store) *bubble {
-	b := &bubble{t: t, store: s, network: &network{}, work: make(chan func())}
+	b := &bubble{t: t, store: s, network: &network{}, work: make(chan func(http.Header))}
 	for range workers {
 		go func() {
+			header := http.Header{} // of answers, which nobody looks at
 			for f := range b.work {
-				f()
+				f(header)
 			}
 		}()
 	}
@@ -175,7 +177,7 @@ type world struct {
 	streams    []*stream
 	writes     map[string]*stream // by suspension id
 	calls      []*call
-	late       []*operation // given up by their bridges
+	late       []*operation // given up by their bridges, in the order of their calls
 	counts     map[[2]int16]int16
 	used       [purgeOwner + 16]bool // numbers of streams and purges
 	begun      int                   // writes
@@ -226,10 +228,13 @@ func (w *world) pass(millis int64) {
 		time.Sleep(time.Duration(next-now) * time.Millisecond)
 		synctest.Wait()
 		now = next
+		ended := false
 		for _, v := range w.vms {
-			v.fire()
+			ended = v.fire() || ended
 		}
-		synctest.Wait()
+		if ended {
+			synctest.Wait() // what a bridge does about a call that was given up
+		}
 		if now == target {
 			return
 		}
@@ -243,20 +248,21 @@ func (w *world) operations() []*operation {
 	waiting := w.network.waiting[:0]
 	for _, o := range w.network.waiting {
 		if o.given {
-			w.late = append(w.late, o)
+			i, _ := slices.BinarySearchFunc(w.late, o, byCall)
+			w.late = slices.Insert(w.late, i, o)
 		} else if !o.ended {
 			waiting = append(waiting, o)
 		}
 	}
 	w.network.waiting = waiting
-	for _, list := range [][]*operation{waiting, w.late} {
-		slices.SortStableFunc(list, func(a, b *operation) int { return a.order() - b.order() })
-	}
+	slices.SortFunc(waiting, byCall)
 	return waiting
 }
 
-func (o *operation) order() int {
-	return int(o.call.owner)<<24 + int(o.call.number)<<8 + o.number
+// byCall puts operations into the order of their calls.
+func byCall(a, b *operation) int {
+	order := func(o *operation) int { return int(o.call.owner)<<24 + int(o.call.number)<<8 + o.number }
+	return order(a) - order(b)
 }
 
 // execute lets Redis execute a command that a bridge waits for.
@@ -277,7 +283,7 @@ func (w *world) execute(o *operation, answered bool) {
 
 // executeLate lets Redis execute a command that nobody waits for any more.
 func (w *world) executeLate(o *operation) {
-	o.executed = true
+	w.late = slices.DeleteFunc(w.late, func(other *operation) bool { return other == o })
 	var first error
 	for _, cmd := range o.commands {
 		if _, err := w.store.Do(cmd.Args()); err != nil && first == nil {
