@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -30,13 +31,15 @@ type client struct {
 // load is what a client has sent and seen.
 type load struct {
 	latencies  []time.Duration
-	unexpected int // answers without what was expected
+	unexpected int    // answers without what was expected
+	example    string // the Cache-Status of one of them
 	elapsed    time.Duration
 }
 
 func (l *load) add(other load) {
 	l.latencies = append(l.latencies, other.latencies...)
 	l.unexpected += other.unexpected
+	l.example = cmp.Or(l.example, other.example)
 }
 
 // until sends requests until the time is over, or so many have been answered.
@@ -81,47 +84,51 @@ func (c client) one(ctx context.Context, more func() bool) (load, error) {
 		if _, err := conn.Write(out); err != nil {
 			return l, err
 		}
-		expected, err := answer(in, c.traffic.expect)
+		expected, status, err := answer(in, c.traffic.expect)
 		if err != nil {
 			return l, err
 		}
-		l.see(time.Since(sent), expected)
+		l.see(time.Since(sent), expected, status)
 	}
 	return l, nil
 }
 
-func (l *load) see(latency time.Duration, expected bool) {
+func (l *load) see(latency time.Duration, expected bool, status string) {
 	l.latencies = append(l.latencies, latency)
 	if !expected {
 		l.unexpected++
+		l.example = status
 	}
 }
 
 // answer reads one answer, which must be 2xx, and tells whether its header section holds what is
-// expected.
-func answer(in *bufio.Reader, expect string) (expected bool, err error) {
+// expected; where it doesn't, status is its Cache-Status.
+func answer(in *bufio.Reader, expect string) (expected bool, status string, err error) {
 	head, err := readHead(in)
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
 	if !bytes.HasPrefix(head, []byte("HTTP/1.1 2")) {
-		return false, fmt.Errorf("want a 2xx answer, got:\n%s", head)
+		return false, "", fmt.Errorf("want a 2xx answer, got:\n%s", head)
 	}
-	expected = bytes.Contains(head, []byte(expect))
+	if expected = bytes.Contains(head, []byte(expect)); !expected {
+		value, _ := field(head, "cache-status")
+		status = string(value)
+	}
 	if length, ok := field(head, "content-length"); ok {
 		n, err := strconv.Atoi(string(length))
 		if err == nil {
 			_, err = in.Discard(n)
 		}
-		return expected, err
+		return expected, status, err
 	}
 	// In chunks: nothing follows before the next request is sent, so reading ahead loses nothing.
 	response, err := http.ReadResponse(bufio.NewReader(io.MultiReader(bytes.NewReader(bytes.Clone(head)), in)), nil)
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
 	_, err = io.Copy(io.Discard, response.Body)
-	return expected, err
+	return expected, status, err
 }
 
 // readHead reads a header section with its empty line. It must fit into the reader's buffer.
@@ -175,7 +182,8 @@ func (c client) overHTTP2(ctx context.Context, more func() bool) (l load, err er
 		if response.StatusCode/100 != 2 {
 			return l, fmt.Errorf("want a 2xx answer, got %s", response.Status)
 		}
-		l.see(time.Since(sent), strings.Contains(response.Header.Get("Cache-Status"), c.traffic.expect))
+		status := response.Header.Get("Cache-Status")
+		l.see(time.Since(sent), strings.Contains(status, c.traffic.expect), status)
 	}
 	return l, nil
 }

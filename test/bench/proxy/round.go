@@ -103,7 +103,7 @@ func (m *mesh) once(ctx context.Context, w row, d time.Duration) (got measuremen
 	}
 	n := len(load.latencies)
 	if float64(load.unexpected) > mostUnexpected*float64(n) {
-		return got, fmt.Errorf("%d of %d answers lack %q", load.unexpected, n, w.traffic.expect)
+		return got, fmt.Errorf("%d of %d answers lack %q; one said %q", load.unexpected, n, w.traffic.expect, load.example)
 	}
 	slices.Sort(load.latencies)
 	at := func(p float64) float64 { return micros(load.latencies[int(p*float64(n-1))]) }

@@ -84,7 +84,7 @@ func TestAnswer(t *testing.T) {
 		"a long one": {"HTTP/1.1 200 OK\r\ncontent-length: 70000\r\n\r\n" + strings.Repeat("x", 70000), false, ""},
 	} {
 		in := bufio.NewReaderSize(strings.NewReader(test.text+next), 64<<10)
-		expected, err := answer(in, "hit")
+		expected, _, err := answer(in, "hit")
 		if test.fails != "" {
 			if err == nil || !strings.Contains(err.Error(), test.fails) {
 				t.Errorf("%s: %v, want %q", name, err, test.fails)
@@ -98,11 +98,11 @@ func TestAnswer(t *testing.T) {
 			t.Errorf("%s: what follows begins with %q", name, rest)
 		}
 	}
-	if _, err := answer(bufio.NewReader(strings.NewReader("HTTP/1.1 200 OK\r\n")), "hit"); err == nil {
+	if _, _, err := answer(bufio.NewReader(strings.NewReader("HTTP/1.1 200 OK\r\n")), "hit"); err == nil {
 		t.Error("an answer that breaks off is no error")
 	}
 	in := bufio.NewReader(strings.NewReader("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"))
-	if expected, err := answer(in, "chunked"); err != nil || !expected {
+	if expected, _, err := answer(in, "chunked"); err != nil || !expected {
 		t.Errorf("chunks: %v, %v", expected, err)
 	}
 }
