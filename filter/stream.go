@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"time"
 
 	"chatcache/filter/internal/exchange"
@@ -91,9 +92,24 @@ func (s *stream) OnHttpStreamDone() {
 
 // The methods below make stream an exchange.Stream.
 
-func (s *stream) RequestFields() (httpcache.Fields, error) {
-	fields, err := proxywasm.GetHttpRequestHeaders()
-	return fields, err
+// Header maps of the ABI.
+const (
+	requestHeaders  = 0
+	responseHeaders = 2
+)
+
+var errHostCall = errors.New("the proxy has refused a host call")
+
+func (s *stream) RequestFields(dst httpcache.Fields) (httpcache.Fields, error) {
+	return appendHeaderMap(dst, requestHeaders)
+}
+
+func appendHeaderMap(dst httpcache.Fields, mapType int32) (httpcache.Fields, error) {
+	pairs, ok := headerMap(mapType)
+	if !ok {
+		return nil, errHostCall
+	}
+	return pairs.AppendFields(dst)
 }
 
 func (s *stream) SetRequestField(name, value string) error {
@@ -107,8 +123,7 @@ func (s *stream) RemoveRequestField(name string) error {
 func (s *stream) RequestBody(n int) ([]byte, error) { return proxywasm.GetHttpRequestBody(0, n) }
 
 func (s *stream) ResponseFields() (httpcache.Fields, error) {
-	fields, err := proxywasm.GetHttpResponseHeaders()
-	return fields, err
+	return appendHeaderMap(nil, responseHeaders)
 }
 
 func (s *stream) ResponseBody(n int) ([]byte, error) { return proxywasm.GetHttpResponseBody(0, n) }
@@ -140,9 +155,11 @@ func (s *stream) Call(path string, frame []byte, timeout time.Duration, done fun
 	})
 }
 
-func (s *stream) Reply(status uint32, fields httpcache.Fields, body []byte) error {
-	const noGRPCStatus = -1
-	return proxywasm.SendHttpResponse(status, fields, body, noGRPCStatus)
+func (s *stream) Reply(status uint32, fields httpcache.Pairs, body []byte) error {
+	if !localReply(status, fields, body) {
+		return errHostCall
+	}
+	return nil
 }
 
 func (s *stream) Resume() error         { return proxywasm.ResumeHttpRequest() }

@@ -16,20 +16,38 @@ type credential struct {
 	expires int64 // seconds since 1970, 0: doesn't say
 }
 
-func (s *Source) read(r Request) credential {
+// field is the request field that the source is read from, "" if it is what the proxy knows beside the
+// header section.
+func (s *Source) field() string {
 	switch s.Kind {
 	case SourceHeader:
-		return fromHeader(r.Header(s.Name))
+		return s.Name
 	case SourceCookie:
-		return withExpiry(cookieValues(r.Header("cookie"), s.Name))
-	case SourceVerified:
-		return s.verified(r)
+		return "cookie"
 	case SourceClaim:
-		return s.unverified(r)
-	case SourceProperty:
-		if value, ok := r.Property(s.Path...); ok && len(value) > 0 {
-			return credential{values: []string{string(value)}}
-		}
+		return s.Header
+	}
+	return ""
+}
+
+// fromFields reads the credential out of the lines of the source's field.
+func (s *Source) fromFields(lines []string) credential {
+	switch s.Kind {
+	case SourceHeader:
+		return fromHeader(lines)
+	case SourceCookie:
+		return withExpiry(cookieValues(lines, s.Name))
+	}
+	return s.unverified(lines)
+}
+
+// fromProxy reads the credential out of what the proxy knows.
+func (s *Source) fromProxy(r Request) credential {
+	if s.Kind == SourceVerified {
+		return s.verified(r)
+	}
+	if value, ok := r.Property(s.Path...); ok && len(value) > 0 {
+		return credential{values: []string{string(value)}}
 	}
 	return credential{}
 }
@@ -100,8 +118,7 @@ func (s *Source) verified(r Request) credential {
 
 // unverified reads a claim that anybody could have written. So the whole token enters:
 // who doesn't hold it can't reach the partition, and a forged one is only a partition of its own.
-func (s *Source) unverified(r Request) credential {
-	fields := r.Header(s.Header)
+func (s *Source) unverified(fields []string) credential {
 	if len(fields) != 1 {
 		return credential{}
 	}

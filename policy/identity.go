@@ -38,7 +38,23 @@ type Identifier struct {
 	mac hash.Hash // after its first Reset it starts from the secret's precomputed states
 	sum [sha256.Size]byte
 	buf []byte
+
+	known      map[string]identified // what lines of fields have given, see ofLines
+	knownBytes int
 }
+
+// identified is what the lines of a source's field have given; without a partition they name nobody.
+type identified struct {
+	Partition
+	ok bool
+}
+
+// Bounds of what an identifier remembers. Beyond them it begins anew.
+const (
+	maxKnown      = 4096
+	maxKnownBytes = 1 << 20
+	maxKnownLine  = 8 << 10 // longer credentials are digested each time
+)
 
 // NewIdentifier gives an identifier for the sources of a policy. The error is [ErrSecret]
 // where the secret is shorter than [MinSecret].
@@ -46,7 +62,7 @@ func NewIdentifier(sources []Source, secret []byte) (*Identifier, error) {
 	if len(secret) < MinSecret {
 		return nil, ErrSecret
 	}
-	id := &Identifier{sources: slices.Clone(sources), mac: hmac.New(sha256.New, secret)}
+	id := &Identifier{sources: slices.Clone(sources), mac: hmac.New(sha256.New, secret), known: make(map[string]identified)}
 	for _, s := range sources {
 		id.labels = append(id.labels, s.label())
 	}
@@ -73,17 +89,55 @@ func (s Source) label() []byte {
 // Identify gives the partition of the first source that has a value in the request;
 // ok is false where none has: then only shared caches may answer.
 func (id *Identifier) Identify(r Request) (p Partition, ok bool) {
+	id.mu.Lock()
+	defer id.mu.Unlock()
 	for i := range id.sources {
-		if c := id.sources[i].read(r); len(c.values) > 0 {
-			return Partition{ID: id.digest(i, c), Expires: c.expires, Source: i}, true
+		field := id.sources[i].field()
+		if field == "" {
+			p, ok = id.partition(i, id.sources[i].fromProxy(r))
+		} else if lines := r.Header(field); len(lines) > 0 {
+			p, ok = id.ofLines(i, lines)
+		}
+		if ok {
+			return p, true
 		}
 	}
 	return Partition{}, false
 }
 
+// ofLines remembers what the lines of a field gave: a digest costs more than all else that a hit in a
+// proxy's memory does.
+func (id *Identifier) ofLines(source int, lines []string) (Partition, bool) {
+	id.buf = append(id.buf[:0], byte(source))
+	for _, line := range lines {
+		id.buf = appendField(id.buf, line)
+	}
+	if found, known := id.known[string(id.buf)]; known {
+		return found.Partition, found.ok
+	}
+	key := string(id.buf)
+	p, ok := id.partition(source, id.sources[source].fromFields(lines))
+	if len(key) > maxKnownLine {
+		return p, ok
+	}
+	if len(id.known) >= maxKnown || id.knownBytes+len(key) > maxKnownBytes {
+		clear(id.known)
+		id.knownBytes = 0
+	}
+	id.known[key] = identified{p, ok}
+	id.knownBytes += len(key)
+	return p, ok
+}
+
+// partition is that of a credential, if there is one.
+func (id *Identifier) partition(source int, c credential) (p Partition, ok bool) {
+	if len(c.values) == 0 {
+		return Partition{}, false
+	}
+	return Partition{ID: id.digest(source, c), Expires: c.expires, Source: source}, true
+}
+
 func (id *Identifier) digest(source int, c credential) string {
-	id.mu.Lock()
-	defer id.mu.Unlock()
 	id.buf = append(id.buf[:0], id.labels[source]...)
 	id.buf = appendField(id.buf, c.issuer)
 	for _, v := range c.values {

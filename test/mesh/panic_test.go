@@ -55,7 +55,7 @@ var misbehaving = map[Stream]string{}
 
 func misbehave(s Stream, place string) {
 	if _, known := misbehaving[s]; !known {
-		fields, _ := s.RequestFields() // in the request's header callback, the first of all
+		fields, _ := s.RequestFields(nil) // in the request's header callback, the first of all
 		misbehaving[s] = fields.Get("x-panic")
 	}
 	if misbehaving[s] == place {

@@ -50,8 +50,7 @@ func TestEventsOfTheFeedInvalidate(t *testing.T) {
 
 func partitionGroup(w *world, user string) string {
 	s := w.stream("GET", "/stats", user)
-	r, _ := newRequest(s)
-	p, _ := w.plugin.identify(r)
+	p, _ := w.plugin.identify(s.asRequest())
 	return wire.GroupPartition("stats", p.ID)
 }
 

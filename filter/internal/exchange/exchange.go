@@ -49,19 +49,22 @@ type flow interface {
 // RequestHeaders handles the request's header section; end tells that there is
 // no body.
 func (e *Exchange) RequestHeaders(end bool) Action {
-	r, err := newRequest(e.stream)
+	fields, err := e.stream.RequestFields(e.state.scratch.fields[:0])
 	if err != nil {
 		return Continue
 	}
-	cache, rule := e.plugin.Policy.Match(r.method, r.authority, r.path)
+	e.state.scratch.fields = fields
+	var target request
+	target.readTarget(fields)
+	cache, rule := e.plugin.Policy.Match(target.method, target.authority, target.path)
 	if cache == nil && rule == nil {
-		rule = e.plugin.Policy.Unruled(r.method)
+		rule = e.plugin.Policy.Unruled(target.method)
 	}
 	switch {
 	case cache != nil:
-		e.flow = newRead(e, r, cache)
+		e.flow = newRead(e, newRequest(target, fields, e.stream), cache)
 	case rule != nil:
-		e.flow = newWrite(e, r, rule)
+		e.flow = newWrite(e, newRequest(target, fields, e.stream), rule)
 	default:
 		return Continue
 	}
@@ -168,8 +171,12 @@ func (e *Exchange) resumeResponse() {
 
 // reply answers in place of the origin.
 func (e *Exchange) reply(status uint32, fields httpcache.Fields, body []byte) {
+	e.replyPairs(status, fields.Pairs(), body)
+}
+
+func (e *Exchange) replyPairs(status uint32, pairs httpcache.Pairs, body []byte) {
 	e.phase = replied
-	_ = e.stream.Reply(status, fields, body) // fails only when the stream is gone
+	_ = e.stream.Reply(status, pairs, body) // fails only when the stream is gone
 }
 
 func (e *Exchange) addStatus(member string) {

@@ -253,11 +253,11 @@ type fakeStream struct {
 	released   int    // the response was resumed
 	status     uint32 // of a reply
 	reply      []byte
-	replyField httpcache.Fields
-	described  string // for the access log
-	gone       bool   // its context exists no more
-	holds      bool   // the response's header section
-	responding bool   // the callback of the response's header section runs
+	pairs      httpcache.Pairs // of the reply
+	described  string          // for the access log
+	gone       bool            // its context exists no more
+	holds      bool            // the response's header section
+	responding bool            // the callback of the response's header section runs
 }
 
 func (w *world) stream(method, path, user string, extra ...[2]string) *fakeStream {
@@ -284,7 +284,17 @@ func (w *world) missed(user string) *fakeStream {
 	return s
 }
 
-func (s *fakeStream) RequestFields() (httpcache.Fields, error)  { return s.request, nil }
+func (s *fakeStream) RequestFields(dst httpcache.Fields) (httpcache.Fields, error) {
+	return append(dst, s.request...), nil
+}
+
+// asRequest is the request as a rule sees it.
+func (s *fakeStream) asRequest() *request {
+	var target request
+	target.readTarget(s.request)
+	return newRequest(target, s.request, s)
+}
+
 func (s *fakeStream) RequestBody(n int) ([]byte, error)         { return s.body[:n], nil }
 func (s *fakeStream) ResponseFields() (httpcache.Fields, error) { return s.fields, nil }
 func (s *fakeStream) ResponseBody(n int) ([]byte, error)        { return s.chunk[:n], nil }
@@ -316,13 +326,22 @@ func (s *fakeStream) Call(path string, frame []byte, _ time.Duration, done func(
 	return s.w.call(s.name, path, frame, done)
 }
 
-func (s *fakeStream) Reply(status uint32, fields httpcache.Fields, body []byte) error {
+func (s *fakeStream) Reply(status uint32, pairs httpcache.Pairs, body []byte) error {
 	s.mayAct()
 	if s.status != 0 || s.resumed > 0 && !s.responding {
 		s.w.t.Errorf("%s: a reply after a reply or a resume", s.name)
 	}
-	s.status, s.replyField, s.reply = status, fields, body
+	s.status, s.pairs, s.reply = status, append(s.pairs[:0], pairs...), body
 	return nil
+}
+
+// replyField are the fields of the reply.
+func (s *fakeStream) replyField() httpcache.Fields {
+	fields, err := s.pairs.AppendFields(nil)
+	if err != nil {
+		s.w.t.Error(err)
+	}
+	return fields
 }
 
 // mayAct: a callback of the root context must have entered the stream's context.
@@ -375,7 +394,7 @@ func (s *fakeStream) send(chunk string, end bool) {
 // cacheStatus is the member that the client sees.
 func (s *fakeStream) cacheStatus() string {
 	if s.status != 0 {
-		return s.replyField.Get("cache-status")
+		return s.replyField().Get("cache-status")
 	}
 	if len(s.added) == 0 {
 		return ""

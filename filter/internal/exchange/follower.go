@@ -135,7 +135,8 @@ func (f *follower) answered(p *Plugin, this *poll, a Answer) {
 		f.state.l1.Clear()
 		p.host.Add(metricFeedResets, 1)
 	}
-	f.knows.heard, f.state.controls = this.edition, answer.Controls
+	f.knows.heard = this.edition
+	f.state.obey(answer.Controls)
 	f.cursor = answer.Last
 	f.heard, f.term = this.sent, this.term
 	f.poll(p, p.host.Now())

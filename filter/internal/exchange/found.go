@@ -37,8 +37,8 @@ func (r *read) open(f found, now int64) (s storedResponse, ok bool) {
 	if f.definition != r.cache.Definition {
 		return storedResponse{}, false
 	}
-	response, err := httpcache.DecodeResponse(f.block, 2)
-	if err != nil || !r.matches(response) {
+	response, err := httpcache.DecodeResponse(f.block)
+	if err != nil || !r.matches(&response) {
 		return storedResponse{}, false
 	}
 	ttl, _ := r.ttlOf(response.Status)
@@ -48,10 +48,11 @@ func (r *read) open(f found, now int64) (s storedResponse, ok bool) {
 
 // matches tells whether what a response depends on beyond the key is the same in the read's
 // request as in the one that it answered.
-func (r *read) matches(response httpcache.Response) bool {
+func (r *read) matches(response *httpcache.Response) bool {
 	if !response.Varies {
 		return true
 	}
+	response.ReadFields(moreFields)
 	names, _ := response.Fields.VaryBeyond(keyHeaders(r.plugin.Policy, r.cache, r.partition))
 	if r.request.fields.Variant(names) == response.Variant {
 		return true
@@ -63,8 +64,8 @@ func (r *read) matches(response httpcache.Response) bool {
 
 // suits tells whether a response is of the read's variant.
 func (r *read) suits(f found) bool {
-	response, err := httpcache.DecodeResponse(f.block, 0)
-	return err != nil || r.matches(response)
+	response, err := httpcache.DecodeResponse(f.block)
+	return err != nil || r.matches(&response)
 }
 
 func (r *read) canUse(f found, now int64) bool {
@@ -84,10 +85,15 @@ func (r *read) answer(f found, now int64) bool {
 		return false
 	}
 	refresh := false
+	if !r.simple() {
+		r.place(now)
+		s.ReadFields(moreFields)
+	}
 	switch s.Judge(s.age, r.limits) {
 	case httpcache.Unusable:
 		return false
 	case httpcache.UsableWhile:
+		r.place(now)
 		if refresh = !r.covered(now); refresh && !r.refreshable(f, now) {
 			return false
 		}
@@ -126,9 +132,26 @@ func (r *read) beingFetched(now int64) bool {
 	return f != nil && f.leader != nil && f.leader != r && f.serves(now)
 }
 
+// moreFields is how many fields an answer has beside the stored ones at most.
+const moreFields = 3
+
+// simple tells whether a stored response that may be used is the answer to the read just as it is: nothing
+// of the request or of what operators have set asks for more than that.
+func (r *read) simple() bool {
+	control := r.control()
+	return r.wantsAll() && r.cache.Prefetch == nil && !control.Observe && control.Verify == 0
+}
+
 // represent replies with what the request gets of a stored response: all of it, the part that it
 // asks for, or 304 where the client has it already.
 func (r *read) represent(s storedResponse, status string) {
+	if s.Fields == nil && r.simple() {
+		more := [...][2]string{{"age", strconv.FormatInt(s.age, 10)}, {statusField, status}}
+		r.state.scratch.reply = s.AppendPairs(r.state.scratch.reply[:0], more[:])
+		r.replyPairs(s.Status, r.state.scratch.reply, s.Body)
+		return
+	}
+	s.ReadFields(moreFields)
 	s.Fields = r.unmark(s.Fields)
 	code, fields, body := s.Status, s.Fields, s.Body
 	if s.Status == 200 && (r.request.wants.conditions || r.request.wants.ranges) {

@@ -35,8 +35,8 @@ func TestStoredResponseIsSelected(t *testing.T) {
 			w.cached("0123456789", maxAge("max-age=60"), tagged, [2]string{"last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"})
 			s := w.stream(test.method, "/pages/1", "", test.field)
 			s.exchange.RequestHeaders(true)
-			if s.status != test.status || string(s.reply) != test.body || s.replyField.Get("content-range") != test.ranges {
-				t.Errorf("%d %q, content-range %q", s.status, s.reply, s.replyField.Get("content-range"))
+			if s.status != test.status || string(s.reply) != test.body || s.replyField().Get("content-range") != test.ranges {
+				t.Errorf("%d %q, content-range %q", s.status, s.reply, s.replyField().Get("content-range"))
 			}
 			s.wants("chatcache; hit; ttl=60; detail=l1")
 		})

@@ -91,8 +91,8 @@ type Host interface {
 
 // Stream is what an exchange needs of the proxy for its own stream.
 type Stream interface {
-	// RequestFields reads the whole request header section.
-	RequestFields() (httpcache.Fields, error)
+	// RequestFields appends the whole request header section to dst.
+	RequestFields(dst httpcache.Fields) (httpcache.Fields, error)
 	// SetRequestField gives the request one field line of the name, in place of those that it
 	// has; RemoveRequestField takes them away. Only a held request is changed.
 	SetRequestField(name, value string) error
@@ -115,8 +115,8 @@ type Stream interface {
 	// and done won't be called.
 	Call(path string, frame []byte, timeout time.Duration, done func(Answer)) error
 	// Reply answers the request in place of the origin; in the callback of a response's header section,
-	// which then returns Replaced, in place of that response.
-	Reply(status uint32, fields httpcache.Fields, body []byte) error
+	// which then returns Replaced, in place of that response. Fields and body are only lent.
+	Reply(status uint32, fields httpcache.Pairs, body []byte) error
 	// Resume lets a request go on that PauseAll or PauseForBody holds.
 	Resume() error
 	// ResumeResponse lets a response go on whose header section PauseAll holds.

@@ -58,6 +58,9 @@ func (j *journal) unblock(groups []string) {
 	}
 }
 
+// idle tells whether no group at all is blocked.
+func (j *journal) idle() bool { return len(j.blocked) == 0 }
+
 // blocks tells whether one of a read's groups is blocked.
 func (j *journal) blocks(groups []string) bool {
 	if len(j.blocked) == 0 {

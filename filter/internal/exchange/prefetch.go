@@ -55,7 +55,7 @@ func (r *read) pageInL1(path string, now int64) bool {
 	request.path = path
 	page.request = &request
 	page.key = r.plugin.Policy.AppendKey(nil, r.cache, &request, r.partition.ID, nil)
-	_, ok := page.inL1(page.fenceAt(now), now)
+	_, ok := page.inL1(page.leased(now), now)
 	return ok
 }
 

@@ -83,7 +83,7 @@ func TestPrefetch(t *testing.T) {
 	s := w.stream("GET", "/stats?page=2&q=a", "ann")
 	s.exchange.RequestHeaders(true)
 	s.wants("chatcache; hit; ttl=600; detail=l1")
-	if s.replyField.Has(prefetchField) {
+	if s.replyField().Has(prefetchField) {
 		t.Error("the client sees the mark")
 	}
 	w.run()

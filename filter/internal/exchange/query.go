@@ -43,7 +43,8 @@ func (q query) decode(s *State, body []byte) (wire.LookupAnswer, error) {
 	}
 	a, err := wire.DecodeJoinAnswer(body)
 	if known := &s.follower.knows; err == nil && known.heard < q.edition {
-		known.heard, s.controls = q.edition, a.Controls // no poll's answer was first
+		known.heard = q.edition // no poll's answer was first
+		s.obey(a.Controls)
 	}
 	return a.Lookup, err
 }

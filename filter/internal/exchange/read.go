@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"strconv"
 
 	"chatcache/filter/internal/httpcache"
@@ -19,8 +20,9 @@ type read struct {
 	metrics *cacheMetrics
 	began   int64
 
+	held      bool // for its body
 	partition policy.Partition
-	base      []byte // the cache key
+	base      []byte // the cache key; until place has run it is the state's scratch, like key
 	key       []byte // the same, or that of the read's variant
 	redisKey  string
 	groups    []string
@@ -94,6 +96,7 @@ func (r *read) enter(end bool) Action {
 		r.partition = partition
 	}
 	if r.cache.Body != nil {
+		r.held = true
 		return r.pause(PauseForBody)
 	}
 	return r.find(nil)
@@ -158,7 +161,8 @@ func (r *read) letGo(reason httpcache.Reason) Action {
 
 // find looks in L1, then asks the bridge, or waits for whoever has asked already.
 func (r *read) find(body []byte) Action {
-	r.base = r.plugin.Policy.AppendKey(nil, r.cache, r.request, r.partition.ID, body)
+	r.base = r.plugin.Policy.AppendKey(r.state.scratch.key[:0], r.cache, r.request, r.partition.ID, body)
+	r.state.scratch.key = r.base
 	if r.refreshes != "" && r.refreshes != wire.KeyDigest(r.base) {
 		return r.letGo(reasonMisdirected)
 	}
@@ -170,18 +174,19 @@ func (r *read) find(body []byte) Action {
 	if reason := r.barred(); reason != "" {
 		return r.letGo(reason)
 	}
-	r.groups = wire.ReadGroups(r.cache.Name, r.partition.ID)
-	if r.cache.ByURI() {
-		r.groups = append(r.groups, groupURI(r.cache, r.request.authority, r.request.path))
+	now := r.began
+	if r.held { // for its body
+		now = r.plugin.host.Now()
 	}
-	if r.state.journal.blocks(r.groups) {
-		return r.letGo(reasonPending)
+	if !r.state.journal.idle() {
+		if r.place(now); r.state.journal.blocks(r.groups) {
+			return r.letGo(reasonPending)
+		}
 	}
-	now := r.plugin.host.Now()
-	r.fence = r.fenceAt(now)
-	if f, ok := r.inL1(r.fence, now); ok && r.answer(f, now) {
+	if f, ok := r.inL1(r.leased(now), now); ok && r.answer(f, now) {
 		return r.answered()
 	}
+	r.place(now)
 	if len(r.keyInRedis()) > wire.MaxKey {
 		return r.letGo(reasonKeyTooLong)
 	}
@@ -191,13 +196,30 @@ func (r *read) find(body []byte) Action {
 	return r.lookup()
 }
 
+// place makes what everything but a hit in L1 needs: a key of the read's own, in place of the one in the
+// state's scratch, its groups, and its fence. All that the callback has found until then stays true.
+func (r *read) place(now int64) {
+	if r.groups != nil {
+		return
+	}
+	r.base = bytes.Clone(r.base)
+	r.key = r.base
+	r.choose()
+	r.groups = wire.ReadGroups(r.cache.Name, r.partition.ID)
+	if r.cache.ByURI() {
+		r.groups = append(r.groups, groupURI(r.cache, r.request.authority, r.request.path))
+	}
+	r.fence = r.fenceAt(now)
+}
+
 // fenceAt is the fence of a lookup that is sent now.
 func (r *read) fenceAt(now int64) fence {
-	return fence{
-		slots:  r.state.slotsOf(r.groups),
-		mark:   r.state.slots.Mark(),
-		leased: r.plugin.Policy.L1.Enabled && r.cache.L1 && r.state.follower.alive(now, r.plugin.Policy.L1.MaxStaleness),
-	}
+	return fence{slots: r.state.slotsOf(r.groups), mark: r.state.slots.Mark(), leased: r.leased(now)}
+}
+
+// leased tells whether the VM's memory may be used for the read now.
+func (r *read) leased(now int64) bool {
+	return r.plugin.Policy.L1.Enabled && r.cache.L1 && r.state.follower.alive(now, r.plugin.Policy.L1.MaxStaleness)
 }
 
 // collapses tells whether the read waits for somebody else's fetch, and others for its own. One that
@@ -214,8 +236,8 @@ func (r *read) wantsAll() bool {
 }
 
 // inL1 finds the response in the VM's memory, if that may be used.
-func (r *read) inL1(fence fence, now int64) (found, bool) {
-	if !fence.leased {
+func (r *read) inL1(leased bool, now int64) (found, bool) {
+	if !leased {
 		return found{}, false
 	}
 	item, ok := r.state.l1.Get(r.key, now)

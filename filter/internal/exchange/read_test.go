@@ -34,8 +34,8 @@ func TestMissThenHitFromL1(t *testing.T) {
 	s := w.stream("GET", "/stats", "ann")
 	s.exchange.RequestHeaders(true)
 	s.wants("chatcache; hit; ttl=598; detail=l1")
-	if string(s.reply) != "one" || s.replyField.Get("age") != "2" {
-		t.Errorf("reply %q, age %q", s.reply, s.replyField.Get("age"))
+	if string(s.reply) != "one" || s.replyField().Get("age") != "2" {
+		t.Errorf("reply %q, age %q", s.reply, s.replyField().Get("age"))
 	}
 	if w.counts["chatcache.cache.stats.tier.l1.hits"] != 1 || w.counts["chatcache.cache.stats.stores"] != 1 {
 		t.Errorf("counters: %v", w.counts)
@@ -61,8 +61,8 @@ func TestHitFromL2FillsL1WithItsAge(t *testing.T) {
 	}
 	w.take(wire.PathLookup).ok(hit.Encode())
 	s.wants("chatcache; hit; ttl=495; detail=l2")
-	if s.replyField.Get("age") != "105" {
-		t.Errorf("age %q, want 105", s.replyField.Get("age"))
+	if s.replyField().Get("age") != "105" {
+		t.Errorf("age %q, want 105", s.replyField().Get("age"))
 	}
 	again := w.stream("GET", "/stats", "ann")
 	again.exchange.RequestHeaders(true)

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"slices"
 	"strings"
 
 	"chatcache/filter/internal/httpcache"
@@ -27,12 +28,8 @@ type wants struct {
 	refresh    bool // a request of the proxy's own, see refresh.go
 }
 
-func newRequest(s Stream) (*request, error) {
-	fields, err := s.RequestFields()
-	if err != nil {
-		return nil, err
-	}
-	r := &request{fields: fields, stream: s}
+// readTarget sets what a rule is found by. The fields stay the caller's.
+func (r *request) readTarget(fields httpcache.Fields) {
 	for _, f := range fields {
 		switch f[0] {
 		case ":method":
@@ -41,14 +38,21 @@ func newRequest(s Stream) (*request, error) {
 			r.authority = f[1]
 		case ":path":
 			r.path = f[1]
-		default:
-			r.wants.note(f[0])
 		}
 	}
 	if r.method == "HEAD" {
 		r.method, r.head = "GET", true
 	}
-	return r, nil
+}
+
+// newRequest makes the request of a rule out of what has been read.
+func newRequest(target request, fields httpcache.Fields, s Stream) *request {
+	r := &target
+	r.fields, r.stream = slices.Clone(fields), s
+	for _, f := range fields {
+		r.wants.note(f[0])
+	}
+	return r
 }
 
 func (w *wants) note(name string) {

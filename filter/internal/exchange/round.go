@@ -28,7 +28,7 @@ func (f *flight) begin(p *Plugin, now int64) {
 	f.due = false
 	first := f.waiters[0]
 	fence := first.fenceAt(now)
-	if found, ok := first.inL1(fence, now); ok && first.canUse(found, now) {
+	if found, ok := first.inL1(fence.leased, now); ok && first.canUse(found, now) {
 		f.answer(found, f.state.flights.arrivals)
 		f.endIfEmpty()
 		return

@@ -56,7 +56,7 @@ func (w *world) found(body string) []byte {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	response, err := httpcache.DecodeResponse(entry.Payload, 0)
+	response, err := httpcache.DecodeResponse(entry.Payload)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"time"
 
+	"chatcache/filter/internal/httpcache"
 	"chatcache/filter/internal/l1"
 	"chatcache/redisbridge/wire"
 )
@@ -39,11 +40,19 @@ type State struct {
 	prefetches prefetches
 	refreshes  refreshes
 	controls   wire.Controls
+	controlled uint64 // how often controls were heard
+	scratch    scratch
 
 	ids      uint64
 	captured int    // bytes
 	samples  uint64 // stored responses that could have been withheld
 	seed     maphash.Seed
+}
+
+// scratch is memory that one callback after the other uses: nothing keeps it.
+type scratch struct {
+	fields     httpcache.Fields // of a request, until a rule is found for it
+	key, reply []byte
 }
 
 // States are the states of a VM by policy name.

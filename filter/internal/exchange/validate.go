@@ -28,6 +28,7 @@ func (r *read) offer(f *found, now int64) {
 	if !ok {
 		return
 	}
+	s.ReadFields(moreFields)
 	r.why = forwardedStale
 	if s.Lifetime > s.age {
 		r.why = forwardedRequest

@@ -62,8 +62,8 @@ func TestOriginSaysHowLong(t *testing.T) {
 	s := w.page()
 	w.finds(m, 20*time.Second)
 	s.wants("chatcache; hit; ttl=30; detail=l2")
-	if s.replyField.Get("age") != "30" {
-		t.Errorf("age %q", s.replyField.Get("age"))
+	if s.replyField().Get("age") != "30" {
+		t.Errorf("age %q", s.replyField().Get("age"))
 	}
 	s = w.page()
 	s.wants("chatcache; hit; ttl=30; detail=l1")
@@ -91,8 +91,8 @@ func TestAgeCountsDelays(t *testing.T) {
 	}
 	s = w.page()
 	w.finds(m, time.Second)
-	if s.replyField.Get("age") != "8" {
-		t.Errorf("age %q, want 8", s.replyField.Get("age"))
+	if s.replyField().Get("age") != "8" {
+		t.Errorf("age %q, want 8", s.replyField().Get("age"))
 	}
 }
 
@@ -111,8 +111,8 @@ func TestValidation(t *testing.T) {
 	}
 	s.head("304", maxAge("max-age=30"), tagged, [2]string{"x-old", "2"})
 	s.wants("chatcache; fwd=stale; fwd-status=304; stored")
-	if s.status != 200 || string(s.reply) != "one" || s.replyField.Get("x-old") != "2" || s.replyField.Get("age") != "0" || s.replyField.Get("content-type") != "text/plain" {
-		t.Errorf("%d %q %v", s.status, s.reply, s.replyField)
+	if s.status != 200 || string(s.reply) != "one" || s.replyField().Get("x-old") != "2" || s.replyField().Get("age") != "0" || s.replyField().Get("content-type") != "text/plain" {
+		t.Errorf("%d %q %v", s.status, s.reply, s.replyField())
 	}
 	s.exchange.Done()
 	if w.counts["chatcache.cache.pages.validated"] != 1 {

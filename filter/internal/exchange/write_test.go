@@ -343,7 +343,7 @@ func TestPanicLetsTheStreamGoOnAndTheWriteEnds(t *testing.T) {
 func TestPanicBeforeTheSuspensionRaisesWholeCaches(t *testing.T) {
 	w := newWorld(t)
 	s := w.stream("POST", "/messages", "ann")
-	r, _ := newRequest(s)
+	r := s.asRequest()
 	s.exchange.flow = newWrite(s.exchange, r, w.plugin.Policy.Invalidation("save"))
 	s.exchange.Abandon()
 	s.respond("201", "{}")

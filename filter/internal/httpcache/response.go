@@ -19,8 +19,10 @@ type Response struct {
 	// beyond the key; Varies tells whether they have.
 	Varies  bool
 	Variant [16]byte
-	Fields  Fields
+	Fields  Fields // of a decoded one only after ReadFields
 	Body    []byte
+
+	lines lines // the fields of a decoded one
 }
 
 // hopByHop are fields that concern one connection (RFC 9110 §7.6.1), and those
@@ -56,9 +58,9 @@ func (f Fields) Dated(unix int64) Fields {
 	return append(f[:len(f):len(f)], [2]string{"date", FormatDate(unix)})
 }
 
-// layout is the first byte of a stored response. No status begins with it, as the first
-// byte of the layout before did.
-const layout = 2
+// layout is the first byte of a stored response. Earlier layouts have others, and the first one
+// began with a status, which 3 never begins.
+const layout = 3
 
 // Flags of a stored response.
 const (
@@ -69,8 +71,8 @@ const (
 
 // Append writes the response behind dst as one block without pointers: the layout's
 // number and the flags, a byte each; status, initial age, lifetime, while-revalidate, if-error and
-// number of fields as unsigned varints; the variant, if there is one; each name and value
-// prefixed with its length; the body to the end.
+// number of fields as unsigned varints; the variant, if there is one; the fields as [Pairs] has
+// them behind their number; the body to the end.
 func (r Response) Append(dst []byte) []byte {
 	dst = append(dst, layout, flag(r.Strict, flagStrict)|flag(r.Immutable, flagImmutable)|flag(r.Varies, flagVaries))
 	for _, n := range [...]int64{int64(r.Status), r.InitialAge, r.Lifetime, r.WhileRevalidate, r.IfError, int64(len(r.Fields))} {
@@ -79,13 +81,7 @@ func (r Response) Append(dst []byte) []byte {
 	if r.Varies {
 		dst = append(dst, r.Variant[:]...)
 	}
-	for _, field := range r.Fields {
-		for _, s := range field {
-			dst = binary.AppendUvarint(dst, uint64(len(s)))
-			dst = append(dst, s...)
-		}
-	}
-	return append(dst, r.Body...)
+	return append(r.Fields.appendData(r.Fields.appendSizes(dst)), r.Body...)
 }
 
 func flag(set bool, bit byte) byte {
@@ -97,9 +93,10 @@ func flag(set bool, bit byte) byte {
 
 const maxFields = 1024
 
-// DecodeResponse reads what Append wrote. Body aliases block; room leaves space
-// for that many more fields behind the stored ones.
-func DecodeResponse(block []byte, room int) (Response, error) {
+// DecodeResponse reads what Append wrote, but for the fields, which [Response.ReadFields] reads where
+// somebody needs them: most hits hand them on as they are. The response shares block's memory. The
+// error is [ErrResponse].
+func DecodeResponse(block []byte) (Response, error) {
 	if len(block) < 2 || block[0] != layout {
 		return Response{}, ErrResponse
 	}
@@ -123,7 +120,6 @@ func DecodeResponse(block []byte, room int) (Response, error) {
 			Strict: flags&flagStrict != 0, Immutable: flags&flagImmutable != 0,
 		},
 		Varies: flags&flagVaries != 0,
-		Fields: make(Fields, count, int(count)+room),
 	}
 	if r.Varies {
 		if len(block) < len(r.Variant) {
@@ -131,18 +127,23 @@ func DecodeResponse(block []byte, room int) (Response, error) {
 		}
 		block = block[copy(r.Variant[:], block):]
 	}
-	for i := range r.Fields {
-		for j := range r.Fields[i] {
-			n, rest, ok := cutUint(block)
-			if !ok || n > uint64(len(rest)) {
-				return Response{}, ErrResponse
-			}
-			r.Fields[i][j], block = string(rest[:n]), rest[n:]
-		}
+	var ok bool
+	if r.lines, r.Body, ok = cutLines(block, count); !ok {
+		return Response{}, ErrResponse
 	}
-	r.Body = block
 	return r, nil
 }
+
+// ReadFields sets the fields of a decoded response, with space for so many more behind them. They share
+// its block's memory.
+func (r *Response) ReadFields(room int) {
+	if r.Fields == nil {
+		r.Fields = r.lines.appendFields(make(Fields, 0, r.lines.len()+room))
+	}
+}
+
+// AppendPairs appends the header section of a decoded response, as it was stored, and more behind it.
+func (r *Response) AppendPairs(dst []byte, more Fields) Pairs { return r.lines.appendPairs(dst, more) }
 
 func cutUint(b []byte) (v uint64, rest []byte, ok bool) {
 	v, n := binary.Uvarint(b)

@@ -6,7 +6,17 @@ import (
 	"chatcache/filter/internal/httpcache"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
+
+// ignoreBlock leaves out what a decoded response has of its block.
+var ignoreBlock = cmpopts.IgnoreUnexported(httpcache.Response{})
+
+func decode(block []byte) (httpcache.Response, error) {
+	r, err := httpcache.DecodeResponse(block)
+	r.ReadFields(2)
+	return r, err
+}
 
 func TestResponseRoundTrip(t *testing.T) {
 	want := httpcache.Response{
@@ -15,11 +25,11 @@ func TestResponseRoundTrip(t *testing.T) {
 		Fields:    httpcache.Fields{{"content-type", "application/json"}, {"x-empty", ""}, {"vary", "a"}, {"vary", "b"}},
 		Body:      []byte("{}\x00\xff"),
 	}
-	got, err := httpcache.DecodeResponse(want.Append(nil), 2)
+	got, err := decode(want.Append(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, ignoreBlock); diff != "" {
 		t.Error(diff)
 	}
 	if cap(got.Fields)-len(got.Fields) < 2 {
@@ -45,15 +55,15 @@ func FuzzDecodeResponse(f *testing.F) {
 	f.Add([]byte{0xc8, 1, 0, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Add(httpcache.Response{Status: 200, Varies: true}.Append(nil))
 	f.Fuzz(func(t *testing.T, block []byte) {
-		r, err := httpcache.DecodeResponse(block, 0)
+		r, err := decode(block)
 		if err != nil {
 			return
 		}
-		again, err := httpcache.DecodeResponse(r.Append(nil), 0)
+		again, err := decode(r.Append(nil))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(r, again); diff != "" {
+		if diff := cmp.Diff(r, again, ignoreBlock); diff != "" {
 			t.Error(diff)
 		}
 	})

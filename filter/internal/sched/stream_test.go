@@ -66,12 +66,12 @@ func (s *stream) forward() {
 	s.w.forwards(s)
 }
 
-func (s *stream) RequestFields() (httpcache.Fields, error) {
+func (s *stream) RequestFields(dst httpcache.Fields) (httpcache.Fields, error) {
 	method, path := "GET", "/stats"
 	if s.rule != nil {
 		method, path = s.rule.method, "/messages"
 	}
-	return httpcache.Fields{{":method", method}, {":authority", "chat.test"}, {":path", path}, {"authorization", "Bearer ann"}}, nil
+	return append(dst, httpcache.Fields{{":method", method}, {":authority", "chat.test"}, {":path", path}, {"authorization", "Bearer ann"}}...), nil
 }
 
 func (s *stream) RequestBody(int) ([]byte, error)           { return nil, nil }
@@ -105,7 +105,11 @@ func (s *stream) Call(path string, frame []byte, timeout time.Duration, done fun
 }
 
 // Reply ends the stream: the client has its answer.
-func (s *stream) Reply(status uint32, fields httpcache.Fields, body []byte) error {
+func (s *stream) Reply(status uint32, pairs httpcache.Pairs, body []byte) error {
+	fields, err := pairs.AppendFields(nil)
+	if err != nil {
+		return err
+	}
 	if s.over || !s.held && !s.inside {
 		s.w.violation("%s: a reply to a request that isn't held", name(s.number))
 	}

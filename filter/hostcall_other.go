@@ -1,0 +1,11 @@
+//go:build !wasip1
+
+package main
+
+import "chatcache/filter/internal/httpcache"
+
+// The filter runs in a proxy only; this is for tools that read the package on other systems.
+
+func headerMap(int32) (httpcache.Pairs, bool) { return nil, false }
+
+func localReply(uint32, httpcache.Pairs, []byte) bool { return false }

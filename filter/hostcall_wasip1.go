@@ -1,0 +1,34 @@
+package main
+
+import (
+	"unsafe"
+
+	"chatcache/filter/internal/httpcache"
+)
+
+// The host calls that every request makes, without the SDK's way over slices of string pairs: a header
+// section is read where the host has put it, and given in the layout that stored responses have already.
+// Statuses are those of the ABI: 0 is success.
+
+//go:wasmimport env proxy_get_header_map_pairs
+func getHeaderMapPairs(mapType int32, data unsafe.Pointer, size *int32) uint32
+
+//go:wasmimport env proxy_send_local_response
+func sendLocalResponse(status uint32, detail *byte, detailSize int32, body *byte, bodySize int32,
+	fields *byte, fieldsSize int32, grpcStatus int32) uint32
+
+// headerMap reads a whole header section. The host has let the SDK allocate it, so it is the garbage collector's.
+func headerMap(mapType int32) (httpcache.Pairs, bool) {
+	var data *byte
+	var size int32
+	if getHeaderMapPairs(mapType, unsafe.Pointer(&data), &size) != 0 {
+		return nil, false
+	}
+	return unsafe.Slice(data, size), true
+}
+
+func localReply(status uint32, fields httpcache.Pairs, body []byte) bool {
+	const noGRPCStatus = -1
+	return sendLocalResponse(status, nil, 0, unsafe.SliceData(body), int32(len(body)),
+		unsafe.SliceData(fields), int32(len(fields)), noGRPCStatus) == 0
+}
