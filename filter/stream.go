@@ -22,7 +22,7 @@ type stream struct {
 	types.DefaultHttpContext
 	id       uint32
 	root     *pluginContext
-	exchange *exchange.Exchange
+	exchange exchange.Exchange
 	trace    string // of the request, as of the last call before its response
 	answered bool   // the response's header section has come: the request's is gone
 }

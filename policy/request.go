@@ -5,7 +5,7 @@ type Request interface {
 	Method() string
 	Authority() string
 	Path() string // the raw :path, query and all
-	// Header gives all values of a field, in order; name is lower case.
+	// Header gives all values of a field, in order, until it is called again; name is lower case.
 	Header(name string) []string
 	// Property reads one of Envoy's properties.
 	Property(path ...string) ([]byte, bool)

@@ -60,16 +60,22 @@ func (e *Exchange) RequestHeaders(end bool) Action {
 	if cache == nil && rule == nil {
 		rule = e.plugin.Policy.Unruled(target.method)
 	}
+	var r *request
 	switch {
 	case cache != nil:
-		e.flow = newRead(e, newRequest(target, fields, e.stream), cache)
+		e.flow, r = newRead(e, target, cache)
 	case rule != nil:
-		e.flow = newWrite(e, newRequest(target, fields, e.stream), rule)
+		e.flow, r = newWrite(e, target, rule)
 	default:
 		return Continue
 	}
+	r.read(fields, e.stream)
 	e.state.follower.follow()
-	return e.flow.start(end)
+	action := e.flow.start(end)
+	if e.phase != replied {
+		r.keep()
+	}
+	return action
 }
 
 // RequestBody handles a request body; n is all of it that has been held.

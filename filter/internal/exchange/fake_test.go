@@ -242,7 +242,7 @@ func (w *world) lease() {
 type fakeStream struct {
 	w          *world
 	name       string
-	exchange   *Exchange
+	exchange   Exchange
 	request    httpcache.Fields
 	body       []byte
 	fields     httpcache.Fields // the response's
@@ -290,9 +290,10 @@ func (s *fakeStream) RequestFields(dst httpcache.Fields) (httpcache.Fields, erro
 
 // asRequest is the request as a rule sees it.
 func (s *fakeStream) asRequest() *request {
-	var target request
-	target.readTarget(s.request)
-	return newRequest(target, s.request, s)
+	r := new(request)
+	r.readTarget(s.request)
+	r.read(s.request, s)
+	return r
 }
 
 func (s *fakeStream) RequestBody(n int) ([]byte, error)         { return s.body[:n], nil }

@@ -96,8 +96,8 @@ func (p *Plugin) mustStay() bool {
 }
 
 // NewExchange begins a stream.
-func (p *Plugin) NewExchange(s Stream) *Exchange {
-	return &Exchange{plugin: p, state: p.state, stream: s}
+func (p *Plugin) NewExchange(s Stream) Exchange {
+	return Exchange{plugin: p, state: p.state, stream: s}
 }
 
 // suspension is the call that opens a write's suspension or gives it a new term.

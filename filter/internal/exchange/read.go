@@ -61,11 +61,13 @@ type fence struct {
 	leased bool
 }
 
-func newRead(e *Exchange, r *request, c *policy.Cache) *read {
-	return &read{
-		Exchange: e, request: r, cache: c,
-		metrics: &e.plugin.metrics[c.Index], began: e.plugin.host.Now(), why: forwardedMiss,
-	}
+func newRead(e *Exchange, target request, c *policy.Cache) (*read, *request) {
+	one := &struct { // one allocation for both
+		request
+		read read
+	}{target, read{Exchange: e, cache: c, metrics: &e.plugin.metrics[c.Index], began: e.plugin.host.Now(), why: forwardedMiss}}
+	one.read.request = &one.request
+	return &one.read, &one.request
 }
 
 func (r *read) start(end bool) Action {

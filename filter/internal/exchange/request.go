@@ -16,6 +16,7 @@ type request struct {
 	method, authority, path string // method is GET also of a HEAD, which a GET's response answers
 	head                    bool
 	wants                   wants
+	values                  [2]string // room for what Header gives
 }
 
 // wants are the fields of a request that its answer depends on, beside the key.
@@ -45,15 +46,16 @@ func (r *request) readTarget(fields httpcache.Fields) {
 	}
 }
 
-// newRequest makes the request of a rule out of what has been read.
-func newRequest(target request, fields httpcache.Fields, s Stream) *request {
-	r := &target
-	r.fields, r.stream = slices.Clone(fields), s
+// read reads the rest of a request that a rule was found for. The fields stay the caller's until keep.
+func (r *request) read(fields httpcache.Fields, s Stream) {
+	r.fields, r.stream = fields, s
 	for _, f := range fields {
 		r.wants.note(f[0])
 	}
-	return r
 }
+
+// keep makes the fields the request's own.
+func (r *request) keep() { r.fields = slices.Clone(r.fields) }
 
 func (w *wants) note(name string) {
 	switch name {
@@ -72,10 +74,12 @@ func (w *wants) note(name string) {
 	}
 }
 
-func (r *request) Method() string                         { return r.method }
-func (r *request) Authority() string                      { return r.authority }
-func (r *request) Path() string                           { return r.path }
-func (r *request) Header(name string) []string            { return r.fields.Values(name) }
+func (r *request) Method() string    { return r.method }
+func (r *request) Authority() string { return r.authority }
+func (r *request) Path() string      { return r.path }
+func (r *request) Header(name string) []string {
+	return r.fields.AppendValues(r.values[:0], name)
+}
 func (r *request) Property(path ...string) ([]byte, bool) { return r.stream.Property(path...) }
 
 // plainPath is the path without its query.

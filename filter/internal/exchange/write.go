@@ -36,8 +36,8 @@ type write struct {
 	owed      bool   // their raise is in the journal
 }
 
-func newWrite(e *Exchange, r *request, rule *policy.Invalidation) *write {
-	return &write{Exchange: e, request: r, rule: rule}
+func newWrite(e *Exchange, target request, rule *policy.Invalidation) (*write, *request) {
+	return &write{Exchange: e, request: &target, rule: rule}, &target
 }
 
 func (w *write) start(bool) Action {

@@ -344,7 +344,7 @@ func TestPanicBeforeTheSuspensionRaisesWholeCaches(t *testing.T) {
 	w := newWorld(t)
 	s := w.stream("POST", "/messages", "ann")
 	r := s.asRequest()
-	s.exchange.flow = newWrite(s.exchange, r, w.plugin.Policy.Invalidation("save"))
+	s.exchange.flow, _ = newWrite(&s.exchange, *r, w.plugin.Policy.Invalidation("save"))
 	s.exchange.Abandon()
 	s.respond("201", "{}")
 	end, _ := w.takeClose()

@@ -27,14 +27,16 @@ func (f Fields) Has(name string) bool {
 }
 
 // Values gives all values of the lower-case name in order.
-func (f Fields) Values(name string) []string {
-	var values []string
+func (f Fields) Values(name string) []string { return f.AppendValues(nil, name) }
+
+// AppendValues appends all values of the lower-case name in order.
+func (f Fields) AppendValues(dst []string, name string) []string {
 	for _, field := range f {
 		if field[0] == name {
-			values = append(values, field[1])
+			dst = append(dst, field[1])
 		}
 	}
-	return values
+	return dst
 }
 
 // listItems calls yield for each element of a comma-separated list, over all

@@ -19,7 +19,7 @@ type stream struct {
 	number   int16
 	rule     *rule  // nil: a read
 	id       string // of a write's suspension
-	exchange *exchange.Exchange
+	exchange exchange.Exchange
 	inside   bool // a callback of the request's header section is running
 
 	held      bool // the request is paused
