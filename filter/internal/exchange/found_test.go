@@ -49,11 +49,11 @@ func TestPartOfAResponseWithContentRange(t *testing.T) {
 	w.lease()
 	odd := [2]string{"content-range", "odd"}
 	w.cached("0123456789", maxAge("max-age=60"), odd)
-	if s := w.page(); s.replyField.Get(odd[0]) != odd[1] {
-		t.Errorf("the whole has %v", s.replyField)
+	if s := w.page(); s.replyField().Get(odd[0]) != odd[1] {
+		t.Errorf("the whole has %v", s.replyField())
 	}
 	for asked, want := range map[string]string{"bytes=2-4": "bytes 2-4/10", "bytes=10-": "bytes */10"} {
-		if got := w.page([2]string{"range", asked}).replyField.Values(odd[0]); len(got) != 1 || got[0] != want {
+		if got := w.page([2]string{"range", asked}).replyField().Values(odd[0]); len(got) != 1 || got[0] != want {
 			t.Errorf("%s: content-range %q", asked, got)
 		}
 	}

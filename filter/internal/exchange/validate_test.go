@@ -135,16 +135,16 @@ func TestDateOfWhatIsStored(t *testing.T) {
 	came := httpcache.FormatDate(w.unix)
 	s := w.page([2]string{"if-modified-since", came})
 	w.finds(m, 10*time.Second)
-	if s.status != 304 || s.replyField.Get("date") != came {
-		t.Errorf("%d, date %q, want 304 and %s", s.status, s.replyField.Get("date"), came)
+	if s.status != 304 || s.replyField().Get("date") != came {
+		t.Errorf("%d, date %q, want 304 and %s", s.status, s.replyField().Get("date"), came)
 	}
 	w.unix += 70
 	s = w.page()
 	w.finds(m, 70*time.Second)
 	s.head("304", tagged)
 	s.wants("chatcache; fwd=stale; fwd-status=304; stored")
-	if got := s.replyField.Values("date"); len(got) != 1 || got[0] != httpcache.FormatDate(w.unix) || s.replyField.Get("age") != "0" {
-		t.Errorf("confirmed: date %q, age %s", got, s.replyField.Get("age"))
+	if got := s.replyField().Values("date"); len(got) != 1 || got[0] != httpcache.FormatDate(w.unix) || s.replyField().Get("age") != "0" {
+		t.Errorf("confirmed: date %q, age %s", got, s.replyField().Get("age"))
 	}
 }
 

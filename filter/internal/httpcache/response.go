@@ -74,6 +74,7 @@ const (
 // number of fields as unsigned varints; the variant, if there is one; the fields as [Pairs] has
 // them behind their number; the body to the end.
 func (r Response) Append(dst []byte) []byte {
+	r.ReadFields(0) // those of a decoded one
 	dst = append(dst, layout, flag(r.Strict, flagStrict)|flag(r.Immutable, flagImmutable)|flag(r.Varies, flagVaries))
 	for _, n := range [...]int64{int64(r.Status), r.InitialAge, r.Lifetime, r.WhileRevalidate, r.IfError, int64(len(r.Fields))} {
 		dst = binary.AppendUvarint(dst, uint64(n))
