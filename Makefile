@@ -9,7 +9,7 @@ SHELL := /bin/bash
 # Go's own build cache knows what is up to date, so every build target is phony
 # (by FORCE where its name is a pattern).
 .PHONY: FORCE help tools toolchains chromium build image run sim test test-istio test-long screenshot
-.PHONY: degradation soak bench bench-chat bench-reach lint clean
+.PHONY: degradation soak bench bench-peers bench-chat bench-reach lint clean
 .PHONY: build/chatcache.wasm build/noop.wasm build/redisbridge build/image build/hostsim build/policy build/run build/sim build/pilot-agent
 
 help: ## this list
@@ -115,6 +115,9 @@ build/noop.wasm:
 
 bench: tools build/chatcache.wasm build/noop.wasm build/redisbridge ## what a request costs, with the filter and without, each target met or not: ten minutes (ROWS=regexp for some)
 	go run ./test/bench/proxy -rows '$(ROWS)' $(if $(ROWS),,-json test/bench/proxy/result.json -markdown test/bench/proxy/RESULT.md)
+
+bench-peers: tools build/chatcache.wasm build/noop.wasm build/redisbridge ## the hits of bench beside nginx and Varnish, where they are installed (Debian: nginx-core, varnish)
+	go run ./test/bench/proxy -peers -rows 'hit, 1 KiB(, 10 entries)?$$' -json test/bench/proxy/peers.json -markdown test/bench/proxy/PEERS.md
 
 bench-chat: tools build/chatcache.wasm build/redisbridge ## what chat users wait for, with the filter and without, and what the backend is spared: three minutes
 	go run ./test/bench/chat -json test/bench/chat/result.json -markdown test/bench/chat/RESULT.md

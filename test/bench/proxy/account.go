@@ -57,6 +57,13 @@ func (m *mesh) pin() error {
 	for _, p := range m.Processes() {
 		errs = append(errs, pinProcess(p.PID(), allowed[0]))
 	}
+	for _, p := range m.peers {
+		pids, err := p.pids()
+		errs = append(errs, err)
+		for _, pid := range pids {
+			errs = append(errs, pinProcess(pid, allowed[0]))
+		}
+	}
 	return errors.Join(append(errs, pinProcess(os.Getpid(), allowed[len(allowed)-1]))...)
 }
 

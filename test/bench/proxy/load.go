@@ -84,7 +84,7 @@ func (c client) one(ctx context.Context, more func() bool) (load, error) {
 		if _, err := conn.Write(out); err != nil {
 			return l, err
 		}
-		expected, status, err := answer(in, c.traffic.expect)
+		expected, status, err := answer(in, c.traffic)
 		if err != nil {
 			return l, err
 		}
@@ -101,19 +101,25 @@ func (l *load) see(latency time.Duration, expected bool, status string) {
 	}
 }
 
-// answer reads one answer, which must be 2xx, and tells whether its header section holds what is
+// answer reads one answer, which must have the status, and tells whether its header section holds what is
 // expected; where it doesn't, status is its Cache-Status.
-func answer(in *bufio.Reader, expect string) (expected bool, status string, err error) {
+func answer(in *bufio.Reader, t traffic) (expected bool, status string, err error) {
 	head, err := readHead(in)
 	if err != nil {
 		return false, "", err
 	}
-	if !bytes.HasPrefix(head, []byte("HTTP/1.1 2")) {
-		return false, "", fmt.Errorf("want a 2xx answer, got:\n%s", head)
+	if !bytes.HasPrefix(head, []byte("HTTP/1.1 "+cmp.Or(t.status, "2"))) {
+		return false, "", fmt.Errorf("want a %s answer, got:\n%s", cmp.Or(t.status, "2xx"), head)
 	}
-	if expected = bytes.Contains(head, []byte(expect)); !expected {
+	if t.anyCase {
+		head = bytes.ToLower(head)
+	}
+	if expected = bytes.Contains(head, []byte(t.expect)); !expected {
 		value, _ := field(head, "cache-status")
 		status = string(value)
+	}
+	if t.status == "304" {
+		return expected, status, nil // it has no body
 	}
 	if length, ok := field(head, "content-length"); ok {
 		n, err := strconv.Atoi(string(length))

@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 
@@ -32,6 +33,7 @@ type settings struct {
 	rounds         int
 	each           time.Duration
 	only           string
+	peers          bool
 	json, markdown string
 }
 
@@ -40,6 +42,7 @@ func main() {
 	flag.IntVar(&s.rounds, "rounds", 7, "how often each row is measured")
 	flag.DurationVar(&s.each, "each", 1500*time.Millisecond, "how long each measurement takes")
 	flag.StringVar(&s.only, "rows", "", "regular expression: only these rows, and those that they are compared with")
+	flag.BoolVar(&s.peers, "peers", false, "also other products' caches that this machine has: nginx, Varnish")
 	flag.StringVar(&s.json, "json", "", "file to write the figures to; those that it holds are compared with")
 	flag.StringVar(&s.markdown, "markdown", "", "file to write the table to")
 	flag.Parse()
@@ -57,7 +60,11 @@ func run(ctx context.Context, s settings) (err error) {
 	if err != nil {
 		return fmt.Errorf("-rows: %w", err)
 	}
-	chosen, err := choose(rows(), only)
+	all := rows()
+	if s.peers {
+		all = append(all, peerRows()...)
+	}
+	chosen, err := choose(all, only)
 	if err != nil {
 		return err
 	}
@@ -72,6 +79,13 @@ func run(ctx context.Context, s settings) (err error) {
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
 	r := newReport(s)
+	if r.Missing, err = m.startPeers(ctx, dir, chosen); err != nil {
+		return err
+	}
+	chosen = slices.DeleteFunc(chosen, func(w row) bool { return slices.Contains(r.Missing, w.peer) })
+	if err := m.pin(); err != nil {
+		return err
+	}
 	if r.Envoy, r.Redis, err = m.versions(ctx); err != nil {
 		return err
 	}

@@ -49,8 +49,11 @@ const (
 // fullEntries of 1 KiB fill 64 MiB of L1 nearly: one more, and going round would find none.
 const fullEntries = 36_000
 
-// mesh is what is measured: all proxies, before one bridge and one Valkey.
-type mesh struct{ *stack.Stack }
+// mesh is what is measured: all proxies, before one bridge and one Valkey, and other products' caches.
+type mesh struct {
+	*stack.Stack
+	peers map[string]running
+}
 
 func startMesh(ctx context.Context, dir string) (m *mesh, err error) {
 	root, err := stack.Root()
@@ -76,11 +79,11 @@ func startMesh(ctx context.Context, dir string) (m *mesh, err error) {
 			}
 		}
 	}
-	m = &mesh{s}
-	return m, errors.Join(m.boundRedis(ctx), m.storeSample(ctx), m.pin())
+	m = &mesh{Stack: s}
+	return m, errors.Join(m.boundRedis(ctx), m.storeSample(ctx))
 }
 
-func (m *mesh) close() error { return m.Close() }
+func (m *mesh) close() error { return errors.Join(m.stopPeers(), m.Close()) }
 
 // policyFor is the policy of a proxy that has the cache filter, or "".
 func policyFor(p proxy) string {
@@ -183,8 +186,16 @@ func body(kib int) string {
 
 var bodies = map[int]string{1: body(1), 16: body(16), 64: body(64), 1024: body(1024)}
 
-// origin answers /…/<KiB>/… with so much, and everything else with 1 KiB.
+// origin answers /…/<KiB>/… with so much, /events with a stream of events, and everything else with 1 KiB.
 func origin(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/events" {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range 100 {
+			_, _ = w.Write([]byte("data: the quick brown fox jumps\n\n"))
+			w.(http.Flusher).Flush()
+		}
+		return
+	}
 	kib := 1
 	if parts := strings.Split(r.URL.Path, "/"); len(parts) == 4 {
 		kib, _ = strconv.Atoi(parts[2]) // no number: the default below

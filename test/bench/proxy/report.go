@@ -21,6 +21,9 @@ type report struct {
 	Rows   []line  `json:"rows"`
 	Start  start   `json:"start"`  // seconds from the start to the first answer
 	Module float64 `json:"module"` // MB of chatcache.wasm
+	// Disturbed is how many measurements were repeated, see mostDisturbed.
+	Disturbed int      `json:"disturbed,omitempty"`
+	Missing   []string `json:"missing,omitempty"` // peers that the machine hasn't
 }
 
 // line is what a row has shown. Times are in µs, CPU is per request.
@@ -69,6 +72,9 @@ func spreadOf(values []float64) spread {
 
 func newReport(s settings) report {
 	command := fmt.Sprintf("go run ./test/bench/proxy -rounds %d -each %s", s.rounds, s.each)
+	if s.peers {
+		command += " -peers"
+	}
 	if s.only != "" {
 		command += fmt.Sprintf(" -rows %q", s.only)
 	}
@@ -93,10 +99,22 @@ func (m *mesh) conclude(w row, shown map[string][]measurement) (l line, err erro
 		l.CPU[name] = of(func(m measurement) float64 { return m.cpu[name] })
 	}
 	for _, b := range w.bounds {
-		l.Ratios = append(l.Ratios, compare(b, shown[w.name], shown[b.base]))
+		if base := shown[b.base]; len(base) > 0 { // not measured where this row is only what another is compared with
+			l.Ratios = append(l.Ratios, compare(b, shown[w.name], base))
+		}
 	}
-	l.RSS, err = residentMiB(m.Envoys[w.proxy].PID())
-	return l, err
+	pids, err := m.pids(w)
+	if err != nil {
+		return l, err
+	}
+	for _, pid := range pids[processProxy] {
+		mib, err := residentMiB(pid)
+		if err != nil {
+			return l, err
+		}
+		l.RSS += mib
+	}
+	return l, nil
 }
 
 // compare gives the ratio of each round.
@@ -125,6 +143,12 @@ func (r *report) print(w io.Writer, before *report) {
 	}
 	fmt.Fprintf(w, "\nFrom start to first answer: %s s with the filter, %s s without (target: 1.2 s: %s). chatcache.wasm: %.2f MB (target: 3.5 MB: %s).\n",
 		r.Start.With.text(2), r.Start.Without.text(2), verdict(r.Start.With.Median <= 1.2), r.Module, verdict(r.Module <= 3.5))
+	if r.Disturbed > 0 {
+		fmt.Fprintf(w, "\nMeasured again, since calls timed out on a machine that others use, too: %d measurements.\n", r.Disturbed)
+	}
+	if len(r.Missing) > 0 {
+		fmt.Fprintf(w, "\nNot measured, since this machine hasn't got them: %s.\n", strings.Join(r.Missing, ", "))
+	}
 }
 
 func (s spread) text(digits int) string {

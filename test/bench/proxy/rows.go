@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 )
@@ -27,6 +28,7 @@ type bound struct {
 type row struct {
 	name        string
 	proxy       proxy
+	peer        string   // asked in place of the proxy, unless it is ""
 	processes   []string // whose processor time counts, beside the proxy's
 	connections int      // 0 means 16
 	http2       bool
@@ -47,7 +49,20 @@ const (
 	bridgeAlone = "lookup forwarded to the bridge without filter"
 	bridgeQuiet = "the same, one connection"
 	posted      = "POST forwarded without filter"
+	streamed    = "event stream of 100 chunks, forwarded without filter"
 )
+
+// peerRows are other products' caches.
+func peerRows() (list []row) {
+	for _, name := range slices.Sorted(maps.Keys(peers)) {
+		asked := anonymous("/items/1/1", "age: ")
+		asked.anyCase = true
+		list = append(list, row{
+			name: name + ", hit, 1 KiB", peer: name, traffic: asked, bounds: []bound{{cpu, floor, 0}, {cpu, hitSmall, 0}},
+		})
+	}
+	return list
+}
 
 func sized(format string, kib int) string { return fmt.Sprintf(format, kib) }
 
@@ -66,6 +81,7 @@ func rows() []row {
 		{name: floorHTTP2, proxy: plain, http2: true, traffic: get("/direct/1", "")},
 		{name: "L1 hit, 1 KiB, HTTP/2", proxy: caching, http2: true, traffic: among("/l1/1/", 10, "detail=l1"), bounds: []bound{{cpu, floorHTTP2, 1.25}}},
 		{name: "L1 hit, key from a POST body", proxy: caching, traffic: post("/query", `{"q":"one","page":1}`, "detail=l1"), bounds: []bound{{cpu, hitSmall, 0}}},
+		{name: "304 to a client, L1", proxy: caching, traffic: revalidated("/l1/1/0"), bounds: []bound{{cpu, hitSmall, 0}}},
 		{name: bridgeAlone, proxy: plain, processes: withBridge, traffic: lookupFrame},
 		{name: "L2 hit, 1 KiB", proxy: caching, processes: withBridge, traffic: among("/l2/1/", 10, "detail=l2"), bounds: []bound{{cpu, bridgeAlone, 1.25}}},
 		{name: bridgeQuiet, proxy: plain, processes: withBridge, connections: 1, traffic: lookupFrame},
@@ -75,6 +91,8 @@ func rows() []row {
 		{name: "miss and fill, 1 KiB: with bridge and Redis", proxy: filling, processes: withBridge, traffic: unique("/l1/1/", "stored"), bounds: []bound{{cpu, forwarded, 0}}},
 		{name: "forwarded without filter, 1 MiB", proxy: plain, connections: 4, traffic: unique("/items/1024/", "")},
 		{name: "miss and fill, 1 MiB: the proxy alone", proxy: filling, connections: 4, traffic: unique("/l1/1024/", "stored"), bounds: []bound{{cpu, "forwarded without filter, 1 MiB", 0}}},
+		{name: streamed, proxy: plain, connections: 4, traffic: get("/events", "text/event-stream")},
+		{name: "event stream, no rule matches", proxy: caching, connections: 4, traffic: get("/events", "text/event-stream"), bounds: []bound{{cpu, streamed, 0}}},
 		{name: posted, proxy: plain, connections: 1, traffic: post("/write", `{}`, "")},
 		{name: "write and invalidation", proxy: caching, processes: withBridge, connections: 1, traffic: post("/write", `{}`, "fwd=method"), bounds: []bound{{p50, posted, 0}}},
 	}

@@ -15,7 +15,7 @@ import (
 // What a row is compared with is there, and has a name of its own.
 func TestRows(t *testing.T) {
 	known := map[string]bool{}
-	for _, r := range rows() {
+	for _, r := range append(rows(), peerRows()...) {
 		if known[r.name] {
 			t.Errorf("two rows are named %q", r.name)
 		}
@@ -24,7 +24,7 @@ func TestRows(t *testing.T) {
 			t.Errorf("%s: this traffic is HTTP/1.1 only", r.name)
 		}
 	}
-	for _, r := range rows() {
+	for _, r := range append(rows(), peerRows()...) {
 		for _, b := range r.bounds {
 			if !known[b.base] {
 				t.Errorf("%s is compared with %q, which isn't measured", r.name, b.base)
@@ -84,7 +84,7 @@ func TestAnswer(t *testing.T) {
 		"a long one": {"HTTP/1.1 200 OK\r\ncontent-length: 70000\r\n\r\n" + strings.Repeat("x", 70000), false, ""},
 	} {
 		in := bufio.NewReaderSize(strings.NewReader(test.text+next), 64<<10)
-		expected, _, err := answer(in, "hit")
+		expected, _, err := answer(in, traffic{expect: "hit"})
 		if test.fails != "" {
 			if err == nil || !strings.Contains(err.Error(), test.fails) {
 				t.Errorf("%s: %v, want %q", name, err, test.fails)
@@ -98,11 +98,11 @@ func TestAnswer(t *testing.T) {
 			t.Errorf("%s: what follows begins with %q", name, rest)
 		}
 	}
-	if _, _, err := answer(bufio.NewReader(strings.NewReader("HTTP/1.1 200 OK\r\n")), "hit"); err == nil {
+	if _, _, err := answer(bufio.NewReader(strings.NewReader("HTTP/1.1 200 OK\r\n")), traffic{expect: "hit"}); err == nil {
 		t.Error("an answer that breaks off is no error")
 	}
 	in := bufio.NewReader(strings.NewReader("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"))
-	if expected, _, err := answer(in, "chunked"); err != nil || !expected {
+	if expected, _, err := answer(in, traffic{expect: "chunked"}); err != nil || !expected {
 		t.Errorf("chunks: %v, %v", expected, err)
 	}
 }

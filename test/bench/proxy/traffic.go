@@ -9,8 +9,10 @@ import (
 // traffic makes the requests of a row, and says what each answer must hold.
 type traffic struct {
 	// next appends a whole HTTP/1.1 request to b.
-	next func(b []byte) []byte
-	path func() string // the same for HTTP/2, GET only; nil: the row is HTTP/1.1 only
+	next    func(b []byte) []byte
+	path    func() string // the same for HTTP/2, GET only; nil: the row is HTTP/1.1 only
+	status  string        // of every answer; "": 2xx
+	anyCase bool          // field names need not be in lower case, as those of Envoy are
 	// expect must stand in the header section of every answer, or the row doesn't
 	// measure what it says.
 	expect string
@@ -30,6 +32,14 @@ func anonymous(path, expect string) traffic {
 	t := get(path, expect)
 	request := "GET " + path + " HTTP/1.1\r\nhost: " + authority + "\r\naccept: application/json\r\nuser-agent: bench\r\n\r\n"
 	t.next = func(b []byte) []byte { return append(b, request...) }
+	return t
+}
+
+// revalidated asks for one path by somebody who has it already.
+func revalidated(path string) traffic {
+	t := get(path, "detail=l1")
+	request := "GET " + path + " HTTP/1.1\r\nhost: " + authority + "\r\nauthorization: Bearer bench\r\nif-none-match: " + sampleFields()["etag"] + "\r\n\r\n"
+	t.next, t.status = func(b []byte) []byte { return append(b, request...) }, "304"
 	return t
 }
 
