@@ -17,6 +17,9 @@ func getHeaderMapPairs(mapType int32, data unsafe.Pointer, size *int32) uint32
 func sendLocalResponse(status uint32, detail *byte, detailSize int32, body *byte, bodySize int32,
 	fields *byte, fieldsSize int32, grpcStatus int32) uint32
 
+//go:wasmimport env proxy_set_property
+func setProperty(path *byte, pathSize int32, value *byte, valueSize int32) uint32
+
 // headerMap reads a whole header section. The host has let the SDK allocate it, so it is the garbage collector's.
 func headerMap(mapType int32) (httpcache.Pairs, bool) {
 	var data *byte
@@ -31,4 +34,12 @@ func localReply(status uint32, fields httpcache.Pairs, body []byte) bool {
 	const noGRPCStatus = -1
 	return sendLocalResponse(status, nil, 0, unsafe.SliceData(body), int32(len(body)),
 		unsafe.SliceData(fields), int32(len(fields)), noGRPCStatus) == 0
+}
+
+// described is the property's path, which has one part.
+var described = []byte("chatcache")
+
+// describe sets the property that access logs show.
+func describe(value []byte) {
+	setProperty(unsafe.SliceData(described), int32(len(described)), unsafe.SliceData(value), int32(len(value)))
 }

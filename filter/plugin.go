@@ -34,6 +34,8 @@ type pluginContext struct {
 	metrics metrics
 	queue   uint32 // a shared queue of this context alone: an item wakes it
 	ticking bool
+
+	described []byte // room for what access logs show, used again by each stream
 }
 
 func (p *pluginContext) OnPluginStart(int) types.OnPluginStartStatus {

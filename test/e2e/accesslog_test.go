@@ -45,7 +45,7 @@ func TestAccessLogAndTrace(t *testing.T) {
 		"GET /api/chat/stats 200", " stats hit:l",
 		"HEAD /api/chat/stats 200", " stats hit:l",
 		"POST /api/chat/sessions 201", " create session write\n",
-		"GET /elsewhere 404", " - -\n")
+		"GET /elsewhere 404", " -\n")
 	wantLines(t, s.Bridge.Log,
 		"path=/v1/join", "trace="+trace, // a worker's first lookup
 		"path=/v1/suspend", "trace="+strings.Repeat("ab", 16))
