@@ -9,7 +9,7 @@ SHELL := /bin/bash
 # Go's own build cache knows what is up to date, so every build target is phony
 # (by FORCE where its name is a pattern).
 .PHONY: FORCE help tools toolchains chromium build image run sim test test-istio test-long screenshot
-.PHONY: degradation soak bench bench-peers bench-chat bench-reach lint clean
+.PHONY: cache-tests degradation soak bench bench-peers bench-chat bench-reach lint clean
 .PHONY: build/chatcache.wasm build/noop.wasm build/redisbridge build/image build/hostsim build/policy build/run build/sim build/pilot-agent
 
 help: ## this list
@@ -99,6 +99,9 @@ test-long: tools ## what takes longer: bigger models of the protocol, many rando
 	CHATCACHE_SEEDS=300 go test -count=1 -timeout 60m -run Simulated ./test/linear
 	CHATCACHE_LONG=1 go test -count=1 -timeout 60m -run Mutants ./test/linear
 	CHATCACHE_REQUIRE=1 CHATCACHE_LINEAR=5m go test -count=1 -timeout 60m -run Real ./test/linear
+
+cache-tests: tools build/chatcache.wasm build/redisbridge ## conformance to RFC 9111 by the tests of cache-tests.fyi (CACHE_TESTS=their checkout; Node): four minutes
+	go run ./test/cachetests -checkout '$(CACHE_TESTS)'
 
 degradation: tools ## what each fault costs under steady load on real Envoys: a table, in four minutes
 	CHATCACHE_REQUIRE=1 CHATCACHE_DEGRADATION=$(or $(LASTS),5s) go test -count=1 -timeout 30m -v -run Degradation ./test/degradation

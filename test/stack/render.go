@@ -14,7 +14,9 @@ type Configuration struct {
 	Front           []any  // HTTP filters before the cache, as parsed JSON has them
 	// Manager changes the listener's HTTP connection manager, as parsed YAML has it, after all
 	// the rest: benchmarks compare with proxies that lack the filter.
-	Manager       func(typedConfig map[string]any)
+	Manager func(typedConfig map[string]any)
+	// Upstream changes the cluster that leads to the origin, likewise.
+	Upstream      func(cluster map[string]any)
 	Loopback      string // a cluster that leads to Envoy's own listener; none if empty
 	ListenersPath string // where Rendered.Listeners will stand
 	Version       string // tells one rendering of the listeners from the next
@@ -48,6 +50,9 @@ func Render(shipped []byte, c Configuration) (Rendered, error) {
 
 	if manager, ok := doc.get(managerPath()...).(map[string]any); ok && c.Manager != nil {
 		c.Manager(manager)
+	}
+	if cluster, ok := doc.get("static_resources", "clusters", named("chat")).(map[string]any); ok && c.Upstream != nil {
+		c.Upstream(cluster)
 	}
 	listeners := doc.cut("static_resources", "listeners")
 	doc.add("node", map[string]any{"id": "stack", "cluster": "stack"})
@@ -91,6 +96,14 @@ func localCluster(name string, port int) map[string]any {
 			map[string]any{"lb_endpoints": []any{map[string]any{"endpoint": map[string]any{"address": address}}}},
 		}},
 	}
+}
+
+// EnvoysCache is Envoy's own cache filter, to compare with.
+func EnvoysCache() map[string]any {
+	return map[string]any{"name": "cache", "typed_config": map[string]any{
+		"@type":        "type.googleapis.com/envoy.extensions.filters.http.cache.v3.CacheConfig",
+		"typed_config": map[string]any{"@type": "type.googleapis.com/envoy.extensions.http.cache.simple_http_cache.v3.SimpleHttpCacheConfig"},
+	}}
 }
 
 func httpFilters() []any { return append(managerPath(), "http_filters") }

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -38,6 +39,8 @@ type Options struct {
 	Policy  []byte       // default: envoy/chat.policy.json
 	Origin  http.Handler // what the cluster "chat" leads to
 	Ports   Ports
+	// OriginPort is that of a server which runs already and stands in for Origin.
+	OriginPort int
 	// RedisURL uses a server that runs already instead of starting one.
 	RedisURL string
 	// Front are HTTP filters to put before the cache, as parsed JSON has them.
@@ -45,6 +48,8 @@ type Options struct {
 	// Manager changes the HTTP connection manager of an Envoy, counted from 0, see
 	// [Configuration].
 	Manager func(envoy int, typedConfig map[string]any)
+	// Upstream changes the cluster that leads to the origin, of every Envoy.
+	Upstream func(cluster map[string]any)
 	// Loopback names a cluster that leads to the Envoy's own listener; none if empty.
 	Loopback string
 	// BridgeArgs are appended to the bridge's command line.
@@ -68,7 +73,7 @@ type Stack struct {
 	Envoys []*Envoy
 	Bridge *Bridge
 	Valkey *Valkey // nil with Options.RedisURL
-	Origin *Origin
+	Origin *Origin // nil with Options.OriginPort
 
 	died chan *Process
 }
@@ -81,7 +86,9 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 		return nil, err
 	}
 	s := &Stack{died: make(chan *Process, o.Envoys+2)}
-	s.Origin = &Origin{Port: o.Ports.Origin, handler: o.Origin}
+	if o.OriginPort == 0 {
+		s.Origin = &Origin{Port: o.Ports.Origin, handler: o.Origin}
+	}
 	if o.RedisURL == "" {
 		s.Valkey = newValkey(o, paths, s.died)
 		port, err := o.between("redisbridge", s.Valkey.Name, s.Valkey.Port)
@@ -101,8 +108,10 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 }
 
 func (s *Stack) startAll(ctx context.Context) error {
-	if err := s.Origin.Start(ctx); err != nil {
-		return err
+	if s.Origin != nil {
+		if err := s.Origin.Start(ctx); err != nil {
+			return err
+		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -139,7 +148,10 @@ func (s *Stack) Close() error {
 	for _, p := range s.Processes() {
 		errs = append(errs, p.Stop())
 	}
-	return errors.Join(append(errs, s.Origin.Stop())...)
+	if s.Origin != nil {
+		errs = append(errs, s.Origin.Stop())
+	}
+	return errors.Join(errs...)
 }
 
 // Wait returns when ctx is done, with nil, or when a process ended that nobody
@@ -178,7 +190,12 @@ func prepare(o Options) (Options, programs, error) {
 		return o, paths, err
 	}
 	o.Policy = slices.Clone(o.Policy)
-	return o, paths, o.Ports.fill()
+	if o.OriginPort != 0 {
+		o.Ports.Origin = 0 // it is taken
+	}
+	err = o.Ports.fill()
+	o.Ports.Origin = cmp.Or(o.OriginPort, o.Ports.Origin)
+	return o, paths, err
 }
 
 func findPrograms(o Options) (p programs, err error) {

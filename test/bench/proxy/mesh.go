@@ -136,10 +136,7 @@ func configure(p proxy, manager map[string]any, root string) {
 	case plain:
 		manager["http_filters"] = []any{router}
 	case envoysCache:
-		manager["http_filters"] = []any{map[string]any{"name": "cache", "typed_config": map[string]any{
-			"@type":        "type.googleapis.com/envoy.extensions.filters.http.cache.v3.CacheConfig",
-			"typed_config": map[string]any{"@type": "type.googleapis.com/envoy.extensions.http.cache.simple_http_cache.v3.SimpleHttpCacheConfig"},
-		}}, router}
+		manager["http_filters"] = []any{stack.EnvoysCache(), router}
 	case idle:
 		plugin := filters[0].(map[string]any)["typed_config"].(map[string]any)["config"].(map[string]any)
 		vm := plugin["vm_config"].(map[string]any)
