@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,123 +13,275 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"chatcache/test/stack"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// oddities answers as origins may: interim responses, repeated fields, a coding, an event stream, 10 MB.
-func oddities(large []byte) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/{place}/early", func(w http.ResponseWriter, _ *http.Request) {
+// oddity is a request, and an origin that answers it as origins may.
+type oddity struct {
+	name   string
+	method string // GET if empty
+	fields [][2]string
+	body   string
+	// trailer follows the body.
+	trailer http.Header
+	// withheld starts the request's line that a miss keeps from the origin: what is fetched is for others, too.
+	withheld string
+	answer   func(w http.ResponseWriter, r *http.Request)
+}
+
+// oddities are what a proxy in between may get wrong.
+var oddities = []oddity{
+	{name: "interim responses", answer: func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusProcessing)
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Set("Link", "</other.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
 		io.WriteString(w, "late")
-	})
-	mux.HandleFunc("/{place}/fields", func(w http.ResponseWriter, _ *http.Request) {
-		h := w.Header()
-		h["Set-Cookie"] = []string{"a=1", "b=2"}
-		h["X-Repeated"] = []string{"1", "", "2"}
-		h.Set("Content-Encoding", "gzip")
-		h.Set("Etag", `W/"a"`)
-		h.Set("Age", "7")
-		h.Set("Cache-Control", "no-store")
-		io.WriteString(w, "not really gzip")
-	})
-	mux.HandleFunc("/{place}/large", func(w http.ResponseWriter, _ *http.Request) { w.Write(large) })
-	mux.HandleFunc("/{place}/events", func(w http.ResponseWriter, r *http.Request) {
+	}},
+	{name: "fields", fields: [][2]string{{"X-Asked", "1"}, {"X-Asked", ""}, {"X-Asked", "2"}, {"Cookie", "a=1"}, {"Range", "bytes=0-1"}},
+		answer: func(w http.ResponseWriter, _ *http.Request) {
+			h := w.Header()
+			h["Set-Cookie"] = []string{"a=1", "b=2"}
+			h["X-Repeated"] = []string{"1", "", "2"}
+			h.Set("Content-Encoding", "gzip")
+			h.Set("Etag", `W/"a"`)
+			h.Set("Age", "7")
+			h.Set("Cache-Control", "no-store")
+			io.WriteString(w, "not really gzip")
+		}},
+	{name: "download", answer: func(w http.ResponseWriter, _ *http.Request) { w.Write(large) }},
+	{name: "compressed", fields: [][2]string{{"Accept-Encoding", "gzip"}}, answer: func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Vary", "Accept-Encoding")
+		packed := gzip.NewWriter(w)
+		packed.Write(large[:1<<20])
+		packed.Close()
+	}},
+	{name: "events", answer: func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		for i := range 3 {
 			fmt.Fprintf(w, "data: %d\n\n", i)
 			w.(http.Flusher).Flush()
 		}
-	})
-	mux.HandleFunc("/{place}/upload", func(w http.ResponseWriter, r *http.Request) {
-		n, _ := io.Copy(io.Discard, r.Body)
-		fmt.Fprint(w, n)
-	})
-	return mux
+	}},
+	{name: "upload", method: "POST", body: strings.Repeat("x", 10<<20), answer: answerOK},
+	{name: "upload to a read", body: strings.Repeat("x", 300<<10), answer: answerOK},
+	{name: "expect", method: "POST", fields: [][2]string{{"Expect", "100-continue"}}, body: "expected", answer: answerOK},
+	{name: "expect of a read", fields: [][2]string{{"Expect", "100-continue"}}, body: "expected", answer: answerOK},
+	{name: "expectation refused", method: "PUT", fields: [][2]string{{"Expect", "100-continue"}}, body: "refused", answer: func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "close") // the body may come or not
+		w.WriteHeader(http.StatusExpectationFailed)
+	}},
+	{name: "request trailers", method: "POST", body: "b", trailer: http.Header{"X-Digest": {"abc"}}, answer: answerOK},
+	{name: "response trailers", fields: [][2]string{{"Te", "trailers"}}, answer: func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Trailer", "X-Digest")
+		io.WriteString(w, "body")
+		w.Header().Set("X-Digest", "abc")
+		w.Header().Set(http.TrailerPrefix+"X-Unannounced", "def")
+	}},
+	{name: "HEAD", method: "HEAD", answer: func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "12345") }},
+	{name: "OPTIONS", method: "OPTIONS", answer: answerOK},
+	{name: "DELETE", method: "DELETE", answer: answerStatus(204)},
+	{name: "custom method", method: "PURGE", answer: answerOK},
+	{name: "not modified", fields: [][2]string{{"If-None-Match", `"a"`}}, withheld: "if-none-match", answer: answerStatus(304)},
+	{name: "part", fields: [][2]string{{"Range", "bytes=0-1"}}, answer: func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "", time.Unix(1_700_000_000, 0), bytes.NewReader(large[:10]))
+	}},
+	{name: "redirect", answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }},
+	{name: "unavailable", answer: answerStatus(503)},
+	{name: "broken off", answer: func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		io.WriteString(w, "only")
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}},
 }
 
-// TestPassThrough: what isn't answered from the cache reaches the client as through an Envoy without the filter: on a
-// path that no rule matches, where a rule matches and the request passes the cache by, and at a miss, whose
-// response is copied as it streams through. There is a cache-status beside, and nothing else.
-func TestPassThrough(t *testing.T) {
-	large := bytes.Repeat([]byte("0123456789abcdef"), 640<<10)
-	s := stack.RunT(t, stack.Options{
-		Origin: oddities(large), Policy: []byte(passThroughPolicy), Envoys: 2,
-		Manager: func(envoy int, manager map[string]any) {
-			if envoy == 1 {
-				filters := manager["http_filters"].([]any)
-				manager["http_filters"] = filters[len(filters)-1:] // the router alone
-			}
-		},
-	})
-	for _, path := range []string{"early", "fields", "large", "events", "upload"} {
-		t.Run(path, func(t *testing.T) {
-			plain := passed(t, s.Envoys[1].URL()+"/cached/"+path, "no-store")
-			if strings.Contains(plain, "cache-status") {
-				t.Fatalf("the filter is there:\n%s", plain)
-			}
-			for _, way := range []struct{ name, path, control string }{
-				{"no rule", "/other/", "no-store"}, {"passed by", "/cached/", "no-store"}, {"missed", "/cached/", ""},
-			} {
-				got := passed(t, s.Envoys[0].URL()+way.path+path, way.control)
-				lines := strings.Split(got, "\n")
-				kept := slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "cache-status") })
-				if ruled := strings.Contains(got, "cache-status"); ruled != (way.name != "no rule") {
-					t.Errorf("%s: a rule matches: %v", way.name, ruled)
-				}
-				if diff := cmp.Diff(plain, strings.Join(kept, "\n")); diff != "" {
-					t.Errorf("%s: without the filter (-), with it (+):\n%s", way.name, diff)
-				}
-			}
-		})
+var large = bytes.Repeat([]byte("0123456789abcdef"), 640<<10)
+
+func answerOK(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "done") }
+
+func answerStatus(status int) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(status)
 	}
 }
 
-const passThroughPolicy = `{"version": 1, "name": "pass", "bridge": {"cluster": "redis-bridge"},
-	"caches": {"cached": {"match": ["GET /cached/{path...}"], "ttl": "60s", "shared": true}}}`
+// recorder answers an oddity's requests and tells what came.
+type recorder struct{ came chan string }
 
-// passed describes what a client gets: interim responses, status, fields in their order of name, the body's digest.
-func passed(t *testing.T, url, control string) string {
+func (o recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var is oddity
+	for _, is = range oddities {
+		if is.name == r.Header.Get("X-Oddity") {
+			break
+		}
+	}
+	body, err := []byte(nil), error(nil)
+	if is.name != "expectation refused" {
+		body, err = io.ReadAll(r.Body)
+	}
+	o.came <- strings.Join(append([]string{fmt.Sprint(r.Proto, " ", r.Method, " ", r.Host, r.URL, " length ", r.ContentLength, " ", r.TransferEncoding, " ", err)},
+		described(r.Header, r.Trailer, body)...), "\n")
+	is.answer(w, r)
+}
+
+// described lists a message's fields by name, its body's digest and its trailers.
+func described(fields, trailers http.Header, body []byte) (lines []string) {
+	for name, values := range fields {
+		switch name = strings.ToLower(name); name {
+		case "date", "x-envoy-upstream-service-time", "x-request-id":
+		default:
+			lines = append(lines, fmt.Sprintf("%s: %q", name, values))
+		}
+	}
+	for name, values := range trailers {
+		lines = append(lines, fmt.Sprintf("trailer %s: %q", strings.ToLower(name), values))
+	}
+	slices.Sort(lines)
+	return append(lines, fmt.Sprintf("body of %d bytes, %x", len(body), sha256.Sum256(body)))
+}
+
+// ways are how a request passes the filter without an answer of the cache.
+var ways = []struct {
+	name, prefix string
+	reads        bool // a rule matches the oddities that are reads
+	control      string
+}{
+	{"no rule", "/other/", false, ""},
+	{"passed by", "/cached/", true, "no-store"},
+	{"missed", "/cached/", true, ""},
+	{"missed where the origin decides", "/origin/", true, ""},
+}
+
+const passThroughPolicy = `{"version": 1, "name": "pass", "bridge": {"cluster": "redis-bridge", "timeout": "1s"},
+	"caches": {
+		"cached": {"match": ["GET /cached/{path...}"], "ttl": "60s", "shared": true},
+		"origin": {"match": ["GET /origin/{path...}"], "ttl": "origin", "shared": true}
+	}}`
+
+// besideAPlainOne runs two Envoys, the first with the filter. What reaches them by HTTP/1.1 goes on by HTTP/1.1, and by
+// HTTP/2 what reaches them so; both show trailers, and keep the case of fields.
+func besideAPlainOne(t *testing.T, o stack.Options) *stack.Stack {
+	o.Policy, o.Envoys = []byte(passThroughPolicy), 2
+	oneOptions := map[string]any{"enable_trailers": true, "allow_custom_methods": true, "header_key_format": map[string]any{"stateful_formatter": map[string]any{
+		"name":         "preserve_case",
+		"typed_config": map[string]any{"@type": "type.googleapis.com/envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"},
+	}}}
+	more := o.Manager
+	o.Manager = func(envoy int, manager map[string]any) {
+		manager["http_protocol_options"] = oneOptions
+		if envoy == 1 {
+			filters := manager["http_filters"].([]any)
+			manager["http_filters"] = filters[len(filters)-1:] // the router alone
+		}
+		if more != nil {
+			more(envoy, manager)
+		}
+	}
+	o.Upstream = func(cluster map[string]any) {
+		cluster["typed_extension_protocol_options"] = map[string]any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": map[string]any{
+			"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+			"use_downstream_protocol_config": map[string]any{
+				"http_protocol_options": map[string]any{"enable_trailers": true, "header_key_format": oneOptions["header_key_format"]}, "http2_protocol_options": map[string]any{},
+			},
+		}}
+	}
+	return stack.RunT(t, o)
+}
+
+// TestPassThrough: what isn't answered from the cache reaches the origin and the client as through an Envoy without the
+// filter, by HTTP/1.1 and by HTTP/2: on a path that no rule matches, where a rule matches and the request passes the
+// cache by, and at a miss, whose response is copied as it streams through. There is a cache-status beside, and
+// nothing else.
+func TestPassThrough(t *testing.T) {
+	origin := recorder{make(chan string, 1)}
+	mux := http.NewServeMux()
+	mux.Handle("/", origin)
+	mux.HandleFunc("POST /chat.Chat/{call}", grpcEcho)
+	mux.HandleFunc("POST /origin/{call}", grpcEcho)
+	s := besideAPlainOne(t, stack.Options{Origin: mux})
+	t.Run("gRPC", func(t *testing.T) { sameCalls(t, s) })
+	for _, version := range []int{1, 2} {
+		client := clientOf(version)
+		for _, is := range oddities {
+			t.Run(fmt.Sprintf("HTTP %d/%s", version, is.name), func(t *testing.T) {
+				for n, way := range ways {
+					path := fmt.Sprintf("%s%d/%d", way.prefix, version, n) + strings.ReplaceAll(is.name, " ", "-")
+					plain := passed(t, client, s.Envoys[1].URL()+path, is, way.control) + "\n--\n" + <-origin.came
+					if strings.Contains(plain, "cache-status") {
+						t.Fatalf("the filter is there:\n%s", plain)
+					}
+					got := passed(t, client, s.Envoys[0].URL()+path, is, way.control) + "\n--\n" + <-origin.came
+					lines := strings.Split(got, "\n")
+					kept := slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "cache-status") })
+					isRead := is.method == "" || is.method == "HEAD"
+					if ruled := strings.Contains(got, "cache-status"); ruled != (way.reads && isRead || way.prefix == "/origin/" && is.method != "OPTIONS") {
+						t.Errorf("%s: a rule matches: %v", way.name, ruled)
+					}
+					if is.withheld != "" && way.reads && way.control == "" {
+						plain = strings.Join(slices.DeleteFunc(strings.Split(plain, "\n"), func(line string) bool { return strings.HasPrefix(line, is.withheld) }), "\n")
+					}
+					if diff := cmp.Diff(plain, strings.Join(kept, "\n")); diff != "" {
+						t.Errorf("%s: without the filter (-), with it (+):\n%s", way.name, strings.ReplaceAll(diff, s.Envoys[0].URL(), ""))
+					}
+				}
+			})
+		}
+	}
+}
+
+// clientOf speaks only that version of HTTP.
+func clientOf(version int) http.RoundTripper {
+	client := &http.Transport{Protocols: new(http.Protocols), DisableCompression: true, ExpectContinueTimeout: 10 * time.Second}
+	client.Protocols.SetHTTP1(version == 1)
+	client.Protocols.SetUnencryptedHTTP2(version == 2)
+	return client
+}
+
+// passed describes what a client gets: interim responses, status, fields in their order of name, the body's digest, trailers.
+func passed(t *testing.T, client http.RoundTripper, url string, is oddity, control string) string {
 	t.Helper()
 	var seen []string
-	trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
-		seen = append(seen, fmt.Sprint("interim ", code, " ", header["Link"]))
-		return nil
-	}}
-	body := io.Reader(http.NoBody)
-	if strings.HasSuffix(url, "upload") {
-		body = strings.NewReader(strings.Repeat("x", 300<<10))
+	trace := &httptrace.ClientTrace{
+		Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+			seen = append(seen, fmt.Sprint("interim ", code, " ", header))
+			return nil
+		},
+		Got100Continue: func() { seen = append(seen, "continue") },
 	}
-	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "GET", url, body)
+	body := io.Reader(http.NoBody)
+	if is.body != "" {
+		body = strings.NewReader(is.body)
+	}
+	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), is.method, url, body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	request.Host = "pass.test"
+	request.Header.Set("X-Oddity", is.name)
+	request.Header.Set("Accept-Encoding", "identity")
+	for _, f := range is.fields {
+		request.Header[f[0]] = append(request.Header[f[0]], f[1])
 	}
 	if control != "" {
 		request.Header.Set("Cache-Control", control)
 	}
-	request.Header.Set("Accept-Encoding", "identity")
-	response, err := http.DefaultTransport.RoundTrip(request)
+	if is.trailer != nil {
+		request.Trailer, request.ContentLength = is.trailer, -1
+	}
+	response, err := client.RoundTrip(request)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
 	got, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen = append(seen, fmt.Sprint("status ", response.StatusCode, " length ", response.ContentLength, " ", response.TransferEncoding))
-	var fields []string
-	for name, values := range response.Header {
-		switch name = strings.ToLower(name); name {
-		case "date", "x-envoy-upstream-service-time", "x-request-id":
-		default:
-			fields = append(fields, fmt.Sprintf("%s: %q", name, values))
-		}
-	}
-	slices.Sort(fields)
-	return strings.Join(append(append(seen, fields...), fmt.Sprintf("body of %d bytes, %x", len(got), sha256.Sum256(got))), "\n")
+	seen = append(seen, fmt.Sprint("status ", response.Status, " length ", response.ContentLength, " ", response.TransferEncoding, " whole ", !errors.Is(err, io.ErrUnexpectedEOF) && err == nil))
+	return strings.Join(append(seen, described(response.Header, response.Trailer, got)...), "\n")
 }
