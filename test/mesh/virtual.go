@@ -12,7 +12,7 @@ import (
 )
 
 // VirtualRedis is a miniredis whose two clocks, TIME's and the TTLs', move with the virtual one.
-func VirtualRedis(t *testing.T, clock *hostsim.Clock) *miniredis.Miniredis {
+func VirtualRedis(t testing.TB, clock *hostsim.Clock) *miniredis.Miniredis {
 	server := miniredis.RunT(t)
 	last := clock.Now()
 	server.SetTime(last)
@@ -26,7 +26,7 @@ func VirtualRedis(t *testing.T, clock *hostsim.Clock) *miniredis.Miniredis {
 
 // VirtualBridge is a bridge in this process, in virtual time, before one such server. Its
 // tokens are those of package stack.
-func VirtualBridge(t *testing.T, clock *hostsim.Clock, o redisbridge.Options) *redisbridge.Bridge {
+func VirtualBridge(t testing.TB, clock *hostsim.Clock, o redisbridge.Options) *redisbridge.Bridge {
 	t.Helper()
 	o.Timeout, o.Miniredis, o.Bootstrap, o.Clock = BridgePatience, true, true, clock
 	o.Token, o.AdminToken = stack.BridgeToken, stack.AdminToken
