@@ -51,6 +51,7 @@ func (r ratio) met() bool { return r.Value.Median <= r.Limit }
 // start is how long an Envoy needs.
 type start struct {
 	Without spread `json:"withoutFilter"`
+	Idle    spread `json:"noopFilter"`
 	With    spread `json:"withFilter"`
 }
 
@@ -141,8 +142,8 @@ func (r *report) print(w io.Writer, before *report) {
 			fmt.Fprintf(w, "| %s of %s | %s | **%.2f** | %.2f–%.2f | %s |%s\n", q.Metric, l.Name, q.Base, q.Value.Median, q.Value.Min, q.Value.Max, q.target(), before.find(l.Name, q))
 		}
 	}
-	fmt.Fprintf(w, "\nFrom start to first answer: %s s with the filter, %s s without (target: 1.2 s: %s). chatcache.wasm: %.2f MB (target: 3.5 MB: %s).\n",
-		r.Start.With.text(2), r.Start.Without.text(2), verdict(r.Start.With.Median <= 1.2), r.Module, verdict(r.Module <= 3.5))
+	fmt.Fprintf(w, "\nFrom start to first answer: %s s with the filter, %s s with the no-op filter, %s s without (target: 1.2 s: %s). chatcache.wasm: %.2f MB (target: 3.5 MB: %s).\n",
+		r.Start.With.text(2), r.Start.Idle.text(2), r.Start.Without.text(2), verdict(r.Start.With.Median <= 1.2), r.Module, verdict(r.Module <= 3.5))
 	if r.Disturbed > 0 {
 		fmt.Fprintf(w, "\nMeasured again, since calls timed out on a machine that others use, too: %d measurements.\n", r.Disturbed)
 	}

@@ -184,7 +184,7 @@ func measureStart(ctx context.Context, m *mesh) (s start, err error) {
 		proxy
 		path string
 		to   *spread
-	}{{plain, "/direct/1", &s.Without}, {caching, "/l1/1/0", &s.With}} {
+	}{{plain, "/direct/1", &s.Without}, {idle, "/direct/1", &s.Idle}, {caching, "/l1/1/0", &s.With}} {
 		var times []float64
 		for range 3 {
 			e := m.Envoys[p.proxy]
