@@ -138,16 +138,11 @@ func TestPercentOfTheUsers(t *testing.T) {
 // While proxies have connections that the policy before still decides about, a cache with another rule
 // serves nobody; the others go on. Afterwards it begins empty.
 func TestAnotherRule(t *testing.T) {
-	rule := func(document map[string]any) {
-		document["invalidations"] = append(document["invalidations"].([]any), map[string]any{
-			"name": "forget", "match": []any{"DELETE /api/chat/stats"}, "invalidate": []any{"stats"},
-		})
-	}
 	mesh.Each(t, mesh.Options{}, func(t *testing.T, m mesh.Mesh) {
 		warm(t, m, "ann")
 		stats, user := reads[0].as("ann"), reads[2].as("ann")
 		before := m.Origin().Serial()
-		m.Reconfigure(mesh.ChatPolicy(t, rule))
+		m.Reconfigure(mesh.ChatPolicy(t, anotherRule))
 		m.Until(3*time.Second, "stats wait for the rollout", func() bool { return everyWorker(m, stats, bypassed("rollout")) })
 		wantHit(t, "another cache", m.Do(0, user))
 		m.Until(60*time.Second, "the proxies have drained, and stats are hit again", func() bool {
@@ -157,12 +152,60 @@ func TestAnotherRule(t *testing.T) {
 			}
 			return r.Hit()
 		})
-		versions := map[string]bool{}
-		for _, vm := range m.Status().Policies[0].Followers {
-			versions[vm.PolicyVersion] = true
+		if v := versions(m); len(v) != 1 || v[""] > 0 {
+			t.Errorf("versions %v, want one", v)
 		}
-		if len(versions) != 1 || versions[""] {
-			t.Errorf("versions %v, want one", versions)
+	})
+}
+
+// anotherRule gives a policy an invalidation that others don't know.
+func anotherRule(document map[string]any) {
+	document["invalidations"] = append(document["invalidations"].([]any), map[string]any{
+		"name": "forget", "match": []any{"DELETE /api/chat/stats"}, "invalidate": []any{"stats"},
+	})
+}
+
+// versions counts the workers that have each version of the policy at work.
+func versions(m mesh.Mesh) map[string]int {
+	count := map[string]int{}
+	for _, vm := range m.Status().Policies[0].Followers {
+		count[vm.PolicyVersion]++
+	}
+	return count
+}
+
+// A canary of a policy in one of the proxies: for as long as the other one doesn't know its rules, the cache that they are about
+// serves nobody in either, and the others go on. Once both know them it is used again, and begins empty.
+func TestCanaryOfAPolicy(t *testing.T) {
+	mesh.Each(t, mesh.Options{}, func(t *testing.T, m mesh.Mesh) {
+		warm(t, m, "ann")
+		stats, user := reads[0].as("ann"), reads[2].as("ann")
+		before := m.Origin().Serial()
+		m.Reconfigure(mesh.ChatPolicy(t, anotherRule), 1)
+		m.Until(3*time.Second, "stats wait for the other proxy", func() bool { return everyWorker(m, stats, bypassed("rollout")) })
+		m.Until(60*time.Second, "the canary has drained what it had before", func() bool {
+			v := versions(m)
+			for _, n := range v {
+				if n != mesh.Workers {
+					return false
+				}
+			}
+			return len(v) == 2
+		})
+		if !everyWorker(m, stats, bypassed("rollout")) {
+			t.Error("stats are served although one proxy only knows their rules")
 		}
+		for proxy := range mesh.Proxies {
+			wantHit(t, "another cache", m.Do(proxy, user))
+		}
+
+		m.Reconfigure(mesh.ChatPolicy(t, anotherRule), 0)
+		m.Until(60*time.Second, "both know the rules, and stats are hit again", func() bool {
+			r := m.Do(0, stats)
+			if r.Serial() <= before {
+				t.Fatalf("%v was stored before the canary", r)
+			}
+			return r.Hit()
+		})
 	})
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"testing"
 
+	"chatcache/test/jwt"
 	"chatcache/test/mesh"
 )
 
@@ -13,7 +14,7 @@ func TestVerifiedClaimIsTheIdentity(t *testing.T) {
 	}
 	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, claims), JWT: true}, func(t *testing.T, m mesh.Mesh) {
 		ask := func(subject, id string, fields ...[2]string) mesh.Response {
-			r := mesh.Request{Method: "GET", Path: "/api/chat/stats", Fields: fields, Claims: map[string]any{"iss": "mesh", "jti": id}}
+			r := mesh.Request{Method: "GET", Path: "/api/chat/stats", Fields: fields, Claims: map[string]any{"iss": jwt.Issuer, "jti": id}}
 			if subject != "" {
 				r.Claims["sub"] = subject
 			}

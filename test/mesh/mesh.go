@@ -153,8 +153,8 @@ type Mesh interface {
 	Control(r redisbridge.ControlsRequest)
 	// Status is what the bridge says of itself and of the proxies.
 	Status() redisbridge.Status
-	// Reconfigure gives the proxies another policy.
-	Reconfigure(document string)
+	// Reconfigure gives some proxies another policy; all where none is named.
+	Reconfigure(document string, proxies ...int)
 	// Refused offers the proxies a policy that they must refuse, and gives what they say.
 	Refused(document string) string
 	// Sum adds up the counters of all proxies whose names end like that.

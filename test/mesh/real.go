@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -293,9 +294,12 @@ func (m *real) administer(method, path string, ask any) (answer []byte) {
 	return answer
 }
 
-func (m *real) Reconfigure(document string) {
+func (m *real) Reconfigure(document string, proxies ...int) {
 	m.t.Helper()
-	for _, e := range m.stack.Envoys {
+	for i, e := range m.stack.Envoys {
+		if len(proxies) > 0 && !slices.Contains(proxies, i) {
+			continue
+		}
 		if err := e.SetPolicy(context.Background(), []byte(document)); err != nil {
 			m.t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"chatcache/hostsim"
 	"chatcache/policy"
 	"chatcache/redisbridge"
+	"chatcache/test/jwt"
 	"chatcache/test/stack"
 
 	"github.com/alicebob/miniredis/v2"
@@ -168,7 +170,7 @@ func (m *simulated) request(r Request) *hostsim.Request {
 func (r Request) fields() [][2]string {
 	fields := r.Fields
 	if r.Claims != nil {
-		r.User = token(r.Claims)
+		r.User = jwt.Sign(r.Claims)
 	}
 	if r.User != "" {
 		fields = append(fields[:len(fields):len(fields)], [2]string{"authorization", "Bearer " + r.User})
@@ -333,9 +335,12 @@ func (m *simulated) Control(r redisbridge.ControlsRequest) {
 
 func (m *simulated) Status() redisbridge.Status { return m.bridge.Status(context.Background()) }
 
-func (m *simulated) Reconfigure(document string) {
+func (m *simulated) Reconfigure(document string, proxies ...int) {
 	m.t.Helper()
-	for _, proxy := range m.proxies {
+	for i, proxy := range m.proxies {
+		if len(proxies) > 0 && !slices.Contains(proxies, i) {
+			continue
+		}
 		if err := proxy.Reconfigure([]byte(document)); err != nil {
 			m.t.Fatal(err)
 		}
