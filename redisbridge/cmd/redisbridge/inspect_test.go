@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"chatcache/redisbridge"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // inspect asks for what its flags say, prints a table, and says by its exit code whether a
@@ -22,7 +24,7 @@ func TestInspectPrints(t *testing.T) {
 		}
 		io.WriteString(w, `{"policy":"chat","cache":"stats","key":"stats:chat:{4f}:GET /stats:d1","epoch":"e1","sequence":9,
 			"groups":[{"group":"*"},{"group":"c:stats","generation":8,"raised":true},{"group":"p:stats:4f","generation":3,"suspensions":2}],
-			"entry":{"bytes":1234,"ageMs":2500,"remainingMs":597500,"ttlMs":600000,"epoch":"e1","sequence":7},
+			"entry":{"bytes":1234,"ageMs":2500,"remainingMs":597500,"ttlMs":600000,"epoch":"e1","sequence":7,"definition":"d1","outdated":true},
 			"reason":"raised after its ticket: c:stats"}`)
 	}))
 	defer server.Close()
@@ -42,6 +44,13 @@ valid             no: raised after its ticket: c:stats
 	if out.String() != want || code != exitNo {
 		t.Errorf("exit code %d, printed\n%s", code, out.String())
 	}
+	out.Reset()
+	if code := run(t.Context(), append(args, "--json"), func(string) string { return "" }, &out, io.Discard); code != exitNo {
+		t.Errorf("exit code %d with --json", code)
+	}
+	if diff := cmp.Diff(inspectedJSON, out.String()); diff != "" {
+		t.Errorf("with --json:\n%s", diff)
+	}
 	if asked.URL != "/api/chat/stats?a=b" || asked.Key != "" || asked.Identity.Value != "alice" || asked.Header["accept-language"] != "de" {
 		t.Errorf("asked for %+v", asked)
 	}
@@ -50,3 +59,45 @@ valid             no: raised after its ticket: c:stats
 		t.Errorf("asked for %+v", asked)
 	}
 }
+
+// inspectedJSON is what scripts of operators read.
+const inspectedJSON = `{
+  "policy": "chat",
+  "cache": "stats",
+  "key": "stats:chat:{4f}:GET /stats:d1",
+  "epoch": "e1",
+  "sequence": 9,
+  "groups": [
+    {
+      "group": "*",
+      "generation": 0,
+      "suspensions": 0,
+      "raised": false
+    },
+    {
+      "group": "c:stats",
+      "generation": 8,
+      "suspensions": 0,
+      "raised": true
+    },
+    {
+      "group": "p:stats:4f",
+      "generation": 3,
+      "suspensions": 2,
+      "raised": false
+    }
+  ],
+  "entry": {
+    "bytes": 1234,
+    "ageMs": 2500,
+    "remainingMs": 597500,
+    "ttlMs": 600000,
+    "epoch": "e1",
+    "sequence": 7,
+    "definition": "d1",
+    "outdated": true
+  },
+  "valid": false,
+  "reason": "raised after its ticket: c:stats"
+}
+`

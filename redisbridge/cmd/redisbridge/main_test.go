@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"listens": listens,
+			"until":   until,
 			"masked":  masked,
 		},
 	})
@@ -57,6 +58,20 @@ func listens(ts *testscript.TestScript, _ bool, _ []string) {
 		}
 		if time.Now().After(limit) {
 			ts.Fatalf("nobody listens: %v", err)
+		}
+	}
+}
+
+// until PATTERN COMMAND... repeats a command until its output matches.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile(args[0])
+	for limit := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		if err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(limit) {
+			ts.Fatalf("%s doesn't print %s: %v", args[1], args[0], err)
 		}
 	}
 }
