@@ -60,7 +60,7 @@ func TestOnTheSimulator(t *testing.T) {
 	}
 }
 
-// bothPolicies is the chat policy with the caches and rules of rfc9111/policy.json.
+// bothPolicies is the chat policy with the caches, rules and group_headers of rfc9111/policy.json.
 func bothPolicies(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("rfc9111/policy.json")
@@ -72,6 +72,7 @@ func bothPolicies(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return mesh.ChatPolicy(t, func(document map[string]any) {
+		document["group_headers"] = more["group_headers"]
 		maps.Copy(document["caches"].(map[string]any), more["caches"].(map[string]any))
 		document["invalidations"] = append(document["invalidations"].([]any), more["invalidations"].([]any)...)
 	})
