@@ -36,6 +36,25 @@ func TestVariants(t *testing.T) {
 	}
 }
 
+// Where one response has Vary and a later one has none, that one answers only requests like its own (RFC 9111 section 4.1).
+func TestVariantsBesideADefault(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	for _, made := range []struct {
+		language string
+		vary     [2]string
+	}{{"en", [2]string{"vary", "Accept-Language"}}, {"de", [2]string{"x-none", ""}}} {
+		s := w.language(made.language)
+		w.take(wire.PathLookup).miss(1)
+		s.respond("200", "in "+made.language, maxAge("max-age=60"), made.vary)
+	}
+	for language, want := range map[string]string{"en": "in en", "de": "in de", "fr": ""} {
+		if s := w.language(language); string(s.reply) != want {
+			t.Errorf("%q is answered %q, want %q", language, s.reply, want)
+		}
+	}
+}
+
 // A VM that doesn't know of the variants learns of them by what another one has stored.
 func TestVariantsThatAnotherVMHasStored(t *testing.T) {
 	w := newWorld(t)

@@ -20,9 +20,12 @@
 //   - §3.1 MUST include all fields that it doesn't know: TestStoredFields, scenario hit-keeps-the-header-fields
 //   - §3.1 MUST NOT store Connection and what it names, the fields of the connection and those of proxies' authentication: TestStoredFields
 //   - §3.1 MAY store others than no-cache and private name: TestQualifiedFieldsAreNotStored, scenario rfc9111/fields
+//   - §3.1 MUST NOT mix trailers with header fields (what has trailers isn't stored): TestPlanStore, exchange.TestIncompleteResponsesAreNotStored
 //   - §3.2 MUST update stored fields by those of a 304, but for Content-Length and what the body depends on: TestRefreshed, scenario rfc9111/validation
+//   - §3.2 MAY leave out fields that the cache itself has processed: TestRefreshed
 //   - §3.3 MUST NOT store an incomplete response as a complete one: TestComplete, exchange.TestIncompleteResponsesAreNotStored
 //   - §3.3 MUST NOT use a partial response for a whole one (none is stored): TestStorableByOrigin, exchange.TestMissOfAPart
+//   - §3.3 MUST mark a part as 206: exchange.TestStoredResponseIsSelected, exchange.TestPartOfAResponseWithContentRange
 //   - §3.4 MAY combine partial responses: not done
 //   - §3.5 MUST NOT use what Authorization got without must-revalidate, public or s-maxage: TestStorableByOrigin
 //   - §4 MUST NOT reuse unless URI and method match: exchange.TestTheKeyTellsRequestsApart
@@ -32,27 +35,36 @@
 //   - §4 MUST generate Age: exchange.TestOriginSaysHowLong, exchange.TestAgeCountsDelays
 //   - §4 MUST write unsafe methods through: exchange.TestUnsafeRequestInvalidatesItsURI
 //   - §4 MAY collapse requests: exchange.TestVariantsThatWaitForOneFetch
-//   - §4 SHOULD use the most recent of several responses (one is kept for each variant): exchange.TestValidationThatFindsAnotherResponse
+//   - §4 MUST use the most recent of several responses (one is kept for each variant): exchange.TestValidationThatFindsAnotherResponse
+//   - §4 MUST validate each time without a clock (it has one, and gives a Date to what lacks it, RFC 9110 §6.6.1): exchange.TestDateOfWhatIsStored
 //   - §4.1 MUST NOT use a response whose Vary has *: TestVary, scenario unstored-vary-star
 //   - §4.1 MAY normalise what is compared: TestVariant
+//   - §4.1 MAY choose among variants by preference (only an equal one answers): TestVariant
+//   - §4.1 SHOULD choose a response with Vary before one without: exchange.TestVariantsBesideADefault
 //   - §4.2 MUST calculate the lifetime by s-maxage, max-age, Expires, in this order: TestLifetime, TestAgainstCacheControl, scenario rfc9111/max-age
+//   - §4.2 SHOULD read dates whatever their case, and take other zones than GMT for invalid: TestParseDate
+//   - §4.2 MUST NOT let local time zones count: TestParseDate
 //   - §4.2.1 SHOULD take the first of several values, or the response for stale: TestMaxAge, TestLifetime
 //   - §4.2.1 SHOULD take invalid freshness for stale: TestMaxAge, scenario rfc9111/expires
 //   - §4.2.2 MUST NOT use heuristics where a lifetime is stated, or for other statuses without public: TestLifetime
 //   - §4.2.2 SHOULD NOT use more than a fraction of the time since Last-Modified: TestLifetime, scenario rfc9111/heuristic
 //   - §4.2.3 MUST calculate the age by Age, Date, delay and time of residence: TestInitialAge, exchange.TestAgeCountsDelays
+//   - §4.2.3 MUST count Age from when the request was sent: exchange.TestAgeCountsDelays
 //   - §4.2.4 MUST NOT generate a stale response where a directive forbids it: TestJudge, TestOnError, scenario rfc9111/stale-if-error
 //   - §4.2.4 MUST NOT generate a stale response unless it is disconnected or told so: TestJudge, exchange.TestStaleIfError, exchange.TestStaleWhileRevalidate, exchange.TestRefresh
 //   - §4.3.1 MUST use the stored validators: TestConditions, exchange.TestValidation
-//   - §4.3.1 SHOULD send the entity tag, and MAY send Last-Modified: TestConditions
+//   - §4.3.1 MUST send the entity tag, and SHOULD send Last-Modified: TestConditions
 //   - §4.3.2 MUST NOT evaluate If-Match and If-Unmodified-Since (they are forwarded): exchange.TestBypass
+//   - §4.3.2 MUST NOT evaluate preconditions where nothing is stored (the origin answers): exchange.TestConditionalRequestThatFetchesForOthers
 //   - §4.3.2 SHOULD evaluate If-None-Match, and only without it If-Modified-Since: TestNotModified, exchange.TestStoredResponseIsSelected
-//   - §4.3.2 MUST compare If-Modified-Since with Last-Modified, or with Date without that: TestNotModified
+//   - §4.3.2 SHOULD compare If-Modified-Since with Last-Modified, or with Date without that, or with when it came: TestNotModified, exchange.TestDateOfWhatIsStored
 //   - §4.3.2 SHOULD generate 304 for what matches: exchange.TestStoredResponseIsSelected, scenario if-none-match-is-answered-from-what-is-stored
+//   - §4.3.2 MAY ask for the client's entity tags beside the stored one (the stored one alone is asked for), and MUST answer 200 where the 304 confirms what the client hasn't: exchange.TestValidationForAConditionalRequest
 //   - §4.3.2 MUST evaluate If-Range with Range: TestRangeOf, exchange.TestStoredResponseIsSelected
 //   - §4.3.3 MUST use a full response to a validation, and MAY store it: exchange.TestValidationThatFindsAnotherResponse
 //   - §4.3.3 MAY use a stale response when the validation fails with a 5xx: exchange.TestStaleIfError
 //   - §4.3.4 MUST NOT update by a 304 whose validator is another one: TestConfirms, exchange.TestValidationThatConfirmsSomethingElse
+//   - §4.3.4 MUST update what the 304 confirms: exchange.TestValidation
 //   - §4.3.5 SHOULD update by the response to a HEAD that was forwarded: not done
 //   - §4.4 MUST invalidate the target URI after a non-error response to an unsafe or unknown method: exchange.TestUnsafeRequestInvalidatesItsURI, scenario rfc9111/unsafe-methods
 //   - §4.4 MAY invalidate Location and Content-Location: exchange.TestResponseNamesWhatItInvalidates, scenario rfc9111/location
@@ -61,6 +73,7 @@
 //   - §5.1 SHOULD take the first of several ages, and ignore what is none: TestInitialAge
 //   - §5.2 MUST obey the directives, whatever their case, and accept both forms of arguments: TestMaxAge, TestDirectives
 //   - §5.2 MUST ignore directives that it doesn't know: TestMaxAge
+//   - §5.2 MUST pass the directives on: e2e.TestPassThrough
 //   - §5.2.1.1 max-age: TestJudge, exchange.TestRequestDirectives
 //   - §5.2.1.2 max-stale: TestJudge, exchange.TestRequestDirectives
 //   - §5.2.1.3 min-fresh: TestJudge, exchange.TestRequestDirectives
@@ -68,9 +81,12 @@
 //   - §5.2.1.5 MUST NOT store with no-store in the request: exchange.TestBypass, scenario bypass-no-store
 //   - §5.2.1.7 SHOULD answer only-if-cached with 504 where nothing will do: exchange.TestOnlyIfCached, scenario rfc9111/request-directives
 //   - §5.2.2.2, §5.2.2.8 MUST NOT reuse stale with must-revalidate or proxy-revalidate: TestJudge, TestStaleWindows, exchange.TestStaleIfError
+//   - §5.2.2.2 MUST generate an error rather than reuse with must-revalidate, which SHOULD be 504 (the proxy's own: 503, or 504 after a timeout): exchange.TestStaleIfError
 //   - §5.2.2.3 SHOULD ignore no-store beside must-understand for a status that is understood: TestStorableByOrigin
 //   - §5.2.2.4 MUST NOT use what no-cache names without validation: TestFieldNamesOfDirectives, TestQualifiedFieldsAreNotStored
+//   - §5.2.2.6 MUST NOT transform the content with no-transform (nothing ever is): e2e.TestPassThrough, exchange.TestStoredResponseIsSelected
 //   - §5.2.2.7 MUST NOT store what private names, in a cache that is shared: TestQualifiedFieldsAreNotStored, scenario rfc9111/fields
+//   - §5.2.2.9 MAY store with public what would otherwise not be: TestStorableByOrigin
 //   - §5.2.2.10 s-maxage overrides max-age and Expires and forbids stale use: TestLifetime, TestStaleWindows
 //   - §5.3 MUST take an invalid Expires, "0" above all, for the past: TestLifetime, TestParseDate, scenario rfc9111/expires
 //   - §5.3 MUST ignore Expires beside max-age or s-maxage: TestLifetime

@@ -17,7 +17,9 @@ func TestRequirements(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	here, exchange := testsIn(t, "."), testsIn(t, "../exchange")
+	packages := map[string]map[string]bool{
+		"": testsIn(t, "."), "exchange": testsIn(t, "../exchange"), "e2e": testsIn(t, "../../../test/e2e"),
+	}
 	required, left := 0, 0
 	for line := range strings.SplitSeq(file.Doc.Text(), "\n") {
 		item, found := strings.CutPrefix(line, "  - §")
@@ -31,7 +33,7 @@ func TestRequirements(t *testing.T) {
 			continue
 		}
 		for name := range strings.SplitSeq(shown, ", ") {
-			if !exists(name, here, exchange) {
+			if !exists(name, packages) {
 				t.Errorf("§%s: there is no %q", item, name)
 			}
 		}
@@ -41,15 +43,16 @@ func TestRequirements(t *testing.T) {
 	}
 }
 
-func exists(name string, here, exchange map[string]bool) bool {
+func exists(name string, packages map[string]map[string]bool) bool {
 	if scenario, ok := strings.CutPrefix(name, "scenario "); ok {
 		_, err := os.Stat(filepath.Join("../../../test/scenarios", scenario+".scenario"))
 		return err == nil
 	}
-	if test, ok := strings.CutPrefix(name, "exchange."); ok {
-		return exchange[test]
+	in, test, ok := strings.Cut(name, ".")
+	if !ok {
+		in, test = "", name
 	}
-	return here[name]
+	return packages[in][test]
 }
 
 var testFunction = regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)

@@ -49,6 +49,29 @@ func TestStoredFields(t *testing.T) {
 	}
 }
 
+// FuzzResponse: what is written is read again as it was.
+func FuzzResponse(f *testing.F) {
+	f.Add(uint16(200), uint32(60), true, "etag", `"a"`, "vary", []byte("body"))
+	f.Add(uint16(404), uint32(1<<32-1), false, "", "\x00", "a: b", []byte(nil))
+	f.Fuzz(func(t *testing.T, status uint16, seconds uint32, flag bool, name, value, other string, body []byte) {
+		want := httpcache.Response{
+			Status: 200 + uint32(status)%400, InitialAge: int64(seconds), Varies: flag,
+			Freshness: httpcache.Freshness{Lifetime: int64(seconds / 2), WhileRevalidate: int64(seconds / 3), IfError: int64(seconds), Strict: !flag, Immutable: flag},
+			Fields:    httpcache.Fields{{name, value}, {other, ""}, {name, other}}, Body: body,
+		}
+		if flag {
+			copy(want.Variant[:], other)
+		}
+		got, err := decode(want.Append(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, ignoreBlock, cmpopts.EquateEmpty()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func FuzzDecodeResponse(f *testing.F) {
 	f.Add(httpcache.Response{Status: 200, Fields: httpcache.Fields{{"a", "b"}}, Body: []byte("x")}.Append(nil))
 	f.Add([]byte{})
