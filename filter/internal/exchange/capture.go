@@ -46,7 +46,13 @@ func (r *read) response(fields httpcache.Fields, end bool) Action {
 	if r.settled(fields) {
 		return Replaced
 	}
+	updated := r.compareHead(fields)
 	r.withdraw()
+	if updated {
+		r.addStatus(statusStored(r.why, r.waited))
+		r.stream.Describe(r.cache.Name, resultStored)
+		return Continue
+	}
 	reason := r.begin(fields, end)
 	if reason != httpcache.Storable {
 		r.unstored(reason)

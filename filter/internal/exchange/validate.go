@@ -15,13 +15,14 @@ import (
 //     the ticket of 1, so that a write which came meanwhile still makes it invalid
 //  4. or it fails: the stored response replaces the answer where stale-if-error allows that and no write
 //     has come meanwhile, as far as this VM has heard
-//  5. or it answers anew, which streams through and is stored as after any miss
+//  5. or it answers anew, which streams through and is stored as after any miss; what it answers to a HEAD
+//     says whether the stored response is the present one: see compareHead
 //
 // An invalidated response is a miss in 1 and so never gets here.
 
 // offer keeps a response that was found for when the origin confirms it or fails.
 func (r *read) offer(f *found, now int64) {
-	if f == nil || r.request.head || r.request.wants.ranges {
+	if f == nil || r.request.wants.ranges && !r.request.head {
 		return
 	}
 	s, ok := r.open(*f, now)
@@ -36,7 +37,7 @@ func (r *read) offer(f *found, now int64) {
 	if s.WhileRevalidate > 0 {
 		r.keep(r.fence, *f) // reads that come meanwhile may be answered with it
 	}
-	useful := s.Fields.HasValidator() || s.OnError(s.age)
+	useful := s.Fields.HasValidator() || s.OnError(s.age) || r.request.head
 	if useful && r.state.reserve(len(s.block)) {
 		r.stale = &s
 	}
@@ -106,8 +107,7 @@ func (r *read) settled(answer httpcache.Fields) bool {
 	}
 	switch status := answer.Get(":status"); status {
 	case "304":
-		details, _ := r.stream.Property("response", "code_details")
-		if string(details) != httpcache.ViaUpstream || !r.stale.Fields.HasValidator() {
+		if !r.viaUpstream() || !r.stale.Fields.HasValidator() {
 			return false
 		}
 		r.confirmed(answer)
@@ -116,6 +116,48 @@ func (r *read) settled(answer httpcache.Fields) bool {
 		return r.refreshes == "" && r.standsIn(status) // a refresh is to tell that it failed
 	}
 	return false
+}
+
+// compareHead takes what the origin's answer to a HEAD says of the stored response (RFC 9111 section 4.3.5): that it
+// is the present one, which is then updated as by a 304; or that it isn't, or may not be stored any more, and then nobody uses it unless the
+// origin confirms it. Other VMs know that as soon as they look into Redis. It tells whether it was updated.
+func (r *read) compareHead(answer httpcache.Fields) (updated bool) {
+	if r.stale == nil || !r.request.head || answer.Get(":status") != "200" || !r.viaUpstream() {
+		return false
+	}
+	s := *r.stale
+	like := httpcache.LikeHead(answer, s.Fields, len(s.Body))
+	if like == httpcache.Untold {
+		return false
+	}
+	if like == httpcache.Alike {
+		present := s
+		if r.refresh(&present, answer) == httpcache.Storable {
+			return true
+		}
+	}
+	r.outdate(s)
+	return false
+}
+
+// outdate stores a response again as one that must be validated each time.
+func (r *read) outdate(s storedResponse) {
+	now := r.plugin.host.Now()
+	plan := httpcache.Plan{
+		Status: s.Status, InitialAge: s.age, Freshness: httpcache.Freshness{Strict: true},
+		Kept: max((s.expires-now)/int64(time.Second), 1),
+	}
+	if s.Varies {
+		plan.Vary, _ = s.Fields.VaryBeyond(keyHeaders(r.plugin.Policy, r.cache, r.partition))
+	}
+	r.state.l1.Delete(r.key) // also where L1 may not be filled now
+	r.fill(plan, s.Fields, s.Body, now)
+}
+
+// viaUpstream tells whether the origin has answered, and not the proxy.
+func (r *read) viaUpstream() bool {
+	details, _ := r.stream.Property("response", "code_details")
+	return string(details) == httpcache.ViaUpstream
 }
 
 // confirmed answers with the stored response, as the 304 has updated it.

@@ -65,7 +65,7 @@
 //   - §4.3.3 MAY use a stale response when the validation fails with a 5xx: exchange.TestStaleIfError
 //   - §4.3.4 MUST NOT update by a 304 whose validator is another one: TestConfirms, exchange.TestValidationThatConfirmsSomethingElse
 //   - §4.3.4 MUST update what the 304 confirms: exchange.TestValidation
-//   - §4.3.5 SHOULD update by the response to a HEAD that was forwarded: not done
+//   - §4.3.5 SHOULD update, or consider stale, by the response to a HEAD that was forwarded (neither, where that has no validator and the right length): TestLikeHead, exchange.TestHeadUpdates, scenario rfc9111/head
 //   - §4.4 MUST invalidate the target URI after a non-error response to an unsafe or unknown method: exchange.TestUnsafeRequestInvalidatesItsURI, scenario rfc9111/unsafe-methods
 //   - §4.4 MAY invalidate Location and Content-Location: exchange.TestResponseNamesWhatItInvalidates, scenario rfc9111/location
 //   - §4.4 MUST NOT invalidate URIs of another origin: exchange.TestResponseNamesWhatItInvalidates

@@ -1,6 +1,9 @@
 package httpcache
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // HasValidator tells whether a response can be validated (RFC 9110 §8.8): it has an ETag
 // or a Last-Modified date.
@@ -74,6 +77,34 @@ func Confirms(answer, stored Fields) bool {
 	}
 	modified := answer.Get("last-modified")
 	return modified == "" || modified == stored.Get("last-modified")
+}
+
+// Likeness is what the response to a HEAD says of a stored response to a GET.
+type Likeness uint8
+
+// The likenesses.
+const (
+	Unlike Likeness = iota // it isn't the present one
+	Alike                  // it is the present one
+	Untold                 // the response has no validator to tell it by
+)
+
+// LikeHead compares a 200 to a HEAD with a stored response with a body of size bytes (RFC 9111 §4.3.5): it is the present
+// one if the validators that the 200 has are the stored ones, entity tags compared weakly, and its Content-Length, if it has
+// one, is the stored body's.
+func LikeHead(answer, stored Fields, size int) Likeness {
+	if length := answer.Values("content-length"); len(length) > 0 && !(len(length) == 1 && trim(length[0]) == strconv.Itoa(size)) {
+		return Unlike
+	}
+	tag, modified := answer.Get("etag"), answer.Get("last-modified")
+	switch {
+	case tag == "" && modified == "":
+		return Untold
+	case tag != "" && strings.TrimPrefix(tag, "W/") != strings.TrimPrefix(stored.Get("etag"), "W/"),
+		modified != "" && modified != stored.Get("last-modified"):
+		return Unlike
+	}
+	return Alike
 }
 
 // Refreshed gives the stored fields as a 304 has updated them (RFC 9111 §3.2): each of its

@@ -120,3 +120,29 @@ func FuzzNotModified(f *testing.F) {
 		}
 	})
 }
+
+func TestLikeHead(t *testing.T) {
+	stored := httpcache.Fields{{"etag", `W/"a"`}, {"last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"}}
+	for name, test := range map[string]struct {
+		answer httpcache.Fields
+		want   httpcache.Likeness
+	}{
+		"the same":                 {httpcache.Fields{{"etag", `W/"a"`}, {"last-modified", stored[1][1]}, {"content-length", "3"}}, httpcache.Alike},
+		"only the tag, strong":     {httpcache.Fields{{"etag", `"a"`}}, httpcache.Alike},
+		"only the date":            {httpcache.Fields{{"last-modified", stored[1][1]}}, httpcache.Alike},
+		"another tag":              {httpcache.Fields{{"etag", `"b"`}, {"last-modified", stored[1][1]}}, httpcache.Unlike},
+		"another date":             {httpcache.Fields{{"etag", `"a"`}, {"last-modified", "Sun, 06 Nov 1994 08:49:38 GMT"}}, httpcache.Unlike},
+		"another length":           {httpcache.Fields{{"etag", `"a"`}, {"content-length", "4"}}, httpcache.Unlike},
+		"two lengths":              {httpcache.Fields{{"etag", `"a"`}, {"content-length", "3"}, {"content-length", "3"}}, httpcache.Unlike},
+		"no validator":             {httpcache.Fields{{"content-length", "3"}}, httpcache.Untold},
+		"no validator, and length": {httpcache.Fields{{"content-length", "0"}}, httpcache.Unlike},
+		"nothing":                  {nil, httpcache.Untold},
+	} {
+		if got := httpcache.LikeHead(test.answer, stored, 3); got != test.want {
+			t.Errorf("%s: %d, want %d", name, got, test.want)
+		}
+	}
+	if got := httpcache.LikeHead(httpcache.Fields{{"etag", `"a"`}}, nil, 3); got != httpcache.Unlike {
+		t.Errorf("what is stored has no tag: %d", got)
+	}
+}
