@@ -41,6 +41,7 @@
 //   - §4.1 MAY normalise what is compared: TestVariant
 //   - §4.1 MAY choose among variants by preference (only an equal one answers): TestVariant
 //   - §4.1 SHOULD choose a response with Vary before one without: exchange.TestVariantsBesideADefault
+//   - §4.1 MUST NOT use what Vary makes another (nor a content coding without Vary, for another Accept-Encoding): TestVary, exchange.TestCodingThatSaysNothing
 //   - §4.2 MUST calculate the lifetime by s-maxage, max-age, Expires, in this order: TestLifetime, TestAgainstCacheControl, scenario rfc9111/max-age
 //   - §4.2 SHOULD read dates whatever their case, and take other zones than GMT for invalid: TestParseDate
 //   - §4.2 MUST NOT let local time zones count: TestParseDate
@@ -60,7 +61,8 @@
 //   - §4.3.2 SHOULD compare If-Modified-Since with Last-Modified, or with Date without that, or with when it came: TestNotModified, exchange.TestDateOfWhatIsStored
 //   - §4.3.2 SHOULD generate 304 for what matches: exchange.TestStoredResponseIsSelected, scenario if-none-match-is-answered-from-what-is-stored
 //   - §4.3.2 MAY ask for the client's entity tags beside the stored one (the stored one alone is asked for), and MUST answer 200 where the 304 confirms what the client hasn't: exchange.TestValidationForAConditionalRequest
-//   - §4.3.2 MUST evaluate If-Range with Range: TestRangeOf, exchange.TestStoredResponseIsSelected
+//   - §4.3.2 MUST evaluate If-Range with Range (never as true where there may be other codings): TestRangeOf, exchange.TestStoredResponseIsSelected, exchange.TestCodingThatSaysNothing
+//   - §4.3.2 MUST compare with the tag of the coding that would be selected (RFC 9110 §8.8.3.3): exchange.TestTagOfEachCoding
 //   - §4.3.3 MUST use a full response to a validation, and MAY store it: exchange.TestValidationThatFindsAnotherResponse
 //   - §4.3.3 MAY use a stale response when the validation fails with a 5xx: exchange.TestStaleIfError
 //   - §4.3.4 MUST NOT update by a 304 whose validator is another one: TestConfirms, exchange.TestValidationThatConfirmsSomethingElse

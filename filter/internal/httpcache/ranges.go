@@ -1,6 +1,7 @@
 package httpcache
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -55,11 +56,16 @@ func offset(digits string) (int, bool) {
 }
 
 // inRange evaluates If-Range (RFC 9110 §13.1.5): a strong entity tag that is the stored one, or
-// the very date of a Last-Modified that is itself strong, a second older than Date at least (§8.8.2.2).
+// the very date of a Last-Modified that is itself strong, a second older than Date at least (§8.8.2.2). Where there may be
+// other codings of the same, neither is taken for strong: whatever makes codings between the origin and here may
+// leave the origin's tag on all of them, and a part of the one would be put into another.
 func inRange(request, stored Fields, now int64) bool {
 	values := request.Values("if-range")
 	if len(values) == 0 {
 		return true
+	}
+	if names, _ := stored.Vary(); slices.Contains(names, acceptEncoding) {
+		return false
 	}
 	condition := trim(values[0])
 	if len(values) > 1 || strings.HasPrefix(condition, "W/") {

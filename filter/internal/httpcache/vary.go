@@ -8,14 +8,26 @@ import (
 )
 
 // Vary gives the lower-case names of the request fields that a response depends on, sorted
-// and once each (RFC 9110 §12.5.5). star: it depends on more than the request, and matches none.
+// and once each (RFC 9110 §12.5.5). star: it depends on more than the request, and matches none. One with a content coding
+// depends on Accept-Encoding, whether it says so or not: not everybody can read it.
 func (f Fields) Vary() (names []string, star bool) {
+	if f.coded() {
+		names = []string{acceptEncoding}
+	}
 	f.listItems("vary", func(item string) {
 		star = star || item == "*"
 		names = appendNew(names, strings.ToLower(item))
 	})
 	slices.Sort(names)
 	return names, star
+}
+
+const acceptEncoding = "accept-encoding"
+
+// coded tells whether a response has a content coding.
+func (f Fields) coded() (coded bool) {
+	f.listItems("content-encoding", func(item string) { coded = coded || !strings.EqualFold(item, "identity") })
+	return coded
 }
 
 // VaryBeyond gives the names of Vary that aren't part of the key.
@@ -34,7 +46,7 @@ func (f Fields) Variant(names []string) [16]byte {
 		var items []string
 		f.listItems(name, func(item string) { items = append(items, item) })
 		switch name {
-		case "accept-encoding":
+		case acceptEncoding:
 			items = codings(plain(items))
 		case "accept-language":
 			items = plain(items) // in their order, which some servers go by
@@ -60,8 +72,35 @@ func plain(items []string) []string {
 	return items
 }
 
-// codings normalises Accept-Encoding: sorted. Two such lists mean the same to a server (RFC 9110 §12.5.3).
+// codings normalises the plain items of Accept-Encoding, to one list for all that mean the same to a server (RFC 9110 §12.5.3):
+// sorted, without weights of 1, without what isn't acceptable and wouldn't be either if it weren't listed, and with
+// the present name of x-gzip and x-compress (§8.4.1).
 func codings(items []string) []string {
+	star := false
+	for i, item := range items {
+		name, weight, weighted := strings.Cut(item, ";q=")
+		if name == "x-gzip" || name == "x-compress" {
+			name = name[2:]
+		}
+		switch weight = strings.TrimRight(strings.TrimRight(weight, "0"), "."); {
+		case !weighted, weight == "1":
+			weight = ""
+		case weight == "", weight == "0":
+			weight = ";q=0"
+		default:
+			weight = ";q=" + weight
+		}
+		items[i] = name + weight
+		star = star || name == "*"
+	}
+	if !star {
+		items = slices.DeleteFunc(items, func(item string) bool {
+			return strings.HasSuffix(item, ";q=0") && item != "identity;q=0"
+		})
+		if len(items) == 1 && items[0] == "identity" {
+			items = nil
+		}
+	}
 	slices.Sort(items)
 	return slices.Compact(items)
 }

@@ -12,6 +12,11 @@ func TestVary(t *testing.T) {
 	if star || !slices.Equal(names, []string{"accept", "foo"}) {
 		t.Errorf("%q, %v", names, star)
 	}
+	for coding, want := range map[string][]string{"gzip": {"accept-encoding", "foo"}, "identity, br": {"accept-encoding", "foo"}, "Identity": {"foo"}, "": {"foo"}} {
+		if names, _ := (httpcache.Fields{{"vary", "foo"}, {"content-encoding", coding}}).Vary(); !slices.Equal(names, want) {
+			t.Errorf("coded as %q: %q", coding, names)
+		}
+	}
 	for _, line := range []string{"*", "accept, *", "*, *"} {
 		if _, star := (httpcache.Fields{{"vary", line}}).Vary(); !star {
 			t.Errorf("%q has no star", line)
@@ -38,6 +43,15 @@ func TestVariant(t *testing.T) {
 		{"other codings", httpcache.Fields{{"accept-encoding", "gzip"}}, httpcache.Fields{{"accept-encoding", "br"}}, false},
 		{"languages in another case", httpcache.Fields{{"accept-language", "de-CH, en;q=0.5"}}, httpcache.Fields{{"accept-language", "DE-ch,EN; q=0.5"}}, true},
 		{"languages in another order", httpcache.Fields{{"accept-language", "de, en"}}, httpcache.Fields{{"accept-language", "en, de"}}, false},
+		{"a weight of 1", httpcache.Fields{{"accept-encoding", "gzip;q=1.000, br;q=1"}}, httpcache.Fields{{"accept-encoding", "gzip, br"}}, true},
+		{"a weight with zeros", httpcache.Fields{{"accept-encoding", "gzip;q=0.50"}}, httpcache.Fields{{"accept-encoding", "gzip;q=0.5"}}, true},
+		{"another weight", httpcache.Fields{{"accept-encoding", "gzip;q=0.5"}}, httpcache.Fields{{"accept-encoding", "gzip;q=0.05"}}, false},
+		{"the old name", httpcache.Fields{{"accept-encoding", "x-gzip"}}, httpcache.Fields{{"accept-encoding", "gzip"}}, true},
+		{"refused, and not listed", httpcache.Fields{{"accept-encoding", "gzip, br;q=0, zstd;q=0.000"}}, httpcache.Fields{{"accept-encoding", "gzip"}}, true},
+		{"refused beside a star", httpcache.Fields{{"accept-encoding", "*, br;q=0"}}, httpcache.Fields{{"accept-encoding", "*"}}, false},
+		{"no coding at all", httpcache.Fields{{"accept-encoding", "identity"}}, httpcache.Fields{{"accept-encoding", ""}}, true},
+		{"not even none", httpcache.Fields{{"accept-encoding", "gzip, identity;q=0"}}, httpcache.Fields{{"accept-encoding", "gzip"}}, false},
+		{"twice", httpcache.Fields{{"accept-encoding", "gzip, x-gzip"}}, httpcache.Fields{{"accept-encoding", "gzip"}}, true},
 		{"one field's value in the other", httpcache.Fields{{"bar", "1"}}, httpcache.Fields{{"foo", "1"}}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
