@@ -197,6 +197,10 @@
 //   - unreachable: "refuse" answers 503 to the write while the bridge is unreachable. Default "forward".
 //   - raise_on_4xx: true invalidates also after a definite 4xx, for origins that write and then refuse. Default false.
 //
+// An exception to RFC 9111 section 4.4, which asks for invalidation after a response that is no error: a 5xx isn't taken for the word
+// that nothing was written, since an origin may commit and fail then. 500, 501, 505 and above invalidate as a 200 does; with 502, 503, 504 and
+// 408, and without any answer, the groups stay suspended for settle and are invalidated then. Only a definite 4xx costs nothing.
+//
 // # Freshness
 //
 // What is said in more than one place counts in this order:

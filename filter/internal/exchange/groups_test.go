@@ -83,6 +83,31 @@ func TestUnsafeRequestInvalidatesItsURI(t *testing.T) {
 	}
 }
 
+// RFC 9111 section 4.4 asks for nothing after an error. But a 5xx doesn't say that nothing was written: it
+// raises, or where it is a gateway's the suspension lasts until the write has settled. Only a definite 4xx costs nothing.
+func TestErrorThatMayHaveCommitted(t *testing.T) {
+	for status, want := range map[string]string{
+		"500": "raised", "501": "raised", "507": "raised", "502": "suspended", "503": "suspended", "504": "suspended", "408": "suspended",
+		"400": "closed", "404": "closed", "409": "closed",
+	} {
+		w := newWorld(t)
+		s := w.unsafe("PUT", "/pages/1")
+		w.take(wire.PathSuspend).ack()
+		s.respond(status, "no")
+		w.run()
+		got := "suspended"
+		for _, c := range w.calls {
+			if c.path == wire.PathClose {
+				closed, _ := wire.DecodeCloseRequest(c.frame)
+				got = map[bool]string{true: "raised", false: "closed"}[closed.Raise]
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", status, got, want)
+		}
+	}
+}
+
 // Groups and URIs that the response names are raised before it goes on.
 func TestResponseNamesWhatItInvalidates(t *testing.T) {
 	page := func(path string) string {
