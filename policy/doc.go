@@ -45,6 +45,8 @@
 //     first of them that a response has. Default ["CDN-Cache-Control"].
 //   - group_headers: names of at most 8 response headers that name the groups of a response as Cache-Groups does: "Surrogate-Key" and "xkey",
 //     separated by spaces or commas, "Cache-Tag", by commas. Default: none.
+//   - cache_status_key: true adds the parameter key to Cache-Status (RFC 9211 section 2.7), by which it can be told which requests share
+//     a stored response: a digest keyed by the partition secret, from which nobody reads what the key is made of. Needs identity. Default false.
 //   - caches: an object with 1 to 256 caches by name (a-z, 0-9, - and _, at most 64 bytes). Must be there.
 //   - invalidations: a list of at most 1000 rules. Default: none.
 //

@@ -137,12 +137,26 @@ func (id *Identifier) partition(source int, c credential) (p Partition, ok bool)
 	return Partition{ID: id.digest(source, c), Expires: c.expires, Source: source}, true
 }
 
+// KeyDigest is a digest of a cache key that tells nobody without the secret what the key is made of: half of an
+// HMAC-SHA256, 32 hexadecimal digits. No partition's is the same.
+func (id *Identifier) KeyDigest(key []byte) string {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	id.buf = append(appendField(id.buf[:0], "cache key"), key...)
+	return id.sumUp()
+}
+
 func (id *Identifier) digest(source int, c credential) string {
 	id.buf = append(id.buf[:0], id.labels[source]...)
 	id.buf = appendField(id.buf, c.issuer)
 	for _, v := range c.values {
 		id.buf = appendField(id.buf, v)
 	}
+	return id.sumUp()
+}
+
+// sumUp digests what is in buf.
+func (id *Identifier) sumUp() string {
 	id.mac.Reset()
 	id.mac.Write(id.buf)
 	clear(id.buf)

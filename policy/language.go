@@ -10,7 +10,7 @@ import (
 // parser accepts and what the package documentation describes; a test compares the two.
 var language = map[string][]string{
 	"policy": {"version", "name", "identity", "bridge", "l1", "partition_secret", "collapse", "host", "max_response",
-		"targeted_cache_control", "group_headers", "caches", "invalidations"},
+		"targeted_cache_control", "group_headers", "cache_status_key", "caches", "invalidations"},
 	"bridge":   {"cluster", "authority", "timeout", "token", "breaker"},
 	"breaker":  {"failures", "open"},
 	"l1":       {"max_bytes", "max_staleness"},

@@ -65,6 +65,9 @@ func (d *decoder) policy(root *strictjson.Value) *Policy {
 		}
 	}
 	p.Targets = o.targets()
+	if p.StatusKey = o.bool("cache_status_key"); p.StatusKey && len(p.Identity) == 0 {
+		o.bad(WrongValue, "cache_status_key", "the digest is keyed by the partition secret, which only a policy with identity has", `add "identity"`)
+	}
 	p.Tags = o.headerNames("group_headers")
 	table := &patternTable{routes: p.routes}
 	o.caches(p, table)

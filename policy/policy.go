@@ -24,6 +24,8 @@ type Policy struct {
 	// Targets are the lower-case names of response fields that are read in place of Cache-Control
 	// (RFC 9213), the first of them that a response has.
 	Targets []string
+	// StatusKey adds a digest of the cache key to Cache-Status.
+	StatusKey bool
 	// Tags are the lower-case names of response fields that name groups as Cache-Groups does (RFC 9875),
 	// in a CDN's syntax.
 	Tags []string

@@ -145,6 +145,7 @@ func (r *read) simple() bool {
 // represent replies with what the request gets of a stored response: all of it, the part that it
 // asks for, or 304 where the client has it already.
 func (r *read) represent(s storedResponse, status string) {
+	status += r.keyMember()
 	if s.Fields == nil && r.simple() {
 		more := [...][2]string{{"age", strconv.FormatInt(s.age, 10)}, {statusField, status}}
 		r.state.scratch.reply = s.AppendPairs(r.state.scratch.reply[:0], more[:])

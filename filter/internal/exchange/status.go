@@ -111,6 +111,16 @@ func statusWrite(detail httpcache.Reason) string {
 
 func statusRefused() string { return "chatcache; detail=" + string(reasonUnreachable) }
 
+// keyMember is the parameter key of a read's Cache-Status (RFC 9211 section 2.7), where the policy wants it and there is a key.
+func (r *read) keyMember() string {
+	if !r.plugin.Policy.StatusKey || r.plugin.identity == nil || r.key == nil {
+		return ""
+	}
+	return `; key="` + r.plugin.identity.KeyDigest(r.key) + `"`
+}
+
+func (r *read) addStatus(member string) { r.Exchange.addStatus(member + r.keyMember()) }
+
 // failure names what an answer that can't be used was.
 func failure(a Answer) httpcache.Reason {
 	switch a.Status {
