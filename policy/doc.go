@@ -112,7 +112,7 @@
 //
 // # Fields of cache
 //
-//   - match: a list of patterns: GET, or POST where body is set. Must be there.
+//   - match: a list of patterns: GET, or POST and QUERY where body is set. Must be there.
 //   - ttl: how long a response is fresh, 0s to 720h. "0s" turns the cache off, for reading and for storing. "origin" leaves it
 //     to the response, as RFC 9111 has it (see Freshness below). Must be there.
 //   - max_ttl: with "ttl": "origin": how long a response is fresh at most, 1s to 720h. Default "24h".
@@ -142,6 +142,10 @@
 //   - verify: an object: what answers may differ in where hits are compared with the origin's answers.
 //
 // # Fields of body
+//
+// A QUERY is a safe request whose body says what it asks for (draft-ietf-httpbis-safe-method-w-body): its preconditions and ranges
+// are answered as those of a GET are, where those of a POST bypass, and what is stale is validated. Its Content-Type has to be
+// application/json, as the body is compared as such; another one bypasses.
 //
 //   - ignore: members that change nothing in the answer, dots between levels: "meta.ts". Lists aren't entered.
 //   - max_bytes: size of the largest body that is read, 1B to 1MiB, below Envoy's buffer limit; a larger one bypasses.

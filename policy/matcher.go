@@ -36,10 +36,10 @@ func (p *Policy) Match(method, authority, path string) (*Cache, *Invalidation) {
 	return nil, join(trees.invalidation(authority, strictPath(path)), trees.invalidation(authority, lenientPath(path)))
 }
 
-// isSafe is RFC 9110 section 9.2.1.
+// isSafe is RFC 9110 section 9.2.1, and the registration of QUERY, a safe request with a body.
 func isSafe(method string) bool {
 	switch method {
-	case "GET", "HEAD", "OPTIONS", "TRACE":
+	case "GET", "HEAD", "OPTIONS", "TRACE", "QUERY":
 		return true
 	}
 	return false

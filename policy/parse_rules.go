@@ -138,17 +138,19 @@ func (o object) cache(p *Policy, name string, table *patternTable) *Cache {
 // readable tells whether a cache may have the method, and notes why not.
 func (o object) readable(method string, bodyKeyed bool) bool {
 	switch {
-	case method == "GET" && !bodyKeyed, method == "POST" && bodyKeyed:
+	case method == "GET" && !bodyKeyed, (method == "POST" || method == "QUERY") && bodyKeyed:
 		return true
 	case method == "GET":
-		o.fault(WrongMethod, "a body-keyed cache is for POST", `drop "body": a GET is keyed by its URL`)
+		o.fault(WrongMethod, "a body-keyed cache is for POST or QUERY", `drop "body": a GET is keyed by its URL`)
 	case method == "POST":
 		o.fault(WrongMethod, "a POST says what it wants in its body, which isn't part of this cache's key",
 			`add "body": {} if it only reads, or make it an invalidation if it writes`)
+	case method == "QUERY":
+		o.fault(WrongMethod, "a QUERY says what it wants in its body, which isn't part of this cache's key", `add "body": {}`)
 	case method == "HEAD":
 		o.fault(WrongMethod, "HEAD has no patterns of its own", "a GET pattern matches HEAD too")
 	default:
-		o.fault(WrongMethod, "responses to this method aren't cached", "a cache is for GET, or with \"body\" for POST")
+		o.fault(WrongMethod, "responses to this method aren't cached", "a cache is for GET, or with \"body\" for POST or QUERY")
 	}
 	return false
 }

@@ -7,7 +7,7 @@ var unruled = &Invalidation{Name: "unsafe", Deadline: defaultDeadline, Settle: d
 
 // Unruled gives what an unsafe request without a rule is subject to, nil if nothing.
 func (p *Policy) Unruled(method string) *Invalidation {
-	if !p.leavesToOrigin() || isSafe(method) || method == "CONNECT" || method == "QUERY" {
+	if !p.leavesToOrigin() || isSafe(method) || method == "CONNECT" {
 		return nil
 	}
 	return unruled

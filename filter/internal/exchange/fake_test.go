@@ -25,6 +25,7 @@ const testPolicy = `{
     "deep":   {"match": ["GET /deep"], "ttl": "600s", "l1": false},
     "models": {"match": ["GET /models"], "ttl": "600s", "shared": true},
     "flags":  {"match": ["POST /flags"], "ttl": "600s", "body": {"max_bytes": "1KiB"}},
+    "queries": {"match": ["QUERY /queries", "POST /queries"], "ttl": "origin", "shared": true, "body": {}},
     "off":    {"match": ["GET /off"], "ttl": "0s"},
     "pages":  {"match": ["GET /pages/{page}"], "ttl": "origin", "shared": true}
   },

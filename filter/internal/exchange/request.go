@@ -82,6 +82,12 @@ func (r *request) Header(name string) []string {
 }
 func (r *request) Property(path ...string) ([]byte, bool) { return r.stream.Property(path...) }
 
+// isJSON tells whether the request's body is said to be JSON, which no parameter changes (RFC 8259 section 11).
+func (r *request) isJSON() bool {
+	media, _, _ := strings.Cut(r.fields.Get("content-type"), ";")
+	return strings.EqualFold(strings.Trim(media, " \t"), "application/json")
+}
+
 // plainPath is the path without its query.
 func (r *request) plainPath() string {
 	path, _, _ := strings.Cut(r.path, "?")
@@ -90,13 +96,13 @@ func (r *request) plainPath() string {
 
 // unanswerable says why a request of a cache can't be answered from it,
 // whatever is stored; end tells that the request has no body. Preconditions of a POST are
-// about something else than whether its answer has changed.
+// about something else than whether its answer has changed; those of a QUERY aren't.
 func (r *request) unanswerable(c *policy.Cache, limits httpcache.Limits, end bool) httpcache.Reason {
-	bodyKeyed, w := c.Body != nil, r.wants
+	bodyKeyed, post, w := c.Body != nil, r.method == "POST", r.wants
 	switch {
-	case w.match, bodyKeyed && w.conditions:
+	case w.match, post && w.conditions:
 		return reasonConditional
-	case bodyKeyed && w.ranges:
+	case post && w.ranges:
 		return reasonRange
 	case w.upgrade:
 		return reasonUpgrade
@@ -104,7 +110,7 @@ func (r *request) unanswerable(c *policy.Cache, limits httpcache.Limits, end boo
 		return reasonRequest
 	case bodyKeyed && r.fields.Has("expect"):
 		return reasonExpect
-	case bodyKeyed && (end || r.fields.Has("content-encoding")):
+	case bodyKeyed && (end || r.fields.Has("content-encoding") || !post && !r.isJSON()):
 		return reasonBodyUnusable
 	case !bodyKeyed && !end:
 		return reasonRequestBody

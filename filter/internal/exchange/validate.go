@@ -37,7 +37,7 @@ func (r *read) offer(f *found, now int64) {
 	if s.WhileRevalidate > 0 {
 		r.keep(r.fence, *f) // reads that come meanwhile may be answered with it
 	}
-	useful := s.Fields.HasValidator() || s.OnError(s.age) || r.request.head
+	useful := r.request.method != "POST" && s.Fields.HasValidator() || s.OnError(s.age) || r.request.head
 	if useful && r.state.reserve(len(s.block)) {
 		r.stale = &s
 	}
@@ -87,7 +87,7 @@ func (r *read) condition() {
 	if r.refreshes != "" {
 		_ = r.stream.RemoveRequestField(refreshField)
 	}
-	if r.stale != nil {
+	if r.stale != nil && r.request.method != "POST" { // one that matches would make a POST fail (RFC 9110 section 13.1.2)
 		conditions = r.stale.Fields.Conditions()
 	}
 	if r.request.wants.conditions && (leads || conditions != nil) {

@@ -10,7 +10,7 @@
 // package exchange, or a scenario of test/scenarios, which runs on the simulator and on Envoy. It speaks of caches with
 // "ttl": "origin"; what a rule with a TTL does otherwise is listed in package policy.
 //
-//   - §3 MUST NOT store unless the method is understood (GET; POST where a rule makes its body the key): exchange.TestUnmatchedStreamIsUntouched, exchange.TestBodyKeyedRead
+//   - §3 MUST NOT store unless the method is understood (GET; POST and QUERY where a rule makes the body the key): exchange.TestUnmatchedStreamIsUntouched, exchange.TestBodyKeyedRead, exchange.TestQuery, scenario rfc9111/query
 //   - §3 MUST NOT store unless the status is final: TestStorableByOrigin
 //   - §3 MUST NOT store 206 or 304, or with must-understand, unless the status is understood: TestStorableByOrigin, scenario rfc9111/statuses
 //   - §3 MUST NOT store with no-store in the response: TestStorableByOrigin, scenario rfc9111/forbidden
