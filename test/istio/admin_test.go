@@ -6,15 +6,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"strconv"
 	"strings"
-
-	"github.com/vishvananda/netns"
 )
 
 // Admin asks Envoy's admin interface, which listens on the pod's own 127.0.0.1 alone, for a path.
-func (g *gateway) Admin(path string) (string, error) {
+func (g *proxy) Admin(path string) (string, error) {
 	client := &http.Client{Transport: &http.Transport{DialContext: g.dial, DisableKeepAlives: true}}
 	resp, err := client.Get("http://127.0.0.1:15000" + path)
 	if err != nil {
@@ -29,7 +26,7 @@ func (g *gateway) Admin(path string) (string, error) {
 }
 
 // Counter gives the value of one of Envoy's counters or gauges.
-func (g *gateway) Counter(name string) (int, error) {
+func (g *proxy) Counter(name string) (int, error) {
 	text, err := g.Admin("/stats?usedonly&filter=^" + name + "$")
 	if err != nil || text == "" {
 		return 0, err
@@ -39,26 +36,10 @@ func (g *gateway) Counter(name string) (int, error) {
 }
 
 // dial connects from inside the pod's network.
-func (g *gateway) dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
-	// A thread is in a namespace, not a process. A thread that can't go back ends with its goroutine, since it stays locked.
-	runtime.LockOSThread()
-	here, err := netns.Get()
-	if err != nil {
-		return nil, err
-	}
-	defer here.Close()
-	there, err := netns.GetFromPid(g.PID())
-	if err != nil {
-		return nil, err
-	}
-	defer there.Close()
-	if err := netns.Set(there); err != nil {
-		return nil, err
-	}
-	conn, err = new(net.Dialer).DialContext(ctx, network, address)
-	if err := netns.Set(here); err != nil {
-		return nil, err
-	}
-	runtime.UnlockOSThread()
+func (g *proxy) dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	err = g.within(func() (err error) {
+		conn, err = new(net.Dialer).DialContext(ctx, network, address)
+		return err
+	})
 	return conn, err
 }

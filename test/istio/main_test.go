@@ -10,7 +10,7 @@ import (
 func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == podCommand:
-		runPod(os.Args[2:])
+		runPod(os.Args[2])
 	case os.Getenv(isolatedVariable) != "":
 		if err := enterIsolation(); err != nil {
 			panic(err)

@@ -23,8 +23,8 @@ type manifests struct {
 	Deployments []*appsv1.Deployment
 }
 
-// readManifests reads files as Istio reads what Kubernetes has: what it wouldn't take fails the test.
-func readManifests(t testing.TB, files ...string) manifests {
+// readManifests reads files, edited, as Istio reads what Kubernetes has: what it wouldn't take fails the test.
+func readManifests(t testing.TB, edit *strings.Replacer, files ...string) manifests {
 	t.Helper()
 	var m manifests
 	for _, file := range files {
@@ -32,7 +32,7 @@ func readManifests(t testing.TB, files ...string) manifests {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resources, others, err := crd.ParseInputs(string(text))
+		resources, others, err := crd.ParseInputs(edit.Replace(string(text)))
 		if err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
@@ -63,31 +63,15 @@ func (m *manifests) add(t testing.TB, file string, other crd.IstioKind) {
 	}
 }
 
-// plugin gives a copy of the one WasmPlugin.
-func (m manifests) plugin(t testing.TB) wasmPlugin {
-	t.Helper()
-	var found []wasmPlugin
+// plugin gives a copy of the WasmPlugin; nothing if there is none.
+func (m manifests) plugin() (p wasmPlugin) {
 	for _, r := range m.Istio {
 		if spec, ok := r.DeepCopy().Spec.(*extensions.WasmPlugin); ok {
 			r.Spec = spec
-			found = append(found, wasmPlugin{r, spec})
+			p = wasmPlugin{r, spec}
 		}
 	}
-	if len(found) != 1 {
-		t.Fatalf("found %d WasmPlugins, want 1", len(found))
-	}
-	return found[0]
-}
-
-// others gives everything for Istio but the WasmPlugin.
-func (m manifests) others() []config.Config {
-	var others []config.Config
-	for _, r := range m.Istio {
-		if _, ok := r.Spec.(*extensions.WasmPlugin); !ok {
-			others = append(others, r)
-		}
-	}
-	return others
+	return p
 }
 
 // wasmPlugin is a WasmPlugin that a test changes.
@@ -121,8 +105,19 @@ func (p *wasmPlugin) set(t testing.TB, value any, path ...string) {
 	at.Fields[path[last]] = v
 }
 
-// secret is the Secret that the Deployment names.
+// secret is the Secret that a Deployment names.
 type secret map[string]string
+
+// environment gives a container's variables.
+func environment(vars []corev1.EnvVar, values secret) (env []string) {
+	for _, v := range vars {
+		if v.ValueFrom != nil {
+			v.Value = values[v.ValueFrom.SecretKeyRef.Key]
+		}
+		env = append(env, v.Name+"="+v.Value)
+	}
+	return env
+}
 
 // containerOf gives what a Deployment's one container runs: program with the Deployment's arguments and variables, with the secret's
 // files in dir.
@@ -137,12 +132,7 @@ func containerOf(t testing.TB, d *appsv1.Deployment, program, dir string, values
 		}
 		made.command = append(made.command, arg)
 	}
-	for _, e := range c.Env {
-		if e.ValueFrom != nil {
-			e.Value = values[e.ValueFrom.SecretKeyRef.Key]
-		}
-		made.env = append(made.env, e.Name+"="+e.Value)
-	}
+	made.env = append(made.env, environment(c.Env, values)...)
 	for _, v := range spec.Volumes {
 		for _, item := range v.Secret.Items {
 			if err := os.WriteFile(filepath.Join(dir, item.Path), []byte(values[item.Key]), 0o600); err != nil {

@@ -2,13 +2,14 @@ package istio
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -16,9 +17,10 @@ import (
 	"chatcache/test/stack"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
 )
 
-// podCommand is the first argument of a test program that is to become a pod: its address and a command follow.
+// podCommand is the first argument of a test program that is to become a pod: a podPlan follows, as JSON.
 const podCommand = "pod"
 
 // pod is a process in namespaces of its own, with an address.
@@ -29,8 +31,15 @@ type pod struct {
 	attached int // the process that has the network
 }
 
+// podPlan is what a pod becomes.
+type podPlan struct {
+	IP            string
+	Init, Command []string
+}
+
 // container is what a pod runs.
 type container struct {
+	init    []string // what runs before, if anything, and must succeed
 	command []string
 	env     []string // in place of this process's
 	dir     string   // its working directory, which must exist
@@ -43,7 +52,7 @@ func startPod(t testing.TB, name, ip string, c container) *pod {
 	p := &pod{IP: ip}
 	log := filepath.Join(c.dir, name+".log")
 	p.Process = stack.NewProcess(name, log, func(int) *exec.Cmd {
-		cmd := exec.Command("/proc/self/exe", append([]string{podCommand, ip}, c.command...)...)
+		cmd := exec.Command("/proc/self/exe", podCommand, mustJSON(t, podPlan{ip, c.init, c.command}))
 		cmd.Dir, cmd.Env = c.dir, c.env
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: isolation}
 		return cmd
@@ -51,7 +60,7 @@ func startPod(t testing.TB, name, ip string, c container) *pod {
 		if err := p.attach(); err != nil {
 			return err
 		}
-		return expectOK(ctx, "http://"+ip+c.ready)
+		return stack.ExpectOK(ctx, "http://"+ip+c.ready)
 	})
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -91,11 +100,58 @@ func (p *pod) attach() error {
 	return nil
 }
 
+// within does something in the pod's network.
+func (p *pod) within(do func() error) error {
+	// A thread is in a namespace, not a process. A thread that can't go back ends with its goroutine, since it stays locked.
+	runtime.LockOSThread()
+	here, err := netns.Get()
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	there, err := netns.GetFromPid(p.PID())
+	if err != nil {
+		return err
+	}
+	defer there.Close()
+	if err := netns.Set(there); err != nil {
+		return err
+	}
+	err = do()
+	if err := netns.Set(here); err != nil {
+		return err
+	}
+	runtime.UnlockOSThread()
+	return err
+}
+
+// Listen gives a listener in the pod's network, as another container of the pod would have it.
+func (p *pod) Listen(t testing.TB, port int) (listener net.Listener) {
+	t.Helper()
+	err := p.within(func() (err error) {
+		listener, err = net.Listen("tcp", fmt.Sprintf("%s:%d", p.IP, port))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
+
 // runPod is the beginning of a pod: it makes its part of the network and becomes the command.
-func runPod(args []string) {
-	err := enterPod(args[0])
+func runPod(text string) {
+	var plan podPlan
+	err := json.Unmarshal([]byte(text), &plan)
 	if err == nil {
-		err = syscall.Exec(args[1], args[1:], os.Environ())
+		err = enterPod(plan.IP)
+	}
+	if err == nil && plan.Init != nil {
+		init := exec.Command(plan.Init[0], plan.Init[1:]...)
+		init.Stdout, init.Stderr = os.Stdout, os.Stderr
+		err = init.Run()
+	}
+	if err == nil {
+		err = syscall.Exec(plan.Command[0], plan.Command, os.Environ())
 	}
 	fmt.Fprintln(os.Stderr, "pod:", err)
 	os.Exit(1)
@@ -134,21 +190,4 @@ func awaitInterface(name string) (netlink.Link, error) {
 			return link, err
 		}
 	}
-}
-
-// expectOK asks for url and wants a 200.
-func expectOK(ctx context.Context, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answered %s", url, resp.Status)
-	}
-	return nil
 }

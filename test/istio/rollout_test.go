@@ -9,7 +9,7 @@ import (
 )
 
 // canary is a gateway beside ingress, with a label more.
-var canary = gatewayOptions{
+var canary = proxyOptions{
 	Name: "canary", IP: canaryIP, Namespace: ingress.Namespace, Workers: 2,
 	Labels: map[string]string{"istio": "ingressgateway", "release": "canary"},
 }
@@ -29,7 +29,7 @@ type traffic struct {
 }
 
 // keepReading starts reads, each of which must be answered with 200.
-func keepReading(t *testing.T, g *gateway, user, path string) *traffic {
+func keepReading(t *testing.T, g *proxy, user, path string) *traffic {
 	stopped := make(chan struct{})
 	f := &traffic{done: make(chan struct{}), stop: sync.OnceFunc(func() { close(stopped) })}
 	t.Cleanup(f.stop)
@@ -64,7 +64,7 @@ func (f *traffic) Stop(t *testing.T) {
 }
 
 // untilRuns waits until the gateway's Envoy has the module whose digest a WasmPlugin pins.
-func untilRuns(t *testing.T, g *gateway, sha256 string) {
+func untilRuns(t *testing.T, g *proxy, sha256 string) {
 	t.Helper()
 	until(t, "Envoy's plugin is "+sha256, func() bool {
 		dump, err := g.Admin("/config_dump?resource=ecds_filters")
@@ -73,8 +73,8 @@ func untilRuns(t *testing.T, g *gateway, sha256 string) {
 }
 
 func TestImageUpgradeLosesNoRequestAndNoEntry(t *testing.T) {
-	w := newWorld(t)
-	g := startGateway(t, w, ingress)
+	w := newWorld(t, gatewayFiles...)
+	g := startProxy(t, w, ingress)
 	old := g.Get("ada", "/api/chat/stats")
 	untilHit(t, g, "ada", "/api/chat/stats")
 	untilRuns(t, g, w.Plugin.Spec.Sha256)
@@ -91,10 +91,10 @@ func TestImageUpgradeLosesNoRequestAndNoEntry(t *testing.T) {
 }
 
 func TestWrongDigestCostsTheCacheAndNothingElse(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, gatewayFiles...)
 	right := w.Plugin
-	w.Istio.Apply(right.with(func(p *wasmPlugin) { p.Spec.Sha256 = strings.Repeat("0", 64) }).Config)
-	g := startGateway(t, w, ingress)
+	w.Istio.Apply(right.with(wrongDigest).Config)
+	g := startProxy(t, w, ingress)
 	for range 3 {
 		if r := g.Get("ada", "/api/chat/stats"); r.Status != http.StatusOK || r.CacheStatus != "" {
 			t.Errorf("with a wrong digest: %v, want what the origin says, and no word of the cache", r)
@@ -111,11 +111,58 @@ func TestWrongDigestCostsTheCacheAndNothingElse(t *testing.T) {
 	untilHit(t, g, "ada", "/api/chat/stats")
 }
 
+// wrongDigest makes the image one that can't be loaded.
+func wrongDigest(p *wasmPlugin) { p.Spec.Sha256 = strings.Repeat("0", 64) }
+
+// Without a filter writes pass that invalidate nothing. Nothing older than they are is served where everything is purged before the filter
+// comes back, or is off until it has.
+func TestWritesWithoutAFilter(t *testing.T) {
+	for name, tt := range map[string]struct {
+		before []string // commands
+		back   string   // what answers say once the filter is back
+		after  []string
+	}{
+		"purged": {[]string{"purge", "--policy", "chat-api", "--all"}, "chatcache; ", nil},
+		"off": {
+			[]string{"controls", "set", "--policy", "chat-api", "--all", "off"}, "chatcache; fwd=bypass; detail=off",
+			[]string{"controls", "unset", "--policy", "chat-api", "--all", "off"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, gatewayFiles...)
+			g := startProxy(t, w, ingress)
+			g.Get("ada", "/api/chat/sessions")
+			untilHit(t, g, "ada", "/api/chat/sessions")
+
+			w.Istio.Apply(w.Plugin.with(wrongDigest).Config)
+			until(t, "the filter has gone", func() bool { return g.Get("ada", "/api/chat/sessions").CacheStatus == "" })
+			if r := g.Do(request{http.MethodPost, "/api/chat/sessions", "ada", `{"title":"unnoticed"}`}); r.Status != http.StatusCreated || r.CacheStatus != "" {
+				t.Fatalf("a write with a wrong digest: %v, want what the origin says, and no word of the cache", r)
+			}
+			w.redisbridge(tt.before...)
+
+			w.Istio.Apply(w.Plugin.Config)
+			read := func() response {
+				r := g.Get("ada", "/api/chat/sessions")
+				if r.Status != http.StatusOK || !strings.Contains(r.Body, "unnoticed") {
+					t.Fatalf("after the write: %v, want it in the answer", r)
+				}
+				return r
+			}
+			until(t, "the filter is back", func() bool { return strings.HasPrefix(read().CacheStatus, tt.back) })
+			if tt.after != nil {
+				w.redisbridge(tt.after...)
+			}
+			until(t, "a hit", func() bool { return read().Hit() })
+		})
+	}
+}
+
 func TestPolicyChangeKeepsTheMemoryOfTheWorkers(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, gatewayFiles...)
 	one := ingress
 	one.Workers = 1 // whose memory answers from the second hit on
-	g := startGateway(t, w, one)
+	g := startProxy(t, w, one)
 	g.Get("ada", "/api/chat/stats")
 	until(t, "the worker has it in its memory", func() bool { return strings.HasSuffix(g.Get("ada", "/api/chat/stats").CacheStatus, "detail=l1") })
 
@@ -129,8 +176,8 @@ func TestPolicyChangeKeepsTheMemoryOfTheWorkers(t *testing.T) {
 }
 
 func TestRemoval(t *testing.T) {
-	w := newWorld(t)
-	g := startGateway(t, w, ingress)
+	w := newWorld(t, gatewayFiles...)
+	g := startProxy(t, w, ingress)
 	g.Get("ada", "/api/chat/stats")
 	untilHit(t, g, "ada", "/api/chat/stats")
 
@@ -142,9 +189,9 @@ func TestRemoval(t *testing.T) {
 
 // A second gateway with a label of its own gets the filter first: the other one's answers don't know of it.
 func TestCanaryByASecondGatewaysLabel(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, gatewayFiles...)
 	w.Istio.Apply(w.Plugin.with(func(p *wasmPlugin) { p.Spec.Selector.MatchLabels["release"] = "canary" }).Config)
-	g, canary := startGateway(t, w, ingress), startGateway(t, w, canary)
+	g, canary := startProxy(t, w, ingress), startProxy(t, w, canary)
 	stored := canary.Get("ada", "/api/chat/stats")
 	untilHit(t, canary, "ada", "/api/chat/stats")
 	if r := g.Get("ada", "/api/chat/stats"); r.Status != http.StatusOK || r.CacheStatus != "" {

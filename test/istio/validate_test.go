@@ -55,14 +55,10 @@ func TestIstioctlValidatesEachFile(t *testing.T) {
 // Files that are applied together fit to each other.
 func TestIstioctlAnalyzesWhatIsAppliedTogether(t *testing.T) {
 	for name, files := range map[string][]string{
-		"gateway": {"kubernetes/bridge.yaml", "istio/bridge.yaml", "istio/gateway.yaml"},
+		"gateway": gatewayFiles, "sidecar": sidecarFiles, "bodies": bodiesFiles, "bridge outside": outsideFiles,
 	} {
 		t.Run(name, func(t *testing.T) {
-			args := []string{"analyze", "--use-kube=false"}
-			for _, file := range files {
-				args = append(args, shippedFile(t, file))
-			}
-			out, err := istioctl(args...)
+			out, err := istioctl(append([]string{"analyze", "--use-kube=false"}, shippedFiles(t, files...)...)...)
 			t.Log(out)
 			if err != nil {
 				t.Errorf("istioctl analyze: %v", err)

@@ -36,7 +36,7 @@ func newBridge(o Options, paths programs, died chan<- *Process) *Bridge {
 				"CHATCACHE_ADMIN_TOKEN="+AdminToken)
 			return cmd
 		},
-		probe: func(ctx context.Context) error { return expectOK(ctx, b.URL()+"/readyz") },
+		probe: func(ctx context.Context) error { return ExpectOK(ctx, b.URL()+"/readyz") },
 	}
 	return b
 }
@@ -44,8 +44,8 @@ func newBridge(o Options, paths programs, died chan<- *Process) *Bridge {
 // URL is the bridge's base URL.
 func (b *Bridge) URL() string { return "http://" + loopback.Addr(b.Port) }
 
-// expectOK asks for url and wants a 200.
-func expectOK(ctx context.Context, url string) error {
+// ExpectOK asks for url and wants a 200: the probe of a process that serves HTTP.
+func ExpectOK(ctx context.Context, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

@@ -132,7 +132,7 @@ func (e *Envoy) SetPolicy(ctx context.Context, policy []byte) error {
 // ready tells whether Envoy serves its listener. An Envoy whose first listener
 // was refused calls itself ready all the same, and listens to nothing.
 func (e *Envoy) ready(ctx context.Context) error {
-	if err := expectOK(ctx, e.AdminURL()+"/ready"); err != nil {
+	if err := ExpectOK(ctx, e.AdminURL()+"/ready"); err != nil {
 		return err
 	}
 	state, err := e.listenerState(ctx)

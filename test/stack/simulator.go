@@ -44,7 +44,7 @@ func StartSimulator(ctx context.Context, o Options) (*Simulator, error) {
 			return exec.Command(filepath.Join(root, "build", "redisbridge"), "serve", "--memory", "--insecure", "--bootstrap",
 				"--listen", loopback.Addr(o.Ports.Bridge), "--policy", policy)
 		},
-		probe: func(ctx context.Context) error { return expectOK(ctx, s.BridgeURL()+"/readyz") },
+		probe: func(ctx context.Context) error { return ExpectOK(ctx, s.BridgeURL()+"/readyz") },
 	}
 	s.Proxy = &Process{
 		Name: "hostsim", Log: filepath.Join(o.Dir, "hostsim.log"), died: s.died,
