@@ -75,7 +75,8 @@
 //
 // # Fields of collapse
 //
-// Reads that miss one key at the same time wait for one fetch of it, in all proxies together.
+// Reads that miss one key at the same time, or find it stale, wait for one fetch of it, in all proxies together. What may be
+// used stale (stale_while_revalidate) answers meanwhile.
 //
 //   - max_wait: how long a read waits for somebody else's fetch before it asks the origin by itself, 100ms to 30s. Default
 //     "2s". A fetch keeps other proxies' workers from fetching for half of it: take more than twice the

@@ -2,6 +2,7 @@ package redisbridge
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -41,7 +42,13 @@ func fetchState(a wire.LookupAnswer) string {
 
 func (w *world) fillAs(id string, ticket wire.Ticket) {
 	w.t.Helper()
-	e := wire.Entry{Head: wire.Head{Ticket: ticket, Definition: "def", Groups: w.groups}, Payload: []byte("fetched by " + id)}
+	w.fillFresh(id, ticket, 0)
+}
+
+// fillFresh stores what is fresh for so many milliseconds; 0: it isn't said.
+func (w *world) fillFresh(id string, ticket wire.Ticket, fresh int64) {
+	w.t.Helper()
+	e := wire.Entry{Head: wire.Head{Ticket: ticket, Definition: "def", Groups: w.groups, Fresh: fresh}, Payload: []byte("fetched by " + id)}
 	_, err := w.Store(w.ctx, wire.StoreRequest{Scope: w.scope, Key: w.key, TTL: 600_000, Fetch: id, Entry: e.Encode()})
 	w.check(err)
 }
@@ -66,6 +73,59 @@ func TestFetchLease(t *testing.T) {
 		w.wantFetch("f2", "hit", "after the store")
 		if left := w.leaseText(); left != "" {
 			t.Errorf("the store left the lease %q", left)
+		}
+	})
+}
+
+// What is stale is fetched like what is missing: one lookup is granted the lease, and the others are told
+// so, with what is stale.
+func TestFetchLeaseOfAStaleEntry(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		ticket := w.wantFetch("f1", "granted", "at first").Ticket
+		w.fillFresh("f1", ticket, 200)
+		w.wantFetch("f2", "hit", "while it is fresh")
+		w.pass(300)
+		w.want(wire.LookupHit, "stale, without asking for a lease")
+		first := w.wantFetch("f2", "granted", "the first that finds it stale")
+		other := w.wantFetch("f3", "leased", "another one")
+		for who, a := range map[string]wire.LookupAnswer{"granted": first, "leased": other} {
+			if e, err := wire.DecodeEntry(a.Entry); err != nil || string(e.Payload) != "fetched by f1" || a.Age < 300 || a.Remaining > 600_000-300 {
+				t.Errorf("%s with the entry %.40q (%v), age %d, remaining %d", who, e.Payload, err, a.Age, a.Remaining)
+			}
+		}
+		if first.State != wire.LookupHit {
+			t.Errorf("granted with state %d", first.State)
+		}
+		w.wantFetch("f2", "granted", "asked again by whom it belongs to")
+		w.letGo("f2", 0)
+		w.wantFetch("f3", "granted", "after its release")
+		w.fillFresh("f3", ticket, 600_000)
+		w.wantFetch("f4", "hit", "validated")
+		w.fillFresh("f3", ticket, 0)
+		w.pass(300)
+		w.wantFetch("f4", "hit", "where it isn't said how long it is fresh")
+		w.fillFresh("f3", ticket, 200)
+		w.pass(300)
+		w.wantFetch("f4", "granted", "stale again")
+		w.close("w1", true, "c:stats")
+		if a := w.wantFetch("f5", "granted", "invalidated while it is validated"); a.State != wire.LookupMiss || len(a.Entry) > 0 {
+			t.Errorf("state %d with an entry of %d bytes", a.State, len(a.Entry))
+		}
+	})
+}
+
+// A lookup that waits for the validation of a stale entry is answered with what it has stored.
+func TestHeldLookupOfAStaleEntry(t *testing.T) {
+	clock := newStepClock()
+	onEachRedis(t, func(o *Options) { o.Clock = clock }, func(t *testing.T, w *world) {
+		ticket := w.fetch("f1").Ticket
+		w.fillFresh("f1", ticket, 1)
+		w.pass(10)
+		w.wantFetch("f2", "granted", "stale")
+		held := heldLookup(t, w.Bridge, clock, w.waiting("f3", 20_000))
+		w.fillFresh("f2", ticket, 600_000)
+		if a := answered(t, held, "hit"); !strings.HasSuffix(string(a.Entry), "fetched by f2") {
+			t.Errorf("with %q", a.Entry)
 		}
 	})
 }

@@ -22,6 +22,7 @@ type stored struct {
 // finding is what one read of Redis says to a lookup.
 type finding struct {
 	answer  wire.LookupAnswer
+	wanted  bool          // somebody is to fetch: there is no valid entry, or a stale one
 	granted string        // whom the fetch lease was granted to
 	left    time.Duration // of somebody else's lease
 }
@@ -90,8 +91,8 @@ func (b *Bridge) lookOnce(ctx context.Context, p *policyState, m wire.LookupRequ
 	if err != nil {
 		return finding{}, false, err
 	}
-	f.answer, err = b.judge(ctx, p, asked, v, found)
-	if err != nil || f.answer.State != wire.LookupMiss || m.Fetch == "" || found.lease.pass {
+	f, err = b.judge(ctx, p, asked, v, found)
+	if err != nil || !f.wanted || m.Fetch == "" || found.lease.pass {
 		return f, false, err
 	}
 	m.Fetch = fetches[0]
@@ -104,7 +105,7 @@ func (b *Bridge) lookOnce(ctx context.Context, p *policyState, m wire.LookupRequ
 	}
 	granted, err := b.claim(ctx, m, found, v.ticket)
 	if err != nil {
-		return f, false, nil // the miss stands: only the lease is refused, or unknown
+		return f, false, nil // what was found stands: only the lease is refused, or unknown
 	}
 	if f.answer.Granted = granted; granted {
 		f.granted = m.Fetch
@@ -112,16 +113,16 @@ func (b *Bridge) lookOnce(ctx context.Context, p *policyState, m wire.LookupRequ
 	return f, !granted, nil
 }
 
-// judge decides on an entry, as far as validity goes.
-func (b *Bridge) judge(ctx context.Context, p *policyState, asked []string, v validity, found stored) (wire.LookupAnswer, error) {
-	answer := wire.LookupAnswer{State: wire.LookupMiss, Ticket: v.ticket}
+// judge decides on an entry, as far as validity goes, and whether it is fresh.
+func (b *Bridge) judge(ctx context.Context, p *policyState, asked []string, v validity, found stored) (finding, error) {
+	suspended := finding{answer: wire.LookupAnswer{State: wire.LookupSuspended, Ticket: v.ticket}}
+	miss := finding{answer: wire.LookupAnswer{State: wire.LookupMiss, Ticket: v.ticket}, wanted: true}
 	if v.suspended {
-		answer.State = wire.LookupSuspended
-		return answer, nil
+		return suspended, nil
 	}
 	entry, ok := usable(found)
 	if !ok || !v.admits(entry.Ticket) {
-		return answer, nil
+		return miss, nil
 	}
 	// Groups that only the entry names. Each group's check stands for itself, so
 	// it may rest on a later moment than the others.
@@ -129,17 +130,17 @@ func (b *Bridge) judge(ctx context.Context, p *policyState, asked []string, v va
 		v, err := b.readValidity(ctx, p, more)
 		switch {
 		case err != nil:
-			return wire.LookupAnswer{}, err
+			return finding{}, err
 		case v.suspended:
-			answer.State = wire.LookupSuspended
-			return answer, nil
+			return suspended, nil
 		case !v.admits(entry.Ticket):
-			return answer, nil
+			return miss, nil
 		}
 	}
-	answer.State, answer.Entry = wire.LookupHit, found.bytes
-	answer.Age, answer.Remaining = entry.TTL-found.remaining, found.remaining
-	return answer, nil
+	hit := wire.LookupAnswer{
+		State: wire.LookupHit, Ticket: v.ticket, Entry: found.bytes, Age: entry.TTL - found.remaining, Remaining: found.remaining,
+	}
+	return finding{answer: hit, wanted: entry.Fresh > 0 && hit.Age >= entry.Fresh}, nil
 }
 
 // usable reads an entry; what isn't one, or has no plausible age, is a miss.

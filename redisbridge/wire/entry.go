@@ -19,7 +19,7 @@ const maxHead = MaxGroups*(3*MaxGroup+1) + 512
 // Head is the part of an entry that the bridge reads, and that people see with
 // GET in redis-cli: one line of text.
 //
-//	chatcache1 epoch=5f0c… seq=41 def=9a1be22c stored=1790000000 ttl=600000 groups=*,c:stats,p:stats:4f…
+//	chatcache1 epoch=5f0c… seq=41 def=9a1be22c stored=1790000000 ttl=600000 fresh=60000 groups=*,c:stats,p:stats:4f…
 type Head struct {
 	Ticket     Ticket
 	Definition string // digest of the cache's definition; another one is a miss
@@ -27,7 +27,10 @@ type Head struct {
 	// TTL is what the entry was stored for, in milliseconds. The bridge writes
 	// it from [StoreRequest.TTL], filters leave it zero: less the key's
 	// remaining life in Redis it gives the age, without comparing two clocks.
-	TTL    int64
+	TTL int64
+	// Fresh is for how many milliseconds the response is fresh, where that is shorter than TTL; 0: it isn't said, and
+	// not in the line. Beyond them the fetch lease decides who validates it.
+	Fresh  int64
 	Groups []string
 }
 
@@ -51,11 +54,20 @@ func (e Entry) Encode() []byte {
 	b = strconv.AppendInt(b, e.Stored, 10)
 	b = append(b, " ttl="...)
 	b = strconv.AppendInt(b, e.TTL, 10)
+	if e.Fresh > 0 {
+		b = append(b, " fresh="...)
+		b = strconv.AppendInt(b, e.Fresh, 10)
+	}
 	b = append(b, " groups="...)
 	b = appendGroups(b, e.Groups)
 	b = append(b, '\n')
 	return append(b, e.Payload...)
 }
+
+var (
+	headNames      = []string{"epoch", "seq", "def", "stored", "ttl", "groups"}
+	headNamesStale = []string{"epoch", "seq", "def", "stored", "ttl", "fresh", "groups"}
+)
 
 // DecodeEntry reads an entry; Payload aliases b. The error matches ErrEntry.
 func DecodeEntry(b []byte) (Entry, error) {
@@ -64,12 +76,16 @@ func DecodeEntry(b []byte) (Entry, error) {
 		return Entry{}, fmt.Errorf("%w: no head", ErrEntry)
 	}
 	fields := strings.Split(string(b[:end]), " ")
-	if len(fields) != 7 || fields[0] != entryMagic {
+	names := headNames
+	if len(fields) == len(names)+2 {
+		names = headNamesStale
+	}
+	if len(fields) != len(names)+1 || fields[0] != entryMagic {
 		return Entry{}, fmt.Errorf("%w: unknown head", ErrEntry)
 	}
 	e := Entry{Payload: b[end+1:]}
 	var err error
-	for i, name := range []string{"epoch", "seq", "def", "stored", "ttl", "groups"} {
+	for i, name := range names {
 		value, ok := strings.CutPrefix(fields[i+1], name+"=")
 		if !ok {
 			return Entry{}, fmt.Errorf("%w: no %s", ErrEntry, name)
@@ -85,6 +101,8 @@ func DecodeEntry(b []byte) (Entry, error) {
 			e.Stored, err = strconv.ParseInt(value, 10, 64)
 		case "ttl":
 			e.TTL, err = strconv.ParseInt(value, 10, 64)
+		case "fresh":
+			e.Fresh, err = strconv.ParseInt(value, 10, 64)
 		case "groups":
 			e.Groups, err = SplitGroups(value)
 		}

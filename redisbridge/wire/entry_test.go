@@ -28,6 +28,17 @@ func TestEntry(t *testing.T) {
 	if diff := cmp.Diff(entry, got); err != nil || diff != "" {
 		t.Errorf("decoded: %v\n%s", err, diff)
 	}
+	for fresh, word := range map[int64]string{0: "", 60_000: " fresh=60000"} {
+		e := entry
+		e.Fresh = fresh
+		want := strings.Replace(entryText, " groups=", word+" groups=", 1)
+		if got := string(e.Encode()); got != want {
+			t.Errorf("fresh for %d ms: got  %q\nwant %q", fresh, got, want)
+		}
+		if got, err := DecodeEntry([]byte(want)); err != nil || got.Fresh != fresh {
+			t.Errorf("%q: fresh for %d ms, %v", word, got.Fresh, err)
+		}
+	}
 }
 
 func TestCorruptEntries(t *testing.T) {

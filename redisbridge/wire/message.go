@@ -48,8 +48,8 @@ const (
 	// LookupSuspended: a write on one of the groups is in flight. Forward the
 	// request and store nothing.
 	LookupSuspended
-	// LookupLeased: no valid entry, and somebody else's fetch of it is under
-	// way. Only lookups that want a lease get this answer.
+	// LookupLeased: no valid entry, or one that is stale (Head.Fresh) and then in the answer, and
+	// somebody else's fetch of it is under way. Only lookups that want a lease get this answer.
 	LookupLeased
 )
 
@@ -57,10 +57,10 @@ const (
 type LookupAnswer struct {
 	State     LookupState
 	Ticket    Ticket // as the lookup saw it, whatever the state
-	Granted   bool   // the fetch lease; misses only
-	Age       int64  // milliseconds since the entry was stored; hits only
-	Remaining int64  // milliseconds until it expires; hits only
-	Entry     []byte // as DecodeEntry reads it; hits only; aliases the frame
+	Granted   bool   // the fetch lease; of a miss, or a hit that is stale
+	Age       int64  // milliseconds since the entry was stored; with an entry only
+	Remaining int64  // milliseconds until it expires; with an entry only
+	Entry     []byte // as DecodeEntry reads it; of a hit, or stale; aliases the frame
 }
 
 // StoreRequest puts an entry under Key for TTL milliseconds. Whether it is

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +48,50 @@ func TestStaleResponsesAreRefreshed(t *testing.T) {
 		untilHeard(m, "the write", written.Serial(), func(r read) bool { return r.cache == "stats" })
 		if nobody := m.Do(0, mesh.Request{Method: "GET", Path: stats.Path, User: "ben"}); nobody.Hit() {
 			t.Errorf("ben was answered with what ann's reads have refreshed: %v", nobody)
+		}
+	})
+}
+
+// However many find a response stale, over all workers of all proxies, the origin is asked once: what may be used
+// stale answers the others meanwhile, and for what may not be they wait.
+func TestStaleResponsesAreValidatedOnce(t *testing.T) {
+	stale := func(document map[string]any) {
+		caches := document["caches"].(map[string]any)
+		stats, search := caches["stats"].(map[string]any), caches["search"].(map[string]any)
+		stats["ttl"], stats["stale_while_revalidate"] = "1s", "600s"
+		search["ttl"], search["stale_if_error"] = "1s", "600s"
+	}
+	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, stale)}, func(t *testing.T, m mesh.Mesh) {
+		for _, read := range reads[:2] {
+			wantStored(t, read, m.Do(0, read.as("ann")))
+		}
+		fresh := reads[6].as("")
+		wantStored(t, "what stays fresh", m.Do(0, fresh))
+		m.Settle()
+		m.Until(20*time.Second, "two seconds are over", func() bool {
+			age, err := strconv.Atoi(m.Do(0, fresh).Header.Get("Age"))
+			return err == nil && age >= 2
+		})
+		m.Origin().Slow(300 * time.Millisecond)
+		for _, read := range reads[:2] {
+			asked := m.Origin().Serial()
+			responses := m.Together(40, read.as("ann"))
+			asked = m.Origin().Serial() - asked
+			old, validated := 0, 0
+			for _, r := range responses {
+				switch {
+				case r.Hit():
+					old++
+				case strings.HasPrefix(r.CacheStatus(), "chatcache; fwd=stale"):
+					validated++
+				case !r.Collapsed():
+					t.Errorf("%v: %v", read, r)
+				}
+			}
+			if wantOld := read.cache == "stats"; asked != 1 || validated != 1 || wantOld != (old > 0) {
+				t.Errorf("%v: the origin was asked %d times, %d were answered stale, %d validated it", read, asked, old, validated)
+			}
+			m.Settle()
 		}
 	})
 }

@@ -278,6 +278,15 @@ func (r *read) done() {
 	r.prefetchNext(c.body, now)
 }
 
+// freshFor is for how many milliseconds what is stored by a plan is fresh; 0 where it is of no use beyond them.
+func freshFor(plan httpcache.Plan) int64 {
+	fresh := max(plan.Lifetime-plan.InitialAge, 0)
+	if fresh >= plan.Kept {
+		return 0
+	}
+	return fresh * 1000
+}
+
 // fill stores a whole response: in L1 at once, in L2 through the outbox.
 func (r *read) fill(plan httpcache.Plan, fields httpcache.Fields, body []byte, now int64) {
 	named, ok := r.plugin.named(r.request.authority, fields)
@@ -301,7 +310,7 @@ func (r *read) fill(plan httpcache.Plan, fields httpcache.Fields, body []byte, n
 	entry := wire.Entry{
 		Head: wire.Head{
 			Ticket: r.ticket, Definition: r.cache.Definition, Stored: r.plugin.host.Unix(),
-			TTL: ttl, Groups: groups,
+			TTL: ttl, Fresh: freshFor(plan), Groups: groups,
 		},
 		Payload: block,
 	}.Encode()

@@ -20,6 +20,9 @@ import (
 //  5. Where waiting is of no use all are let go at once: the bridge can't be asked, a write is in
 //     flight, the response can't be stored.
 //
+// What is stale is fetched like what is missing, so that one VM of all validates it. Whoever may use it meanwhile
+// doesn't wait.
+//
 // What the leader got is never handed to anybody: each waiter gets what a lookup found that
 // was sent after it came, or what L1 may be used for.
 //
@@ -41,20 +44,22 @@ type flight struct {
 	due       bool        // a round is to begin
 	watched   bool        // is in flights.watched
 	hold      bool        // the round is to wait at the bridge for somebody else's fetch
+	handed    bool        // the lease is a refresh's now
 	ticket    wire.Ticket // of the last lookup
 	fence     fence       // when that was sent
+	stale     *found      // what it has found and couldn't be used; nil if nothing
 }
 
 // lookedUp takes what the leader's lookup has found; it tells whether the leader has to
 // wait for somebody else's fetch.
-func (f *flight) lookedUp(answer wire.LookupAnswer, reason httpcache.Reason) (waits bool) {
+func (f *flight) lookedUp(answer wire.LookupAnswer, stale *found, reason httpcache.Reason) (waits bool) {
 	leader := f.leader
-	f.saw(answer.Ticket, leader.fence)
+	f.saw(answer.Ticket, leader.fence, stale)
 	switch {
 	case reason != "":
 		f.forward(reason)
-	case leader.phase == replied, leader.withheld != "":
-		f.next()
+	case leader.phase == replied, leader.withheld != "", answer.Granted && leader.why == forwardedVariant:
+		f.giveBack(answer)
 	case answer.State == wire.LookupLeased:
 		f.leader, f.hold = nil, true
 		f.wait(leader, 0)
@@ -68,17 +73,31 @@ func (f *flight) lookedUp(answer wire.LookupAnswer, reason httpcache.Reason) (wa
 	return false
 }
 
+// giveBack ends what the leader did, who needs no lease: one that was granted to it goes back, unless it is a refresh's.
+func (f *flight) giveBack(answer wire.LookupAnswer) {
+	if answer.Granted && !f.handed {
+		f.release(0)
+		return
+	}
+	f.next()
+}
+
 // saw keeps what a lookup has seen: a read that is let go without a lookup of its own
 // may store with it, as it is older than whatever the origin will say.
-func (f *flight) saw(ticket wire.Ticket, fence fence) {
+func (f *flight) saw(ticket wire.Ticket, fence fence, stale *found) {
 	if ticket.Epoch != 0 {
-		f.ticket, f.fence = ticket, fence
+		f.ticket, f.fence, f.stale = ticket, fence, stale
 	}
 }
 
+// toOrigin lets a read go with what the last lookup has seen.
+func (f *flight) toOrigin() decision {
+	return decision{stale: f.stale, ticket: f.ticket, fence: f.fence}
+}
+
 // leads tells whether a read that a lookup gave no answer is to fetch for others. An
-// entry that couldn't be used, of another definition, has no lease: the VM's own reads
-// wait all the same.
+// entry that couldn't be used although the bridge takes it for fresh, of another definition for example, has no
+// lease: the VM's own reads wait all the same.
 func leads(answer wire.LookupAnswer) bool { return answer.Granted || answer.State == wire.LookupHit }
 
 // wait adds a read to those who wait, at a place in their order.
@@ -142,7 +161,7 @@ func (f *flight) release(mark time.Duration) {
 		return
 	}
 	r := f.leader
-	f.letAllGo(decision{ticket: f.ticket, fence: f.fence})
+	f.letAllGo(f.toOrigin())
 	f.land()
 	f.releasing = true
 	frame := wire.ReleaseRequest{Scope: r.plugin.scope, Key: f.key, Fetch: f.fetch, Mark: mark.Milliseconds()}.Encode()
@@ -170,7 +189,7 @@ func (f *flight) forward(reason httpcache.Reason) {
 
 // pass lets everybody go to the origin.
 func (f *flight) pass() {
-	f.letAllGo(decision{ticket: f.ticket, fence: f.fence})
+	f.letAllGo(f.toOrigin())
 	f.next()
 }
 
@@ -199,7 +218,7 @@ func (f *flight) expire(now int64) {
 			return false
 		}
 		r.plugin.host.Add(r.metrics.collapseTimeouts, 1)
-		f.decide(r, decision{ticket: f.ticket, fence: f.fence})
+		f.decide(r, f.toOrigin())
 		return true
 	})
 	f.endIfEmpty()

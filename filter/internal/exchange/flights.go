@@ -49,15 +49,18 @@ func (fs *flights) board(r *read, now int64) (waits bool) {
 	switch {
 	case f == nil && len(fs.current) >= maxFlights:
 		return false
-	case f == nil, !f.serves(now):
-		// another one
+	case f == nil, !f.serves(now), f.leader != nil && f.leader.refreshes != "" && r.refreshes == "":
+		// another one: what is refreshed answers clients at once
 	case f.releasing, len(f.waiters) >= maxWaiters, fs.waiting >= maxWaiting:
 		return false
 	default:
 		f.wait(r, len(f.waiters))
 		return true
 	}
-	f = &flight{state: fs.state, key: r.redisKey, fetch: fs.state.newID()}
+	f = &flight{state: fs.state, key: r.redisKey, fetch: r.fetch}
+	if f.fetch == "" {
+		f.fetch = fs.state.newID()
+	}
 	fs.current[f.key] = f
 	f.lead(r, now)
 	return false

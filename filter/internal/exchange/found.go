@@ -22,6 +22,7 @@ type found struct {
 	groups          []string
 	stored, expires int64 // monotonic nanoseconds
 	tier            string
+	leased          bool // somebody else has the right to fetch it: it is stale, and is being validated
 }
 
 // storedResponse is one that has been read, with its freshness by the present policy.
@@ -74,7 +75,7 @@ func (r *read) canUse(f found, now int64) bool {
 		return false
 	}
 	verdict := s.Judge(s.age, r.limits)
-	return verdict == httpcache.Usable || verdict == httpcache.UsableWhile && r.covered(now)
+	return verdict == httpcache.Usable || verdict == httpcache.UsableWhile && r.covered(f, now)
 }
 
 // answer replies with a stored response, if it can be used, or withholds it; then the request is to be
@@ -94,7 +95,7 @@ func (r *read) answer(f found, now int64) bool {
 		return false
 	case httpcache.UsableWhile:
 		r.place(now)
-		if refresh = !r.covered(now); refresh && !r.refreshable(f, now) {
+		if refresh = !r.covered(f, now); refresh && !r.refreshable(f, now) {
 			return false
 		}
 	}

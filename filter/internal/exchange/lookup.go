@@ -55,14 +55,22 @@ func (r *read) lookedUp(q query, a Answer) {
 		r.keep(r.fence, f)
 	default:
 		r.ticket = answer.Ticket
-		if hit {
+		if hit && !f.leased {
 			r.offer(&f, now)
 		}
 	}
-	if r.flight != nil && r.flight.lookedUp(answer, reason) {
+	if r.flight != nil && r.flight.lookedUp(answer, unused(f, hit), reason) {
 		return // it waits for somebody else's fetch
 	}
 	r.forward(now) // unless it was answered
+}
+
+// unused is what a lookup has found, if it has found anything: the origin may confirm it.
+func unused(f found, hit bool) *found {
+	if !hit {
+		return nil
+	}
+	return &f
 }
 
 // understand reads the bridge's answer to a lookup, and says why it can't be used.
@@ -92,7 +100,7 @@ func (r *read) keep(fence fence, f found) {
 
 // inL2 reads the entry of an answer that has one.
 func (r *read) inL2(answer wire.LookupAnswer, now int64) (found, bool) {
-	if answer.State != wire.LookupHit {
+	if len(answer.Entry) == 0 {
 		return found{}, false
 	}
 	entry, err := wire.DecodeEntry(answer.Entry)
@@ -101,6 +109,7 @@ func (r *read) inL2(answer wire.LookupAnswer, now int64) (found, bool) {
 	}
 	return found{
 		block: entry.Payload, definition: entry.Definition, groups: entry.Groups, tier: tierL2,
+		leased:  answer.State == wire.LookupLeased,
 		stored:  now - answer.Age*int64(time.Millisecond),
 		expires: now + answer.Remaining*int64(time.Millisecond),
 	}, true

@@ -62,7 +62,7 @@ func (r *read) pageInL1(path string, now int64) bool {
 // notForAnother are the fields of a request that concern it alone, or its connection.
 var notForAnother = []string{
 	"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect", "content-length",
-	"cache-control", "pragma", "range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "x-request-id", refreshField,
+	"cache-control", "pragma", "range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "x-request-id", refreshField, prefetchField,
 }
 
 // againRequest is a request for a path by whoever has sent this one, with a field that marks it.

@@ -45,6 +45,7 @@ type read struct {
 	stale    *storedResponse // what the origin may confirm, nil if nothing
 	// refreshes is the digest of the key whose stale response the read is to validate; "" if it is a client's.
 	refreshes string
+	fetch     string // the id of the fetch lease that it goes on with
 
 	// flight is the fetch of the key that this read leads or waits for; nil if
 	// none.

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"strings"
 	"time"
 
 	"chatcache/filter/internal/httpcache"
@@ -10,7 +11,8 @@ import (
 
 // refreshField marks a request that validates what is stored for whoever was answered with it while it was stale. Its
 // value is the digest of the key that is meant: a request that would be another's is refused, and never
-// reaches the origin. All it does for a client that sends it is to have its own response validated.
+// reaches the origin; and, behind a space, the id of the fetch lease that it goes on with. All it does for a client that sends
+// it is to have its own response validated.
 const refreshField = "x-chatcache-refresh"
 
 // Bounds of what one VM refreshes. What is beyond them is validated by the request that finds it stale.
@@ -22,10 +24,11 @@ const (
 
 // refreshes are the validations that nobody waits for (stale-while-revalidate, RFC 5861 section 3):
 //
-//  1. a lookup finds a response valid, which no write has made it unlike, but stale: the read is answered
-//     with it at once, and a request for it sent through the proxy's own listener (loopback)
+//  1. a lookup finds a response valid, which no write has made it unlike, but stale, and takes the fetch lease of it: the
+//     read is answered with it at once, and a request for it sent through the proxy's own listener (loopback)
 //  2. reads that come meanwhile are answered with it too, while it is valid
-//  3. that request comes to any VM of the proxy as a marked read, which nothing stale answers: it looks up, and
+//  3. that request comes to any VM of the proxy as a marked read, which nothing stale answers unless somebody else has the lease
+//     by now: it looks up with the id of 1, and
 //     asks the origin with the stored validators, like a read that finds a stale response where there
 //     is no loopback (see validate.go). Its ticket is that of its own lookup: a write that comes after
 //     that makes what it stores invalid, as ever
@@ -78,8 +81,11 @@ func (rs *refreshes) begin(key string, fields httpcache.Fields, m *cacheMetrics,
 	}})
 }
 
-// covered tells whether a stale response may be used since somebody validates it: not by the one that is to validate.
-func (r *read) covered(now int64) bool { return r.refreshes == "" && r.beingFetched(now) }
+// covered tells whether a stale response may be used since somebody validates it: not by the one that is to
+// validate it, unless it isn't its turn any more.
+func (r *read) covered(f found, now int64) bool {
+	return f.leased || r.refreshes == "" && r.beingFetched(now)
+}
 
 // refreshable tells whether a stale response that its lookup has found may be used, and be refreshed
 // behind the read's back. The request that does that has the read's header section, and so no body, and
@@ -96,13 +102,19 @@ func (r *read) ofConnection() bool {
 
 // revalidate has the stale response validated that has just been the answer.
 func (r *read) revalidate() {
-	fields := againRequest(r.request, r.request.path, refreshField, wire.KeyDigest(r.base))
+	id := ""
+	if f := r.flight; f != nil {
+		id, f.handed = f.fetch, true
+	} else {
+		id = r.state.newID()
+	}
+	fields := againRequest(r.request, r.request.path, refreshField, wire.KeyDigest(r.base)+" "+id)
 	r.state.refreshes.begin(r.keyInRedis(), fields, r.metrics, r.began)
 }
 
 // startRefresh starts a read that is to validate what is stored. One that the cache can't be asked for is refused.
 func (r *read) startRefresh(end bool) Action {
-	r.refreshes = r.request.fields.Get(refreshField)
+	r.refreshes, r.fetch, _ = strings.Cut(r.request.fields.Get(refreshField), " ")
 	if r.cache.Body != nil || r.refreshes == "" {
 		r.misdirect()
 		return PauseAll

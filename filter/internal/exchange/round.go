@@ -80,24 +80,22 @@ func (f *flight) answered(p *Plugin, this *round, a Answer) {
 	p.report(this.permit, a)
 	now := p.host.Now()
 	answer, reason := this.first.understand(this.query, a)
-	f.saw(answer.Ticket, this.fence)
 	got, hit := this.first.inL2(answer, now)
+	f.saw(answer.Ticket, this.fence, unused(got, hit))
 	switch {
 	case reason != "":
 		f.forward(reason)
 	case hit && this.first.canUse(got, now):
 		this.first.keep(this.fence, got)
 		f.answer(got, this.last)
-		f.next()
+		f.leader = this.first
+		f.giveBack(answer)
 	case hit && !this.first.suits(got):
 		f.answer(got, this.last) // another variant: whom it doesn't suit goes to the origin
-		f.next()
+		f.leader = this.first
+		f.giveBack(answer)
 	case leads(answer):
-		var stale *found
-		if hit {
-			stale = &got
-		}
-		f.promote(this, stale, now)
+		f.promote(this, now)
 	case answer.State != wire.LookupLeased:
 		f.pass() // the mark: nobody is to wait
 	case this.until > now:
@@ -121,7 +119,7 @@ func (f *flight) answer(found found, last uint64) {
 
 // promote makes the oldest of those who wait the leader. If nobody waits any more the lease goes back.
 // What was found and can't be used as it is, it may have confirmed.
-func (f *flight) promote(this *round, stale *found, now int64) {
+func (f *flight) promote(this *round, now int64) {
 	if len(f.waiters) == 0 {
 		f.leader = this.first
 		f.release(0)
@@ -129,7 +127,7 @@ func (f *flight) promote(this *round, stale *found, now int64) {
 	}
 	r := f.waiters[0]
 	f.waiters = slices.Delete(f.waiters, 0, 1)
-	f.decide(r, decision{stale: stale, ticket: f.ticket, fence: f.fence})
+	f.decide(r, f.toOrigin())
 	r.fence = f.fence
 	f.lead(r, now)
 }
