@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,9 +76,11 @@ type schedule struct {
 	register *register
 	rng      *rand.Rand
 	stale    time.Duration // how old an answer may be
+	pause    int           // between most steps at most, in milliseconds
 	reads    []pending
 	writes   []*hostsim.Stream
 	hits     int
+	old      int // of them: stale
 	waited   int // reads that got what another one's fetch stored
 }
 
@@ -102,7 +105,7 @@ func (s *schedule) step() {
 	case n < 45:
 		s.clock.Advance(time.Duration(s.rng.IntN(2000)) * time.Millisecond)
 	default:
-		s.clock.Advance(time.Duration(s.rng.IntN(25)) * time.Millisecond)
+		s.clock.Advance(time.Duration(s.rng.IntN(s.pause)) * time.Millisecond)
 	}
 	s.check()
 }
@@ -119,6 +122,9 @@ func (s *schedule) check() {
 		got := s.response(r.stream.Response())
 		if got.Hit() {
 			s.hits++
+			if strings.Contains(got.CacheStatus(), "; ttl=-") || strings.Contains(got.CacheStatus(), "; ttl=0;") {
+				s.old++
+			}
 		}
 		if got.Collapsed() {
 			s.waited++
@@ -151,17 +157,32 @@ func TestRandomSchedules(t *testing.T) {
 			rule.(map[string]any)["unreachable"] = "refuse"
 		}
 	}
+	withoutL1 := func(d map[string]any) { d["l1"] = false }
+	stale := func(document map[string]any) {
+		stats := document["caches"].(map[string]any)["stats"].(map[string]any)
+		stats["ttl"], stats["stale_while_revalidate"] = "1s", "600s"
+		for _, rule := range document["invalidations"].([]any) {
+			rule.(map[string]any)["deadline"], rule.(map[string]any)["settle"] = "1s", "1s"
+		}
+	}
+	loopback := func(document map[string]any) {
+		document["host"].(map[string]any)["loopback_cluster"] = Loopback
+	}
 	for name, variant := range map[string]struct {
 		edits []func(map[string]any)
 		stale time.Duration
 		delay int // at most, of each way to the bridge, in milliseconds
+		pause int // at most, between most steps, likewise
 	}{
-		"no L1":                        {[]func(map[string]any){func(d map[string]any) { d["l1"] = false }}, 0, 20},
-		"no L1, refusing, slow bridge": {[]func(map[string]any){func(d map[string]any) { d["l1"] = false }, refuse}, 0, 60},
-		"L1":                           {nil, 3 * time.Second, 20},
+		"no L1":                        {[]func(map[string]any){withoutL1}, 0, 20, 25},
+		"no L1, refusing, slow bridge": {[]func(map[string]any){withoutL1, refuse}, 0, 60, 25},
+		"L1":                           {nil, 3 * time.Second, 20, 25},
+		"no L1, stale":                 {[]func(map[string]any){withoutL1, stale}, 0, 20, 250},
+		"no L1, stale and refreshed":   {[]func(map[string]any){withoutL1, stale, loopback}, 0, 20, 250},
+		"L1, stale and refreshed":      {[]func(map[string]any){stale, loopback}, 3 * time.Second, 20, 250},
 	} {
 		t.Run(name, func(t *testing.T) {
-			hits, waited := 0, 0
+			hits, waited, old, refreshes := 0, 0, 0, uint64(0)
 			for seed := range seeds {
 				t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 					m := newSimulated(t)
@@ -170,7 +191,7 @@ func TestRandomSchedules(t *testing.T) {
 					m.delay = func() time.Duration { return time.Duration(rng.IntN(variant.delay)) * time.Millisecond }
 					g := &register{clock: m.clock, rng: rng}
 					m.start(module, ChatPolicy(t, variant.edits...), g)
-					s := &schedule{simulated: m, register: g, rng: rng, stale: variant.stale}
+					s := &schedule{simulated: m, register: g, rng: rng, stale: variant.stale, pause: variant.pause}
 					for range 400 {
 						s.step()
 					}
@@ -179,11 +200,14 @@ func TestRandomSchedules(t *testing.T) {
 					if len(s.reads) > 0 {
 						t.Errorf("%d reads never ended", len(s.reads))
 					}
-					hits, waited = hits+s.hits, waited+s.waited
+					hits, waited, old, refreshes = hits+s.hits, waited+s.waited, old+s.old, refreshes+s.Sum(".refreshes")
 				})
 			}
-			if t.Logf("%d seeds, %d hits, %d collapsed", seeds, hits, waited); hits == 0 || waited == 0 {
+			if t.Logf("%d seeds, %d hits, %d stale, %d collapsed, %d refreshes", seeds, hits, old, waited, refreshes); hits == 0 || waited == 0 {
 				t.Error("no read was a hit, or none was collapsed: the test shows nothing")
+			}
+			if strings.Contains(name, "stale") != (old > 0) || strings.Contains(name, "refreshed") != (refreshes > 0) {
+				t.Errorf("%d reads were answered stale, %d refreshed: not what the variant is to show", old, refreshes)
 			}
 		})
 	}
