@@ -6,8 +6,11 @@
 //
 // The tests' own server is the origin of three Envoys: one with the filter, bridge and Valkey behind it, whose policy leaves
 // everything to RFC 9111; one without any cache, for what Envoy itself breaks; one with Envoy's own cache
-// filter. Every required or optimal test that chatcache doesn't pass is listed with the reason that [known] has
-// for it; one without a reason makes the command fail.
+// filter. Each has one worker: with more of them a write's own client could still, for milliseconds and at most for
+// l1.max_staleness, be answered from another worker's memory, which the tests take for a failure.
+//
+// Every required or optimal test that chatcache doesn't pass is listed with the reason that [known] has for it; one
+// without a reason makes the command fail.
 package main
 
 import (
@@ -122,7 +125,7 @@ func warm(ctx context.Context, base string) error {
 
 func startMesh(ctx context.Context, dir string, origin int) (*stack.Stack, error) {
 	return stack.Start(ctx, stack.Options{
-		Dir: dir, Envoys: int(proxies), Workers: 2, Policy: []byte(policy), OriginPort: origin, Loopback: "loopback",
+		Dir: dir, Envoys: int(proxies), Policy: []byte(policy), OriginPort: origin, Loopback: "loopback",
 		Manager: func(envoy int, manager map[string]any) {
 			filters := manager["http_filters"].([]any)
 			router := filters[len(filters)-1]

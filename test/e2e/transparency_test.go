@@ -35,12 +35,16 @@ type oddity struct {
 
 // oddities are what a proxy in between may get wrong.
 var oddities = []oddity{
-	{name: "interim responses", answer: func(w http.ResponseWriter, _ *http.Request) {
+	{name: "processing", answer: func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusProcessing)
+		io.WriteString(w, "late")
+	}},
+	{name: "early hints", answer: func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.Header().Set("Link", "</other.css>; rel=preload")
-		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusEarlyHints) // Envoy passes one interim response on
+		w.Header().Del("Link")
 		io.WriteString(w, "late")
 	}},
 	{name: "fields", fields: [][2]string{{"X-Asked", "1"}, {"X-Asked", ""}, {"X-Asked", "2"}, {"Cookie", "a=1"}, {"Range", "bytes=0-1"}},
@@ -210,6 +214,9 @@ func TestPassThrough(t *testing.T) {
 	t.Run("gRPC", func(t *testing.T) { sameCalls(t, s) })
 	for _, version := range []int{1, 2} {
 		client := clientOf(version)
+		t.Run(fmt.Sprintf("HTTP %d/interim responses of a hit", version), func(t *testing.T) {
+			interimOnlyOnce(t, client, fmt.Sprint(s.Envoys[0].URL(), "/cached/interim/", version), origin)
+		})
 		for _, is := range oddities {
 			t.Run(fmt.Sprintf("HTTP %d/%s", version, is.name), func(t *testing.T) {
 				for n, way := range ways {
@@ -233,6 +240,23 @@ func TestPassThrough(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// interimOnlyOnce: interim responses go on to whoever has waited for them, and aren't stored.
+func interimOnlyOnce(t *testing.T, client http.RoundTripper, url string, origin recorder) {
+	t.Helper()
+	for i, interim := range []string{"interim 102 map[]\n", "interim 103 map[Link:[</style.css>; rel=preload]]\n"} {
+		url := fmt.Sprint(url, "/", i)
+		first := passed(t, client, url, oddities[i], "")
+		<-origin.came
+		if !strings.HasPrefix(first, interim) {
+			t.Errorf("a miss without %q:\n%s", interim, first)
+		}
+		again := passed(t, client, url, oddities[i], "") // of the VM's own memory: there is one worker
+		if strings.Contains(again, "interim ") || strings.Contains(again, "preload") || !strings.Contains(again, "chatcache; hit; ") {
+			t.Errorf("no hit, or one with what an interim response had:\n%s", again)
 		}
 	}
 }
