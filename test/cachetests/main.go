@@ -95,7 +95,8 @@ const (
 func (p proxy) String() string { return [...]string{"chatcache", "no cache", "Envoy's cache"}[p] }
 
 // policy leaves to RFC 9111 whatever is below /test, for all clients alike, and lets what is stale answer where the origin
-// fails, which the tests of what forbids that take for granted. The bridge is waited for as long as a busy machine needs.
+// fails, which the tests of what forbids that take for granted. The bridge is waited for as long as a busy
+// machine needs.
 const policy = `{"version": 1, "name": "cache-tests", "bridge": {"cluster": "redis-bridge", "timeout": "5s"}, "host": {"loopback_cluster": "loopback"},
 	"caches": {"tests": {"match": ["GET /test/{path...}"], "ttl": "origin", "max_ttl": "720h", "shared": true, "stale_if_error": "1h"}}}`
 
@@ -126,6 +127,7 @@ func warm(ctx context.Context, base string) error {
 func startMesh(ctx context.Context, dir string, origin int) (*stack.Stack, error) {
 	return stack.Start(ctx, stack.Options{
 		Dir: dir, Envoys: int(proxies), Policy: []byte(policy), OriginPort: origin, Loopback: "loopback",
+		BridgeArgs: []string{"--timeout", "4s"},
 		Manager: func(envoy int, manager map[string]any) {
 			filters := manager["http_filters"].([]any)
 			router := filters[len(filters)-1]
