@@ -46,7 +46,7 @@ func (r *read) response(fields httpcache.Fields, end bool) Action {
 	if r.settled(fields) {
 		return Replaced
 	}
-	updated := r.compareHead(fields)
+	updated, outdated := r.compareHead(fields)
 	r.withdraw()
 	if updated {
 		r.addStatus(statusStored(r.why, r.waited))
@@ -55,7 +55,9 @@ func (r *read) response(fields httpcache.Fields, end bool) Action {
 	}
 	reason := r.begin(fields, end)
 	if reason != httpcache.Storable {
-		r.unstored(reason)
+		if !outdated {
+			r.unstored(reason)
+		}
 		r.endFetch(markAfter(fields, reason))
 		r.addStatus(statusMiss(r.why, reason, r.waited))
 		r.stream.Describe(r.cache.Name, resultUnstored(reason))

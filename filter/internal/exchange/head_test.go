@@ -53,6 +53,9 @@ func TestHeadUpdates(t *testing.T) {
 			if test.age == "" && get.request.Get("if-none-match") != `"a"` {
 				t.Errorf("a GET after it asks %v", get.request)
 			}
+			if n := w.counts["chatcache.cache.pages.reason.head.unstored"]; n != 0 {
+				t.Errorf("%d counted as unstored: what is stored was stored again", n)
+			}
 			if get.exchange.Done(); w.plugin.state.captured != 0 {
 				t.Errorf("%d bytes still reserved", w.plugin.state.captured)
 			}

@@ -120,24 +120,24 @@ func (r *read) settled(answer httpcache.Fields) bool {
 
 // compareHead takes what the origin's answer to a HEAD says of the stored response (RFC 9111 section 4.3.5): that it
 // is the present one, which is then updated as by a 304; or that it isn't, or may not be stored any more, and then nobody uses it unless the
-// origin confirms it. Other VMs know that as soon as they look into Redis. It tells whether it was updated.
-func (r *read) compareHead(answer httpcache.Fields) (updated bool) {
-	if r.stale == nil || !r.request.head || answer.Get(":status") != "200" || !r.viaUpstream() {
-		return false
+// origin confirms it. Other VMs know that as soon as they look into Redis. It tells which of both was stored.
+func (r *read) compareHead(answer httpcache.Fields) (updated, outdated bool) {
+	if r.stale == nil || !r.request.head || answer.Get(":status") != "200" || !r.viaUpstream() || r.ticket.Epoch == 0 {
+		return false, false
 	}
 	s := *r.stale
 	like := httpcache.LikeHead(answer, s.Fields, len(s.Body))
 	if like == httpcache.Untold {
-		return false
+		return false, false
 	}
 	if like == httpcache.Alike {
 		present := s
 		if r.refresh(&present, answer) == httpcache.Storable {
-			return true
+			return true, false
 		}
 	}
 	r.outdate(s)
-	return false
+	return false, true
 }
 
 // outdate stores a response again as one that must be validated each time.
