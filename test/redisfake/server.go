@@ -1,6 +1,9 @@
 package redisfake
 
-import "strings"
+import (
+	"maps"
+	"strings"
+)
 
 // Error is an error that the server answers with.
 type Error string
@@ -12,6 +15,9 @@ func (Error) RedisError() {}
 
 // errNoScript makes a client send the script's text.
 const errNoScript = Error("NOSCRIPT No matching script. Please use EVAL.")
+
+// Nil is the answer that there is nothing.
+const Nil = Error("redis: nil")
 
 // Server is one Redis server. It isn't safe for concurrent use.
 type Server struct {
@@ -51,9 +57,32 @@ func (s *Server) Do(args []any) (any, error) {
 			return nil, err
 		}
 		return s.eval(run, args[2:])
+	case "hgetall", "hget":
+		return s.hash(args[1:])
 	case "ping":
 		return "PONG", nil
 	default:
 		return nil, Error("ERR redisfake: unknown command " + name)
 	}
+}
+
+// hash reads what the bridge reads without a script: the controls, and which caches differ.
+func (s *Server) hash(args []any) (any, error) {
+	key := text(args[0])
+	prefix, name, _ := strings.Cut(key, ":controls")
+	if len(args) == 2 {
+		prefix, name, _ = strings.Cut(key, ":state")
+	}
+	v := s.policies[prefix+":"]
+	switch {
+	case name != "" || len(args) == 2 && text(args[1]) != "differ":
+		return nil, Error("ERR redisfake: unknown hash " + key)
+	case len(args) == 1 && v == nil:
+		return map[string]string{}, nil
+	case len(args) == 1:
+		return maps.Clone(v.Controls), nil
+	case v == nil || v.Differ == "":
+		return nil, Nil
+	}
+	return v.Differ, nil
 }

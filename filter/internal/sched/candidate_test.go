@@ -35,7 +35,9 @@ func (w *world) candidates(emit emitter) {
 		}
 	}
 	for _, o := range w.operations() {
-		emit(step{executed, o.call.owner, o.call.number, int16(o.number)}, o.call.weight)
+		if !w.tooSoon(o) {
+			emit(step{executed, o.call.owner, o.call.number, int16(o.number)}, o.call.weight)
+		}
 	}
 	for n, v := range w.vms {
 		for x, r := range v.roots {
@@ -45,6 +47,9 @@ func (w *world) candidates(emit emitter) {
 		}
 	}
 	for _, o := range w.late {
+		if w.tooSoon(o) {
+			continue
+		}
 		emit(step{executedLate, o.call.owner, o.call.number, int16(o.number)}, seldom)
 	}
 }
@@ -92,6 +97,9 @@ func (w *world) faults(emit emitter) {
 	}
 	for _, o := range w.operations() {
 		emit(step{failsBefore, o.call.owner, o.call.number, int16(o.number)}, seldom)
+		if w.tooSoon(o) {
+			continue
+		}
 		emit(step{failsAfter, o.call.owner, o.call.number, int16(o.number)}, seldom)
 	}
 	for n := range int16(2) {
@@ -139,7 +147,7 @@ func (w *world) fresh(least int16) int16 {
 // possible tells whether a step of another schedule can be taken here.
 func (w *world) possible(want step) (found bool) {
 	switch want.kind {
-	case readBegins, writeBegins, purge:
+	case readBegins, writeBegins, purge, operates:
 		return !w.used[want.who]
 	case timePasses, configures:
 		return true
@@ -171,6 +179,9 @@ func (w *world) take(s step) {
 	case purge:
 		w.used[s.who] = true
 		w.purge(s.who)
+	case operates:
+		w.used[s.who] = true
+		w.operate(s.who, setting(s.x))
 	case dies:
 		w.kill(s.n)
 	case bridgeRestarts:
@@ -183,6 +194,9 @@ func (w *world) take(s step) {
 		v.enter(v.roots[s.x].end)
 	case redisFails:
 		w.store.lose(failure(s.x))
+		if failure(s.x) == allLost {
+			w.forgotten()
+		}
 	case timePasses:
 		w.pass(int64(s.n))
 	}
@@ -208,6 +222,10 @@ func (w *world) takeCall(s step) {
 			if c.vm != nil {
 				c.vm.told(input{kind: answered, call: c.recorded, answer: c.response.answer()})
 			}
+			if c.joins() && c.response.answer().Status == "200" {
+				w.paid(c)
+				c.vm.polls++
+			}
 			c.end(c.response.answer())
 		case lost:
 			c.lost = true
@@ -221,7 +239,12 @@ func (w *world) takeCall(s step) {
 
 // bridgeOf is the bridge that a call goes to: each VM has one of its own, or all have the same.
 func (w *world) bridgeOf(c *call) int {
-	if c.vm == nil || !w.plan.twoBridges {
+	switch {
+	case !w.plan.twoBridges:
+		return 0
+	case c.path == pathControls:
+		return int(c.owner) % 2
+	case c.vm == nil:
 		return 0
 	}
 	return int(c.vm.index)
@@ -309,6 +332,7 @@ func (w *world) restart(n int16) {
 	}
 	old.end()
 	w.bridges[n] = w.bubble.start()
+	w.heard[n] = w.controls.version // it has polled
 	synctest.Wait()
 	for _, c := range w.calls {
 		if c.bridge == old && c.response != nil {
@@ -317,9 +341,11 @@ func (w *world) restart(n int16) {
 	}
 }
 
+const pathPurge = "/v1/purge"
+
 // purge is an administrator's, of the whole cache.
 func (w *world) purge(who int16) {
-	c := &call{w: w, path: "/v1/purge", frame: []byte(`{"policy":"chat","cache":"stats"}`), owner: who, weight: usual}
+	c := &call{w: w, path: pathPurge, frame: []byte(`{"policy":"chat","cache":"stats"}`), owner: who, weight: usual}
 	c.number = w.numberOf(who, c.path)
 	w.addCall(c)
 }

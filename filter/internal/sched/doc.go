@@ -12,13 +12,15 @@
 //	Redis    a command is executed, or fails before or after; one that its bridge has
 //	         given up is executed late; the feed is trimmed, a generation or an
 //	         entry is lost, all is lost, the server restarts
+//	operator sets something of the cache (off, percent, ttl, observe, verify), or unsets it
 //	origin   a read is answered, a write committed, its response ends (changed,
 //	         rejected, cut off, 503, answered after a retry)
 //	VM       dies, another one starts; the configuration changes; a plugin without streams ends
 //	time     passes, with every timeout, tick and hold that ends meanwhile
 //
 // What is required after each step stands in oracle_test.go: it is the requirement of
-// package model, which knows nothing of what the code does.
+// package model, which knows nothing of what the code does. What is required of operators'
+// controls stands in control_test.go.
 //
 // A step has a name that doesn't depend on the steps before it, so a schedule that
 // breaks a guarantee is shrunk by leaving steps out, and printed as a numbered

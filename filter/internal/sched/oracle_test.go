@@ -37,6 +37,7 @@ type requirement struct {
 
 type readState struct {
 	began   int64
+	step    int // likewise
 	floor   int // required of L2
 	late    int // required of L1
 	version int // that the origin gave
@@ -91,7 +92,7 @@ func (w *world) begins(s *stream) {
 	w.mature()
 	now, own := w.now(), w.own[s.vm.index]
 	s.read = readState{
-		began: now, floor: max(w.floor, own),
+		began: now, step: len(w.trace), floor: max(w.floor, own),
 		late: max(w.floorAt(now-s.root.policy.L1.MaxStaleness.Milliseconds()), own),
 	}
 }
@@ -111,6 +112,7 @@ func (w *world) replied(s *stream, status uint32, cacheStatus, body string) {
 		least, tier = s.read.late, 0
 	}
 	w.hits[tier]++
+	w.spared(s, tier)
 	switch {
 	case status != 200 || err != nil:
 		w.violation("%s: answered with %d %q", name(s.number), status, body)
@@ -164,8 +166,8 @@ func (w *world) commit(s *stream) {
 
 // due looks whether a script has turned the deadlines that have passed.
 func (w *world) due(o *operation) {
-	if key := o.commands[0].Args()[3].(string); key != prefix+"state" {
-		return // a script of an entry
+	if args := o.commands[0].Args(); len(args) < 4 || args[3] != prefix+"state" {
+		return // of an entry, or it only reads
 	}
 	for id, deadline := range w.store.deadlines() {
 		if deadline <= time.Now().UnixMilli() {
@@ -175,9 +177,13 @@ func (w *world) due(o *operation) {
 }
 
 // happened notes what Redis has executed of a call.
-func (w *world) happened(c *call) {
-	if c.owner >= purgeOwner {
-		w.require(w.version)
+func (w *world) happened(o *operation) {
+	c := o.call
+	if o.sets() {
+		w.controlled(o)
+	}
+	if c.path == pathPurge {
+		w.renew()
 	}
 	if c.write == nil {
 		return

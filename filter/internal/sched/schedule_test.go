@@ -39,6 +39,7 @@ type plan struct {
 	slowFeed         bool
 	warm             bool // both VMs have read before
 	configured       bool // the configuration changes meanwhile
+	operated         bool // operators set and unset controls meanwhile
 }
 
 func newPlan(seed uint64) plan {
@@ -52,6 +53,7 @@ func newPlan(seed uint64) plan {
 		wrong: 1<<r.IntN(classes) | 1<<r.IntN(classes), slowFeed: r.IntN(4) == 0,
 	}
 	p.configured = p.l1 && r.IntN(4) == 0
+	p.operated = r.IntN(4) == 0
 	return p
 }
 
@@ -72,6 +74,9 @@ func (b *bubble) newWorld(p plan) *world {
 	w.store.begin(strconv.FormatUint(p.seed+1, 16), p.sequence)
 	return w
 }
+
+// maxOperated bounds the operators' calls in one schedule.
+const maxOperated = 6
 
 // passes are the times that a step lets pass, ms.
 var passes = []int16{1, 1, 5, 10, 20, 40, 50, 60, 100, 100, 200, 300, 500, 700, 1000}
@@ -103,6 +108,9 @@ func (w *world) explore() {
 		if w.plan.configured && w.configured < maxConfigured {
 			choose(step{kind: configures, n: int16(w.random.IntN(2)), x: int16(w.random.IntN(len(policies)))}, usual/4)
 		}
+		if w.plan.operated && w.operated < maxOperated {
+			choose(step{kind: operates, who: w.fresh(operatorOwner), x: int16(w.drawSetting())}, usual/4)
+		}
 		choose(step{kind: timePasses, n: passes[w.random.IntN(len(passes))]}, w.plan.passing)
 		if faults > 0 {
 			w.faults(choose)
@@ -114,6 +122,8 @@ func (w *world) explore() {
 			w.begun++
 		} else if chosen.kind == configures {
 			w.configured++
+		} else if chosen.kind == operates {
+			w.operated++
 		} else if chosen.class() >= 0 {
 			faults--
 		}
@@ -272,6 +282,9 @@ func (b *bubble) runPlan(p plan) *world {
 func (w *world) finish() {
 	w.random, w.chosen = nil, len(w.trace)
 	w.settle()
+	if w.broken == "" && len(w.were) > 0 {
+		w.obey()
+	}
 	if w.broken == "" {
 		w.probe()
 	}
@@ -287,6 +300,15 @@ func (w *world) close() {
 	}
 	time.Sleep(5 * time.Second) // beyond every timeout of a bridge
 	synctest.Wait()
+	if !w.plan.operated {
+		return
+	}
+	// Bridges that have heard of controls would put them back into the next world's Redis.
+	w.store.lose(allLost)
+	for i, old := range w.bridges {
+		old.end()
+		w.bridges[i] = w.bubble.start()
+	}
 }
 
 // again runs steps under the plan of a seed.

@@ -32,6 +32,7 @@ const (
 	timePasses                 // n: milliseconds
 	configures                 // n: VM, x: policy
 	pluginEnds                 // n: VM, x: which of its plugins
+	operates                   // who: pseudo stream, x: setting
 )
 
 // step is one step of a schedule. Its name says the same in every schedule.
@@ -44,8 +45,9 @@ type step struct {
 
 // Owners of calls that belong to no stream.
 const (
-	rootOwner  = 1000 // plus the number of the VM's life
-	purgeOwner = 2000
+	rootOwner     = 1000 // plus the number of the VM's life
+	purgeOwner    = 2000
+	operatorOwner = 2100
 )
 
 // ending is how a write's response ends.
@@ -87,6 +89,8 @@ func (f failure) String() string {
 // name tells of a stream, or of the root context of a VM's life.
 func name(who int16) string {
 	switch {
+	case who >= operatorOwner:
+		return fmt.Sprint("operator ", who-operatorOwner)
 	case who >= purgeOwner:
 		return fmt.Sprint("purge ", who-purgeOwner)
 	case who >= rootOwner:
@@ -138,6 +142,8 @@ func (s step) String() string {
 		return fmt.Sprintf("%s: a plugin with max_staleness %v begins", vm, policies[s.x].L1.MaxStaleness)
 	case pluginEnds:
 		return fmt.Sprintf("%s: its plugin %d ends", vm, s.x)
+	case operates:
+		return fmt.Sprintf("%s %v", who, setting(s.x))
 	case redisFails:
 		return fmt.Sprintf("Redis: %v", failure(s.x))
 	default:

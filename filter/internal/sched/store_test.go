@@ -33,6 +33,14 @@ func newFake() fake {
 	return fake{redisfake.New(func() int64 { return time.Now().UnixMilli() })}
 }
 
+func (f fake) Do(args []any) (any, error) {
+	value, err := f.Server.Do(args)
+	if err == redisfake.Nil {
+		err = redis.Nil
+	}
+	return value, err
+}
+
 func (f fake) begin(epoch string, seq uint64) {
 	f.Flush()
 	f.Begin("chat", epoch, seq)
@@ -82,6 +90,9 @@ const prefix = "{chatcache:chat}:"
 
 func (m memory) Do(args []any) (any, error) {
 	m.server.SetTime(time.Now())
+	if args[0] == "hgetall" {
+		return m.client.HGetAll(context.Background(), args[1].(string)).Result()
+	}
 	return m.client.Do(context.Background(), args...).Result()
 }
 

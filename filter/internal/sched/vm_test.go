@@ -27,6 +27,7 @@ type vm struct {
 	roots   []*root // the newest last
 	waiting []*call
 	replied []*stream // answered in the callback that is running
+	polls   int       // answered
 	record  *window   // of a VM that is to be compared with another
 	said    map[string]int
 }
@@ -103,7 +104,7 @@ func (v *vm) fire() (ended bool) {
 	return ended
 }
 
-var paths = []string{wire.PathLookup, wire.PathStore, wire.PathSuspend, wire.PathClose, wire.PathFollow, wire.PathRelease, "/v1/purge", wire.PathJoin, "/v1/controls"}
+var paths = []string{wire.PathLookup, wire.PathStore, wire.PathSuspend, wire.PathClose, wire.PathFollow, wire.PathRelease, pathPurge, wire.PathJoin, pathControls}
 
 // requests are what all calls of a path have in common.
 var requests = func() map[string]*http.Request {
@@ -137,6 +138,9 @@ type call struct {
 	cut        bool // its bridge has ended
 	weight     int
 	recorded   recordedCall
+	setting    setting // of an operator
+	owes       int64   // the version of controls that its bridge has to put back before it answers
+	excused    bool    // Redis has lost everything meanwhile: it may have seen more than one loss
 }
 
 func (w *world) newCall(r *root, s *stream, path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) {

@@ -170,6 +170,7 @@ func (b *bubble) end() {
 type world struct {
 	*bubble
 	oracle
+	operators
 	policy *policy.Policy
 	start  time.Time
 
@@ -179,10 +180,11 @@ type world struct {
 	calls      []*call
 	late       []*operation // given up by their bridges, in the order of their calls
 	counts     map[[2]int16]int16
-	used       [purgeOwner + 16]bool // numbers of streams and purges
-	begun      int                   // writes
-	configured int                   // plugins
-	random     *rand.Rand            // nil: the steps are given
+	used       [operatorOwner + 32]bool // numbers of streams, purges and operators' calls
+	begun      int                      // writes
+	configured int                      // plugins
+	operated   int                      // controls
+	random     *rand.Rand               // nil: the steps are given
 	plan       plan
 	broken     string
 	trace      []step
@@ -194,6 +196,7 @@ func (b *bubble) world(p *policy.Policy, separate bool) *world {
 	w := &world{
 		bubble: b, policy: p, start: time.Now(),
 		writes: map[string]*stream{}, counts: map[[2]int16]int16{},
+		operators: operators{were: map[int64]uint8{}},
 	}
 	b.network.separate, b.network.waiting = separate, nil
 	for _, bridge := range b.bridges {
@@ -269,8 +272,11 @@ func byCall(a, b *operation) int {
 func (w *world) execute(o *operation, answered bool) {
 	o.ended = true
 	if o.err = run(w.store, o.commands...); o.err == nil {
-		w.happened(o.call)
+		w.happened(o)
 		w.due(o)
+		if answered && o.third() == prefix+"vms" {
+			w.polled(o.call)
+		}
 	}
 	if !answered {
 		o.err = errConnection
@@ -291,7 +297,7 @@ func (w *world) executeLate(o *operation) {
 		}
 	}
 	if first == nil {
-		w.happened(o.call)
+		w.happened(o)
 	}
 }
 
@@ -317,6 +323,10 @@ func run(s store, commands ...redis.Cmder) (first error) {
 			cmd.SetVal(value)
 		case *redis.StatusCmd:
 			cmd.SetVal(value.(string))
+		case *redis.StringCmd:
+			cmd.SetVal(value.(string))
+		case *redis.MapStringStringCmd:
+			cmd.SetVal(value.(map[string]string))
 		}
 	}
 	return first
