@@ -95,6 +95,18 @@ local open = {}`},
 	{Name: "journal not taken over", Edits: []Edit{
 		{exchangeDir + "journal.go", "			e.call, e.retryAt = nil, 0\n", ""},
 	}},
+	{Name: "cache on again without a raise", Edits: []Edit{
+		{scriptDir + "standing.lua", "      raise(group)\n", ""},
+	}},
+	{Name: "lookups find what is switched off", Edits: []Edit{
+		{scriptDir + "standing.lua", "    count_open(group, 1)\n", ""},
+	}},
+	{Name: "lost controls not put back", Edits: []Edit{
+		{bridgeDir + "controlstate.go", "		return r.latest, true\n", "		return c, false\n"},
+	}},
+	{Name: "controls not taken from polls", Edits: []Edit{
+		{exchangeDir + "follower.go", "	f.state.obey(answer.Controls)\n", ""},
+	}},
 	{Name: "lost end of a write not repeated", Edits: []Edit{
 		{exchangeDir + "journal.go", "	if !a.acknowledges() {\n		e.postpone(p.host.Now())\n		return\n	}\n", ""},
 	}},
