@@ -22,7 +22,7 @@
 //	    standing              groups that stand suspended without a deadline: their caches are off, or
 //	    differ                are among those that the VMs' policies have different rules for
 //	{chatcache:P}:gen:<group> STRING "<generation> <epoch>"; lives for the longest TTL and a minute
-//	{chatcache:P}:feed        STREAM <seq>-0: k = r (raise), s (suspension) or c (controls), g = groups
+//	{chatcache:P}:feed        STREAM <seq>-0: k = r (raise), s (suspension) or c (controls), g = groups, t = ms
 //	{chatcache:P}:vms         ZSET of VMs by the end of their lease (ms)
 //	{chatcache:P}:applied     HASH of VMs: "<sequence> <epoch> <ms> <policy's version>", the cursor of
 //	                          the last poll and since when

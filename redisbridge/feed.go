@@ -216,7 +216,7 @@ func parseEvent(item any) (e wire.Event, ok bool) {
 	number, _ := strings.CutSuffix(id, "-0")
 	fields, _ := pair[1].([]any)
 	seq, err := strconv.ParseUint(number, 10, 64)
-	if err != nil || len(fields) != 4 || fields[0] != "k" || fields[2] != "g" {
+	if err != nil || len(fields) < 4 || fields[0] != "k" || fields[2] != "g" {
 		return e, false
 	}
 	e.Sequence = seq

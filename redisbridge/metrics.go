@@ -74,7 +74,8 @@ func newStandingMetric(name, help string, kind prometheus.ValueType, value func(
 }
 
 var standingMetrics = []standingMetric{
-	newStandingMetric("feed_lag", "Events that the VM that is furthest behind hasn't applied.", prometheus.GaugeValue, PolicyStatus.lag),
+	newStandingMetric("feed_lag", "Events that the VM that is furthest behind hasn't applied.", prometheus.GaugeValue, func(p PolicyStatus) float64 { return float64(p.lag()) }),
+	newStandingMetric("feed_lag_seconds", "For how long the VM that is furthest behind has lacked an event.", prometheus.GaugeValue, func(p PolicyStatus) float64 { return float64(p.BehindMS) / 1000 }),
 	newStandingMetric("vms", "VMs whose lease hasn't run out.", prometheus.GaugeValue, func(p PolicyStatus) float64 { return float64(p.VMs) }),
 	newStandingMetric("vms_behind", "Of them: that haven't applied everything yet.", prometheus.GaugeValue, func(p PolicyStatus) float64 { return float64(p.Behind) }),
 	newStandingMetric("open_suspensions", "Writes in flight, or of unknown outcome.", prometheus.GaugeValue, func(p PolicyStatus) float64 { return float64(p.Suspensions) }),
@@ -158,11 +159,11 @@ func (c collector) collectStanding(ch chan<- prometheus.Metric) {
 }
 
 // lag is that of the VM that is furthest behind.
-func (s PolicyStatus) lag() float64 {
+func (s PolicyStatus) lag() uint64 {
 	if len(s.Followers) == 0 {
 		return 0
 	}
-	return float64(s.Followers[0].Lag)
+	return s.Followers[0].Lag
 }
 
 // standingAge is how often /metrics, which is open to everybody, asks Redis at most.

@@ -185,7 +185,7 @@ func TestReceiptsRefuse(t *testing.T) {
 	}
 }
 
-// The status shows who is behind, and by how much.
+// The status shows who is behind, by how much, and for how long.
 func TestStatusShowsLag(t *testing.T) {
 	onEachRedis(t, nil, func(t *testing.T, w *world) {
 		at := w.pollAs(w.Bridge, "behind", wire.Ticket{}, 30_000)
@@ -196,7 +196,12 @@ func TestStatusShowsLag(t *testing.T) {
 		at.Sequence = 3
 		w.pollAs(w.Bridge, "current", at, 30_000)
 		w.pollAs(w.Bridge, "new", wire.Ticket{}, 30_000)
+		w.pass(250)
+		w.purge("") // is no more than the last one's
 		s := w.Status(w.ctx).Policies[0]
+		if s.BehindMS < 250 || s.BehindMS > 10_000 {
+			t.Errorf("the last one has lacked an event for %d ms, want 250 and what the test took", s.BehindMS)
+		}
 		got := fmt.Sprintf("%d VMs, %d behind:", s.VMs, s.Behind)
 		for _, f := range s.Followers {
 			got += fmt.Sprintf(" %s %d", f.VM, f.Lag)
@@ -204,7 +209,7 @@ func TestStatusShowsLag(t *testing.T) {
 				t.Errorf("%s: %d ms of its lease are left, want about 30000", f.VM, f.LeaseMS)
 			}
 		}
-		if want := "3 VMs, 2 behind: behind 3 new 3 current 0"; got != want {
+		if want := "3 VMs, 3 behind: behind 4 new 4 current 1"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	})

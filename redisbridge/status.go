@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -62,6 +63,7 @@ type PolicyStatus struct {
 	Suspensions int64      `json:"suspensions"` // open ones
 	VMs         int        `json:"vms"`         // whose lease hasn't run out
 	Behind      int        `json:"behind"`      // of them: that haven't applied everything yet
+	BehindMS    int64      `json:"behindMs"`    // for how long the VM that is furthest behind has lacked an event
 	Followers   []VMStatus `json:"followers"`   // the VMs that are furthest behind, 100 at most
 	// Confirmation is the last one by replicas; nil where none is asked for.
 	Confirmation *ConfirmationStatus `json:"confirmation,omitempty"`
@@ -160,7 +162,24 @@ func (b *Bridge) readPosition(ctx context.Context, p *policyState, s *PolicyStat
 	s.show(followers(), parseTicket(s.Epoch+" "+sequence), now.UnixMilli())
 	s.showCounts(counts.Val())
 	s.Controls = controls()
-	return nil
+	if lag := s.lag(); lag > 0 {
+		s.BehindMS, err = b.readAge(ctx, p, s.Sequence-lag+1, now)
+	}
+	return err
+}
+
+// readAge tells for how many ms the first event has been there of those from a number on that the feed still has; 0 if there is none.
+func (b *Bridge) readAge(ctx context.Context, p *policyState, number uint64, now time.Time) (int64, error) {
+	first, err := b.redis.XRangeN(ctx, p.prefix+"feed", strconv.FormatUint(number, 10), "+", 1).Result()
+	if err != nil || len(first) == 0 {
+		return 0, redisError(err)
+	}
+	text, _ := first[0].Values["t"].(string)
+	at, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, nil // an event of a bridge that gave none
+	}
+	return max(now.UnixMilli()-at, 0), nil
 }
 
 func (p *policyState) status() PolicyStatus {

@@ -53,11 +53,11 @@ local function wake(what)
 end
 
 -- take gives the next number to an event of the feed: kind 'r', 's', or 'c', which has
--- no groups: the controls are others now.
+-- no groups: the controls are others now. Its time is for the status.
 local function take(kind, groups)
   seq = seq + 1
   redis.call('HSET', state, 'seq', text(seq))
-  local add = {'XADD', feed, 'MAXLEN', '~', ARGV[6], text(seq) .. '-0', 'k', kind, 'g', groups}
+  local add = {'XADD', feed, 'MAXLEN', '~', ARGV[6], text(seq) .. '-0', 'k', kind, 'g', groups, 't', text(now)}
   local added = redis.pcall(unpack(add))
   if type(added) == 'table' and added.err then
     -- Not our stream any more. Without its past every cursor is reset.

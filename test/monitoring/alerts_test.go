@@ -62,6 +62,7 @@ func TestAlertsAreRules(t *testing.T) {
 const quiet = `chatcache_bridge_redis_up{instance="b"} 1+0x200
 	chatcache_bridge_breaker_open{instance="b"} 0+0x200
 	chatcache_bridge_feed_lag{instance="b",policy="chat"} 0x40 3 0 100 0 2 0+0x200
+	chatcache_bridge_feed_lag_seconds{instance="b",policy="chat"} 0x40 0.02 0 7 0 0.5 0+0x200
 	chatcache_hits{instance="e",cache="stats",tier="l1"} 0+300x200
 	chatcache_misses{instance="e",cache="stats"} 0+30x200
 	chatcache_latency_us_count{instance="e",cache="stats"} 0+333x200
@@ -89,6 +90,8 @@ func TestAlerts(t *testing.T) {
 			chatcache_latency_us_count{instance="e",cache="stats"} 0+333x200`, 27.5, "The bridge doesn't answer for the cache stats"},
 		{"ChatcacheFeedLag", `chatcache_bridge_feed_lag{instance="a",policy="chat"} 0+0x39 65+5x200
 			chatcache_bridge_feed_lag{instance="b",policy="chat"} 0+0x200`, 21, "A worker is 75 events behind in the feed of chat"},
+		{"ChatcacheFeedLate", `chatcache_bridge_feed_lag_seconds{instance="a",policy="chat"} 0+0x39 30+30x200
+			chatcache_bridge_feed_lag_seconds{instance="b",policy="chat"} 0+0x200`, 21, "A worker has lacked events of the feed of chat for 1m 30s"},
 		{"ChatcacheFeedErrors", `chatcache_feed_errors{instance="e"} 1+0x39 20+20x200`, 26.5, "Polls of the feed by e fail"},
 		{"ChatcacheJournal", `chatcache_journal_entries{instance="e"} 0+0x39 7+0x200`, 21, "The proxy e can't tell the bridge of the ends of 7 writes"},
 		{"ChatcacheJournalLost", `chatcache_journal_merged{instance="e"} _x40 1+0x200`, 20, "The proxy e invalidates everything in place of single writes"},

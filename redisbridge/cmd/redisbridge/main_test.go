@@ -119,7 +119,7 @@ func TestStatusOfABrokenBridge(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, `{"redis":{"ok":false,"error":"redis did not answer in time",
 			"breaker":{"state":"half-open","cause":"i/o timeout","openings":2,"refused":7}},"policies":[
-			{"name":"chat","vms":7,"behind":2,"followers":[{"vm":"vm-1","lag":12,"leaseMs":1500,"policyVersion":"5f"},{"vm":"vm-2","lag":3,"leaseMs":2000},{"vm":"vm-3"}],"controls":{"caches":[{"name":"stats","ttl":"30s","rollout":true}]},"caches":[{"name":"stats","hits":1,"misses":2,"suspended":1,"errors":12,"hitRate":0.25,"stores":2,"proxies":{"hitsL1":8,"hitsL2":1,"misses":2,"wouldHits":1,"matches":3,"mismatches":1,"hitRatio":0.75,"savedMs":4510}},{"name":"user"}]}]}`)
+			{"name":"chat","vms":7,"behind":2,"behindMs":1200,"followers":[{"vm":"vm-1","lag":12,"leaseMs":1500,"policyVersion":"5f"},{"vm":"vm-2","lag":3,"leaseMs":2000},{"vm":"vm-3"}],"controls":{"caches":[{"name":"stats","ttl":"30s","rollout":true}]},"caches":[{"name":"stats","hits":1,"misses":2,"suspended":1,"errors":12,"hitRate":0.25,"stores":2,"proxies":{"hitsL1":8,"hitsL2":1,"misses":2,"wouldHits":1,"matches":3,"mismatches":1,"hitRatio":0.75,"savedMs":4510}},{"name":"user"}]}]}`)
 	}))
 	defer server.Close()
 	var out strings.Builder
@@ -127,7 +127,7 @@ func TestStatusOfABrokenBridge(t *testing.T) {
 	want := `redis: redis did not answer in time
 circuit breaker: half-open (i/o timeout), 7 lookups and stores refused so far
 
-policy chat: sequence 0 of epoch , 0 raises in it, 0 open suspensions, 7 VMs (2 behind), 0 held polls
+policy chat: sequence 0 of epoch , 0 raises in it, 0 open suspensions, 7 VMs (2 behind, for up to 1.2s), 0 held polls
   VM vm-1 is 12 behind; its lease has 1.5s left
   VM vm-2 is 3 behind; its lease has 2s left
 policy versions: unknown in 2 VMs, 5f in 1 VMs

@@ -75,8 +75,8 @@ func printStatus(w io.Writer, s redisbridge.Status) {
 		fmt.Fprintf(w, "circuit breaker: %s (%s), %d lookups and stores refused so far\n", b.State, b.Cause, b.Refused)
 	}
 	for _, p := range s.Policies {
-		fmt.Fprintf(w, "\npolicy %s: sequence %d of epoch %s, %d raises in it, %d open suspensions, %d VMs (%d behind), %d held polls\n",
-			p.Name, p.Sequence, p.Epoch, p.Raises, p.Suspensions, p.VMs, p.Behind, p.HeldPolls)
+		fmt.Fprintf(w, "\npolicy %s: sequence %d of epoch %s, %d raises in it, %d open suspensions, %d VMs (%s), %d held polls\n",
+			p.Name, p.Sequence, p.Epoch, p.Raises, p.Suspensions, p.VMs, behind(p), p.HeldPolls)
 		if c := p.Confirmation; c != nil && c.Error != "" {
 			fmt.Fprintf(w, "not confirmed by replicas for %d ms: %s\n", c.AgeMS, c.Error)
 		}
@@ -126,6 +126,14 @@ func printVersions(w io.Writer, p redisbridge.PolicyStatus) {
 		list = append(list, fmt.Sprintf("%s in %d VMs", cmp.Or(version, "unknown"), count[version]))
 	}
 	fmt.Fprintln(w, "policy versions:", strings.Join(list, ", "))
+}
+
+// behind tells how many VMs are, and for how long the last of them.
+func behind(p redisbridge.PolicyStatus) string {
+	if p.BehindMS == 0 {
+		return fmt.Sprintf("%d behind", p.Behind)
+	}
+	return fmt.Sprintf("%d behind, for up to %v", p.Behind, time.Duration(p.BehindMS)*time.Millisecond)
 }
 
 // printBehind names the VMs that haven't applied everything.
