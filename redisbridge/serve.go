@@ -46,7 +46,7 @@ func Listen(address string) (net.Listener, error) {
 func (b *Bridge) Serve(ctx context.Context, l net.Listener) error {
 	server := newServer(b)
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
+	go func() { done <- server.Serve(joinedListener{l}) }()
 	select {
 	case err := <-done:
 		return err
