@@ -29,7 +29,7 @@ func (w *world) dueFields() (fields []string) {
 // However a write ends, what is stored between its raise and the one that comes also
 // after it is a hit until then, and a miss from then on.
 func TestAlsoAfter(t *testing.T) {
-	const also = 400
+	const also = 40_000
 	ends := map[string]func(w *world){
 		"a close": func(w *world) {
 			w.suspend("w1", 30_000, "c:stats")
@@ -65,7 +65,7 @@ func TestAlsoAfter(t *testing.T) {
 				end(w)
 				w.fill(w.want(wire.LookupMiss, "after the write").Ticket)
 				between := w.want(wire.LookupHit, "before the other raise: it isn't a suspension").Ticket
-				w.pass(also + also/32 + 1)
+				w.sooner(also + also/32 + 1)
 				after := w.want(wire.LookupMiss, "after the other raise").Ticket
 				a := w.poll(between, 0)
 				if len(a.Events) == 0 || !a.Continues(between) || a.Events[0].Kind != wire.EventRaise || a.Last != after {
@@ -181,14 +181,14 @@ func TestHeldPollsWaitForDueRaises(t *testing.T) {
 		o := w.options
 		o.Clock, o.Bootstrap = nil, false
 		other := newBridge(t, o)
-		a, err := other.CloseSuspension(w.ctx, wire.CloseRequest{Scope: w.scope, ID: "w1", Groups: []string{"c:stats"}, Raise: true, AlsoAfter: 300})
+		a, err := other.CloseSuspension(w.ctx, wire.CloseRequest{Scope: w.scope, ID: "w1", Groups: []string{"c:stats"}, Raise: true, AlsoAfter: 20_000})
 		w.check(err)
 		w.look() // so that what the other bridge publishes is no news any more
-		answer, wait := waitingPoll(t, w.Bridge, clock, w.pollRequest(a.Ticket, 1000))
-		if wait < 100*time.Millisecond || wait > 310*time.Millisecond {
-			t.Errorf("waits for %v, want about 300 ms", wait)
+		answer, wait := waitingPoll(t, w.Bridge, clock, w.pollRequest(a.Ticket, wire.MaxHold))
+		if wait < 5*time.Second || wait > 21*time.Second {
+			t.Errorf("waits for %v, want about 20 s", wait)
 		}
-		w.pass(350)
+		w.sooner(22_000)
 		clock.release <- struct{}{}
 		if a := within(t, answer); len(a.Events) != 1 || a.Events[0].Kind != wire.EventRaise {
 			t.Errorf("got %v, want the raise that was due", a)

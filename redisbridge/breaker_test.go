@@ -158,13 +158,14 @@ func TestBreakerOff(t *testing.T) {
 // nothing; what invalidates is tried all the time, and ends that.
 func TestSilentRedis(t *testing.T) {
 	change := func(o *Options) {
-		o.Timeout, o.BreakerFailures, o.BreakerWait = 100*time.Millisecond, 3, time.Hour
+		o.BreakerFailures, o.BreakerWait = 3, time.Hour
 	}
 	onEachRedis(t, change, func(t *testing.T, w *world) {
 		lookup := wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups}
 		ticket := w.look().Ticket
 		w.fill(ticket)
 		w.silence()
+		w.impatient()
 		for range 3 {
 			_, err := w.Lookup(w.ctx, lookup)
 			wantError(t, err, ErrRedis)
@@ -195,6 +196,7 @@ func TestSilentRedis(t *testing.T) {
 			}
 		}
 		w.wakeUp()
+		w.patient()
 		eventually(t, "a close succeeds", func() bool {
 			_, err := w.CloseSuspension(w.ctx, wire.CloseRequest{Scope: w.scope, ID: "w2", Groups: []string{"c:search"}})
 			return err == nil
@@ -209,11 +211,13 @@ func TestSilentRedis(t *testing.T) {
 		lookup := wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups}
 		w.look()
 		w.silence()
+		w.impatient()
 		eventually(t, "the breaker opens", func() bool {
 			_, err := w.Lookup(w.ctx, lookup)
 			return errors.Is(err, errBreaker)
 		})
 		w.wakeUp()
+		w.patient()
 		eventually(t, "lookups are answered again", func() bool {
 			_, err := w.Lookup(w.ctx, lookup)
 			return err == nil

@@ -137,7 +137,7 @@ func New(o Options) (*Bridge, error) {
 		return nil, err
 	}
 	b.audit = newAudit(b.log, or(o.AdminRate, 100))
-	b.policies.byName = make(map[string]*policyState)
+	b.policies.byName, b.policies.clock = make(map[string]*policyState), b.clock
 	b.redis = newClient(o.Redis)
 	for _, hook := range o.Hooks {
 		b.redis.AddHook(hook)

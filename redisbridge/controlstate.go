@@ -137,11 +137,6 @@ func (b *Bridge) putBack(ctx context.Context, p *policyState, c Controls) error 
 	return err
 }
 
-// knowsArgs are the script feed's own arguments of what a VM knows.
-func knowsArgs(k wire.Knows) []any {
-	return []any{k.Version, joinRules(k.Rules), maxVersions}
-}
-
 // parseControls reads what the script feed gives of controls.
 func parseControls(settings, differ any) Controls {
 	fields := make(map[string]string)

@@ -15,8 +15,9 @@ import (
 // come are kept alive, and can't spin.
 const drainHold = 100 * time.Millisecond
 
-// gather is how long a poll that has something to tell waits for more of it: a burst
-// of writes costs each VM one answer.
+// gather is how long polls that have something to tell wait for more of it, unless it is the
+// first after so long: a single write is told at once, and a burst of writes costs each VM
+// one answer more than one.
 const gather = 3 * time.Millisecond
 
 // never is longer than any hold.
@@ -42,16 +43,19 @@ func (b *Bridge) Follow(ctx context.Context, m wire.FollowRequest) (wire.FollowA
 		return wire.FollowAnswer{}, err
 	}
 	held := poll{Bridge: b, policy: p, request: m, left: time.Duration(m.Hold) * time.Millisecond}
-	held.wake = p.wake.channel() // before the read, see wake
+	held.wake = p.wake.await() // before the read, see wake
 	answer, err := held.read(ctx)
 	switch {
 	case err != nil || m.Hold == 0 || !answer.Continues(m.Cursor):
 		return answer, err
-	case len(answer.Events) > 0:
-		b.clock.Wait(ctx, nil, gather)
+	case len(answer.Events) == 0:
+		return held.hold(ctx)
+	}
+	if more := p.wake.gather(); more > 0 {
+		b.clock.Wait(ctx, nil, more)
 		return held.read(ctx)
 	}
-	return held.hold(ctx)
+	return answer, nil
 }
 
 func checkPoll(m wire.FollowRequest) error {
@@ -72,7 +76,7 @@ type poll struct {
 	*Bridge
 	policy  *policyState
 	request wire.FollowRequest
-	wake    <-chan struct{}
+	wake    *waking
 	left    time.Duration // of its hold
 	next    time.Duration // until a deadline passes or a raise is due
 }
@@ -89,12 +93,12 @@ func (p *poll) hold(ctx context.Context) (wire.FollowAnswer, error) {
 	defer p.policy.counters.held.Add(-1)
 	for {
 		over := p.await(ctx)
-		if isClosed(p.wake) {
+		if isClosed(p.wake.ch) {
 			if answer, ok := p.readTogether(ctx); ok {
 				return answer, nil
 			}
 		}
-		p.wake = p.policy.wake.channel()
+		p.wake = p.policy.wake.await()
 		answer, err := p.read(ctx)
 		if err != nil || over || p.tells(answer) {
 			return answer, err
@@ -115,11 +119,11 @@ func (p *poll) await(ctx context.Context) (over bool) {
 		return true
 	}
 	began, wait := p.clock.Now(), min(p.left, p.next)
-	p.clock.Wait(ctx, p.wake, wait)
-	if !isClosed(p.wake) {
+	p.clock.Wait(ctx, p.wake.ch, wait)
+	if !isClosed(p.wake.ch) {
 		over = wait == p.left
-	} else if over = p.draining.Load(); !over {
-		p.clock.Wait(ctx, nil, gather)
+	} else if over = p.draining.Load(); !over && p.wake.gather > 0 {
+		p.clock.Wait(ctx, nil, p.wake.gather)
 	}
 	p.left -= p.clock.Now().Sub(began)
 	return over || p.left <= 0
@@ -134,47 +138,22 @@ func isClosed(ch <-chan struct{}) bool {
 	}
 }
 
-// read registers the VM, counts its report and reads what happened after its cursor. Where
-// Redis has lost the controls it puts them back, and reads again.
+// read registers the VM, counts its report and reads what happened after its cursor, together
+// with polls that come at the same time.
 func (p *poll) read(ctx context.Context) (wire.FollowAnswer, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.timeout)
-	defer cancel()
-	answer, controls, err := p.readOnce(ctx)
-	if err != nil {
-		return wire.FollowAnswer{}, err
+	r := &pollRead{ctx: ctx, request: p.request, done: make(chan struct{})}
+	p.policy.reads.add(p.Bridge, p.policy, r)
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return wire.FollowAnswer{}, redisError(ctx.Err())
 	}
-	if known, lost := p.policy.remembered.lost(controls); lost {
-		if err := p.putBack(ctx, p.policy, known); err != nil {
-			return wire.FollowAnswer{}, err
-		}
-		answer, _, err = p.readOnce(ctx)
-	}
-	return answer, err
-}
-
-func (p *poll) readOnce(ctx context.Context) (wire.FollowAnswer, Controls, error) {
-	m := p.request
-	args := []any{
-		m.VM, m.Lease, strconv.FormatUint(m.Cursor.Epoch, 16), strconv.FormatUint(m.Cursor.Sequence, 10),
-		wire.MaxEvents, maxVMs, rememberVM.Milliseconds(),
-	}
-	args = append(append(args, knowsArgs(m.Knows)...), reportArgs(m.Report)...)
-	t, rest, err := p.run(ctx, p.policy, p.scripts.feed, validityKeys(p.policy, p.policy.feedKeys()...), args...)
-	if err == nil && len(rest) != 4 {
-		err = fmt.Errorf("%w: %w: %d values of the feed, want 4", ErrRedis, errScript, len(rest))
-	}
-	if err != nil {
-		return wire.FollowAnswer{}, Controls{}, err
+	if r.err != nil {
+		return wire.FollowAnswer{}, r.err
 	}
 	p.request.Report = wire.Report{} // what is read next must not send it again
-	events, _ := rest[0].([]any)
-	p.next = parseNext(rest[1])
-	controls := parseControls(rest[2], rest[3])
-	answer := wire.FollowAnswer{FeedAnswer: wire.FeedAnswer{Last: t, Events: parseEvents(events)}, Controls: controls.wire}
-	if !answer.Continues(m.Cursor) {
-		answer.Events = nil // the VM forgets everything: no need to say what
-	}
-	return answer, controls, nil
+	p.next = r.next
+	return r.answer, nil
 }
 
 // parseNext reads in how many milliseconds something is due.
@@ -188,23 +167,28 @@ func parseNext(value any) time.Duration {
 
 // parseEvents reads what XRANGE gave. What can't be read is left out, which
 // leaves a gap in the numbers: the VM resets.
-func parseEvents(list []any) []wire.Event {
-	var events []wire.Event
-	size := 0
+func parseEvents(value any) (events []wire.Event) {
+	list, _ := value.([]any)
 	for _, item := range list {
-		e, ok := parseEvent(item)
-		if !ok {
-			continue
+		if e, ok := parseEvent(item); ok {
+			events = append(events, e)
 		}
-		for _, g := range e.Groups {
+	}
+	return events
+}
+
+// after gives the events after a number; none, which leaves a gap, if they don't fit a frame.
+func after(events []wire.Event, sequence uint64) []wire.Event {
+	first, size := len(events), 0
+	for ; first > 0 && events[first-1].Sequence > sequence; first-- {
+		for _, g := range events[first-1].Groups {
 			size += len(g) + 2
 		}
 		if size > wire.MaxFrame/2 {
 			return nil
 		}
-		events = append(events, e)
 	}
-	return events
+	return events[first:]
 }
 
 func parseEvent(item any) (e wire.Event, ok bool) {

@@ -138,7 +138,7 @@ func waitingPoll(t *testing.T, b *Bridge, clock *stepClock, m wire.FeedRequest) 
 		return answer, held
 	case a := <-answer:
 		t.Fatalf("the poll was answered at once: %v", a)
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the poll doesn't wait")
 	}
 	return nil, 0
@@ -150,7 +150,7 @@ func within(t *testing.T, answer <-chan wire.FeedAnswer) wire.FeedAnswer {
 	select {
 	case a := <-answer:
 		return a
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the poll is held for ever")
 		return wire.FeedAnswer{}
 	}
@@ -211,20 +211,25 @@ func TestHoldEndsWithARead(t *testing.T) {
 // would keep a lease alive that nobody tells of a write.
 func TestHoldEndsInSilence(t *testing.T) {
 	clock := newStepClock()
-	onEachRedis(t, func(o *Options) { o.Clock, o.Timeout = clock, 50*time.Millisecond }, func(t *testing.T, w *world) {
+	onEachRedis(t, func(o *Options) { o.Clock = clock }, func(t *testing.T, w *world) {
 		cursor := w.look().Ticket
 		failed := make(chan error, 1)
 		go func() {
 			_, err := w.Feed(context.WithoutCancel(t.Context()), w.pollRequest(cursor, 1000))
 			failed <- err
 		}()
-		<-clock.waiting
+		select {
+		case <-clock.waiting:
+		case err := <-failed:
+			t.Fatalf("the poll was answered at once: %v", err)
+		}
 		w.silence()
+		w.impatient()
 		clock.release <- struct{}{}
 		select {
 		case err := <-failed:
 			wantError(t, err, ErrRedis)
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("the poll is held for ever")
 		}
 	})
@@ -235,12 +240,12 @@ func TestHoldEndsInSilence(t *testing.T) {
 func TestHeldPollsWaitForDeadlines(t *testing.T) {
 	clock := newStepClock()
 	onEachRedis(t, func(o *Options) { o.Clock = clock }, func(t *testing.T, w *world) {
-		cursor := w.suspend("w1", 300, "c:stats")
-		answer, wait := waitingPoll(t, w.Bridge, clock, w.pollRequest(cursor, 1000))
-		if wait < 100*time.Millisecond || wait > 300*time.Millisecond {
-			t.Errorf("waits for %v, want what is left of 300 ms", wait)
+		cursor := w.suspend("w1", 20_000, "c:stats")
+		answer, wait := waitingPoll(t, w.Bridge, clock, w.pollRequest(cursor, wire.MaxHold))
+		if wait < 5*time.Second || wait > 20*time.Second {
+			t.Errorf("waits for %v, want what is left of 20 s", wait)
 		}
-		w.pass(350)
+		w.sooner(21_000)
 		clock.release <- struct{}{}
 		if a := within(t, answer); !a.Continues(cursor) || len(a.Events) != 1 || a.Events[0].Kind != wire.EventRaise {
 			t.Errorf("got %v, want the raise of the deadline", a)
@@ -255,19 +260,19 @@ func TestHeldPollsLearnOfAnEarlierDeadline(t *testing.T) {
 		o := w.options
 		o.Clock, o.Bootstrap = nil, false
 		other := newBridge(t, o)
-		cursor := w.suspend("w1", 30_000, "c:stats")
-		answer := heldPoll(t, w.Bridge, clock, w.pollRequest(cursor, 1000))
-		_, err := other.Suspend(w.ctx, wire.SuspendRequest{Scope: w.scope, ID: "w1", Groups: []string{"c:stats"}, Deadline: 300})
+		cursor := w.suspend("w1", 90_000, "c:stats")
+		answer := heldPoll(t, w.Bridge, clock, w.pollRequest(cursor, wire.MaxHold))
+		_, err := other.Suspend(w.ctx, wire.SuspendRequest{Scope: w.scope, ID: "w1", Groups: []string{"c:stats"}, Deadline: 20_000})
 		w.check(err)
 		select {
 		case wait := <-clock.waiting:
-			if wait > 300*time.Millisecond {
-				t.Errorf("waits for %v, want 300 ms at most", wait)
+			if wait > 20*time.Second {
+				t.Errorf("waits for %v, want 20 s at most", wait)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("the held poll doesn't learn of the deadline")
 		}
-		w.pass(350)
+		w.sooner(21_000)
 		clock.release <- struct{}{}
 		if a := within(t, answer); len(a.Events) != 1 || a.Events[0].Kind != wire.EventRaise {
 			t.Errorf("got %v, want the raise of the deadline", a)
@@ -340,7 +345,7 @@ func (c *interposingClock) Wait(ctx context.Context, wake <-chan struct{}, d tim
 		return
 	}
 	c.before()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	select {
 	case <-wake:

@@ -9,21 +9,21 @@ import (
 
 // feedRead is one read of the feed for all polls of a policy that one wake has woken:
 //
-//  1. polls wait on the wake's channel, registered when they arrived, for longer than the
+//  1. polls wait to be woken, registered when they arrived, for longer than the
 //     lease that this answer will give them
-//  2. it is closed: the first to have gathered reads for all of the same cursor
+//  2. they are: the first to have gathered reads for all of the same cursor
 //  3. the others take what it has read: that read began after each of them had arrived,
 //     and after the wake
 //
 // What tells nothing isn't taken: an event may have come between the read and the
-// moment at which the other takes the channel of the next wake.
+// moment from which the other waits to be woken again.
 type feedRead struct {
 	mu   sync.Mutex
 	last *sharedRead
 }
 
 type sharedRead struct {
-	wake   <-chan struct{}
+	wake   *waking
 	cursor wire.Ticket
 	done   chan struct{}
 
@@ -32,7 +32,7 @@ type sharedRead struct {
 }
 
 // of gives the read for a wake and a cursor, and whether it is the caller's to do.
-func (f *feedRead) of(wake <-chan struct{}, cursor wire.Ticket) (read *sharedRead, first bool) {
+func (f *feedRead) of(wake *waking, cursor wire.Ticket) (read *sharedRead, first bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.last == nil || f.last.wake != wake || f.last.cursor != cursor {

@@ -46,7 +46,7 @@ func answered(t *testing.T, answer <-chan wire.LookupAnswer, want string) wire.L
 			t.Errorf("got %s, want %s", got, want)
 		}
 		return a
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("still held, want %s", want)
 		panic("unreachable")
 	}

@@ -223,7 +223,7 @@ func (b *Bridge) readInspection(ctx context.Context, found *Inspection, groups [
 
 // readGroups reads, without changing anything, where the policy and the groups stand.
 func (b *Bridge) readGroups(ctx context.Context, found *Inspection, groups []string, ticket uint64) error {
-	prefix := newPolicyState(found.Policy, false).prefix
+	prefix := prefixOf(found.Policy)
 	fields := []string{"epoch", "seq"}
 	pipe := b.redis.Pipeline()
 	generations := make([]*redis.StringCmd, len(groups))

@@ -18,6 +18,7 @@ const maxPolicies = 256
 type policies struct {
 	mu     sync.Mutex
 	byName map[string]*policyState
+	clock  Clock
 }
 
 // policyState is what the bridge remembers of one policy: all of it can be lost.
@@ -30,6 +31,7 @@ type policyState struct {
 	trust      trust
 	wake       wake
 	held       held
+	reads      pollReads
 	feedRead   feedRead
 	remembered remembered
 	applied    bell // a VM's poll came with a new cursor, while somebody waits for receipts
@@ -44,7 +46,7 @@ func (p *policies) of(scope wire.Scope, mayBootstrap bool) (*policyState, error)
 	p.mu.Lock()
 	s := p.byName[scope.Policy]
 	if s == nil && len(p.byName) < maxPolicies {
-		s = newPolicyState(scope.Policy, mayBootstrap)
+		s = newPolicyState(scope.Policy, mayBootstrap, p.clock)
 		p.byName[s.name] = s
 	}
 	p.mu.Unlock()
@@ -75,12 +77,15 @@ func (p *policies) all() []*policyState {
 	return list
 }
 
-func newPolicyState(name string, mayBootstrap bool) *policyState {
-	s := &policyState{name: name, prefix: "{chatcache:" + name + "}:"}
+func newPolicyState(name string, mayBootstrap bool, c Clock) *policyState {
+	s := &policyState{name: name, prefix: prefixOf(name)}
 	s.bootstrap.init(mayBootstrap)
-	s.wake.init(&s.held)
+	s.wake.init(&s.held, c)
 	return s
 }
+
+// prefixOf begins the keys that decide a policy's validity, which share one hash tag.
+func prefixOf(policy string) string { return "{chatcache:" + policy + "}:" }
 
 // filledChannel is where scripts publish the keys that were stored or released.
 func (p *policyState) filledChannel() string { return p.prefix + "filled" }

@@ -20,6 +20,9 @@ const (
 	maxWait = wire.MaxHold * time.Millisecond
 	// receiptsPeriod is how often a wait looks where nothing wakes it.
 	receiptsPeriod = 250 * time.Millisecond
+	// pausePerVM makes a wait pause between two looks at a registry for as much longer as it is
+	// larger: ten times what reading it takes, so that Redis has time for others.
+	pausePerVM = 20 * time.Microsecond
 )
 
 // Receipts say which VMs have applied a raise: those that were registered when it was
@@ -91,14 +94,12 @@ func (b *Bridge) awaitReceipts(ctx context.Context, p *policyState, raise raiseM
 	for {
 		wake := p.applied.channel() // before the read
 		left := end.Sub(b.clock.Now())
-		began := b.clock.Now()
 		found, err := b.readRegistry(ctx, p, raise.at, left > 0)
 		receipts := found.receipts(raise)
 		if left <= 0 || b.draining.Load() || ctx.Err() != nil || err == nil && (receipts.Complete || receipts.NewEpoch) {
 			return receipts, err
 		}
-		// A large registry takes a while to read: the waiting takes most of the time.
-		pause := gather + 10*b.clock.Now().Sub(began)
+		pause := gather + time.Duration(len(found.followers))*pausePerVM
 		b.clock.Wait(ctx, wake, min(left, found.untilLeaseEnds(raise)))
 		b.clock.Wait(ctx, nil, min(left, pause))
 	}

@@ -130,6 +130,8 @@ func TestPurgeWaits(t *testing.T) {
 // which lasts longer than any of them.
 func TestReceiptsOfANewEpoch(t *testing.T) {
 	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		const quarantine = 30_000
+		w.scope.Quarantine = quarantine
 		w.pollAs(w.Bridge, "a", wire.Ticket{}, quarantine)
 		w.check(w.raw.FlushDB(w.ctx).Err())
 		raise := w.purge("") // a doesn't know of it, and nobody knows of a
@@ -137,7 +139,7 @@ func TestReceiptsOfANewEpoch(t *testing.T) {
 		if r.QuarantineMS < 1 || r.QuarantineMS > quarantine {
 			t.Errorf("%d ms of quarantine left, want up to %d", r.QuarantineMS, quarantine)
 		}
-		w.pass(quarantine + 20)
+		w.sooner(quarantine + 20)
 		w.wantReceipts(raise, "after the quarantine", "complete true, new epoch false")
 	})
 }
@@ -145,7 +147,7 @@ func TestReceiptsOfANewEpoch(t *testing.T) {
 // Where nobody publishes, a wait looks by itself: here a lease runs out.
 func TestPurgeWaitsForLeases(t *testing.T) {
 	w := newRealWorld(t, nil)
-	w.pollAs(w.Bridge, "a", wire.Ticket{}, 100)
+	w.pollAs(w.Bridge, "a", wire.Ticket{}, 1500) // the purge must come sooner
 	if got := told(*w.purge("20s").Receipts); got != "complete true, new epoch false, a lease out" {
 		t.Errorf("got %s", got)
 	}

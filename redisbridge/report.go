@@ -82,9 +82,8 @@ func checkReport(r wire.Report) error {
 	return nil
 }
 
-// reportArgs are the script feed's own arguments of a report.
-func reportArgs(r wire.Report) []any {
-	args := []any{maxCounts, strconv.FormatUint(r.Number, 10)}
+// reportArgs are a report's counts as the script feed takes them: a name and by how much.
+func reportArgs(r wire.Report) (args []any) {
 	for _, c := range r.Caches {
 		for i, v := range c.Values {
 			if v > 0 {

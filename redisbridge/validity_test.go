@@ -137,10 +137,10 @@ func TestExpiry(t *testing.T) {
 			onEachRedis(t, nil, func(t *testing.T, w *world) {
 				before := w.look().Ticket
 				w.fill(before)
-				w.suspend("w1", 300, "c:stats")
-				w.suspend("w2", 100, "p:stats:alice")
-				w.suspend("w3", 30_000, "c:models")
-				w.pass(350)
+				w.suspend("w1", 30_000, "c:stats")
+				w.suspend("w2", 10_000, "p:stats:alice")
+				w.suspend("w3", 90_000, "c:models")
+				w.sooner(31_000)
 				call(w)
 				if got := raisesSince(w, before); len(got) < 2 || got[0] != "p:stats:alice" || got[1] != "c:stats" {
 					t.Errorf("raised %q, want the two in the order of their deadlines first", got)

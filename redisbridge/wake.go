@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -22,19 +23,43 @@ import (
 // nothing is missed. A wake is only a hint: what a poll answers is what it
 // reads afterwards.
 type wake struct {
-	mu   sync.Mutex
-	ch   chan struct{}
-	last wire.Ticket
-	held *held // lookups that wait: what happened may make a fetch lease void
+	mu    sync.Mutex
+	next  *waking
+	woken time.Time // the last time
+	last  wire.Ticket
+	held  *held // lookups that wait: what happened may make a fetch lease void
+	clock Clock
 }
 
-func (w *wake) init(h *held) { w.ch, w.held = make(chan struct{}), h }
+// waking is one time that polls are woken.
+type waking struct {
+	ch     chan struct{}
+	gather time.Duration // for how long they wait for more; read after ch is closed
+}
 
-// channel is closed at the next ticket.
-func (w *wake) channel() <-chan struct{} {
+func newWaking() *waking { return &waking{ch: make(chan struct{})} }
+
+func (w *wake) init(h *held, c Clock) { w.next, w.held, w.clock = newWaking(), h, c }
+
+// await gives the next time, at the next ticket.
+func (w *wake) await() *waking {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.ch
+	return w.next
+}
+
+// gather is for how long a poll that has something to tell waits for more.
+func (w *wake) gather() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.gatherLocked(w.clock.Now())
+}
+
+func (w *wake) gatherLocked(now time.Time) time.Duration {
+	if now.Sub(w.woken) >= gather {
+		return 0 // all has been quiet
+	}
+	return gather
 }
 
 // saw wakes the polls if t is not what was seen already. It is called before
@@ -59,8 +84,10 @@ func (w *wake) all() {
 }
 
 func (w *wake) wakeLocked() {
-	close(w.ch)
-	w.ch = make(chan struct{})
+	now := w.clock.Now()
+	w.next.gather, w.woken = w.gatherLocked(now), now
+	close(w.next.ch)
+	w.next = newWaking()
 }
 
 // wakePattern and filledPattern match the channels that the scripts publish to: new

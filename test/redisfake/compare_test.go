@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -135,11 +136,9 @@ func (c *comparison) command(ctx context.Context) {
 	case 6:
 		_, _ = c.bridge.Purge(ctx, redisbridge.PurgeRequest{Policy: "chat", Cache: "stats"})
 	case 7, 8:
-		a, _ := c.bridge.Follow(ctx, wire.FollowRequest{
-			FeedRequest: wire.FeedRequest{Scope: c.scope, VM: id, Cursor: c.ticket, Lease: 100_000}, Knows: c.knows(), Report: c.report(),
-		})
+		last := c.follow(ctx)
 		if c.random.IntN(2) == 0 {
-			c.ticket = a.Last
+			c.ticket = last
 		}
 	case 9:
 		entry := wire.Entry{Head: wire.Head{Ticket: c.ticket, Definition: "d", Groups: c.some()}, Payload: []byte("x")}
@@ -158,6 +157,28 @@ func (c *comparison) command(ctx context.Context) {
 	case 17:
 		c.leave(ctx)
 	}
+}
+
+// follow polls for some VMs at a time: those that come while the first one's read is under way
+// are read together.
+func (c *comparison) follow(ctx context.Context) (last wire.Ticket) {
+	var polls sync.WaitGroup
+	var mu sync.Mutex
+	for range 1 + c.random.IntN(6) {
+		m := wire.FollowRequest{
+			FeedRequest: wire.FeedRequest{Scope: c.scope, VM: fmt.Sprint("w", c.random.IntN(8)), Cursor: c.ticket, Lease: 100_000},
+			Knows:       c.knows(), Report: c.report(),
+		}
+		m.Cursor.Sequence -= min(m.Cursor.Sequence, c.random.Uint64N(3))
+		polls.Go(func() {
+			a, _ := c.bridge.Follow(ctx, m)
+			mu.Lock()
+			defer mu.Unlock()
+			last = a.Last
+		})
+	}
+	polls.Wait()
+	return last
 }
 
 // controls draws some settings.
@@ -376,7 +397,7 @@ func rounded(answer any) any {
 		if left, ok := value.(int64); ok && left > 0 {
 			list[i] = "some time"
 		}
-		if fields, ok := value.([]any); ok && len(fields) > 0 && i > 3 {
+		if fields, ok := value.([]any); ok && i == 4 { // the controls
 			list[i] = settings(fields)
 		} else if ok && i == 2 {
 			list[i] = timeless(fields)

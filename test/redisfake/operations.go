@@ -74,53 +74,84 @@ func (v *Validity) raiseScript(c *call) (any, error) {
 
 // feedScript is script/feed.lua.
 func (v *Validity) feedScript(c *call) (any, error) {
-	keep := integer(c.own[6])
 	for vm, until := range v.VMs {
-		if until <= c.now-keep {
+		if until <= c.now-integer(c.own[2]) {
 			delete(v.VMs, vm)
 			delete(v.Applied, vm)
 			delete(v.Reported, vm)
 		}
 	}
-	vm, most := c.own[0], int(integer(c.own[5]))
-	if _, known := v.VMs[vm]; !known && len(v.VMs) >= most {
-		return nil, Error("TOOMANY VMs registered: at most " + strconv.Itoa(most))
-	}
-	lease := c.now + integer(c.own[1])
-	if err := v.know(c, c.own[7], c.own[8], int(integer(c.own[9])), lease); err != nil {
-		return nil, err
-	}
-	v.VMs[vm] = lease
-	v.Applied[vm] = c.own[3] + " " + c.own[2] + " " + c.own[7]
-	v.stand(c)
-	v.report(vm, c.own[10:])
-
-	events := []any{}
-	cursor := integer(c.own[3])
-	behind := int64(v.Seq) - cursor
-	if c.own[2] == v.Epoch && behind > 0 && behind <= integer(c.own[4]) {
-		for _, e := range v.Feed {
-			if e.Seq > uint64(cursor) {
-				id := strconv.FormatUint(e.Seq, 10) + "-0"
-				events = append(events, []any{id, []any{"k", e.Kind, "g", e.Groups}})
-			}
+	var polls []poll
+	refused := []any{}
+	for args := c.own[5:]; len(args) > 0; {
+		var p poll
+		p, args = readPoll(args)
+		reason := v.register(c, p)
+		if refused = append(refused, reason); reason == "" {
+			polls = append(polls, p)
 		}
 	}
-	return append(v.position(), events, v.untilNext(c), flat(v.Controls), v.Differ), nil
+	v.stand(c)
+	most, sums := int64(0), map[string]int64{}
+	var names []string
+	for _, p := range polls {
+		if p.report != "0" && v.Reported[p.vm] != p.report {
+			for pair := range slices.Chunk(p.counts, 2) {
+				if _, known := sums[pair[0]]; !known {
+					names = append(names, pair[0])
+				}
+				sums[pair[0]] += integer(pair[1])
+			}
+			v.Reported[p.vm] = p.report
+		}
+		if behind := int64(v.Seq) - integer(p.sequence); p.epoch == v.Epoch && behind <= integer(c.own[0]) {
+			most = max(most, behind)
+		}
+	}
+	for _, name := range names {
+		if _, known := v.Counts[name]; known || len(v.Counts) < int(integer(c.own[4])) {
+			v.Counts[name] += sums[name]
+		}
+	}
+	return append(v.position(), v.last(most), v.untilNext(c), flat(v.Controls), v.Differ, refused), nil
 }
 
-// report counts a VM's report.
-func (v *Validity) report(vm string, args []string) {
-	most, number := int(integer(args[0])), args[1]
-	if number == "0" || v.Reported[vm] == number {
-		return
+// poll is one of those that a run of the script feed is for.
+type poll struct {
+	vm, lease, epoch, sequence, version, rules, report string
+	counts                                             []string
+}
+
+func readPoll(args []string) (p poll, rest []string) {
+	p = poll{vm: args[0], lease: args[1], epoch: args[2], sequence: args[3], version: args[4], rules: args[5], report: args[6]}
+	end := 8 + 2*integer(args[7])
+	p.counts = args[8:end]
+	return p, args[end:]
+}
+
+// register takes a VM in, or gives the reason why not.
+func (v *Validity) register(c *call, p poll) (refused string) {
+	if _, known := v.VMs[p.vm]; !known && len(v.VMs) >= int(integer(c.own[1])) {
+		return "VMs registered: at most " + c.own[1]
 	}
-	for pair := range slices.Chunk(args[2:], 2) {
-		if _, known := v.Counts[pair[0]]; known || len(v.Counts) < most {
-			v.Counts[pair[0]] += integer(pair[1])
+	lease := c.now + integer(p.lease)
+	if refused = v.know(c, p.version, p.rules, int(integer(c.own[3])), lease); refused == "" {
+		v.VMs[p.vm] = lease
+		v.Applied[p.vm] = p.sequence + " " + p.epoch + " " + p.version
+	}
+	return refused
+}
+
+// last gives the feed's events of so many last numbers.
+func (v *Validity) last(most int64) []any {
+	events := []any{}
+	for _, e := range v.Feed {
+		if most > 0 && int64(e.Seq) > int64(v.Seq)-most {
+			id := strconv.FormatUint(e.Seq, 10) + "-0"
+			events = append(events, []any{id, []any{"k", e.Kind, "g", e.Groups}})
 		}
 	}
-	v.Reported[vm] = number
+	return events
 }
 
 // Trim forgets the feed's events up to a number, as its bounded length would.

@@ -130,17 +130,17 @@ func (v *Validity) controlsScript(c *call) (any, error) {
 	return append(v.position(), c.now), nil
 }
 
-// know takes in what rules a VM knows.
-func (v *Validity) know(c *call, version, rules string, most int, lease int64) error {
+// know takes in what rules a VM knows, or gives the reason why not.
+func (v *Validity) know(c *call, version, rules string, most int, lease int64) (refused string) {
 	if version == "" {
-		return nil
+		return ""
 	}
 	if v.Rules[rules] == 0 && len(v.Rules) >= most {
 		v.stand(c)
-		return Error("TOOMANY different policies at work: at most " + strconv.Itoa(most))
+		return "different policies at work: at most " + strconv.Itoa(most)
 	}
 	v.Rules[rules] = max(v.Rules[rules], lease)
-	return nil
+	return ""
 }
 
 // flat writes a hash as the scripts give it, in order of its fields.
