@@ -19,7 +19,7 @@ type Run struct {
 	Machine string    `json:"machine"`
 	Load    float64   `json:"load"` // load average before the run: what else the machine did
 	Go      string    `json:"go"`
-	Envoy   string    `json:"envoy"`
+	Envoy   string    `json:"envoy,omitempty"` // none has run if empty
 	Redis   string    `json:"redis"`
 	Started time.Time `json:"started"`
 }
@@ -31,8 +31,12 @@ func Begin(command string) Run {
 
 // Print writes it as the head of a Markdown text.
 func (r Run) Print(w io.Writer) {
-	fmt.Fprintf(w, "`%s`  \n%s (load average before the run: %.1f), %s, Envoy %s, Valkey %s, %s\n\n",
-		r.Command, r.Machine, r.Load, r.Go, r.Envoy, r.Redis, r.Started.Format(time.RFC3339))
+	envoy := ""
+	if r.Envoy != "" {
+		envoy = "Envoy " + r.Envoy + ", "
+	}
+	fmt.Fprintf(w, "`%s`  \n%s (load average before the run: %.1f), %s, %sValkey %s, %s\n\n",
+		r.Command, r.Machine, r.Load, r.Go, envoy, r.Redis, r.Started.Format(time.RFC3339))
 }
 
 // Load is the machine's load average over the last minute, as the system tells it: what
@@ -78,4 +82,12 @@ func Machine() string {
 		}
 	}
 	return fmt.Sprintf("%d × %s", runtime.NumCPU(), model)
+}
+
+// Verdict tells whether a target was met.
+func Verdict(met bool) string {
+	if met {
+		return "met"
+	}
+	return "not met"
 }

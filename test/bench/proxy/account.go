@@ -1,88 +1,29 @@
 package main
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
-	"time"
 
-	"golang.org/x/sys/unix"
+	"chatcache/test/bench"
 )
-
-// processorTime is how long a process has run on a processor, in user and kernel mode, all
-// threads together: the kernel's own clock of that process (CPUCLOCK_SCHED, clock_getcpuclockid(3)).
-func processorTime(pid int) (time.Duration, error) {
-	const schedule = 2
-	var at unix.Timespec
-	if err := unix.ClockGettime(int32(^pid<<3|schedule), &at); err != nil {
-		return 0, fmt.Errorf("processor time of process %d: %w", pid, err)
-	}
-	return time.Duration(at.Nano()), nil
-}
-
-// residentMiB is how much memory of a process is in use.
-func residentMiB(pid int) (float64, error) {
-	file, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		if rest, ok := strings.CutPrefix(lines.Text(), "VmRSS:"); ok {
-			kib, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(rest), " kB"))
-			return float64(kib) / 1024, err
-		}
-	}
-	return 0, fmt.Errorf("process %d: /proc tells no VmRSS", pid)
-}
 
 // pin puts what is measured onto the first processor, and this process, client and origin,
 // onto the second. With one processor they share it.
 func (m *mesh) pin() error {
-	var all unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &all); err != nil {
+	allowed, err := bench.Processors()
+	if err != nil {
 		return err
-	}
-	var allowed []int
-	for cpu := 0; len(allowed) < all.Count(); cpu++ {
-		if all.IsSet(cpu) {
-			allowed = append(allowed, cpu)
-		}
 	}
 	var errs []error
 	for _, p := range m.Processes() {
-		errs = append(errs, pinProcess(p.PID(), allowed[0]))
+		errs = append(errs, bench.Pin(p.PID(), allowed[0]))
 	}
 	for _, p := range m.peers {
 		pids, err := p.pids()
 		errs = append(errs, err)
 		for _, pid := range pids {
-			errs = append(errs, pinProcess(pid, allowed[0]))
+			errs = append(errs, bench.Pin(pid, allowed[0]))
 		}
 	}
-	return errors.Join(append(errs, pinProcess(os.Getpid(), allowed[len(allowed)-1]))...)
-}
-
-// pinProcess moves every thread of a process; those that it starts later follow.
-func pinProcess(pid, cpu int) error {
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
-	if err != nil {
-		return err
-	}
-	var set unix.CPUSet
-	set.Set(cpu)
-	for _, thread := range threads {
-		tid, err := strconv.Atoi(filepath.Base(thread))
-		if err != nil {
-			return err
-		}
-		if err := unix.SchedSetaffinity(tid, &set); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("thread %d of process %d onto processor %d: %w", tid, pid, cpu, err)
-		}
-	}
-	return nil
+	return errors.Join(append(errs, bench.Pin(os.Getpid(), allowed[len(allowed)-1]))...)
 }

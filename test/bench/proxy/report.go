@@ -109,7 +109,7 @@ func (m *mesh) conclude(w row, shown map[string][]measurement) (l line, err erro
 		return l, err
 	}
 	for _, pid := range pids[processProxy] {
-		mib, err := residentMiB(pid)
+		mib, err := bench.ResidentMiB(pid)
 		if err != nil {
 			return l, err
 		}
@@ -143,7 +143,7 @@ func (r *report) print(w io.Writer, before *report) {
 		}
 	}
 	fmt.Fprintf(w, "\nFrom start to first answer: %s s with the filter, %s s with the no-op filter, %s s without (target: 1.2 s: %s). chatcache.wasm: %.2f MB (target: 3.5 MB: %s).\n",
-		r.Start.With.text(2), r.Start.Idle.text(2), r.Start.Without.text(2), verdict(r.Start.With.Median <= 1.2), r.Module, verdict(r.Module <= 3.5))
+		r.Start.With.text(2), r.Start.Idle.text(2), r.Start.Without.text(2), bench.Verdict(r.Start.With.Median <= 1.2), r.Module, bench.Verdict(r.Module <= 3.5))
 	if r.Disturbed > 0 {
 		fmt.Fprintf(w, "\nMeasured again, since calls timed out on a machine that others use, too: %d measurements.\n", r.Disturbed)
 	}
@@ -172,14 +172,7 @@ func (r ratio) target() string {
 	if r.Limit == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%.2f: %s", r.Limit, verdict(r.met()))
-}
-
-func verdict(met bool) string {
-	if met {
-		return "met"
-	}
-	return "not met"
+	return fmt.Sprintf("%.2f: %s", r.Limit, bench.Verdict(r.met()))
 }
 
 func header(before *report, text string) string {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"chatcache/test/bench"
 )
 
 // measurement is what one row has shown in one round.
@@ -149,7 +151,7 @@ func (m *mesh) spent(w row) (map[string]time.Duration, error) {
 	}
 	for name, pids := range processes {
 		for _, pid := range pids {
-			spent, err := processorTime(pid)
+			spent, err := bench.ProcessorTime(pid)
 			if err != nil {
 				return nil, err
 			}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 
 	"chatcache/redisbridge"
@@ -46,6 +48,20 @@ func (a administrator) call(ctx context.Context, method, path string, body, answ
 func (a administrator) purge(ctx context.Context, wait string) (answer redisbridge.RaiseAnswer, err error) {
 	err = a.call(ctx, http.MethodPost, "/v1/purge", redisbridge.PurgeRequest{Cache: "stats", Wait: wait}, &answer)
 	return answer, err
+}
+
+// receipts gives when each VM has applied a raise, in the order of their times.
+func (a administrator) receipts(ctx context.Context, raise redisbridge.RaiseAnswer, vms int) ([]redisbridge.Receipt, error) {
+	ask := url.Values{
+		"policy": {raise.Policy}, "epoch": {raise.Epoch}, "sequence": {strconv.FormatUint(raise.Sequence, 10)},
+		"raisedAt": {strconv.FormatInt(raise.RaisedAt, 10)}, "wait": {"10s"},
+	}
+	var receipts redisbridge.Receipts
+	err := a.call(ctx, http.MethodGet, "/v1/receipts?"+ask.Encode(), nil, &receipts)
+	if err == nil && (!receipts.Complete || len(receipts.Applied) != vms) {
+		err = fmt.Errorf("%d of %d VMs have applied raise %d: %+v", len(receipts.Applied), vms, raise.Sequence, receipts)
+	}
+	return receipts.Applied, err
 }
 
 func (a administrator) status(ctx context.Context) (status redisbridge.Status, err error) {

@@ -1,5 +1,5 @@
 // Command reach measures how long it takes until a raise has reached every VM of real
-// Envoys, by their receipts, and what a purge costs with few and with very many entries
+// Envoys, by their receipts, what processor time that takes, and what a purge costs with few and with very many entries
 // in Redis.
 //
 //	go run ./test/bench/reach -json test/bench/reach/result.json
@@ -68,7 +68,7 @@ func run(ctx context.Context, s settings) (err error) {
 	if err := followAll(ctx, mesh, admin, s.envoys*s.workers); err != nil {
 		return err
 	}
-	if r.Reach, err = measureReach(ctx, admin, s.envoys*s.workers, s.raises); err != nil {
+	if r.Reach, err = measureReach(ctx, mesh, admin, s.envoys*s.workers, s.raises); err != nil {
 		return err
 	}
 	r.print(os.Stdout)

@@ -3,10 +3,17 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 
 	"chatcache/test/bench"
+)
+
+// How long a raise may take until the last VM has applied it, ms.
+const (
+	targetP50 = 10
+	targetP99 = 50
 )
 
 // report is what a run has shown.
@@ -24,6 +31,8 @@ type reach struct {
 	Each   summary `json:"each"` // VM
 	Last   summary `json:"last"` // VM of each raise
 	Wait   summary `json:"wait"` // the whole call, until the administrator knows
+	// CPU is the processor time of each process per raise and the quiet before it, ms; all Envoys together.
+	CPU map[string]float64 `json:"cpu"`
 }
 
 // purge is what a purge costs, in milliseconds.
@@ -65,6 +74,12 @@ func (r *report) print(w io.Writer) {
 	}{{"a VM has applied it", r.Reach.Each}, {"the last VM has applied it", r.Reach.Last}, {"purge --wait returns", r.Reach.Wait}} {
 		fmt.Fprintf(w, "| %s | %.1f | %.1f | %.1f |\n", row.name, row.P50, row.P99, row.Max)
 	}
+	fmt.Fprintf(w, "\nProcessor time per raise, ms:")
+	for _, name := range slices.Sorted(maps.Keys(r.Reach.CPU)) {
+		fmt.Fprintf(w, " %s %.1f", name, r.Reach.CPU[name])
+	}
+	fmt.Fprintf(w, "\nThe last VM of half the raises within %.0f ms (target: %d ms: %s), of 99 %% within %.0f ms (target: %d ms: %s).\n",
+		r.Reach.Last.P50, targetP50, bench.Verdict(r.Reach.Last.P50 <= targetP50), r.Reach.Last.P99, targetP99, bench.Verdict(r.Reach.Last.P99 <= targetP99))
 	fmt.Fprintf(w, "\n| a purge of one cache: ms with | p50 | p99 | max |\n|---|---|---|---|\n")
 	for _, c := range []cost{r.Purge.Few, r.Purge.Many, r.Purge.FewAgain} {
 		fmt.Fprintf(w, "| %d entries | %.3f | %.3f | %.3f |\n", c.Entries, c.P50, c.P99, c.Max)
