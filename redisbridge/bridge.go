@@ -53,8 +53,8 @@ type Options struct {
 	// Policies are those whose rules /v1/invalidate knows.
 	Policies []*policy.Policy
 
-	// Timeout bounds one lookup, suspension, close or read of the feed; 40 ms
-	// if zero. A filter should wait a little longer than that.
+	// Timeout bounds one lookup, suspension or close, and a fifth of a read of the feed;
+	// 40 ms if zero. A filter should wait a little longer than that.
 	Timeout time.Duration
 	// StoreTimeout bounds one store; 1 s if zero.
 	StoreTimeout time.Duration

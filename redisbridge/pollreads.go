@@ -14,6 +14,11 @@ import (
 // Redis, and a script that takes longer than a call may take would fail for all of them.
 const maxTogether = 64
 
+// feedPatience is how much longer than a lookup a read of the feed may take: nobody's request waits
+// for it, and after a raise two thousand VMs poll at once. A filter waits for a poll's answer
+// half a second longer than it asked to be held.
+const feedPatience = 5
+
 // pollReads let polls of a policy that come at the same time read the feed together:
 //
 //  1. a poll finds no read under way and begins one
@@ -80,7 +85,7 @@ func (f *pollReads) take() (polls []*pollRead) {
 
 // readFeed reads for polls. Where Redis has lost the controls it puts them back, and reads again.
 func (b *Bridge) readFeed(p *policyState, polls []*pollRead) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(polls[0].ctx), b.timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(polls[0].ctx), feedPatience*b.timeout)
 	defer cancel()
 	controls, err := b.readFeedOnce(ctx, p, polls)
 	if err == nil {

@@ -240,3 +240,32 @@ func TestFirstEventIsToldAtOnce(t *testing.T) {
 		t.Errorf("late: %v after gathering %d times, want one event at once", a, gathered)
 	}
 }
+
+// deadlines remembers how much time each command has.
+type deadlines struct {
+	countingHook
+	left chan time.Duration
+}
+
+func (d *deadlines) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if end, ok := ctx.Deadline(); ok && cmd.Name() == "evalsha" {
+			d.left <- time.Until(end)
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// A read of the feed has more time than what a request waits for.
+func TestFeedHasMorePatience(t *testing.T) {
+	seen := &deadlines{left: make(chan time.Duration, 10)}
+	w := newMemoryWorld(t, func(o *Options) { o.Hooks = []redis.Hook{seen} })
+	w.suspend("w1", 1000, "c:stats")
+	if left := <-seen.left; left > patience {
+		t.Errorf("a suspension has %v, want %v at most", left, patience)
+	}
+	w.poll(wire.Ticket{}, 0)
+	if left := <-seen.left; left <= (feedPatience-1)*patience || left > feedPatience*patience {
+		t.Errorf("a read of the feed has %v, want %v", left, feedPatience*patience)
+	}
+}
