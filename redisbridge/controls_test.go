@@ -238,13 +238,20 @@ func TestTooManyRules(t *testing.T) {
 		knows := func(i int) wire.Knows {
 			return wire.Knows{Version: "v", Rules: []wire.CacheRules{{Cache: "stats", Digest: string(rune('a' + i))}}}
 		}
+		m := wire.FollowRequest{FeedRequest: w.pollRequest(wire.Ticket{}, 0)}
+		m.Lease = 60_000
 		for i := range maxVersions {
-			w.follow("vm-1", wire.Ticket{}, knows(i))
+			m.Knows = knows(i)
+			_, err := w.Follow(w.ctx, m)
+			w.check(err)
 		}
-		m := wire.FollowRequest{FeedRequest: w.pollRequest(wire.Ticket{}, 0), Knows: knows(maxVersions)}
+		m.Knows = knows(maxVersions)
 		_, err := w.Follow(w.ctx, m)
 		wantError(t, err, ErrTooMany)
-		w.pass(3001)
+		const rules = "{chatcache:chat}:rules"
+		for field := range must(w.raw.HGetAll(w.ctx, rules).Result()) {
+			w.check(w.raw.HSet(w.ctx, rules, field, 1).Err()) // the leases of all have run out
+		}
 		_, _ = w.Follow(w.ctx, m) // finds that they are gone
 		_, err = w.Follow(w.ctx, m)
 		w.check(err)

@@ -44,7 +44,9 @@ func TestAgreesWithTheScripts(t *testing.T) {
 
 func compareOn(t *testing.T, o redisbridge.Options) {
 	o.Insecure, o.MaxSuspensions = true, 5
-	o.Timeout, o.StoreTimeout, o.AdminTimeout = 5*time.Second, 5*time.Second, 5*time.Second
+	o.Timeout, o.StoreTimeout, o.AdminTimeout = time.Minute, time.Minute, time.Minute
+	// A command that is given up is sent once more: the server would execute it twice.
+	o.Redis.ReadTimeout, o.Redis.WriteTimeout = time.Minute, time.Minute
 	raw := redis.NewUniversalClient(&o.Redis)
 	defer raw.Close()
 	for run := range uint64(sequences) {
