@@ -9,8 +9,8 @@ SHELL := /bin/bash
 # Go's own build cache knows what is up to date, so every build target is phony
 # (by FORCE where its name is a pattern).
 .PHONY: FORCE help tools toolchains chromium build image run sim test test-istio test-long screenshot
-.PHONY: cache-tests degradation soak bench bench-peers bench-chat bench-reach lint clean
-.PHONY: build/chatcache.wasm build/noop.wasm build/redisbridge build/image build/hostsim build/policy build/run build/sim build/pilot-agent
+.PHONY: cache-tests degradation soak bench bench-peers bench-chat bench-reach bench-bridge lint clean
+.PHONY: build/chatcache.wasm build/noop.wasm build/redisbridge build/bare build/image build/hostsim build/policy build/run build/sim build/pilot-agent
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -127,6 +127,12 @@ bench-chat: tools build/chatcache.wasm build/redisbridge ## what chat users wait
 
 bench-reach: tools build/chatcache.wasm build/redisbridge ## how long a raise takes to reach 64 workers, and what a purge costs with a million entries
 	go run ./test/bench/reach -json test/bench/reach/result.json
+
+build/bare:
+	go build -o $@ ./test/bench/bridge/bare
+
+bench-bridge: tools build/redisbridge build/bare ## what one bridge bears: a lookup's cost, memory with ten thousand followers, a raise to two thousand VMs: two minutes
+	go run ./test/bench/bridge -json test/bench/bridge/result.json
 
 lint: ## go vet and gofmt
 	go vet ./...

@@ -12,14 +12,16 @@ import (
 	"chatcache/test/stack"
 )
 
-// Versions are those of a mesh's Envoy and of its Redis server.
+// Versions are those of a mesh's Envoy, if it has any, and of its Redis server.
 func Versions(ctx context.Context, mesh *stack.Stack) (envoy, server string, err error) {
-	text, err := mesh.Envoys[0].Admin(ctx, "/server_info")
-	if err != nil {
-		return "", "", err
-	}
-	if found := regexp.MustCompile(`"version": "([^"]*/[^"]*)"`).FindStringSubmatch(text); found != nil {
-		envoy = strings.Split(found[1], "/")[1] // commit/version/…
+	for _, e := range mesh.Envoys[:min(len(mesh.Envoys), 1)] {
+		text, err := e.Admin(ctx, "/server_info")
+		if err != nil {
+			return "", "", err
+		}
+		if found := regexp.MustCompile(`"version": "([^"]*/[^"]*)"`).FindStringSubmatch(text); found != nil {
+			envoy = strings.Split(found[1], "/")[1] // commit/version/…
+		}
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, mesh.Bridge.URL()+"/v1/status", nil)
 	if err != nil {

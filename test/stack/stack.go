@@ -34,7 +34,7 @@ type Ports struct {
 // chat policy and no origin but a 404.
 type Options struct {
 	Dir     string       // for logs and configurations; must exist
-	Envoys  int          // how many; 0 means 1
+	Envoys  int          // how many; 0 means 1, less than that none
 	Workers int          // threads of each Envoy that serve; 0 means 1
 	Policy  []byte       // default: envoy/chat.policy.json
 	Origin  http.Handler // what the cluster "chat" leads to
@@ -169,7 +169,7 @@ type programs struct {
 
 // prepare fills in defaults, finds the programs and reserves ports.
 func prepare(o Options) (Options, programs, error) {
-	o.Envoys, o.Workers = max(1, o.Envoys), max(1, o.Workers)
+	o.Envoys, o.Workers = max(0, cmp.Or(o.Envoys, 1)), max(1, o.Workers)
 	if o.RedisURL != "" {
 		o.Ports.Valkey = 0 // none is started: its port may well be the server's
 	}
@@ -202,8 +202,10 @@ func findPrograms(o Options) (p programs, err error) {
 	if p.root, err = Root(); err != nil {
 		return p, err
 	}
-	if p.envoy, err = EnvoyPath(p.root); err != nil {
-		return p, err
+	if o.Envoys > 0 {
+		if p.envoy, err = EnvoyPath(p.root); err != nil {
+			return p, err
+		}
 	}
 	if o.RedisURL == "" {
 		if p.valkey, err = ValkeyPath(p.root); err != nil {
