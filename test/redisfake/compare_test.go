@@ -325,6 +325,7 @@ func (c *comparison) DialHook(next redis.DialHook) redis.DialHook {
 func (c *comparison) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
+		cmd.SetErr(err) // go-redis does that behind its hooks
 		c.repeat(cmd)
 		return err
 	}
