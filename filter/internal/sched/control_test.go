@@ -200,7 +200,8 @@ func (w *world) obey() {
 		number++
 		w.settle()
 	}
-	read(0) // so that it polls
+	w.rest(30) // for a script whose call was lost, and that was too soon
+	read(0)    // so that it polls
 	read(1)
 	if w.controls.set != 0 {
 		w.hear()
