@@ -51,7 +51,8 @@ func run(ctx context.Context, s settings) (err error) {
 	}
 	defer os.RemoveAll(dir)
 	mesh, err := stack.Start(ctx, stack.Options{
-		Dir: dir, Envoys: s.envoys, Workers: s.workers, Origin: chatapi.New(chatapi.Options{}),
+		BridgeArgs: []string{"--admin-rate", "0"}, // purges as fast as they are answered
+		Dir:        dir, Envoys: s.envoys, Workers: s.workers, Origin: chatapi.New(chatapi.Options{}),
 	})
 	if err != nil {
 		return err
