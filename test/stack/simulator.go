@@ -56,7 +56,7 @@ func StartSimulator(ctx context.Context, o Options) (*Simulator, error) {
 			cmd.Env = append(os.Environ(), "CHATCACHE_PARTITION_SECRET="+PartitionSecret)
 			return cmd
 		},
-		probe: func(ctx context.Context) error { return connects(ctx, o.Ports.Envoy) },
+		probe: func(ctx context.Context) error { return Connects(ctx, o.Ports.Envoy) },
 	}
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -77,7 +77,8 @@ func (s *Simulator) start(ctx context.Context) error {
 	return s.Proxy.Start(ctx)
 }
 
-func connects(ctx context.Context, port int) error {
+// Connects gives nil once a port on loopback takes connections: a probe for [NewProcess].
+func Connects(ctx context.Context, port int) error {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", loopback.Addr(port))
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"chatcache/filter/internal/httpcache"
-	"chatcache/policy"
 	"chatcache/redisbridge/wire"
 )
 
@@ -14,24 +13,20 @@ import (
 // answered it has no lease for L1, and its lookups join, see query: their answer brings the
 // controls, and what counts then is what they say. While the bridge can't be reached the
 // last ones that were heard stay.
-func (r *read) control() *wire.Control { return r.plugin.control(r.cache) }
+func (r *read) control() *wire.Control { return &r.plugin.controls[r.cache.Index] }
 
-// control is what has been set for a cache. It is merged once for each word of the bridge, and
-// not for each request.
-func (p *Plugin) control(c *policy.Cache) *wire.Control {
-	if p.controlled != p.state.controlled {
-		p.controlled = p.state.controlled
-		for _, c := range p.Policy.Caches {
-			p.controls[c.Index] = p.state.controls.Of(c.Name)
-		}
-	}
-	return &p.controls[c.Index]
-}
-
-// obey takes what the bridge says of controls.
+// obey takes what the bridge says of controls. They are merged once for each word of its, and not for each request.
 func (s *State) obey(c wire.Controls) {
 	s.controls = c
-	s.controlled++
+	for _, p := range s.plugins {
+		p.mergeControls()
+	}
+}
+
+func (p *Plugin) mergeControls() {
+	for _, c := range p.Policy.Caches {
+		p.controls[c.Index] = p.state.controls.Of(c.Name)
+	}
 }
 
 // barred says why operators don't want the read to have to do with its cache. The

@@ -147,13 +147,12 @@ func (r *read) simple() bool {
 // asks for, or 304 where the client has it already.
 func (r *read) represent(s storedResponse, status string) {
 	status += r.keyMember()
-	if s.Fields == nil && r.simple() {
+	if s.Fields == nil { // nobody needed them
 		more := [...][2]string{{"age", strconv.FormatInt(s.age, 10)}, {statusField, status}}
 		r.state.scratch.reply = s.AppendPairs(r.state.scratch.reply[:0], more[:])
 		r.replyPairs(s.Status, r.state.scratch.reply, s.Body)
 		return
 	}
-	s.ReadFields(moreFields)
 	s.Fields = r.unmark(s.Fields)
 	code, fields, body := s.Status, s.Fields, s.Body
 	if s.Status == 200 && (r.request.wants.conditions || r.request.wants.ranges) {

@@ -109,7 +109,7 @@ func TestWaitForAValidation(t *testing.T) {
 // A lease that was granted to a read which goes nowhere, or for another variant, goes back at once.
 func TestLeaseOfAStaleResponseGoesBack(t *testing.T) {
 	w := newWorld(t)
-	w.plugin.state.controls.All.Verify = wire.Whole
+	w.plugin.state.obey(wire.Controls{All: wire.Control{Verify: wire.Whole}})
 	m := w.cached("one", maxAge("max-age=10"), tagged)
 	s := w.page()
 	asked := w.answers(m, 0, wire.LookupHit, true)

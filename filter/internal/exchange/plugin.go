@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"time"
 
@@ -22,10 +21,8 @@ type Plugin struct {
 	version  string            // of the policy
 	rules    map[string]string // digests of its rules, by cache
 	metrics  []cacheMetrics    // by Cache.Index
-	controls []wire.Control    // by Cache.Index, as of the State's word number controlled
-	// controlled begins with a number that no word has.
-	controlled uint64
-	endBy      int64 // monotonic; 0 unless Close waits for the journal
+	controls []wire.Control    // by Cache.Index: the state's, merged
+	endBy    int64             // monotonic; 0 unless Close waits for the journal
 }
 
 // endWithin bounds how long a plugin that ends may wait for its journal.
@@ -58,7 +55,8 @@ func NewPlugin(p *policy.Policy, secret []byte, host Host, states *States) (*Plu
 	for _, c := range p.Caches {
 		plugin.metrics = append(plugin.metrics, newCacheMetrics(c.Name, plugin.state.tally.of(c.Name)))
 	}
-	plugin.controls, plugin.controlled = make([]wire.Control, len(p.Caches)), math.MaxUint64
+	plugin.controls = make([]wire.Control, len(p.Caches))
+	plugin.mergeControls()
 	plugin.state.adopt(plugin)
 	return plugin, nil
 }

@@ -40,7 +40,6 @@ type State struct {
 	prefetches prefetches
 	refreshes  refreshes
 	controls   wire.Controls
-	controlled uint64 // how often controls were heard
 	scratch    scratch
 
 	ids      uint64

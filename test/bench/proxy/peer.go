@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,22 +84,13 @@ func (m *mesh) startPeers(ctx context.Context, dir string, list []row) (missing 
 		}
 		process := stack.NewProcess(w.peer, filepath.Join(dir, p.program+".log"),
 			func(int) *exec.Cmd { return exec.Command(command.Path, command.Args[1:]...) },
-			func(ctx context.Context) error { return dial(ctx, port) })
+			func(ctx context.Context) error { return stack.Connects(ctx, port) })
 		if err := process.Start(ctx); err != nil {
 			return nil, err
 		}
 		m.peers[w.peer] = running{process, port}
 	}
 	return missing, nil
-}
-
-func dial(ctx context.Context, port int) error {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", loopback.Addr(port))
-	if err != nil {
-		return err
-	}
-	return c.Close()
 }
 
 // pids are the process and its children: nginx and Varnish answer in one.
