@@ -34,6 +34,9 @@ type parityCase struct {
 	beside []parityCase
 	// leave lets the client go away when the module has logged a line that begins so.
 	leave string
+	// reached: the client goes only when the upstream has this many requests, for
+	// what Envoy hasn't sent by then it never sends.
+	reached int
 	// hangs: it isn't answered; the client leaves when all else is over.
 	hangs bool
 

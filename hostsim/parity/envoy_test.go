@@ -227,6 +227,7 @@ func (p *realProxy) awaitEnd(until string) {
 }
 
 func (p *realProxy) upstream() []string { return p.server.requests.take() }
+func (p *realProxy) reached() int       { return p.server.requests.count() }
 
 // metrics are the modules' counters and gauges.
 func (p *realProxy) metrics() map[string]int64 {

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -51,7 +52,9 @@ type proxy interface {
 	log() []string
 	// awaitEnd lets pass what the module needs to log a last line that begins with until.
 	awaitEnd(until string)
+	// upstream are the requests it got, and reached is how many they are.
 	upstream() []string
+	reached() int
 	metrics() map[string]int64
 	state() string
 }
@@ -129,6 +132,7 @@ func finish(p proxy, c parityCase, cl client, from int) answer {
 	switch {
 	case c.leave != "":
 		awaitLine(p, from, c.leave)
+		await(p, func() bool { return p.reached() >= c.reached })
 		cl.leave()
 		return answer{Left: true}
 	case c.stall > 0:
@@ -152,11 +156,16 @@ func finish(p proxy, c parityCase, cl client, from int) answer {
 // awaitLine lets time pass until the module has logged a line that begins with
 // prefix after the first from lines.
 func awaitLine(p proxy, from int, prefix string) {
+	await(p, func() bool {
+		return slices.ContainsFunc(p.log()[from:], func(line string) bool { return strings.HasPrefix(line, prefix) })
+	})
+}
+
+// await lets time pass until something is so, but not for ever: what is missing then shows in the outcome.
+func await(p proxy, so func() bool) {
 	for range 1000 {
-		for _, line := range p.log()[from:] {
-			if strings.HasPrefix(line, prefix) {
-				return
-			}
+		if so() {
+			return
 		}
 		p.pass(2 * time.Millisecond)
 	}

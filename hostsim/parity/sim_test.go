@@ -97,6 +97,7 @@ func (p *simProxy) log() []string {
 }
 
 func (p *simProxy) upstream() []string { return p.requests.take() }
+func (p *simProxy) reached() int       { return p.requests.count() }
 
 func (p *simProxy) metrics() map[string]int64 {
 	all := map[string]int64{}

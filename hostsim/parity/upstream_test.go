@@ -153,6 +153,12 @@ func (r *recorder) take() []string {
 	return taken
 }
 
+func (r *recorder) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.requests)
+}
+
 // dispatch chooses the handler by the x-upstream header; calls of the module
 // have none and choose it in their query.
 func (r *recorder) dispatch(handlers map[string]http.Handler) http.Handler {
