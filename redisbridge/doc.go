@@ -45,6 +45,7 @@
 // TTL, each with its fetch lease beside it, on the same node:
 //
 //	<key>                     STRING the entry
+//	upload:<id>:<key>         STRING what has come of an entry that is sent in pieces, with a life of 30 s after each
 //	lease:<key>               STRING "<fetch id> <epoch> <sequence>", or "pass", the hit-for-miss mark
 //
 // An entry is valid if its ticket's epoch is the current one, no group that

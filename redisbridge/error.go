@@ -21,6 +21,9 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrTooLarge: the body is longer than its call allows.
 	ErrTooLarge = errors.New("too large")
+	// ErrUpload: what comes before a piece isn't there, or not all that a commit is of: Redis has lost it, its
+	// time is over, or the call was made before. The entry isn't stored by this call.
+	ErrUpload = errors.New("upload isn't whole")
 	// ErrTooMany: a bound on open suspensions, VMs or policies is reached.
 	ErrTooMany = errors.New("too many")
 	// ErrRate: administrators make too many calls in a second. Later it may be done.
@@ -43,6 +46,8 @@ func statusOf(err error) int {
 		return http.StatusForbidden
 	case errors.Is(err, ErrRate):
 		return http.StatusTooManyRequests
+	case errors.Is(err, ErrUpload):
+		return http.StatusConflict
 	case errors.Is(err, ErrTooLarge):
 		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, ErrRequest), errors.Is(err, wire.ErrFrame), errors.Is(err, wire.ErrEntry):

@@ -25,6 +25,8 @@ func (b *Bridge) routes() http.Handler {
 
 	handle("POST "+wire.PathLookup, filter, deep(frame(wire.DecodeLookupRequest, b.Lookup)))
 	handle("POST "+wire.PathStore, filter, frame(wire.DecodeStoreRequest, b.Store))
+	handle("POST "+wire.PathPiece, filter, frame(wire.DecodePieceRequest, b.Piece))
+	handle("POST "+wire.PathCommit, filter, frame(wire.DecodeCommitRequest, b.Commit))
 	handle("POST "+wire.PathRelease, filter, frame(wire.DecodeReleaseRequest, b.Release))
 	handle("POST "+wire.PathSuspend, filter, frame(wire.DecodeSuspendRequest, b.Suspend))
 	handle("POST "+wire.PathClose, filter, frame(wire.DecodeCloseRequest, b.CloseSuspension))

@@ -51,6 +51,8 @@ func TestTokens(t *testing.T) {
 	}{
 		{"POST", wire.PathLookup, lookup, filterToken},
 		{"POST", wire.PathStore, nil, filterToken},
+		{"POST", wire.PathPiece, nil, filterToken},
+		{"POST", wire.PathCommit, nil, filterToken},
 		{"POST", wire.PathRelease, nil, filterToken},
 		{"POST", wire.PathSuspend, nil, filterToken},
 		{"POST", wire.PathClose, nil, filterToken},
@@ -149,6 +151,8 @@ func TestRefusals(t *testing.T) {
 	entry := wire.Entry{Head: wire.Head{Ticket: wire.Ticket{Epoch: 1}, Groups: []string{"*"}}}
 	big := entry
 	big.Payload = make([]byte, wire.MaxEntry-len(entry.Encode()))
+	whole := entry
+	whole.TTL = 1000
 	tests := []struct {
 		name, path string
 		body       []byte
@@ -166,7 +170,7 @@ func TestRefusals(t *testing.T) {
 		{"foreign key stored", wire.PathStore, wire.StoreRequest{Scope: w.scope, Key: "session:1", TTL: 1, Entry: entry.Encode()}.Encode(),
 			`400 bad request: key is not one of policy "chat", as wire.EntryKey builds them`},
 		{"no TTL", wire.PathStore, wire.StoreRequest{Scope: w.scope, Key: w.key, Entry: entry.Encode()}.Encode(),
-			"400 bad request: store with a TTL of 0 ms, want at least 1"},
+			"400 bad request: store with a TTL of 0 ms, want 1 to 2592000000"},
 		{"no entry", wire.PathStore, wire.StoreRequest{Scope: w.scope, Key: w.key, TTL: 1, Entry: []byte("x")}.Encode(),
 			"400 wire: not a valid entry: no head"},
 		{"no ticket", wire.PathStore, wire.StoreRequest{Scope: w.scope, Key: w.key, TTL: 1,
@@ -174,6 +178,30 @@ func TestRefusals(t *testing.T) {
 			"400 bad request: entry without a ticket: only what a lookup gave a ticket for may be stored"},
 		{"entry too large with its TTL", wire.PathStore, wire.StoreRequest{Scope: w.scope, Key: w.key, TTL: 600_000, Entry: big.Encode()}.Encode(),
 			"413 too large: entry of 8388613 bytes, at most 8388608"},
+		{"piece of nobody's", wire.PathPiece, wire.PieceRequest{Scope: w.scope, Key: w.key, Bytes: whole.Encode()}.Encode(), "400 bad request: upload without an id"},
+		{"id that leaves its tag", wire.PathPiece, wire.PieceRequest{Scope: w.scope, Key: w.key, Upload: "a}b", Bytes: whole.Encode()}.Encode(),
+			`400 bad request: upload id "a}b" has byte '}' at 1, want letters, digits and -_. only`},
+		{"piece of a foreign key", wire.PathPiece, wire.PieceRequest{Scope: w.scope, Key: "session:1", Upload: "u", Bytes: whole.Encode()}.Encode(),
+			`400 bad request: key is not one of policy "chat", as wire.EntryKey builds them`},
+		{"empty piece", wire.PathPiece, wire.PieceRequest{Scope: w.scope, Key: w.key, Upload: "u"}.Encode(), "400 bad request: piece without bytes"},
+		{"first piece without a head", wire.PathPiece, wire.PieceRequest{Scope: w.scope, Key: w.key, Upload: "u", Bytes: []byte("x")}.Encode(),
+			"400 wire: not a valid entry: no head"},
+		{"first piece without a TTL", wire.PathPiece, wire.PieceRequest{Scope: w.scope, Key: w.key, Upload: "u", Bytes: entry.Encode()}.Encode(),
+			"400 bad request: store with a TTL of 0 ms, want 1 to 2592000000"},
+		{"first piece without a ticket", wire.PathPiece, wire.PieceRequest{Scope: w.scope, Key: w.key, Upload: "u",
+			Bytes: wire.Entry{Head: wire.Head{TTL: 1, Groups: []string{"*"}}}.Encode()}.Encode(),
+			"400 bad request: entry without a ticket: only what a lookup gave a ticket for may be stored"},
+		{"piece beyond the limit", wire.PathPiece, wire.PieceRequest{Scope: w.scope, Key: w.key, Upload: "u", Offset: wire.MaxEntry, Bytes: []byte("x")}.Encode(),
+			"413 too large: entry of 8388609 bytes or more, at most 8388608"},
+		{"piece after nothing", wire.PathPiece, wire.PieceRequest{Scope: w.scope, Key: w.key, Upload: "u", Offset: 10, Bytes: []byte("x")}.Encode(),
+			"409 upload isn't whole: a piece that begins at byte 10"},
+		{"commit of nothing", wire.PathCommit, wire.CommitRequest{Scope: w.scope, Key: w.key, Upload: "u", TTL: 1}.Encode(), "400 bad request: commit of an upload of 0 bytes"},
+		{"commit without a TTL", wire.PathCommit, wire.CommitRequest{Scope: w.scope, Key: w.key, Upload: "u", Size: 1}.Encode(),
+			"400 bad request: store with a TTL of 0 ms, want 1 to 2592000000"},
+		{"commit of what isn't there", wire.PathCommit, wire.CommitRequest{Scope: w.scope, Key: w.key, Upload: "u", Size: 7, TTL: 1}.Encode(),
+			"409 upload isn't whole: a commit of 7 bytes"},
+		{"commit under a strange lease", wire.PathCommit, wire.CommitRequest{Scope: w.scope, Key: w.key, Upload: "u", Size: 7, TTL: 1, Fetch: "a b"}.Encode(),
+			`400 bad request: fetch id "a b" has byte ' ' at 1, want letters, digits and -_. only`},
 		{"frame too large", wire.PathStore, make([]byte, wire.MaxFrame+1), "413 too large: body of 9437185 bytes, at most 9437184"},
 		{"no groups", wire.PathSuspend, wire.SuspendRequest{Scope: w.scope, ID: "w1", Deadline: 1}.Encode(), "400 bad request: no groups, want at least one"},
 		{"empty group", wire.PathClose, wire.CloseRequest{Scope: w.scope, ID: "w1", Groups: []string{"*", ""}}.Encode(), "400 bad request: group 1 is empty"},

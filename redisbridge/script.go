@@ -16,7 +16,7 @@ var scriptFiles embed.FS
 // finds its own lease.
 type scripts struct {
 	lookup, suspend, close, raise, feed, controls, receipts, confirm *redis.Script
-	entry, claim, store, release                                     *redis.Script // of one entry, and so on its node
+	entry, claim, store, piece, release                              *redis.Script // of one entry, and so on its node
 }
 
 // scriptsOf are the scripts as a server takes them, and as miniredis does.
@@ -51,6 +51,7 @@ func newScripts(miniredis bool) scripts {
 		entry:    script(readOnly, scriptFile("entry")),
 		claim:    script(plain, scriptFile("claim")),
 		store:    script(plain, scriptFile("store")),
+		piece:    script(plain, scriptFile("piece")),
 		release:  script(allowOOM, scriptFile("release")), // puts a mark in a lease's place at most
 	}
 }

@@ -23,16 +23,29 @@ func (b *Bridge) Store(ctx context.Context, m wire.StoreRequest) (wire.Ack, erro
 	if err != nil {
 		return wire.Ack{}, err
 	}
+	return wire.Ack{}, b.keep(ctx, p, m.Key, m.Fetch, entryKeys(m.Key), bytes, m.TTL)
+}
+
+// keep runs the store script: the entry is bytes, or the upload of so many of them that keys name.
+func (b *Bridge) keep(ctx context.Context, p *policyState, key, fetch string, keys []string, entry any, ttl int64) error {
+	if err := checkPlain("fetch id", fetch); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, b.storeTimeout)
 	defer cancel()
-	err = b.try(callSpared, func() error {
-		return redisError(b.scripts.store.Run(ctx, b.redis, entryKeys(m.Key), bytes, m.TTL, m.Fetch, p.filledChannel()).Err())
+	var kept int
+	err := b.try(callSpared, func() (err error) {
+		kept, err = b.scripts.store.Run(ctx, b.redis, keys, entry, ttl, fetch, p.filledChannel()).Int()
+		return redisError(err)
 	})
-	if err == nil && m.Fetch != "" {
-		p.held.filled(m.Key)
+	if err == nil && kept == 0 {
+		err = fmt.Errorf("%w: a commit of %d bytes", ErrUpload, entry)
 	}
-	p.counters.cache(cacheOfKey(m.Key)).countStore(err)
-	return wire.Ack{}, err
+	if err == nil && fetch != "" {
+		p.held.filled(key)
+	}
+	p.counters.cache(cacheOfKey(key)).countStore(err)
+	return err
 }
 
 // withTTL checks a store and writes its TTL into the entry's head.
@@ -40,18 +53,15 @@ func withTTL(m wire.StoreRequest) ([]byte, error) {
 	if err := checkKey(m.Key, m.Policy); err != nil {
 		return nil, err
 	}
-	if err := checkPlain("fetch id", m.Fetch); err != nil {
+	if err := checkTTL(m.TTL); err != nil {
 		return nil, err
-	}
-	if m.TTL < 1 {
-		return nil, fmt.Errorf("%w: store with a TTL of %d ms, want at least 1", ErrRequest, m.TTL)
 	}
 	entry, err := wire.DecodeEntry(m.Entry)
 	if err != nil {
 		return nil, err
 	}
-	if entry.Ticket.Epoch == 0 {
-		return nil, fmt.Errorf("%w: entry without a ticket: only what a lookup gave a ticket for may be stored", ErrRequest)
+	if err := checkTicket(entry); err != nil {
+		return nil, err
 	}
 	entry.TTL = m.TTL
 	bytes := entry.Encode()
@@ -59,6 +69,20 @@ func withTTL(m wire.StoreRequest) ([]byte, error) {
 		return nil, fmt.Errorf("%w: entry of %d bytes, at most %d", ErrTooLarge, len(bytes), wire.MaxEntry)
 	}
 	return bytes, nil
+}
+
+func checkTTL(ttl int64) error {
+	if ttl < 1 || ttl > wire.MaxTTL {
+		return fmt.Errorf("%w: store with a TTL of %d ms, want 1 to %d", ErrRequest, ttl, int64(wire.MaxTTL))
+	}
+	return nil
+}
+
+func checkTicket(e wire.Entry) error {
+	if e.Ticket.Epoch == 0 {
+		return fmt.Errorf("%w: entry without a ticket: only what a lookup gave a ticket for may be stored", ErrRequest)
+	}
+	return nil
 }
 
 // Suspend opens or renews a suspension and gives the position after it. After

@@ -16,6 +16,8 @@
 //	path          request           answer
 //	PathLookup    LookupRequest     LookupAnswer
 //	PathStore     StoreRequest      Ack
+//	PathPiece     PieceRequest      Ack
+//	PathCommit    CommitRequest     Ack
 //	PathRelease   ReleaseRequest    Ack
 //	PathSuspend   SuspendRequest    Ack
 //	PathClose     CloseRequest      Ack
@@ -41,6 +43,8 @@ package wire
 const (
 	PathLookup  = "/v1/lookup"
 	PathStore   = "/v1/store"
+	PathPiece   = "/v1/piece"
+	PathCommit  = "/v1/commit"
 	PathRelease = "/v1/release"
 	PathSuspend = "/v1/suspend"
 	PathClose   = "/v1/close"
@@ -67,6 +71,7 @@ const (
 	MaxAlsoAfter  = 60_000          // milliseconds from a suspension's end to its second raise
 	MaxQuarantine = MaxDeadline + MaxAlsoAfter
 	MaxHold       = 30_000 // milliseconds a poll or a lookup may be held
+	UploadLife    = 30_000 // milliseconds that an upload waits for its next piece
 	MaxLease      = 60_000 // milliseconds a fetch lease or a hit-for-miss mark may last
 	MaxCaches     = 256    // caches of a policy
 	MaxCacheName  = 64     // bytes

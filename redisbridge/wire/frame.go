@@ -34,6 +34,8 @@ const (
 	kindFollowAnswer
 	kindJoin
 	kindJoinAnswer
+	kindPiece
+	kindCommit
 )
 
 // writer appends fields to a buffer.

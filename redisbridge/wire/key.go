@@ -60,6 +60,9 @@ func writeReadable(b *strings.Builder, s string) {
 // that both are on one node.
 func LeaseKey(entryKey string) string { return "lease:" + entryKey }
 
+// UploadKey names the key under which an entry's pieces are gathered, likewise.
+func UploadKey(entryKey, id string) string { return "upload:" + id + ":" + entryKey }
+
 // KeyOfPolicy tells whether key is one that [EntryKey] builds for the policy.
 // The bridge refuses every other one, so that a filter can't reach keys of its
 // neighbours in a shared Redis.

@@ -74,6 +74,29 @@ type StoreRequest struct {
 	Entry []byte // aliases the frame
 }
 
+// PieceRequest adds Bytes to an upload: an entry too large to be held as a whole, whose
+// pieces are sent one after the other. Offset is how many bytes came before; the first piece begins
+// with the entry's whole head, in which TTL is set already. An upload that
+// gets no piece for [UploadLife] is gone.
+type PieceRequest struct {
+	Scope
+	Key    string // of the entry
+	Upload string // its id
+	Offset int64
+	Bytes  []byte // aliases the frame
+}
+
+// CommitRequest makes a whole upload of Size bytes the entry under Key, for TTL milliseconds from
+// now: what is left of the TTL in its head. Otherwise it is like [StoreRequest].
+type CommitRequest struct {
+	Scope
+	Key    string
+	Upload string
+	Size   int64
+	TTL    int64
+	Fetch  string // empty without a lease
+}
+
 // ReleaseRequest ends the fetch lease of Fetch on Key, and no other, where
 // nothing is stored. With Mark it leaves a mark there for so many milliseconds
 // (hit-for-miss): lookups that miss are then given no lease, and nobody waits.
@@ -245,6 +268,49 @@ func DecodeStoreRequest(frame []byte) (StoreRequest, error) {
 	r := newReader(frame, kindStore)
 	m := StoreRequest{
 		Scope: r.scope(), Key: r.string(MaxKey), TTL: r.millis(MaxTTL), Fetch: r.string(MaxID), Entry: r.bytes(MaxEntry),
+	}
+	return m, r.finish()
+}
+
+// Encode gives the frame.
+func (m PieceRequest) Encode() []byte {
+	w := newWriter(kindPiece, 96+len(m.Key)+len(m.Bytes))
+	w.scope(m.Scope)
+	w.string(m.Key)
+	w.string(m.Upload)
+	w.uint(uint64(m.Offset))
+	w.bytes(m.Bytes)
+	return w.buf
+}
+
+// DecodePieceRequest reads the frame; Bytes aliases it.
+func DecodePieceRequest(frame []byte) (PieceRequest, error) {
+	r := newReader(frame, kindPiece)
+	m := PieceRequest{
+		Scope: r.scope(), Key: r.string(MaxKey), Upload: r.string(MaxID),
+		Offset: int64(r.upTo(MaxEntry)), Bytes: r.bytes(MaxEntry),
+	}
+	return m, r.finish()
+}
+
+// Encode gives the frame.
+func (m CommitRequest) Encode() []byte {
+	w := newWriter(kindCommit, 128+len(m.Key))
+	w.scope(m.Scope)
+	w.string(m.Key)
+	w.string(m.Upload)
+	w.uint(uint64(m.Size))
+	w.uint(uint64(m.TTL))
+	w.string(m.Fetch)
+	return w.buf
+}
+
+// DecodeCommitRequest reads the frame.
+func DecodeCommitRequest(frame []byte) (CommitRequest, error) {
+	r := newReader(frame, kindCommit)
+	m := CommitRequest{
+		Scope: r.scope(), Key: r.string(MaxKey), Upload: r.string(MaxID),
+		Size: int64(r.upTo(MaxEntry)), TTL: r.millis(MaxTTL), Fetch: r.string(MaxID),
 	}
 	return m, r.finish()
 }

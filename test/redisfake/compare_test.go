@@ -61,15 +61,16 @@ func compareOn(t *testing.T, o redisbridge.Options) {
 
 // comparison is a bridge on a real server with a fake one beside it. It is the bridge's hook.
 type comparison struct {
-	t      *testing.T
-	fake   *Server
-	raw    redis.UniversalClient
-	bridge *redisbridge.Bridge
-	random *rand.Rand
-	name   string
-	step   int
-	scope  wire.Scope
-	ticket wire.Ticket // of some lookup or poll, perhaps of an epoch that ended
+	t        *testing.T
+	fake     *Server
+	raw      redis.UniversalClient
+	bridge   *redisbridge.Bridge
+	random   *rand.Rand
+	name     string
+	step     int
+	scope    wire.Scope
+	uploaded int64       // bytes, of an upload that may be another key's
+	ticket   wire.Ticket // of some lookup or poll, perhaps of an epoch that ended
 }
 
 func (c *comparison) reset(ctx context.Context, anonymous bool) {
@@ -126,7 +127,8 @@ func (c *comparison) command(ctx context.Context) {
 	id := fmt.Sprint("w", c.random.IntN(8))
 	key := wire.EntryKey("stats", "chat", "", "GET", "/", fmt.Sprint("d", c.random.IntN(2)))
 	fetch := fmt.Sprint("f", c.random.IntN(3))
-	switch c.random.IntN(18) {
+	const upload = "u" // of either key: a commit finds it half the time
+	switch c.random.IntN(22) {
 	case 0, 1:
 		also := 2000 * c.random.Int64N(2)
 		_, _ = c.bridge.Suspend(ctx, wire.SuspendRequest{Scope: c.scope, ID: id, Groups: c.some(), Deadline: 30_000 + c.random.Int64N(1000), AlsoAfter: also})
@@ -158,6 +160,22 @@ func (c *comparison) command(ctx context.Context) {
 		_, _ = c.bridge.SetControls(ctx, c.controls())
 	case 17:
 		c.leave(ctx)
+	case 18, 19, 20:
+		m := wire.PieceRequest{Scope: c.scope, Key: key, Upload: upload, Offset: c.uploaded, Bytes: []byte("piece")}
+		if c.random.IntN(4) == 0 {
+			m.Offset -= min(m.Offset, c.random.Int64N(10)) // once more, or after a gap
+		}
+		if m.Offset == 0 {
+			m.Bytes = wire.Entry{Head: wire.Head{Ticket: c.ticket, TTL: 600_000, Definition: "d", Groups: c.some()}}.Encode()
+		}
+		if _, err := c.bridge.Piece(ctx, m); err == nil {
+			c.uploaded = m.Offset + int64(len(m.Bytes))
+		}
+	case 21:
+		m := wire.CommitRequest{Scope: c.scope, Key: key, Upload: upload, Size: c.uploaded, TTL: 500_000, Fetch: []string{"", fetch}[c.random.IntN(2)]}
+		if _, err := c.bridge.Commit(ctx, m); err == nil {
+			c.uploaded = 0
+		}
 	}
 }
 

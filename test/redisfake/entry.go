@@ -37,9 +37,34 @@ func (s *Server) claim(c *call) (any, error) {
 	return int64(1), nil
 }
 
+// piece is script/piece.lua.
+func (s *Server) piece(c *call) (any, error) {
+	value, _ := s.get(c.keys[0], c.now)
+	upload, _ := value.(string)
+	switch before := int(integer(c.args[0])); len(upload) {
+	case before:
+		upload += c.args[1]
+	case before + len(c.args[1]):
+	default:
+		return int64(0), nil
+	}
+	s.put(c, c.keys[0], upload, c.args[2])
+	return int64(1), nil
+}
+
 // store is script/store.lua.
 func (s *Server) store(c *call) (any, error) {
-	s.put(c, c.keys[0], c.args[0], c.args[1])
+	entry := c.args[0]
+	if len(c.keys) > 2 {
+		value, _ := s.get(c.keys[2], c.now)
+		upload, _ := value.(string)
+		if len(upload) != int(integer(entry)) {
+			return int64(0), nil
+		}
+		entry = upload
+		delete(s.Entries, c.keys[2])
+	}
+	s.put(c, c.keys[0], entry, c.args[1])
 	if s.leasedTo(c, c.args[2]) {
 		delete(s.Entries, c.keys[1])
 	}

@@ -21,6 +21,7 @@ var handlers = map[string]script{
 	"entry":    (*Server).entry,
 	"claim":    (*Server).claim,
 	"store":    (*Server).store,
+	"piece":    (*Server).piece,
 	"release":  (*Server).release,
 	"lookup":   validity((*Validity).lookup),
 	"suspend":  validity((*Validity).suspendScript),
@@ -75,7 +76,7 @@ func scriptOf(command, word string) (script, error) {
 	for name, run := range handlers {
 		whole := files[name]
 		switch name {
-		case "entry", "claim", "store", "release": // stand alone
+		case "entry", "claim", "store", "piece", "release": // stand alone
 		default:
 			whole = files["prelude"] + files["standing"] + files["start"] + whole
 		}
