@@ -41,6 +41,9 @@
 //     environment (CHATCACHE_PARTITION_SECRET), as the document may be logged: a warning.
 //   - host: an object: what the policy's author asserts about Envoy.
 //   - max_response: size of the largest body that is stored, 1B to 7MiB. Default "1MiB".
+//   - stream_above: size of the largest body that a worker holds as a whole until it is stored, 0B to 7MiB. A larger one goes to the bridge in
+//     pieces while it streams through; so the worker that fetched it doesn't keep it in its own memory at once, and prefetches nothing
+//     that it names. Default "1MiB".
 //   - targeted_cache_control: names of at most 8 response headers that are read in place of Cache-Control and Expires (RFC 9213), the
 //     first of them that a response has. Default ["CDN-Cache-Control"].
 //   - group_headers: names of at most 8 response headers that name the groups of a response as Cache-Groups does: "Surrogate-Key" and "xkey",

@@ -9,7 +9,7 @@ import (
 // language lists the fields of every object of a policy, by where the object stands. It is what the
 // parser accepts and what the package documentation describes; a test compares the two.
 var language = map[string][]string{
-	"policy": {"version", "name", "identity", "bridge", "l1", "partition_secret", "collapse", "host", "max_response",
+	"policy": {"version", "name", "identity", "bridge", "l1", "partition_secret", "collapse", "host", "max_response", "stream_above",
 		"targeted_cache_control", "group_headers", "cache_status_key", "caches", "invalidations"},
 	"bridge":   {"cluster", "authority", "timeout", "token", "breaker"},
 	"breaker":  {"failures", "open"},
@@ -77,6 +77,7 @@ const (
 	defaultL1Bytes  = 32 << 20
 	maxResponse     = 7 << 20
 	defaultResponse = 1 << 20
+	defaultStream   = 1 << 20
 	maxFirst        = 1_000_000 // a page's number
 	maxStep         = 10_000
 	maxBody         = 1 << 20

@@ -57,6 +57,7 @@ func (d *decoder) policy(root *strictjson.Value) *Policy {
 	p.Collapse = o.collapse()
 	p.PartitionSecret = o.secret("partition_secret", MinSecret)
 	p.MaxResponse = o.size("max_response", defaultResponse, 1, maxResponse)
+	p.StreamAbove = o.size("stream_above", defaultStream, 0, maxResponse)
 	if host := o.value.Get("host"); host != nil {
 		if h, ok := d.object(host, "host", "/host", ""); ok {
 			p.Bodies = h.bool("allow_on_headers_stop_iteration")

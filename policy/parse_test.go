@@ -74,7 +74,7 @@ func TestDefaults(t *testing.T) {
 			Breaker: Breaker{Failures: 5, Open: time.Second}},
 		L1:       L1{Enabled: true, MaxBytes: 32 << 20, MaxStaleness: 3 * time.Second},
 		Collapse: Collapse{Enabled: true, MaxWait: 2 * time.Second},
-		Caches:   []*Cache{b, c}, MaxResponse: 1 << 20,
+		Caches:   []*Cache{b, c}, MaxResponse: 1 << 20, StreamAbove: 1 << 20,
 		Invalidations: []*Invalidation{{Name: "w", Caches: []*Cache{c, b}, Deadline: 15 * time.Second, Settle: 10 * time.Second}},
 	}
 	if diff := cmp.Diff(want, p, cmpopts.IgnoreUnexported(Policy{}, Cache{}, Invalidation{}, Body{}, Verify{}, Prefetch{}), cmpopts.IgnoreFields(Cache{}, "Definition")); diff != "" {
@@ -96,7 +96,7 @@ func TestEverything(t *testing.T) {
 	if problems != nil {
 		t.Fatal(problems)
 	}
-	if !p.Bodies || !p.UpstreamHTTP2 || p.PartitionSecret == "" || p.Bridge.Token == "" || p.L1.MaxBytes != 4096 || p.Collapse.MaxWait != 30*time.Second || p.MaxResponse != 7<<20 {
+	if !p.Bodies || !p.UpstreamHTTP2 || p.PartitionSecret == "" || p.Bridge.Token == "" || p.L1.MaxBytes != 4096 || p.Collapse.MaxWait != 30*time.Second || p.MaxResponse != 7<<20 || p.StreamAbove != 2<<20 {
 		t.Errorf("%+v", p)
 	}
 	c := p.Cache("c")
@@ -121,7 +121,7 @@ func TestEverything(t *testing.T) {
 }
 
 // everything uses every field of the language.
-const everything = `{"version": 1, "name": "p", "partition_secret": "0123456789abcdef", "max_response": "7MiB",
+const everything = `{"version": 1, "name": "p", "partition_secret": "0123456789abcdef", "max_response": "7MiB", "stream_above": "2MiB",
 	"bridge": {"cluster": "b", "authority": "a", "timeout": "5s", "token": "t",
 		"breaker": {"failures": 1000, "open": "60s"}}, "l1": {"max_bytes": "4KiB", "max_staleness": "300ms"},
 	"collapse": {"max_wait": "30s"},

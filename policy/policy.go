@@ -19,6 +19,7 @@ type Policy struct {
 	UpstreamHTTP2   bool            // a response without a declared length is complete at its end
 	Loopback        string          // an Envoy cluster that leads to this proxy's own listener; empty: nothing is prefetched
 	MaxResponse     int             // bytes of the largest body that is captured
+	StreamAbove     int             // bytes of the largest body that is captured as a whole
 	Caches          []*Cache        // in order of name
 	Invalidations   []*Invalidation // in document order
 	// Targets are the lower-case names of response fields that are read in place of Cache-Control

@@ -19,7 +19,9 @@ type capture struct {
 	plan     httpcache.Plan
 	fields   httpcache.Fields
 	body     []byte
-	reserved int // bytes of the state's budget
+	reserved int     // bytes of the state's budget
+	size     int     // bytes of the body so far
+	upload   *upload // has the body, where it is too large to be held as a whole; otherwise nil
 	end      bool
 }
 
@@ -88,6 +90,9 @@ func (r *read) begin(fields httpcache.Fields, end bool) httpcache.Reason {
 		return httpcache.ReasonGroups
 	}
 	size := min(max(plan.Length, 0), maxPreallocated)
+	if plan.Length > r.plugin.Policy.StreamAbove {
+		size = 0 // an upload takes it
+	}
 	if !r.state.reserve(size) {
 		return reasonUnheld
 	}
@@ -117,7 +122,7 @@ const (
 // markAfter is the mark that a response leaves, 0 for none.
 func markAfter(fields httpcache.Fields, reason httpcache.Reason) time.Duration {
 	switch {
-	case reason == reasonUnheld, reason == httpcache.ReasonNotOrigin, reason == reasonCollapseTimeout:
+	case reason == reasonUnheld, reason == reasonUnsent, reason == httpcache.ReasonNotOrigin, reason == reasonCollapseTimeout:
 		return 0 // it says nothing of the next one
 	case strings.HasPrefix(fields.Get(":status"), "5"):
 		return markFault
@@ -185,11 +190,11 @@ func (r *read) chunk(n int, end bool) {
 	if n == 0 {
 		return
 	}
-	if len(c.body)+n > r.cache.MaxResponse {
+	if c.size += n; c.size > r.cache.MaxResponse {
 		r.giveUp(httpcache.ReasonTooLarge)
 		return
 	}
-	if !r.grow(n) {
+	if c.upload == nil && !r.grow(n) {
 		r.giveUp(reasonUnheld)
 		return
 	}
@@ -199,7 +204,14 @@ func (r *read) chunk(n int, end bool) {
 		r.endFetch(0)
 		return
 	}
-	c.body = append(c.body, chunk...)
+	if c.upload == nil && r.shadow == nil && max(c.plan.Length, c.size) > r.plugin.Policy.StreamAbove {
+		r.upload(c)
+	}
+	if c.upload == nil {
+		c.body = append(c.body, chunk...)
+	} else if !c.upload.add(chunk) {
+		r.giveUp(reasonUnsent)
+	}
 }
 
 // grow reserves budget for n more bytes.
@@ -237,8 +249,11 @@ func (r *read) unstored(reason httpcache.Reason) { r.plugin.host.Add(r.metrics.u
 
 // drop ends the capture without storing.
 func (r *read) drop() {
-	if r.capture != nil {
-		r.state.release(r.capture.reserved)
+	if c := r.capture; c != nil {
+		r.state.release(c.reserved)
+		if c.upload != nil && !c.upload.whole {
+			c.upload.end(false)
+		}
 		r.capture = nil
 	}
 }
@@ -260,10 +275,14 @@ func (r *read) done() {
 	if c == nil {
 		return
 	}
-	r.drop()
+	defer r.drop()
 	details, _ := r.stream.Property("response", "code_details")
-	if reason := c.plan.Complete(len(c.body), c.end, string(details)); reason != httpcache.Storable {
+	if reason := c.plan.Complete(c.size, c.end, string(details)); reason != httpcache.Storable {
 		r.unstored(reason)
+		return
+	}
+	if c.upload != nil {
+		r.commit(c)
 		return
 	}
 	now := r.plugin.host.Now()
@@ -278,6 +297,20 @@ func (r *read) done() {
 		}
 	}
 	r.prefetchNext(c.body, now)
+}
+
+// commit ends a whole response's upload. Its variant's own key gets none: whoever looks there next fetches it
+// once more.
+func (r *read) commit(c *capture) {
+	fetch, done := "", func(bool) {}
+	if f := r.flight; f != nil {
+		fetch, done = f.fetch, f.stored
+		f.land()
+	}
+	c.upload.finish(fetch, done)
+	if len(c.plan.Vary) > 0 {
+		r.varies(c.plan.Vary)
+	}
 }
 
 // freshFor is for how many milliseconds what is stored by a plan is fresh; 0 where it is of no use beyond them.
@@ -296,27 +329,14 @@ func (r *read) fill(plan httpcache.Plan, fields httpcache.Fields, body []byte, n
 	if !ok || r.state.journal.blocks(groups) {
 		return
 	}
-	response := httpcache.Response{
-		Status: plan.Status, InitialAge: plan.InitialAge, Freshness: plan.Freshness, Fields: r.mark(fields), Body: body,
-	}
-	if response.Varies = len(plan.Vary) > 0; response.Varies {
-		response.Variant = r.request.fields.Variant(plan.Vary)
-	}
-	block := response.Append(make([]byte, 0, len(body)+1024))
+	block := r.stored(plan, fields, body).Append(make([]byte, 0, len(body)+1024))
 	fence := r.fence
 	if len(named) > 0 {
 		fence.slots = r.state.slotsOf(groups)
 	}
 	r.fillL1(fence, block, now, now+plan.Kept*int64(time.Second))
-	ttl := min(plan.Kept*1000, wire.MaxTTL)
-	entry := wire.Entry{
-		Head: wire.Head{
-			Ticket: r.ticket, Definition: r.cache.Definition, Stored: r.plugin.host.Unix(),
-			TTL: ttl, Fresh: freshFor(plan), Groups: groups,
-		},
-		Payload: block,
-	}.Encode()
-	m := wire.StoreRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), TTL: ttl, Entry: entry}
+	entry := wire.Entry{Head: r.head(plan, groups), Payload: block}
+	m := wire.StoreRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), TTL: entry.TTL, Entry: entry.Encode()}
 	s := &parcel{path: wire.PathStore, metrics: r.metrics}
 	if f := r.flight; f != nil {
 		m.Fetch, s.done = f.fetch, f.stored
@@ -325,4 +345,23 @@ func (r *read) fill(plan httpcache.Plan, fields httpcache.Fields, body []byte, n
 	}
 	s.frame = m.Encode()
 	r.state.outbox.post(r.plugin, s)
+}
+
+// stored is a response as the cache keeps it.
+func (r *read) stored(plan httpcache.Plan, fields httpcache.Fields, body []byte) httpcache.Response {
+	response := httpcache.Response{
+		Status: plan.Status, InitialAge: plan.InitialAge, Freshness: plan.Freshness, Fields: r.mark(fields), Body: body,
+	}
+	if response.Varies = len(plan.Vary) > 0; response.Varies {
+		response.Variant = r.request.fields.Variant(plan.Vary)
+	}
+	return response
+}
+
+// head is that of its entry in L2.
+func (r *read) head(plan httpcache.Plan, groups []string) wire.Head {
+	return wire.Head{
+		Ticket: r.ticket, Definition: r.cache.Definition, Stored: r.plugin.host.Unix(),
+		TTL: min(plan.Kept*1000, wire.MaxTTL), Fresh: freshFor(plan), Groups: groups,
+	}
 }

@@ -7,7 +7,7 @@ const (
 	maxOutboxCalls = 32 // under way at a time
 )
 
-// outbox holds what ends a fetch, stores and releases, on its way to the bridge. A lost one
+// outbox holds what ends a fetch, stores with their pieces and releases, on its way to the bridge. A lost one
 // costs a miss, or a wait, so it is neither retried nor kept beyond a bound.
 type outbox struct {
 	state *State
@@ -16,7 +16,7 @@ type outbox struct {
 	bytes int
 }
 
-// parcel is a store or a release.
+// parcel is a store, a piece of one, or a release.
 type parcel struct {
 	path    string
 	frame   []byte
@@ -61,7 +61,7 @@ func (o *outbox) send(p *Plugin, s *parcel) {
 		switch {
 		case !a.acknowledges():
 			s.metrics.count(p.host, wire.CountErrors, s.metrics.errors)
-		case s.path == wire.PathStore:
+		case s.path == wire.PathStore, s.path == wire.PathCommit:
 			s.metrics.count(p.host, wire.CountStores, s.metrics.stores)
 		}
 		s.finish(a.acknowledges())

@@ -37,6 +37,7 @@ const (
 	reasonObserve httpcache.Reason = "observe"       // operators only want to see that
 	reasonVerify  httpcache.Reason = "verify"        // it is compared with what the origin answers
 	reasonUnheld  httpcache.Reason = "capture-limit" // too many responses are being captured
+	reasonUnsent  httpcache.Reason = "upload-failed" // the bridge doesn't take its pieces, or not as fast as they come
 	// A request with only-if-cached, and nothing stored that would do.
 	reasonOnlyIfCached httpcache.Reason = "only-if-cached"
 	// A request to refresh what is stored that would be another's than the one that was answered with it.

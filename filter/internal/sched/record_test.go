@@ -87,6 +87,14 @@ func says(path string, frame []byte) string {
 		m, err := wire.DecodeStoreRequest(frame)
 		m.Fetch = plain(m.Fetch)
 		return fmt.Sprintf("%s %s %d %s %q %v", path, m.Key, m.TTL, m.Fetch, m.Entry, err)
+	case wire.PathPiece:
+		m, err := wire.DecodePieceRequest(frame)
+		m.Upload = plain(m.Upload)
+		return fmt.Sprintf("%s %s %s %d %q %v", path, m.Key, m.Upload, m.Offset, m.Bytes, err)
+	case wire.PathCommit:
+		m, err := wire.DecodeCommitRequest(frame)
+		m.Fetch, m.Upload = plain(m.Fetch), plain(m.Upload)
+		return fmt.Sprintf("%s %+v %v", path, m, err)
 	case wire.PathRelease:
 		m, err := wire.DecodeReleaseRequest(frame)
 		m.Fetch = plain(m.Fetch)

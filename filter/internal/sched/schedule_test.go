@@ -40,6 +40,7 @@ type plan struct {
 	warm             bool // both VMs have read before
 	configured       bool // the configuration changes meanwhile
 	operated         bool // operators set and unset controls meanwhile
+	uploads          bool // what is stored comes to the bridge in pieces
 }
 
 func newPlan(seed uint64) plan {
@@ -54,16 +55,13 @@ func newPlan(seed uint64) plan {
 	}
 	p.configured = p.l1 && r.IntN(4) == 0
 	p.operated = r.IntN(4) == 0
+	p.uploads = r.IntN(5) == 0
 	return p
 }
 
 // newWorld is the world in which the plan begins.
 func (b *bubble) newWorld(p plan) *world {
-	policy := withoutL1
-	if p.l1 {
-		policy = withL1
-	}
-	w := b.world(policy, p.separate)
+	w := b.world(policyOf(p), p.separate)
 	w.plan = p
 	w.random = rand.New(rand.NewPCG(p.seed, 2))
 	if p.recorded {

@@ -39,7 +39,7 @@ const document = `{
   "version": 1, "name": "chat",
   "identity": [{"header": "authorization"}],
   "bridge": {"cluster": "bridge", "timeout": "50ms"},
-  "l1": %s,
+  "l1": %s, "stream_above": "%s",
   "caches": {"stats": {"match": ["GET /stats"], "ttl": "600s"}},
   "invalidations": [
     {"name": "save", "match": ["POST /messages"], "invalidate": ["stats"], "deadline": "400ms", "settle": "1s"},
@@ -47,26 +47,49 @@ const document = `{
   ]
 }`
 
-const someL1, noL1 = `{"max_bytes": "64KiB", "max_staleness": "600ms"}`, "false"
+const (
+	someL1, noL1 = `{"max_bytes": "64KiB", "max_staleness": "600ms"}`, "false"
+	// What is stored comes to the bridge whole, or in pieces: at least one, and then the commit.
+	inWhole, inPieces = "1MiB", "0B"
+)
 
-var withL1, withoutL1 = parse(someL1), parse(noL1)
+// documentOf is the plan's policy.
+func documentOf(p plan) string {
+	l1, stream := noL1, inWhole
+	if p.l1 {
+		l1 = someL1
+	}
+	if p.uploads {
+		stream = inPieces
+	}
+	return fmt.Sprintf(document, l1, stream)
+}
+
+var withL1 = parse(documentOf(plan{l1: true}))
+
+// policyOf is the policy with which a plan begins.
+func policyOf(p plan) *policy.Policy { return begins[plan{l1: p.l1, uploads: p.uploads}] }
+
+var begins = func() map[plan]*policy.Policy {
+	m := map[plan]*policy.Policy{}
+	for _, p := range []plan{{}, {l1: true}, {uploads: true}, {l1: true, uploads: true}} {
+		m[p] = parse(documentOf(p))
+	}
+	return m
+}()
 
 // policies are those that the configuration may change to: L1 may be used for shorter, and longer.
-var policies = []*policy.Policy{withL1, parse(`{"max_bytes": "64KiB", "max_staleness": "300ms"}`), parse(`{"max_bytes": "64KiB", "max_staleness": "1200ms"}`)}
+var policies = []*policy.Policy{
+	withL1,
+	parse(fmt.Sprintf(document, `{"max_bytes": "64KiB", "max_staleness": "300ms"}`, inWhole)),
+	parse(fmt.Sprintf(document, `{"max_bytes": "64KiB", "max_staleness": "1200ms"}`, inPieces)),
+}
 
 // maxConfigured bounds the changes of the configuration in one schedule.
 const maxConfigured = 4
 
-// documentOf is the plan's policy.
-func documentOf(p plan) string {
-	if p.l1 {
-		return fmt.Sprintf(document, someL1)
-	}
-	return fmt.Sprintf(document, noL1)
-}
-
-func parse(l1 string) *policy.Policy {
-	p, problems := policy.Parse(fmt.Appendf(nil, document, l1))
+func parse(document string) *policy.Policy {
+	p, problems := policy.Parse([]byte(document))
 	if len(problems) > 0 {
 		panic(problems)
 	}
@@ -145,7 +168,11 @@ func (b *bubble) teach(to *redisbridge.Bridge) {
 	entry := wire.Entry{Head: wire.Head{Ticket: found.Ticket, Groups: groups}}
 	_, err6 := to.Store(ctx, wire.StoreRequest{Scope: scope, Key: key, TTL: 1, Entry: entry.Encode()})
 	_, err7 := to.Release(ctx, wire.ReleaseRequest{Scope: scope, Key: key, Fetch: "a"})
-	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
+	entry.TTL = 1
+	piece := wire.PieceRequest{Scope: scope, Key: key, Upload: "a", Bytes: entry.Encode()}
+	_, err8 := to.Piece(ctx, piece)
+	_, err9 := to.Commit(ctx, wire.CommitRequest{Scope: scope, Key: key, Upload: "a", Size: int64(len(piece.Bytes)), TTL: 1})
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9); err != nil {
 		b.t.Fatal(err)
 	}
 }

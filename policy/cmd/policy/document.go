@@ -124,7 +124,7 @@ func (d document) withoutSecrets() document {
 		masked.maskLines("token", "secret")
 		return masked
 	}
-	masked.maskMembers(&root, "name", "max_response", "version", "l1", "identity", "host", "caches", "invalidations")
+	masked.maskMembers(&root, "name", "max_response", "stream_above", "version", "l1", "identity", "host", "caches", "invalidations")
 	for i := range root.Members {
 		if m := &root.Members[i]; m.Name == "bridge" {
 			masked.maskMembers(&m.Value, "cluster", "authority", "timeout")

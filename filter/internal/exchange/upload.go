@@ -1,0 +1,125 @@
+package exchange
+
+import (
+	"time"
+
+	"chatcache/redisbridge/wire"
+)
+
+const (
+	// pieceBytes is how much of an upload is sent at a time, at least.
+	pieceBytes = 512 << 10
+	// maxUnsent bounds what one upload holds: beyond it the bridge is too slow for the origin.
+	maxUnsent = 4 << 20
+)
+
+// upload is a response that is too large to be held as a whole, on its way into L2 while it streams through:
+//
+//  1. The first piece begins with the entry's head, which has the ticket of the read's lookup like any
+//     entry's, and with the response's fields.
+//  2. One piece is under way at a time, for calls may overtake each other. What the origin sends
+//     meanwhile makes up the next one.
+//  3. The stream ends, and the response was whole: the rest is sent, and then the commit, by
+//     which it becomes the entry and its fetch ends, in one step.
+//  4. Or it was cut, or a piece got lost: nothing is committed, and Redis forgets the pieces.
+//
+// An invalidation that comes in between has a greater number than the ticket: what is committed is no hit.
+type upload struct {
+	state    *State
+	plugin   *Plugin
+	metrics  *cacheMetrics
+	commit   wire.CommitRequest // Size: how much has been sent; TTL: from its beginning on
+	groups   []string
+	began    int64  // monotonic nanoseconds
+	unsent   []byte // what has come and isn't sent yet
+	reserved int    // bytes of the state's budget
+	flying   bool   // a piece is under way
+	whole    bool   // nothing more will come
+	over     bool   // it is committed, or never will be
+	done     func(stored bool)
+}
+
+// upload begins one, with what has been captured.
+func (r *read) upload(c *capture) {
+	named, _ := r.plugin.named(r.request.authority, c.fields)
+	u := &upload{
+		state: r.state, plugin: r.plugin, metrics: r.metrics, groups: append(r.groups[:len(r.groups):len(r.groups)], named...),
+		began: c.received, reserved: c.reserved,
+	}
+	head := r.head(c.plan, u.groups)
+	u.commit = wire.CommitRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), Upload: r.state.newID(), TTL: head.TTL}
+	u.unsent = wire.Entry{Head: head, Payload: r.stored(c.plan, c.fields, c.body).Append(nil)}.Encode()
+	c.body, c.reserved, c.upload = nil, 0, u
+}
+
+// add takes more of the body. It tells whether the upload may still become an entry.
+func (u *upload) add(chunk []byte) bool {
+	if u.over {
+		return false
+	}
+	u.unsent = append(u.unsent, chunk...)
+	if more := len(u.unsent) - u.reserved; more > 0 {
+		if len(u.unsent) > maxUnsent || !u.state.reserve(more) {
+			u.end(false)
+			return false
+		}
+		u.reserved += more
+	}
+	u.send()
+	return true
+}
+
+// finish sends the rest and the commit. done is told what came of it.
+func (u *upload) finish(fetch string, done func(stored bool)) {
+	u.commit.Fetch, u.done, u.whole = fetch, done, true
+	if u.over {
+		u.end(false)
+		return
+	}
+	u.send()
+}
+
+// send sends the next piece, or the commit, once nothing is under way.
+func (u *upload) send() {
+	switch {
+	case u.over || u.flying:
+	case u.whole && len(u.unsent) == 0:
+		u.sendCommit()
+	case u.whole || len(u.unsent) >= pieceBytes:
+		m := wire.PieceRequest{Scope: u.commit.Scope, Key: u.commit.Key, Upload: u.commit.Upload, Offset: u.commit.Size, Bytes: u.unsent}
+		u.commit.Size += int64(len(u.unsent))
+		frame := m.Encode()
+		u.unsent, u.flying = u.unsent[:0], true
+		u.state.outbox.post(u.plugin, &parcel{path: wire.PathPiece, frame: frame, metrics: u.metrics, done: u.landed})
+	}
+}
+
+func (u *upload) landed(acknowledged bool) {
+	u.flying = false
+	if !acknowledged {
+		u.end(false)
+		return
+	}
+	u.send()
+}
+
+func (u *upload) sendCommit() {
+	u.commit.TTL -= (u.plugin.host.Now() - u.began) / int64(time.Millisecond)
+	if u.commit.TTL <= 0 || u.state.journal.blocks(u.groups) {
+		u.end(false)
+		return
+	}
+	u.state.outbox.post(u.plugin, &parcel{path: wire.PathCommit, frame: u.commit.Encode(), metrics: u.metrics, done: u.end})
+}
+
+// end gives back what the upload holds. It may be called again: by whoever notices first that it has failed,
+// and by finish then.
+func (u *upload) end(stored bool) {
+	u.over = true
+	u.state.release(u.reserved)
+	u.unsent, u.reserved = nil, 0
+	if done := u.done; done != nil {
+		u.done = nil
+		done(stored)
+	}
+}
