@@ -50,6 +50,8 @@
 //     separated by spaces or commas, "Cache-Tag", by commas. Default: none.
 //   - cache_status_key: true adds the parameter key to Cache-Status (RFC 9211 section 2.7), by which it can be told which requests share
 //     a stored response: a digest keyed by the partition secret, from which nobody reads what the key is made of. Needs identity. Default false.
+//   - unchanged_on: statuses with which the origin says that nothing was written, of 500, 501, 505, 506, 507, 508 and 510: [500]. For
+//     unsafe requests without a rule, and for the rules that don't say otherwise; see below. Default: none.
 //   - caches: an object with 1 to 256 caches by name (a-z, 0-9, - and _, at most 64 bytes). Must be there.
 //   - invalidations: a list of at most 1000 rules. Default: none.
 //
@@ -206,10 +208,16 @@
 //     write. Default: not.
 //   - unreachable: "refuse" answers 503 to the write while the bridge is unreachable. Default "forward".
 //   - raise_on_4xx: true invalidates also after a definite 4xx, for origins that write and then refuse. Default false.
+//   - unchanged_on: as in the policy, in place of what that says; [] for none. Default: as in the policy, but none with raise_on_4xx.
 //
 // An exception to RFC 9111 section 4.4, which asks for invalidation after a response that is no error: a 5xx isn't taken for the word
 // that nothing was written, since an origin may commit and fail then. 500, 501, 505 and above invalidate as a 200 does; with 502, 503, 504 and
 // 408, and without any answer, the groups stay suspended for settle and are invalidated then. Only a definite 4xx costs nothing.
+//
+// Where an origin answers 500 only after it has rolled everything back, "unchanged_on": [500] says so: a 500 of it then costs nothing
+// either. It must hold for whatever answers in its place, too: a proxy behind this one that turns its 502 into a 500, or
+// that tries a write a second time, makes it wrong, and reads then get what the write has made stale, up to their TTL. After this proxy's own second
+// attempt, and where this proxy answers itself, the status says nothing, whatever the policy says.
 //
 // # Freshness
 //

@@ -64,6 +64,9 @@ func join(a, b *Invalidation) *Invalidation {
 	both.All = a.All || b.All
 	both.Refuse = a.Refuse || b.Refuse
 	both.RaiseOn4xx = a.RaiseOn4xx || b.RaiseOn4xx
+	both.UnchangedOn = slices.DeleteFunc(slices.Clone(a.UnchangedOn), func(status int) bool {
+		return both.RaiseOn4xx || !slices.Contains(b.UnchangedOn, status)
+	})
 	both.Deadline = max(a.Deadline, b.Deadline)
 	both.Settle = max(a.Settle, b.Settle)
 	both.AlsoAfter = max(a.AlsoAfter, b.AlsoAfter)

@@ -72,7 +72,9 @@ func (d *decoder) policy(root *strictjson.Value) *Policy {
 	p.Tags = o.headerNames("group_headers")
 	table := &patternTable{routes: p.routes}
 	o.caches(p, table)
-	o.invalidations(p, table)
+	unchangedOn := o.unchangedOn()
+	o.invalidations(p, table, unchangedOn)
+	p.findUnruled(unchangedOn)
 	for _, c := range p.Caches {
 		c.Definition = define(c, p.Identity)
 	}

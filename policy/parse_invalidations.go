@@ -1,13 +1,14 @@
 package policy
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
 	"chatcache/policy/internal/strictjson"
 )
 
-func (o object) invalidations(p *Policy, table *patternTable) {
+func (o object) invalidations(p *Policy, table *patternTable, unchangedOn []int) {
 	v := o.value.Get("invalidations")
 	if v == nil {
 		return
@@ -28,7 +29,7 @@ func (o object) invalidations(p *Policy, table *patternTable) {
 			rule = shorten(name.Text)
 		}
 		if at, ok := o.object(item, "invalidation", pointer("/invalidations", strconv.Itoa(i)), rule); ok {
-			p.Invalidations = append(p.Invalidations, at.invalidation(p, table, names))
+			p.Invalidations = append(p.Invalidations, at.invalidation(p, table, names, unchangedOn))
 		}
 	}
 }
@@ -43,7 +44,7 @@ func (o object) cacheNames() (names []string) {
 	return names
 }
 
-func (o object) invalidation(p *Policy, table *patternTable, names []string) *Invalidation {
+func (o object) invalidation(p *Policy, table *patternTable, names []string, unchangedOn []int) *Invalidation {
 	i := &Invalidation{}
 	var ok bool
 	if i.Name, ok = o.text("name"); !ok && !o.has("name") {
@@ -68,7 +69,55 @@ func (o object) invalidation(p *Policy, table *patternTable, names []string) *In
 	i.AlsoAfter = o.duration("also_after", 0, minAlsoAfter, maxAlsoAfter)
 	i.Refuse = o.choice("unreachable", "forward", "refuse") == "refuse"
 	i.RaiseOn4xx = o.bool("raise_on_4xx")
+	switch {
+	case o.has("unchanged_on"):
+		if i.UnchangedOn = o.unchangedOn(); i.RaiseOn4xx && len(i.UnchangedOn) > 0 {
+			o.bad(WrongValue, "unchanged_on", `"raise_on_4xx" says that no status of this origin means that nothing was written`, "keep one of them")
+		}
+	case !i.RaiseOn4xx:
+		i.UnchangedOn = unchangedOn
+	}
 	return i
+}
+
+// definite are the 5xx statuses that an origin itself answers with. The others are no word of it: 502, 503, 504 and
+// 511 come from proxies on the way, others aren't registered, and some are CDNs'.
+var definite = []int{500, 501, 505, 506, 507, 508, 510}
+
+// unchangedOn reads the statuses with which the origin says that nothing was written, in ascending order.
+func (o object) unchangedOn() (statuses []int) {
+	v := o.value.Get("unchanged_on")
+	if v == nil {
+		return nil
+	}
+	path := pointer(o.path, "unchanged_on")
+	if v.Kind != strictjson.Array {
+		o.wrongType(v, path, "a list of statuses is wanted: [500]")
+		return nil
+	}
+	if len(v.Items) > maxStatuses {
+		o.add(Problem{ID: TooLarge, Path: path, Offset: v.Offset, Wanted: "at most " + strconv.Itoa(maxStatuses) + " statuses are allowed"})
+		return nil
+	}
+	for i := range v.Items {
+		item := &v.Items[i]
+		element := object{o.decoder, item, pointer(path, strconv.Itoa(i)), o.rule}
+		// A document that Envoy handed through has its numbers as doubles: 500 may come as 500.0.
+		status, err := strconv.ParseFloat(item.Text, 64)
+		switch {
+		case item.Kind != strictjson.Number || err != nil:
+			element.fault(WrongType, "a status is wanted", "")
+		case !slices.ContainsFunc(definite, func(d int) bool { return float64(d) == status }):
+			element.fault(WrongValue, "one of 500, 501, 505, 506, 507, 508, 510 is wanted",
+				"a proxy on the way may answer with another one while the origin writes; a 4xx counts as it is")
+		case slices.Contains(statuses, int(status)):
+			element.fault(DuplicateField, "it stands in the list twice", "keep one of them")
+		default:
+			statuses = append(statuses, int(status))
+		}
+	}
+	slices.Sort(statuses)
+	return statuses
 }
 
 // invalidated reads which caches the rule invalidates.

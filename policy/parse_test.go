@@ -133,7 +133,7 @@ const everything = `{"version": 1, "name": "p", "partition_secret": "0123456789a
 			"prefetch": {"parameter": "page", "first": 0, "step": 10000, "next": "/next", "more": "/more"}},
 		"b": {"match": ["POST /b"], "ttl": "1s", "body": {"ignore": ["a.b", "c"], "max_bytes": "1MiB"}}},
 	"invalidations": [{"name": "w", "match": ["PATCH /w", "PURGE /w/"], "invalidate": ["c", "b"], "scope": "all", "deadline": "60s",
-		"settle": "1s", "also_after": "100ms", "unreachable": "refuse", "raise_on_4xx": true}]}`
+		"settle": "1s", "also_after": "100ms", "unreachable": "refuse", "raise_on_4xx": true, "unchanged_on": []}]}`
 
 // TestProblems holds the whole text of every diagnostic. Each file of testdata/problems.txtar is a policy
 // followed by a line "---" and what is wrong with it, as Envoy's log shows it. UPDATE=1 writes them anew.

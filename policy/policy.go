@@ -31,6 +31,7 @@ type Policy struct {
 	// in a CDN's syntax.
 	Tags []string
 
+	unruled  *Invalidation // of unsafe requests without a rule; nil: no cache leaves freshness to the origin
 	routes   routes
 	warnings Problems
 	rules    []wire.CacheRules
@@ -148,7 +149,9 @@ type Invalidation struct {
 	AlsoAfter  time.Duration // raise once more, that long after the suspension's end; 0: don't
 	Refuse     bool          // bridge unreachable: refuse the write; otherwise forward it
 	RaiseOn4xx bool          // raise even after a definite 4xx
-	patterns   []string
+	// UnchangedOn are the 5xx statuses with which the origin says that nothing was written; none where RaiseOn4xx is set.
+	UnchangedOn []int
+	patterns    []string
 }
 
 // Patterns lists the rule's patterns as the policy writes them.
@@ -186,8 +189,8 @@ func (p *Policy) MaxDeadline() time.Duration {
 		suspended = max(suspended, i.Deadline, i.Settle)
 		also = max(also, i.AlsoAfter)
 	}
-	if suspended == 0 || p.leavesToOrigin() {
-		suspended = max(suspended, unruled.Deadline, unruled.Settle)
+	if suspended == 0 || p.unruled != nil {
+		suspended = max(suspended, defaultDeadline, defaultSettle)
 	}
 	return suspended + also
 }

@@ -1,16 +1,21 @@
 package policy
 
-// unruled is what an unsafe request that no rule matches is subject to in a policy with a cache
-// that leaves freshness to the origin (RFC 9111 section 4.4). It invalidates no cache, but
-// what the request's URI names.
-var unruled = &Invalidation{Name: "unsafe", Deadline: defaultDeadline, Settle: defaultSettle}
+import "slices"
+
+// findUnruled sets what unsafe requests that no rule matches are subject to in a policy with a cache that leaves
+// freshness to the origin (RFC 9111 section 4.4). They invalidate no cache, but what their URI names.
+func (p *Policy) findUnruled(unchangedOn []int) {
+	if slices.ContainsFunc(p.Caches, func(c *Cache) bool { return c.Origin }) {
+		p.unruled = &Invalidation{Name: "unsafe", Deadline: defaultDeadline, Settle: defaultSettle, UnchangedOn: unchangedOn}
+	}
+}
 
 // Unruled gives what an unsafe request without a rule is subject to, nil if nothing.
 func (p *Policy) Unruled(method string) *Invalidation {
-	if !p.leavesToOrigin() || isSafe(method) || method == "CONNECT" {
+	if isSafe(method) || method == "CONNECT" {
 		return nil
 	}
-	return unruled
+	return p.unruled
 }
 
 // Resource finds the cache whose responses for a URI an unsafe request to it makes stale: one
@@ -25,12 +30,3 @@ func (p *Policy) Resource(authority, path string) *Cache {
 
 // ByURI tells whether an unsafe request to the URI of one of the cache's responses invalidates it.
 func (c *Cache) ByURI() bool { return c.Origin && c.Body == nil }
-
-func (p *Policy) leavesToOrigin() bool {
-	for _, c := range p.Caches {
-		if c.Origin {
-			return true
-		}
-	}
-	return false
-}

@@ -22,6 +22,9 @@ func (p *Policy) Version() string {
 		b = c.Prefetch.define(b)
 		parts = append(parts, string(appendList(b, c.patterns)))
 	}
+	if p.unruled != nil && len(p.unruled.UnchangedOn) > 0 {
+		parts = append(parts, string(appendStatuses(appendField(nil, "unsafe"), p.unruled.UnchangedOn)))
+	}
 	for _, r := range p.Rules() {
 		parts = append(parts, string(appendField(appendField(nil, r.Cache), r.Digest)))
 	}
@@ -102,7 +105,15 @@ func (p *Policy) overlaps() []*overlapped {
 func (i *Invalidation) define() []byte {
 	b := []byte{flag(i.All), flag(i.RaiseOn4xx), flag(i.Refuse)}
 	b = binary.AppendVarint(b, int64(i.Settle))
-	return binary.AppendVarint(b, int64(i.AlsoAfter))
+	b = binary.AppendVarint(b, int64(i.AlsoAfter))
+	return appendStatuses(b, i.UnchangedOn)
+}
+
+func appendStatuses(b []byte, statuses []int) []byte {
+	for _, s := range statuses {
+		b = binary.AppendVarint(b, int64(s))
+	}
+	return b
 }
 
 // overlap tells whether some request matches both patterns.

@@ -4,7 +4,6 @@ package main
 const (
 	byEnvoy       = "Envoy's doing, with and without the filter: "
 	neverPartial  = "what isn't whole is never stored (RFC 9111 section 3.3 allows it)"
-	failedWrites  = "an origin that answers 500 may have committed the write all the same: stale answers are worse than a miss"
 	setCookie     = "what sets a cookie is meant for one client, and stored only where no-cache=\"set-cookie\" or private=\"set-cookie\" says that the rest may be"
 	languageOrder = "many servers go by the order of languages, although none has to (RFC 9110 section 12.5.4)"
 )
@@ -20,11 +19,6 @@ var known = map[string]string{
 	"vary-normalise-lang-order":  languageOrder,
 	"vary-normalise-lang-select": "no variant is chosen by what the client would accept: only the origin knows which others there are",
 	"conditional-lm-fresh-no-lm": "the response's Date is later than the request's If-Modified-Since, so it has been modified (RFC 9111 section 4.3.2); the test wants 304",
-
-	"invalidate-POST-failed":     failedWrites,
-	"invalidate-PUT-failed":      failedWrites,
-	"invalidate-DELETE-failed":   failedWrites,
-	"invalidate-M-SEARCH-failed": failedWrites,
 
 	"partial-store-partial-reuse-partial":           neverPartial,
 	"partial-store-partial-reuse-partial-byterange": neverPartial,

@@ -95,9 +95,10 @@ const (
 func (p proxy) String() string { return [...]string{"chatcache", "no cache", "Envoy's cache"}[p] }
 
 // policy leaves to RFC 9111 whatever is below /test, for all clients alike, and lets what is stale answer where the origin
-// fails, which the tests of what forbids that take for granted. The bridge is waited for as long as a busy
+// fails, which the tests of what forbids that take for granted. The tests' server answers 500 to what it doesn't do, which
+// the policy has to say of an origin. The bridge is waited for as long as a busy
 // machine needs.
-const policy = `{"version": 1, "name": "cache-tests", "bridge": {"cluster": "redis-bridge", "timeout": "5s"}, "host": {"loopback_cluster": "loopback"},
+const policy = `{"version": 1, "name": "cache-tests", "bridge": {"cluster": "redis-bridge", "timeout": "5s"}, "host": {"loopback_cluster": "loopback"}, "unchanged_on": [500],
 	"caches": {"tests": {"match": ["GET /test/{path...}"], "ttl": "origin", "max_ttl": "720h", "shared": true, "stale_if_error": "1h"}}}`
 
 // warm asks until every worker has reached the bridge once: the first call of each waits for a connection, for a short

@@ -66,10 +66,11 @@ type world struct {
 	showJoins bool
 }
 
-func newWorld(t testing.TB) *world {
+// newWorld is a world with testPolicy, in which each first text of edits is replaced by the one after it.
+func newWorld(t testing.TB, edits ...string) *world {
 	t.Helper()
 	w := &world{t: t, unix: 1_790_000_000, counts: map[string]uint64{}, states: NewStates("vm")}
-	w.plugin = w.configure(testPolicy)
+	w.plugin = w.configure(strings.NewReplacer(edits...).Replace(testPolicy))
 	return w
 }
 

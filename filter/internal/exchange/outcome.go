@@ -28,10 +28,13 @@ type observed struct {
 	attempts  uint64 // upstream.request_attempt_count; 0: none
 	// raiseOn4xx: hops behind the proxy may retry, so a 4xx proves nothing.
 	raiseOn4xx bool
+	// rolledBack: the policy says that the origin writes nothing where it answers with this 5xx.
+	rolledBack bool
 }
 
 // judge decides. A 4xx is definite only when no earlier attempt can have
-// reached an origin that then did the work: one attempt, or none at all.
+// reached an origin that then did the work: one attempt, or none at all. So is a 5xx of
+// the origin where the policy says what it means; of anybody else's nothing is known.
 func judge(o observed) outcome {
 	switch {
 	case !o.forwarded:
@@ -42,12 +45,12 @@ func judge(o observed) outcome {
 		return unknown
 	case o.attempts > 1:
 		return unknown // the attempt that was given up may still commit, later than the answer to the next
-	case o.status < 400 || o.status >= 500:
+	case o.status < 400 || o.status >= 500 && !o.rolledBack:
 		return changed
-	case o.details != httpcache.ViaUpstream && o.attempts == 0:
+	case o.details != httpcache.ViaUpstream && o.attempts == 0 && o.status < 500:
 		return unchanged // a later filter or the router rejected it
 	case o.details != httpcache.ViaUpstream:
-		return unknown // the proxy gave up after it had sent something
+		return unknown // the proxy gave up, maybe after it had sent something
 	case o.attempts != 1 || o.raiseOn4xx:
 		return changed
 	}

@@ -9,6 +9,7 @@ func TestJudge(t *testing.T) {
 	local := func(status int, details string, attempts uint64) observed {
 		return observed{forwarded: true, status: status, end: true, details: details, attempts: attempts}
 	}
+	rolledBack := func(o observed) observed { o.rolledBack = true; return o }
 	retrying := upstream(409, 1)
 	retrying.raiseOn4xx = true
 	cut := upstream(200, 1)
@@ -20,6 +21,13 @@ func TestJudge(t *testing.T) {
 		"201":                                   {upstream(201, 1), changed},
 		"302":                                   {upstream(302, 1), changed},
 		"500":                                   {upstream(500, 1), changed},
+		"500 that writes nothing":               {rolledBack(upstream(500, 1)), unchanged},
+		"that 500 after a retry":                {rolledBack(upstream(500, 2)), unknown},
+		"that 500, attempts unknown":            {rolledBack(upstream(500, 0)), changed},
+		"that 500, cut short":                   {rolledBack(observed{forwarded: true, status: 500, details: "via_upstream", attempts: 1}), unknown},
+		"that 500, by a later filter":           {rolledBack(local(500, "direct_response", 0)), unknown},
+		"that 500, by the proxy that gave up":   {rolledBack(local(500, "response_payload_too_large", 1)), unknown},
+		"503, whatever the policy says":         {rolledBack(upstream(503, 1)), unknown},
 		"404, one attempt":                      {upstream(404, 1), unchanged},
 		"404 after a retry":                     {upstream(404, 2), unknown},
 		"201 after a retry":                     {upstream(201, 2), unknown},

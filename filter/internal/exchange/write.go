@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"encoding/binary"
+	"slices"
 	"strconv"
 
 	"chatcache/filter/internal/httpcache"
@@ -176,6 +177,7 @@ func (w *write) observed() observed {
 	o := observed{
 		forwarded: w.forwarded, status: w.status, end: w.end,
 		details: string(details), raiseOn4xx: w.rule.RaiseOn4xx,
+		rolledBack: slices.Contains(w.rule.UnchangedOn, w.status),
 	}
 	if raw, ok := w.stream.Property("upstream", "request_attempt_count"); ok && len(raw) == 8 {
 		o.attempts = binary.LittleEndian.Uint64(raw)

@@ -92,6 +92,22 @@ func TestDefinite4xxClosesWithoutARaise(t *testing.T) {
 	}
 }
 
+// The policy knows of an origin that rolls back before it answers 500: such a write costs nothing.
+func TestStatusThatMeansNothingWasWritten(t *testing.T) {
+	for _, test := range []struct {
+		status string
+		raise  bool
+	}{{"500", false}, {"501", true}} {
+		w := newWorld(t, `"caches"`, `"unchanged_on": [500], "caches"`)
+		s, _, c := w.write("POST")
+		c.ack()
+		s.respond(test.status, "{}")
+		if end, _ := w.takeClose(); end.Raise != test.raise {
+			t.Errorf("%s: raised %t, want %t", test.status, end.Raise, test.raise)
+		}
+	}
+}
+
 func TestUnknownOutcomeWaitsOutSettle(t *testing.T) {
 	w := newWorld(t)
 	s, suspension, c := w.write("POST")

@@ -53,12 +53,14 @@ type field struct {
 
 type writeDetails struct {
 	Invalidates []string `json:"invalidates"`
+	URIOf       string   `json:"uri_of,omitempty"` // the cache whose responses for the request's URI it invalidates, too
 	Scope       string   `json:"scope"`
 	Deadline    string   `json:"deadline"`
 	Settle      string   `json:"settle"`
 	AlsoAfter   string   `json:"also_after,omitempty"`
 	Unreachable string   `json:"unreachable"`
 	RaiseOn4xx  bool     `json:"raise_on_4xx"`
+	UnchangedOn []int    `json:"unchanged_on,omitempty"` // 5xx statuses that say that nothing was written
 }
 
 func explain(args []string, s streams) int {
@@ -90,7 +92,9 @@ func explainRequest(p *policy.Policy, o options) (explanation, error) {
 	e := explanation{Method: o.request.method, URL: o.url, Kind: "none"}
 	cache, rule := p.Match(o.request.method, o.request.authority, o.request.path)
 	if cache == nil && rule == nil {
-		return e, nil
+		if rule = p.Unruled(o.request.method); rule == nil {
+			return e, nil
+		}
 	}
 	var err error
 	if e.Partition, err = identify(p, o); err != nil {
@@ -100,6 +104,9 @@ func explainRequest(p *policy.Policy, o options) (explanation, error) {
 		e.read(p, cache, o)
 	} else {
 		e.invalidate(rule)
+		if c := p.Resource(o.request.authority, o.request.path); c != nil {
+			e.Write.URIOf = c.Name
+		}
 	}
 	return e, nil
 }
@@ -207,7 +214,7 @@ func keyFields(key []byte) (fields []field) {
 func (e *explanation) invalidate(rule *policy.Invalidation) {
 	e.Kind, e.Rule, e.Patterns = "write", rule.Name, rule.Patterns()
 	w := &writeDetails{Deadline: policy.FormatDuration(rule.Deadline), Settle: policy.FormatDuration(rule.Settle),
-		Unreachable: "forward", RaiseOn4xx: rule.RaiseOn4xx}
+		Unreachable: "forward", RaiseOn4xx: rule.RaiseOn4xx, UnchangedOn: rule.UnchangedOn}
 	if rule.AlsoAfter > 0 {
 		w.AlsoAfter = policy.FormatDuration(rule.AlsoAfter)
 	}

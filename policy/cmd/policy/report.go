@@ -9,19 +9,23 @@ import (
 
 // write prints the explanation for people.
 func (e explanation) write(w io.Writer) {
-	switch e.Kind {
-	case "none":
+	switch {
+	case e.Kind == "none":
 		fmt.Fprintf(w, "%s %s matches no rule: it passes untouched\n", e.Method, e.URL)
 		return
-	case "read":
+	case e.Kind == "read":
 		fmt.Fprintf(w, "%s %s is a read of the cache %s\n", e.Method, e.URL, e.Rule)
-	case "write":
+	case len(e.Patterns) == 0:
+		fmt.Fprintf(w, "%s %s is a write without a rule\n", e.Method, e.URL)
+	default:
 		fmt.Fprintf(w, "%s %s is a write by the rule %q\n", e.Method, e.URL, e.Rule)
 	}
 	if e.Bypass != "" {
 		line(w, "bypass", e.Bypass)
 	}
-	line(w, "patterns", strings.Join(e.Patterns, ", "))
+	if len(e.Patterns) > 0 {
+		line(w, "patterns", strings.Join(e.Patterns, ", "))
+	}
 	e.writePartition(w)
 	if r := e.Read; r != nil {
 		line(w, "ttl", r.TTL)
@@ -33,7 +37,12 @@ func (e explanation) write(w io.Writer) {
 		}
 	}
 	if d := e.Write; d != nil {
-		line(w, "invalidates", strings.Join(d.Invalidates, ", "))
+		if len(d.Invalidates) > 0 {
+			line(w, "invalidates", strings.Join(d.Invalidates, ", "))
+		}
+		if d.URIOf != "" {
+			line(w, "invalidates", "what "+d.URIOf+" has stored for its URI")
+		}
 		line(w, "scope", d.Scope)
 		line(w, "deadline", d.Deadline+", settle "+d.Settle)
 		if d.AlsoAfter != "" {
@@ -41,6 +50,9 @@ func (e explanation) write(w io.Writer) {
 		}
 		line(w, "unreachable", d.Unreachable)
 		line(w, "raise on 4xx", yesNo(d.RaiseOn4xx))
+		if len(d.UnchangedOn) > 0 {
+			line(w, "unchanged on", strings.Trim(fmt.Sprint(d.UnchangedOn), "[]"))
+		}
 	}
 	for _, g := range e.Groups {
 		line(w, "group", g)
