@@ -62,3 +62,43 @@ func TestCodingThatSaysNothing(t *testing.T) {
 		}
 	}
 }
+
+// Where an origin gives all codings the same strong tag, which RFC 9110 section 8.8.3.3 forbids, the tag answers 304 only to
+// who selects a coding that has it still, and never stands for what isn't stored; what the origin confirms is the coding that was asked for.
+func TestTagThatCodingsShare(t *testing.T) {
+	vary := [2]string{"vary", "accept-encoding"}
+	w := newWorld(t)
+	w.lease()
+	w.coded("gzip", "gzip", vary, tagged)
+	w.coded("", "", vary, tagged)
+	asks := func(accepts, has string) *fakeStream {
+		return w.page([2]string{"accept-encoding", accepts}, [2]string{"if-none-match", has})
+	}
+	for _, accepts := range []string{"gzip", ""} {
+		if s := asks(accepts, `"a"`); s.status != 304 || s.replyField().Get("vary") != "accept-encoding" {
+			t.Errorf("%q: %d with Vary %q", accepts, s.status, s.replyField().Get("vary"))
+		}
+	}
+	if s := asks("br", `"a"`); s.status != 0 {
+		t.Errorf("a coding that isn't stored: %d", s.status)
+	} else {
+		w.take(wire.PathLookup).ok(wire.LookupAnswer{State: wire.LookupMiss, Granted: true, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}}.Encode())
+		if s.request.Has("if-none-match") {
+			t.Error("the origin was asked to confirm another coding than the one that is fetched")
+		}
+		s.respond("200", "page br", vary, tagged, [2]string{"content-encoding", "br"}, maxAge("max-age=60"))
+	}
+	// The identity has changed, and the codings haven't been asked for since.
+	s := w.page([2]string{"accept-encoding", ""}, maxAge("no-cache"))
+	w.take(wire.PathLookup).miss(2)
+	s.respond("200", "page of today", vary, [2]string{"etag", `"b"`}, maxAge("max-age=60"))
+	for _, test := range []struct {
+		accepts, has string
+		status       uint32
+		body         string
+	}{{"", `"a"`, 200, "page of today"}, {"", `"b"`, 304, ""}, {"gzip", `"b"`, 200, "page gzip"}, {"br", `"a"`, 304, ""}} {
+		if s := asks(test.accepts, test.has); s.status != test.status || string(s.reply) != test.body {
+			t.Errorf("%q, has %s: %d %q", test.accepts, test.has, s.status, s.reply)
+		}
+	}
+}

@@ -62,7 +62,7 @@
 //   - §4.3.2 SHOULD generate 304 for what matches: exchange.TestStoredResponseIsSelected, scenario if-none-match-is-answered-from-what-is-stored
 //   - §4.3.2 MAY ask for the client's entity tags beside the stored one (the stored one alone is asked for), and MUST answer 200 where the 304 confirms what the client hasn't: exchange.TestValidationForAConditionalRequest
 //   - §4.3.2 MUST evaluate If-Range with Range (never as true where there may be other codings): TestRangeOf, exchange.TestStoredResponseIsSelected, exchange.TestCodingThatSaysNothing
-//   - §4.3.2 MUST compare with the tag of the coding that would be selected (RFC 9110 §8.8.3.3): exchange.TestTagOfEachCoding
+//   - §4.3.2 MUST compare with the tag of the coding that would be selected (RFC 9110 §8.8.3.3), also where an origin wrongly gives all codings one tag: exchange.TestTagOfEachCoding, exchange.TestTagThatCodingsShare
 //   - §4.3.3 MUST use a full response to a validation, and MAY store it: exchange.TestValidationThatFindsAnotherResponse
 //   - §4.3.3 MAY use a stale response when the validation fails with a 5xx: exchange.TestStaleIfError
 //   - §4.3.4 MUST NOT update by a 304 whose validator is another one: TestConfirms, exchange.TestValidationThatConfirmsSomethingElse
