@@ -73,6 +73,7 @@ func bothPolicies(t *testing.T) string {
 	}
 	return mesh.ChatPolicy(t, func(document map[string]any) {
 		document["group_headers"] = more["group_headers"]
+		document["stream_above"] = more["stream_above"]
 		maps.Copy(document["caches"].(map[string]any), more["caches"].(map[string]any))
 		document["invalidations"] = append(document["invalidations"].([]any), more["invalidations"].([]any)...)
 	})

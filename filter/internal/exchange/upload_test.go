@@ -218,6 +218,31 @@ func TestWaitersOfAnUpload(t *testing.T) {
 	w.nothingUploads()
 }
 
+// An upload has one key: the one that its read looked under. What depends on Vary is stored there first, and by
+// the next read of the same variant under the variant's own.
+func TestUploadsOfAVariant(t *testing.T) {
+	w := newStreamingWorld(t)
+	var keys []string
+	for range 3 {
+		s := w.language("en")
+		looked := w.take(wire.PathLookup)
+		keys = append(keys, looked.lookup(w).Key)
+		looked.miss(1)
+		s.respond("200", "in English, at length", maxAge("max-age=60"), [2]string{"vary", "Accept-Language"})
+		s.wants(missStored)
+		var p pieces
+		p.piece(w).ack()
+		_, commit := p.commits(w)
+		commit.ack()
+		if _, r := p.entry(t); p.key != keys[len(keys)-1] || !r.Varies {
+			t.Errorf("stored under %s, looked up under %s; varies: %t", p.key, keys[len(keys)-1], r.Varies)
+		}
+	}
+	if keys[0] == keys[1] || keys[1] != keys[2] {
+		t.Errorf("looked up under %q, want the variant's own key from the second one on", keys)
+	}
+}
+
 // An upload whose groups this VM still owes a write's end isn't committed.
 func TestUploadBesideAPendingWrite(t *testing.T) {
 	w := newStreamingWorld(t)
