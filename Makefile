@@ -116,7 +116,7 @@ soak: tools build/chatcache.wasm build/redisbridge ## memory over 10 million dif
 build/noop.wasm:
 	GOOS=wasip1 GOARCH=wasm go build $(REPRODUCIBLE) -buildmode=c-shared -o $@ ./test/bench/proxy/noop
 
-bench: tools build/chatcache.wasm build/noop.wasm build/redisbridge ## what a request costs, with the filter and without, each target met or not: ten minutes (ROWS=regexp for some)
+bench: tools build/chatcache.wasm build/noop.wasm build/redisbridge ## what a request costs, with the filter and without, each target met or not: a quarter of an hour (ROWS=regexp for some)
 	go run ./test/bench/proxy -rows '$(ROWS)' $(if $(ROWS),,-json test/bench/proxy/result.json -markdown test/bench/proxy/RESULT.md)
 
 bench-peers: tools build/chatcache.wasm build/noop.wasm build/redisbridge ## the hits of bench beside nginx and Varnish, where they are installed (Debian: nginx-core, varnish)

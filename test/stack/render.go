@@ -9,6 +9,7 @@ import (
 type Configuration struct {
 	Listener, Admin int    // Envoy's own ports on 127.0.0.1
 	Origin, Bridge  int    // the ports that its clusters lead to
+	BridgeSocket    string // the path of a Unix socket in place of the bridge's port, unless it is empty
 	Filter          string // path of the .wasm
 	Policy          []byte // any text: a bad one is for Envoy to refuse
 	Front           []any  // HTTP filters before the cache, as parsed JSON has them
@@ -38,8 +39,12 @@ func Render(shipped []byte, c Configuration) (Rendered, error) {
 	}
 	doc.set(c.Admin, "admin", "address", "socket_address", "port_value")
 	doc.set(c.Listener, "static_resources", "listeners", named("chat"), "address", "socket_address", "port_value")
-	doc.set(c.Origin, clusterPort("chat")...)
-	doc.set(c.Bridge, clusterPort("redis-bridge")...)
+	doc.set(c.Origin, clusterAddress("chat", "socket_address", "port_value")...)
+	if c.BridgeSocket == "" {
+		doc.set(c.Bridge, clusterAddress("redis-bridge", "socket_address", "port_value")...)
+	} else {
+		doc.set(map[string]any{"pipe": map[string]any{"path": c.BridgeSocket}}, clusterAddress("redis-bridge")...)
+	}
 	doc.set(c.Filter, pluginPath("vm_config", "code", "local", "filename")...)
 	doc.set(string(c.Policy), pluginPath("configuration", "value")...)
 	doc.set(append(slices.Clone(c.Front), doc.list(httpFilters()...)...), httpFilters()...)
@@ -78,9 +83,9 @@ func ShippedPolicy(shipped []byte) ([]byte, error) {
 	return []byte(text), doc.err
 }
 
-func clusterPort(name string) []any {
-	return []any{"static_resources", "clusters", named(name), "load_assignment", "endpoints", 0,
-		"lb_endpoints", 0, "endpoint", "address", "socket_address", "port_value"}
+func clusterAddress(name string, rest ...any) []any {
+	return append([]any{"static_resources", "clusters", named(name), "load_assignment", "endpoints", 0,
+		"lb_endpoints", 0, "endpoint", "address"}, rest...)
 }
 
 func managerPath() []any {

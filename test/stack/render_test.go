@@ -53,6 +53,11 @@ func TestRenderReplacesOnlyAddressesFilterAndPolicy(t *testing.T) {
 	if len(before) != len(after) {
 		t.Errorf("%d settings became %d", len(before), len(after))
 	}
+	bySocket := render(stack.Configuration{BridgeSocket: "/run/bridge.sock"})
+	const address = "bootstrap/static_resources/clusters/1/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address"
+	if bySocket[address+"/pipe/path"] != `"/run/bridge.sock"` || bySocket[address+"/socket_address/address"] != "" {
+		t.Errorf("the bridge's address by a socket: %v", bySocket)
+	}
 }
 
 // flatten puts every leaf of a JSON document under its path.

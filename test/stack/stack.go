@@ -43,6 +43,9 @@ type Options struct {
 	OriginPort int
 	// RedisURL uses a server that runs already instead of starting one.
 	RedisURL string
+	// BridgeSocket is the path of a Unix socket by which the Envoys reach the bridge; by its port if
+	// empty. ValkeySocket is one that Valkey listens on beside its port.
+	BridgeSocket, ValkeySocket string
 	// Front are HTTP filters to put before the cache, as parsed JSON has them.
 	Front []any
 	// Manager changes the HTTP connection manager of an Envoy, counted from 0, see

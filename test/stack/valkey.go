@@ -25,7 +25,7 @@ func newValkey(o Options, paths programs, died chan<- *Process) *Valkey {
 	v.Process = &Process{
 		Name: "valkey", Log: filepath.Join(o.Dir, "valkey.log"), died: died,
 		command: func(int) *exec.Cmd {
-			cmd := exec.Command(paths.valkey, "--bind", "127.0.0.1", "--port", strconv.Itoa(v.Port),
+			cmd := exec.Command(paths.valkey, "--bind", "127.0.0.1", "--port", strconv.Itoa(v.Port), "--unixsocket", o.ValkeySocket,
 				"--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction")
 			cmd.Dir = o.Dir
 			return cmd

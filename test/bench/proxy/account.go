@@ -15,7 +15,7 @@ func (m *mesh) pin() error {
 		return err
 	}
 	var errs []error
-	for _, p := range m.Processes() {
+	for _, p := range m.processes() {
 		errs = append(errs, bench.Pin(p.PID(), allowed[0]))
 	}
 	for _, p := range m.peers {

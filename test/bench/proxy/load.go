@@ -25,7 +25,9 @@ type client struct {
 	port        int
 	connections int
 	http2       bool
-	traffic     traffic
+	// oneConnection sends all by one, as so many streams of it.
+	oneConnection bool
+	traffic       traffic
 }
 
 // load is what a client has sent and seen.
@@ -47,12 +49,18 @@ func (c client) until(ctx context.Context, d time.Duration, requests int) (load,
 	var left atomic.Int64
 	left.Store(int64(requests))
 	each := make([]load, c.connections)
+	send := c.one
+	if c.http2 && c.oneConnection {
+		shared := clearText(1)
+		defer shared.CloseIdleConnections()
+		send = func(ctx context.Context, more func() bool) (load, error) { return c.overHTTP2(ctx, shared, more) }
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	began := time.Now()
 	more := func() bool { return ctx.Err() == nil && left.Add(-1) >= 0 && time.Since(began) < d }
 	for i := range c.connections {
 		group.Go(func() (err error) {
-			each[i], err = c.one(ctx, more)
+			each[i], err = send(ctx, more)
 			return err
 		})
 	}
@@ -66,7 +74,9 @@ func (c client) until(ctx context.Context, d time.Duration, requests int) (load,
 
 func (c client) one(ctx context.Context, more func() bool) (load, error) {
 	if c.http2 {
-		return c.overHTTP2(ctx, more)
+		own := clearText(0)
+		defer own.CloseIdleConnections()
+		return c.overHTTP2(ctx, own, more)
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", loopback.Addr(c.port))
@@ -162,12 +172,15 @@ func field(head []byte, name string) ([]byte, bool) {
 	return value, true
 }
 
-// overHTTP2 is the same by HTTP/2: a connection of its own for each caller.
-func (c client) overHTTP2(ctx context.Context, more func() bool) (l load, err error) {
+// clearText speaks HTTP/2 without TLS, by at most so many connections (0: any number).
+func clearText(connections int) *http.Transport {
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: &protocols}
-	defer transport.CloseIdleConnections()
+	return &http.Transport{Protocols: &protocols, MaxConnsPerHost: connections}
+}
+
+// overHTTP2 is the same by HTTP/2.
+func (c client) overHTTP2(ctx context.Context, transport *http.Transport, more func() bool) (l load, err error) {
 	for more() {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+loopback.Addr(c.port)+c.traffic.path(), nil)
 		if err != nil {

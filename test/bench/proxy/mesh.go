@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,8 +35,33 @@ const (
 	passing1                 // chatcache with 1, 100 and 1,000 rules, none of which matches
 	passing100
 	passing1000
+	many // chatcache, whose L1 has room for 100,000 entries
+	// What follows has a bridge of its own, see meshParts.
+	bridgeSocket // chatcache, which reaches the bridge by a Unix socket
+	bothSockets  // likewise, and the bridge Redis
+	plainOfFour  // plain, with four workers
+	cachingOfFour
 	proxies
 )
+
+// part is some of the proxies and the bridge that serves them. All parts have the first one's Valkey and origin.
+type part struct {
+	proxies []proxy
+	options func(dir string, o *stack.Options)
+}
+
+var meshParts = []part{
+	{[]proxy{plain, idle, caching, filling, full, envoysCache, passing1, passing100, passing1000, many}, func(dir string, o *stack.Options) {
+		o.ValkeySocket = redisSocket(dir)
+	}},
+	{[]proxy{bridgeSocket}, func(dir string, o *stack.Options) { o.BridgeSocket = filepath.Join(o.Dir, "bridge.sock") }},
+	{[]proxy{bothSockets}, func(dir string, o *stack.Options) {
+		o.BridgeSocket, o.RedisURL = filepath.Join(o.Dir, "bridge.sock"), "unix://"+redisSocket(dir)
+	}},
+	{[]proxy{plainOfFour, cachingOfFour}, func(_ string, o *stack.Options) { o.Workers = 4 }},
+}
+
+func redisSocket(dir string) string { return filepath.Join(dir, "redis.sock") }
 
 func passing(rules int) proxy {
 	return map[int]proxy{1: passing1, 100: passing100, 1000: passing1000}[rules]
@@ -46,50 +73,103 @@ const (
 	processRedis  = "Redis"
 )
 
-// fullEntries of 1 KiB fill 64 MiB of L1 nearly: one more, and going round would find none.
-const fullEntries = 36_000
-
-// mesh is what is measured: all proxies, before one bridge and one Valkey, and other products' caches.
+// mesh is what is measured: proxies with their bridges before one Valkey and one origin, and other products' caches.
 type mesh struct {
-	*stack.Stack
-	peers map[string]running
+	*stack.Stack // of the first part
+	stacks       []*stack.Stack
+	sites        map[proxy]site
+	peers        map[string]running
 }
 
-func startMesh(ctx context.Context, dir string) (m *mesh, err error) {
+// site is where a proxy runs.
+type site struct {
+	*stack.Envoy
+	bridge *stack.Bridge
+}
+
+// startMesh starts the first part, and those of the others that rows ask for.
+func startMesh(ctx context.Context, dir string, list []row) (m *mesh, err error) {
 	root, err := stack.Root()
 	if err != nil {
 		return nil, err
 	}
-	s, err := stack.Start(ctx, stack.Options{
-		Dir: dir, Envoys: int(proxies), Origin: http.HandlerFunc(origin), Policy: []byte(policyFor(caching)),
-		Manager: func(envoy int, manager map[string]any) { configure(proxy(envoy), manager, root) },
-	})
-	if err != nil {
-		return nil, err
-	}
+	m = &mesh{sites: map[proxy]site{}}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.Close())
+			err = errors.Join(err, m.close())
 		}
 	}()
-	for p := range proxies {
-		if policy := policyFor(p); p != caching && policy != "" {
-			if err := s.Envoys[p].SetPolicy(ctx, []byte(policy)); err != nil {
-				return nil, err
-			}
+	for i, p := range meshParts {
+		asked := slices.ContainsFunc(list, func(w row) bool { return slices.Contains(p.proxies, w.proxy) })
+		if i > 0 && !asked {
+			continue
+		}
+		if err := m.start(ctx, dir, root, p); err != nil {
+			return m, err
 		}
 	}
-	m = &mesh{Stack: s}
 	return m, errors.Join(m.boundRedis(ctx), m.storeSample(ctx))
 }
 
-func (m *mesh) close() error { return errors.Join(m.stopPeers(), m.Close()) }
+func (m *mesh) start(ctx context.Context, dir, root string, p part) error {
+	o := stack.Options{
+		Envoys: len(p.proxies), Origin: http.HandlerFunc(origin), Policy: []byte(policyFor(caching)),
+		Manager: func(envoy int, manager map[string]any) { configure(p.proxies[envoy], manager, root) },
+	}
+	var err error
+	if o.Dir, err = os.MkdirTemp(dir, "part"); err != nil {
+		return err
+	}
+	if m.Stack != nil {
+		o.RedisURL, o.OriginPort = m.Valkey.URL(), m.Origin.Port
+	}
+	p.options(dir, &o)
+	s, err := stack.Start(ctx, o)
+	if err != nil {
+		return err
+	}
+	if m.stacks = append(m.stacks, s); m.Stack == nil {
+		m.Stack = s
+	}
+	for i, proxy := range p.proxies {
+		m.sites[proxy] = site{s.Envoys[i], s.Bridge}
+		if policy := policyFor(proxy); policy != "" && policy != policyFor(caching) {
+			if err := s.Envoys[i].SetPolicy(ctx, []byte(policy)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// processes are those of all parts.
+func (m *mesh) processes() (all []*stack.Process) {
+	for _, s := range m.stacks {
+		all = append(all, s.Processes()...)
+	}
+	return all
+}
+
+// close ends the part with Valkey and the origin last.
+func (m *mesh) close() error {
+	errs := []error{m.stopPeers()}
+	for _, s := range slices.Backward(m.stacks) {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}
 
 // policyFor is the policy of a proxy that has the cache filter, or "".
 func policyFor(p proxy) string {
 	switch p {
-	case caching, filling, full:
-		return fmt.Sprintf(cachingPolicy, map[proxy]string{caching: "bench", filling: "fill", full: "full"}[p])
+	case caching, bridgeSocket, bothSockets, cachingOfFour:
+		return fmt.Sprintf(cachingPolicy, "bench", "64MiB", "2MiB")
+	case filling:
+		return fmt.Sprintf(cachingPolicy, "fill", "64MiB", "7MiB") // no policy may allow more
+	case full:
+		return fmt.Sprintf(cachingPolicy, "full", "64MiB", "2MiB")
+	case many:
+		return fmt.Sprintf(cachingPolicy, "many", "256MiB", "2MiB")
 	case passing1:
 		return passingPolicy(1)
 	case passing100:
@@ -104,8 +184,8 @@ const cachingPolicy = `{
   "version": 1, "name": %q,
   "identity": [{"header": "authorization"}],
   "bridge": {"cluster": "redis-bridge", "timeout": "1s"},
-  "l1": {"max_bytes": "64MiB", "max_staleness": "10s"},
-  "host": {"allow_on_headers_stop_iteration": true}, "max_response": "2MiB",
+  "l1": {"max_bytes": %q, "max_staleness": "10s"},
+  "host": {"allow_on_headers_stop_iteration": true}, "max_response": %q,
   "caches": {
     "l1": {"match": ["GET /l1/{kib}/{item}"], "ttl": "3600s"},
     "l2": {"match": ["GET /l2/{kib}/{item}"], "ttl": "3600s", "l1": false},
@@ -133,7 +213,7 @@ func configure(p proxy, manager map[string]any, root string) {
 	filters := manager["http_filters"].([]any)
 	router := filters[len(filters)-1]
 	switch p {
-	case plain:
+	case plain, plainOfFour:
 		manager["http_filters"] = []any{router}
 	case envoysCache:
 		manager["http_filters"] = []any{stack.EnvoysCache(), router}
@@ -181,7 +261,7 @@ func body(kib int) string {
 	return text[:len(text)-1] + "]}" + strings.Repeat(" ", max(0, kib*1024-len(text)-1))
 }
 
-var bodies = map[int]string{1: body(1), 16: body(16), 64: body(64), 1024: body(1024)}
+var bodies = map[int]string{1: body(1), 16: body(16), 64: body(64), 1024: body(1024), 7 << 10: body(7 << 10), 10 << 10: body(10 << 10)}
 
 // origin answers /…/<KiB>/… with so much, /events with a stream of events, and everything else with 1 KiB.
 func origin(w http.ResponseWriter, r *http.Request) {

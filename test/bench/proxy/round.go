@@ -68,20 +68,45 @@ func measure(ctx context.Context, m *mesh, list []row, s settings, r *report) er
 }
 
 func (m *mesh) client(w row) client {
-	port := m.Envoys[w.proxy].Port
+	c := client{
+		connections: cmp.Or(w.connections, defaultConnections),
+		http2:       w.http2, oneConnection: w.oneConnection, traffic: w.traffic,
+	}
 	if w.peer != "" {
-		port = m.peers[w.peer].port
+		c.port = m.peers[w.peer].port
+	} else {
+		c.port = m.sites[w.proxy].Port
 	}
-	return client{
-		port: port, connections: cmp.Or(w.connections, defaultConnections),
-		http2: w.http2, traffic: w.traffic,
-	}
+	return c
 }
 
 // warm fills the caches, and makes the proxy follow the feed.
 func (m *mesh) warm(ctx context.Context, w row) error {
-	_, err := m.client(w).until(ctx, time.Minute, w.traffic.warm)
+	if err := m.warmBy(ctx, w); err != nil || !w.fills {
+		return err
+	}
+	some, err := m.awaitHeld(ctx, w.proxy, held{entries: w.traffic.ring.len()})
+	if err != nil {
+		return err
+	}
+	w.traffic.ring.widen(int(nearlyFull * float64(fullBytes*some.entries) / float64(some.bytes)))
+	w.traffic.warm = w.traffic.ring.warm()
+	if err := m.warmBy(ctx, w); err != nil {
+		return err
+	}
+	_, err = m.awaitHeld(ctx, w.proxy, held{w.traffic.ring.len(), fullBytes * 9 / 10})
 	return err
+}
+
+// warmest is how long warming may take: a hundred thousand misses are one.
+const warmest = 10 * time.Minute
+
+func (m *mesh) warmBy(ctx context.Context, w row) error {
+	load, err := m.client(w).until(ctx, warmest, w.traffic.warm)
+	if n := len(load.latencies); err == nil && n < w.traffic.warm {
+		err = fmt.Errorf("%d answers within %v, want %d", n, warmest, w.traffic.warm)
+	}
+	return cmp.Or(ctx.Err(), err)
 }
 
 // mostDisturbed is how often a measurement is repeated in which too few answers were what the row expects: on a
@@ -168,11 +193,11 @@ func (m *mesh) pids(w row) (map[string][]int, error) {
 		all, err := m.peers[w.peer].pids()
 		return map[string][]int{processProxy: all}, err
 	}
-	pids := map[string][]int{processProxy: {m.Envoys[w.proxy].PID()}}
+	pids := map[string][]int{processProxy: {m.sites[w.proxy].PID()}}
 	for _, name := range w.processes {
 		switch name {
 		case processBridge:
-			pids[name] = []int{m.Bridge.PID()}
+			pids[name] = []int{m.sites[w.proxy].bridge.PID()}
 		case processRedis:
 			pids[name] = []int{m.Valkey.PID()}
 		}
@@ -189,7 +214,7 @@ func measureStart(ctx context.Context, m *mesh) (s start, err error) {
 	}{{plain, "/direct/1", &s.Without}, {idle, "/direct/1", &s.Idle}, {caching, "/l1/1/0", &s.With}} {
 		var times []float64
 		for range 3 {
-			e := m.Envoys[p.proxy]
+			e := m.sites[p.proxy]
 			if err := e.Kill(); err != nil {
 				return s, err
 			}

@@ -32,8 +32,12 @@ type row struct {
 	processes   []string // whose processor time counts, beside the proxy's
 	connections int      // 0 means 16
 	http2       bool
-	traffic     traffic
-	bounds      []bound
+	// oneConnection has all calls share one (HTTP/2).
+	oneConnection bool
+	// fills makes the traffic's paths as many as the proxy's L1, of fullBytes, has room for.
+	fills   bool
+	traffic traffic
+	bounds  []bound
 }
 
 const defaultConnections = 16
@@ -42,12 +46,16 @@ const defaultConnections = 16
 const (
 	floor       = "direct_response, 1 KiB"
 	floorHTTP2  = "direct_response, 1 KiB, HTTP/2"
+	floorStream = "direct_response, 1 KiB, HTTP/2, 16 streams of one connection"
+	floorOfFour = "direct_response, 1 KiB, four workers"
+	noopHTTP2   = "no-op filter, HTTP/2"
 	forwarded   = "forwarded without filter, 1 KiB"
 	noop        = "no-op filter"
 	envoyCache  = "Envoy's cache filter, hit, 1 KiB"
 	hitSmall    = "L1 hit, 1 KiB, 10 entries"
 	bridgeAlone = "lookup forwarded to the bridge without filter"
 	bridgeQuiet = "the same, one connection"
+	hitShared   = "L2 hit, 1 KiB"
 	posted      = "POST forwarded without filter"
 	streamed    = "event stream of 100 chunks, forwarded without filter"
 )
@@ -76,14 +84,26 @@ func rows() []row {
 			bounds: []bound{{cpu, floor, 1.25}, {cpu, envoyCache, 1.10}, {cpu, noop, 0}}},
 		{name: envoyCache, proxy: envoysCache, traffic: anonymous("/items/1/1", "age:"), bounds: []bound{{cpu, floor, 0}}},
 		{name: "L1 hit, 1 KiB, 1,000 entries", proxy: caching, traffic: among("/l1/1/", 1000, "detail=l1"), bounds: []bound{{cpu, hitSmall, 0}}},
-		{name: "L1 hit, 1 KiB, L1 full (64 MiB)", proxy: full, traffic: among("/l1/1/", fullEntries, "detail=l1"),
+		{name: "L1 hit, 1 KiB, 100,000 entries", proxy: many, traffic: among("/l1/1/", 100_000, "detail=l1"),
+			bounds: []bound{{cpu, hitSmall, 0}, {p99, hitSmall, 0}}},
+		{name: "L1 hit, 1 KiB, L1 full (64 MiB)", proxy: full, fills: true, traffic: among("/l1/1/", 1000, "detail=l1"),
 			bounds: []bound{{cpu, hitSmall, 0}, {p99, hitSmall, 1.3}}},
 		{name: floorHTTP2, proxy: plain, http2: true, traffic: get("/direct/1", "")},
-		{name: "L1 hit, 1 KiB, HTTP/2", proxy: caching, http2: true, traffic: among("/l1/1/", 10, "detail=l1"), bounds: []bound{{cpu, floorHTTP2, 1.25}}},
+		{name: noopHTTP2, proxy: idle, http2: true, traffic: get("/direct/1", ""), bounds: []bound{{cpu, floorHTTP2, 0}}},
+		{name: "L1 hit, 1 KiB, HTTP/2", proxy: caching, http2: true, traffic: among("/l1/1/", 10, "detail=l1"),
+			bounds: []bound{{cpu, floorHTTP2, 1.25}, {cpu, noopHTTP2, 0}}},
+		{name: floorStream, proxy: plain, http2: true, oneConnection: true, traffic: get("/direct/1", "")},
+		{name: "L1 hit, 1 KiB, HTTP/2, 16 streams of one connection", proxy: caching, http2: true, oneConnection: true,
+			traffic: among("/l1/1/", 10, "detail=l1"), bounds: []bound{{cpu, floorStream, 1.25}}},
+		{name: floorOfFour, proxy: plainOfFour, traffic: get("/direct/1", "")},
+		{name: "L1 hit, 1 KiB, four workers", proxy: cachingOfFour, traffic: among("/l1/1/", 10, "detail=l1"),
+			bounds: []bound{{cpu, floorOfFour, 1.25}, {cpu, hitSmall, 0}}},
 		{name: "L1 hit, key from a POST body", proxy: caching, traffic: post("/query", `{"q":"one","page":1}`, "detail=l1"), bounds: []bound{{cpu, hitSmall, 0}}},
 		{name: "304 to a client, L1", proxy: caching, traffic: revalidated("/l1/1/0"), bounds: []bound{{cpu, hitSmall, 0}}},
 		{name: bridgeAlone, proxy: plain, processes: withBridge, traffic: lookupFrame},
-		{name: "L2 hit, 1 KiB", proxy: caching, processes: withBridge, traffic: among("/l2/1/", 10, "detail=l2"), bounds: []bound{{cpu, bridgeAlone, 1.25}}},
+		{name: hitShared, proxy: caching, processes: withBridge, traffic: among("/l2/1/", 10, "detail=l2"), bounds: []bound{{cpu, bridgeAlone, 1.25}}},
+		{name: "L2 hit, 1 KiB, bridge by Unix socket", proxy: bridgeSocket, processes: withBridge, traffic: among("/l2/1/", 10, "detail=l2"), bounds: []bound{{cpu, hitShared, 0}}},
+		{name: "L2 hit, 1 KiB, bridge and Redis by Unix sockets", proxy: bothSockets, processes: withBridge, traffic: among("/l2/1/", 10, "detail=l2"), bounds: []bound{{cpu, hitShared, 0}}},
 		{name: bridgeQuiet, proxy: plain, processes: withBridge, connections: 1, traffic: lookupFrame},
 		{name: "L2 hit, one connection", proxy: caching, processes: withBridge, connections: 1, traffic: among("/l2/1/", 10, "detail=l2"), bounds: []bound{{p50, bridgeQuiet, 1}}},
 		{name: forwarded, proxy: plain, traffic: unique("/items/1/", "")},
@@ -91,6 +111,10 @@ func rows() []row {
 		{name: "miss and fill, 1 KiB: with bridge and Redis", proxy: filling, processes: withBridge, traffic: unique("/l1/1/", "stored"), bounds: []bound{{cpu, forwarded, 0}}},
 		{name: "forwarded without filter, 1 MiB", proxy: plain, connections: 4, traffic: unique("/items/1024/", "")},
 		{name: "miss and fill, 1 MiB: the proxy alone", proxy: filling, connections: 4, traffic: unique("/l1/1024/", "stored"), bounds: []bound{{cpu, "forwarded without filter, 1 MiB", 0}}},
+		{name: "forwarded without filter, 7 MiB", proxy: plain, connections: 1, traffic: unique("/items/7168/", "")},
+		{name: "miss and fill, 7 MiB: the proxy alone", proxy: filling, connections: 1, traffic: unique("/l1/7168/", "stored"), bounds: []bound{{cpu, "forwarded without filter, 7 MiB", 0}}},
+		{name: "forwarded without filter, 10 MiB", proxy: plain, connections: 1, traffic: unique("/items/10240/", "")},
+		{name: "miss, 10 MiB: more than may be stored", proxy: filling, connections: 1, traffic: unique("/l1/10240/", "fwd=uri-miss"), bounds: []bound{{cpu, "forwarded without filter, 10 MiB", 0}}},
 		{name: streamed, proxy: plain, connections: 4, traffic: get("/events", "text/event-stream")},
 		{name: "event stream, no rule matches", proxy: caching, connections: 4, traffic: get("/events", "text/event-stream"), bounds: []bound{{cpu, streamed, 0}}},
 		{name: posted, proxy: plain, connections: 1, traffic: post("/write", `{}`, "")},
@@ -100,7 +124,9 @@ func rows() []row {
 		base := sized("direct_response, %d KiB", kib)
 		list = append(list,
 			row{name: base, proxy: plain, traffic: get(fmt.Sprintf("/direct/%d", kib), "")},
-			row{name: sized("L1 hit, %d KiB", kib), proxy: caching, traffic: among(fmt.Sprintf("/l1/%d/", kib), 10, "detail=l1"), bounds: []bound{{cpu, base, 0}}})
+			row{name: sized("L1 hit, %d KiB", kib), proxy: caching, traffic: among(fmt.Sprintf("/l1/%d/", kib), 10, "detail=l1"), bounds: []bound{{cpu, base, 0}}},
+			row{name: base + ", HTTP/2", proxy: plain, http2: true, traffic: get(fmt.Sprintf("/direct/%d", kib), "")},
+			row{name: sized("L1 hit, %d KiB, HTTP/2", kib), proxy: caching, http2: true, traffic: among(fmt.Sprintf("/l1/%d/", kib), 10, "detail=l1"), bounds: []bound{{cpu, base + ", HTTP/2", 0}}})
 	}
 	return list
 }

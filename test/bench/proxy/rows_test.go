@@ -23,6 +23,9 @@ func TestRows(t *testing.T) {
 		if r.http2 && r.traffic.path == nil {
 			t.Errorf("%s: this traffic is HTTP/1.1 only", r.name)
 		}
+		if r.fills && r.traffic.ring == nil || r.oneConnection && !r.http2 {
+			t.Errorf("%s: its traffic can't do that", r.name)
+		}
 	}
 	for _, r := range append(rows(), peerRows()...) {
 		for _, b := range r.bounds {
@@ -58,6 +61,42 @@ func TestPolicies(t *testing.T) {
 		if n := map[proxy]int{passing1: 1, passing100: 100, passing1000: 1000}[p]; n > 0 && len(parsed.Caches)+len(parsed.Invalidations) != n {
 			t.Errorf("%d rules, want %d", len(parsed.Caches)+len(parsed.Invalidations), n)
 		}
+	}
+}
+
+// Every proxy runs in one part.
+func TestParts(t *testing.T) {
+	in := map[proxy]int{}
+	for _, p := range meshParts {
+		for _, proxy := range p.proxies {
+			in[proxy]++
+		}
+	}
+	for p := range proxies {
+		if in[p] != 1 {
+			t.Errorf("proxy %d runs in %d parts", p, in[p])
+		}
+	}
+}
+
+// What an L1 holds is read from its proxy's gauges, and a ring asks for each of its paths before
+// it asks for one again.
+func TestHeld(t *testing.T) {
+	got, err := parseHeld("wasmcustom.chatcache.l1_bytes: 2000\nwasmcustom.chatcache.l1_entries: 10\n")
+	if err != nil || got != (held{entries: 10, bytes: 2000}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := parseHeld("wasmcustom.chatcache.l1_bytes: 99999999999999999999\n"); err == nil {
+		t.Errorf("a gauge of twenty digits is %+v", got)
+	}
+	ring := among("/a/", 2, "").ring
+	ring.widen(3000)
+	seen := map[string]bool{}
+	for range 3000 {
+		seen[ring.path()] = true
+	}
+	if len(seen) != 3000 || ring.warm() != 4000 {
+		t.Errorf("%d of 3000 paths, warm after %d", len(seen), ring.warm())
 	}
 }
 

@@ -18,6 +18,7 @@ type traffic struct {
 	expect string
 	// warm is how many requests make sure of that, before the first round.
 	warm int
+	ring *ring // of among
 }
 
 const authority = "bench.test"
@@ -45,9 +46,25 @@ func revalidated(path string) traffic {
 
 // among asks for prefix0 to prefix<n-1> in turns.
 func among(prefix string, n int, expect string) traffic {
-	var count atomic.Uint64
-	return gets(func() string { return prefix + strconv.FormatUint(count.Add(1)%uint64(n), 10) }, expect, 3*n)
+	r := &ring{prefix: prefix}
+	r.widen(n)
+	t := gets(r.path, expect, r.warm())
+	t.ring = r
+	return t
 }
+
+// ring is a number of paths that are asked for in turns.
+type ring struct {
+	prefix   string
+	n, count atomic.Uint64
+}
+
+func (r *ring) path() string { return r.prefix + strconv.FormatUint(r.count.Add(1)%r.n.Load(), 10) }
+func (r *ring) len() int     { return int(r.n.Load()) }
+func (r *ring) widen(n int)  { r.n.Store(uint64(n)) }
+
+// warm is how many requests ask for each path once, and for some of them again: by then every worker has them.
+func (r *ring) warm() int { return r.len() + min(2*r.len(), 1000) }
 
 var uniques atomic.Uint64
 
