@@ -24,6 +24,29 @@ func ProcessorTime(pid int) (time.Duration, error) {
 	return time.Duration(at.Nano()), nil
 }
 
+// WithChildren gives a process and those that it has started: some servers answer in a child.
+func WithChildren(pid int) ([]int, error) {
+	pids := []int{pid}
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range threads {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		for _, field := range strings.Fields(string(text)) {
+			child, err := strconv.Atoi(field)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", file, err)
+			}
+			pids = append(pids, child)
+		}
+	}
+	return pids, nil
+}
+
 // ResidentMiB is how much memory of a process is in use.
 func ResidentMiB(pid int) (float64, error) {
 	file, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))

@@ -19,7 +19,7 @@ func (m *mesh) pin() error {
 		errs = append(errs, bench.Pin(p.PID(), allowed[0]))
 	}
 	for _, p := range m.peers {
-		pids, err := p.pids()
+		pids, err := bench.WithChildren(p.PID())
 		errs = append(errs, err)
 		for _, pid := range pids {
 			errs = append(errs, bench.Pin(pid, allowed[0]))

@@ -7,8 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"chatcache/test/loopback"
 	"chatcache/test/stack"
@@ -91,29 +89,6 @@ func (m *mesh) startPeers(ctx context.Context, dir string, list []row) (missing 
 		m.peers[w.peer] = running{process, port}
 	}
 	return missing, nil
-}
-
-// pids are the process and its children: nginx and Varnish answer in one.
-func (r running) pids() ([]int, error) {
-	pids := []int{r.PID()}
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", r.PID()))
-	if err != nil {
-		return nil, err
-	}
-	for _, file := range threads {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		for _, field := range strings.Fields(string(text)) {
-			pid, err := strconv.Atoi(field)
-			if err != nil {
-				return nil, err
-			}
-			pids = append(pids, pid)
-		}
-	}
-	return pids, nil
 }
 
 func (m *mesh) stopPeers() error {

@@ -190,7 +190,7 @@ const processProxy = "Envoy"
 
 func (m *mesh) pids(w row) (map[string][]int, error) {
 	if w.peer != "" {
-		all, err := m.peers[w.peer].pids()
+		all, err := bench.WithChildren(m.peers[w.peer].PID())
 		return map[string][]int{processProxy: all}, err
 	}
 	pids := map[string][]int{processProxy: {m.sites[w.proxy].PID()}}
