@@ -119,7 +119,7 @@ build/noop.wasm:
 bench: tools build/chatcache.wasm build/noop.wasm build/redisbridge ## what a request costs, with the filter and without, each target met or not: a quarter of an hour (ROWS=regexp for some)
 	go run ./test/bench/proxy -rows '$(ROWS)' $(if $(ROWS),,-json test/bench/proxy/result.json -markdown test/bench/proxy/RESULT.md)
 
-bench-peers: tools build/chatcache.wasm build/noop.wasm build/redisbridge ## the hits of bench beside nginx and Varnish, where they are installed (Debian: nginx-core, varnish)
+bench-peers: tools build/chatcache.wasm build/noop.wasm build/redisbridge ## the hits of bench beside nginx, nginx with Lua and Redis, Varnish, Node with ioredis, as far as they are installed (Debian: nginx-core, libnginx-mod-http-lua, lua-nginx-redis, varnish, nodejs, npm)
 	go run ./test/bench/proxy -peers -rows 'hit, 1 KiB(, 10 entries)?$$' -json test/bench/proxy/peers.json -markdown test/bench/proxy/PEERS.md
 
 bench-chat: tools build/chatcache.wasm build/redisbridge ## what chat users wait for, with the filter and without, and what the backend is spared: three minutes

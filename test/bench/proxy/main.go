@@ -44,7 +44,7 @@ func main() {
 	flag.IntVar(&s.rounds, "rounds", 7, "how often each row is measured")
 	flag.DurationVar(&s.each, "each", 1500*time.Millisecond, "how long each measurement takes")
 	flag.StringVar(&s.only, "rows", "", "regular expression: only these rows, and those that they are compared with; without the time to start")
-	flag.BoolVar(&s.peers, "peers", false, "also other products' caches that this machine has: nginx, Varnish")
+	flag.BoolVar(&s.peers, "peers", false, "also other products' caches that this machine has: nginx, with Lua and Redis, too, Varnish, Node with ioredis")
 	flag.StringVar(&s.json, "json", "", "file to write the figures to; those that it holds are compared with")
 	flag.StringVar(&s.markdown, "markdown", "", "file to write the table to")
 	flag.Parse()
@@ -84,7 +84,7 @@ func run(ctx context.Context, s settings) (err error) {
 	if r.Missing, err = m.startPeers(ctx, dir, chosen); err != nil {
 		return err
 	}
-	chosen = slices.DeleteFunc(chosen, func(w row) bool { return slices.Contains(r.Missing, w.peer) })
+	chosen = slices.DeleteFunc(chosen, func(w row) bool { return r.Missing[w.peer] != "" })
 	if err := m.pin(); err != nil {
 		return err
 	}

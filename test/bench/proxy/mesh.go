@@ -67,8 +67,9 @@ func passing(rules int) proxy {
 	return map[int]proxy{1: passing1, 100: passing100, 1000: passing1000}[rules]
 }
 
-// The processes beside the proxies.
+// The processes whose time is told apart.
 const (
+	processEnvoy  = "Envoy"
 	processBridge = "bridge"
 	processRedis  = "Redis"
 )

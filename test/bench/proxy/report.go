@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,8 +23,8 @@ type report struct {
 	Start  start   `json:"start,omitzero"` // seconds from the start to the first answer; not measured with -rows
 	Module float64 `json:"module"`         // MB of chatcache.wasm
 	// Disturbed is how many measurements were repeated, see mostDisturbed.
-	Disturbed int      `json:"disturbed,omitempty"`
-	Missing   []string `json:"missing,omitempty"` // peers that the machine hasn't
+	Disturbed int               `json:"disturbed,omitempty"`
+	Missing   map[string]string `json:"missing,omitempty"` // peers that the machine hasn't, and why
 }
 
 // line is what a row has shown. Times are in µs, CPU is per request.
@@ -108,7 +109,7 @@ func (m *mesh) conclude(w row, shown map[string][]measurement) (l line, err erro
 	if err != nil {
 		return l, err
 	}
-	for _, pid := range pids[processProxy] {
+	for _, pid := range pids[w.server()] {
 		mib, err := bench.ResidentMiB(pid)
 		if err != nil {
 			return l, err
@@ -132,7 +133,7 @@ func (r *report) markdown(w io.Writer) { r.print(w, nil) }
 // print writes the report as Markdown; before is that of an earlier run, or nil.
 func (r *report) print(w io.Writer, before *report) {
 	r.Run.Print(w)
-	fmt.Fprintf(w, "| µs, medians (least–greatest) | CPU a request | of it | p50 | p99 | requests/s | RSS of Envoy, MiB |\n|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(w, "| µs, medians (least–greatest) | CPU a request | of it | p50 | p99 | requests/s | RSS of the proxy, MiB |\n|---|---|---|---|---|---|---|\n")
 	for _, l := range r.Rows {
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %.0f | %.0f |\n", l.Name, l.Total.text(1), parts(l.CPU), l.P50.text(0), l.P99.text(0), l.Rate.Median, l.RSS)
 	}
@@ -151,8 +152,8 @@ func (r *report) print(w io.Writer, before *report) {
 	if r.Disturbed > 0 {
 		fmt.Fprintf(w, "\nMeasured again, since calls timed out on a machine that others use, too: %d measurements.\n", r.Disturbed)
 	}
-	if len(r.Missing) > 0 {
-		fmt.Fprintf(w, "\nNot measured, since this machine hasn't got them: %s.\n", strings.Join(r.Missing, ", "))
+	for _, name := range slices.Sorted(maps.Keys(r.Missing)) {
+		fmt.Fprintf(w, "\n%s isn't measured: %s\n", name, r.Missing[name])
 	}
 }
 
@@ -166,7 +167,10 @@ func parts(cpu map[string]spread) string {
 		return ""
 	}
 	var list []string
-	for _, name := range []string{processProxy, processBridge, processRedis} {
+	behind := []string{processBridge, processRedis}
+	for _, name := range slices.SortedStableFunc(maps.Keys(cpu), func(a, b string) int {
+		return slices.Index(behind, a) - slices.Index(behind, b)
+	}) {
 		list = append(list, fmt.Sprintf("%s %.1f", name, cpu[name].Median))
 	}
 	return strings.Join(list, ", ")

@@ -186,14 +186,17 @@ func (m *mesh) spent(w row) (map[string]time.Duration, error) {
 	return all, nil
 }
 
-const processProxy = "Envoy"
-
 func (m *mesh) pids(w row) (map[string][]int, error) {
-	if w.peer != "" {
+	pids := map[string][]int{}
+	if w.peer == "" {
+		pids[processEnvoy] = []int{m.sites[w.proxy].PID()}
+	} else {
 		all, err := bench.WithChildren(m.peers[w.peer].PID())
-		return map[string][]int{processProxy: all}, err
+		if err != nil {
+			return nil, err
+		}
+		pids[w.peer] = all
 	}
-	pids := map[string][]int{processProxy: {m.sites[w.proxy].PID()}}
 	for _, name := range w.processes {
 		switch name {
 		case processBridge:

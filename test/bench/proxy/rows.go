@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -60,14 +61,21 @@ const (
 	streamed    = "event stream of 100 chunks, forwarded without filter"
 )
 
-// peerRows are other products' caches.
+// server names the process that answers the row's requests.
+func (w row) server() string { return cmp.Or(w.peer, processEnvoy) }
+
+// peerRows are other products' caches: those that keep answers to themselves are asked anonymously, since
+// they keep nobody else's.
 func peerRows() (list []row) {
 	for _, name := range slices.Sorted(maps.Keys(peers)) {
-		asked := anonymous("/items/1/1", "age: ")
-		asked.anyCase = true
-		list = append(list, row{
-			name: name + ", hit, 1 KiB", peer: name, traffic: asked, bounds: []bound{{cpu, floor, 0}, {cpu, hitSmall, 0}},
-		})
+		p := peers[name]
+		w := row{name: name + ", hit, 1 KiB", peer: name, traffic: anonymous("/items/1/1", p.hit), bounds: []bound{{cpu, floor, 0}, {cpu, hitSmall, 0}}}
+		if p.redis {
+			w.processes, w.traffic = []string{processRedis}, get("/items/1/1", p.hit)
+			w.bounds = []bound{{cpu, floor, 0}, {cpu, hitShared, 0}}
+		}
+		w.traffic.anyCase, w.traffic.warm = true, 5000 // some compile what they have run often enough
+		list = append(list, w)
 	}
 	return list
 }

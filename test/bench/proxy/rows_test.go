@@ -65,7 +65,7 @@ func TestPolicies(t *testing.T) {
 }
 
 // Every proxy runs in one part.
-func TestParts(t *testing.T) {
+func TestMeshParts(t *testing.T) {
 	in := map[proxy]int{}
 	for _, p := range meshParts {
 		for _, proxy := range p.proxies {
@@ -149,7 +149,7 @@ func TestAnswer(t *testing.T) {
 func TestCompare(t *testing.T) {
 	of := func(values ...float64) (all []measurement) {
 		for _, v := range values {
-			all = append(all, measurement{cpu: map[string]float64{processProxy: v, processBridge: v}, p50: v})
+			all = append(all, measurement{cpu: map[string]float64{processEnvoy: v, processBridge: v}, p50: v})
 		}
 		return all
 	}
@@ -165,10 +165,22 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// Who answers comes first, and then what is behind.
+func TestParts(t *testing.T) {
+	at := spread{Median: 1}
+	got := parts(map[string]spread{processRedis: at, processBridge: at, "a proxy": at})
+	if want := "a proxy 1.0, bridge 1.0, Redis 1.0"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := parts(map[string]spread{processEnvoy: at}); got != "" {
+		t.Errorf("one process has the parts %s", got)
+	}
+}
+
 // A report reads as it was written, and the next one shows its ratios.
 func TestReport(t *testing.T) {
 	r := report{Run: bench.Run{Command: "bench", Machine: "2 × one"}, Rows: []line{{
-		Name: "hit", Total: spread{44.5, 44, 45}, CPU: map[string]spread{processProxy: {44.5, 44, 45}}, Rate: spread{Median: 20000},
+		Name: "hit", Total: spread{44.5, 44, 45}, CPU: map[string]spread{processEnvoy: {44.5, 44, 45}}, Rate: spread{Median: 20000},
 		Ratios: []ratio{{Metric: cpu, Base: "floor", Value: spread{1.3, 1.2, 1.4}, Limit: 1.25}, {Metric: p99, Base: "floor", Value: spread{1, 1, 1}}},
 	}}, Start: start{With: spread{1.1, 1, 1.3}}, Module: 3.97}
 	before := report{Rows: []line{{Name: "hit", Ratios: []ratio{{Metric: cpu, Base: "floor", Value: spread{Median: 1.72}}}}}}
