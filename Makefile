@@ -132,7 +132,7 @@ build/bare:
 	go build -o $@ ./test/bench/bridge/bare
 
 bench-bridge: tools build/redisbridge build/bare ## what one bridge bears: a lookup's cost, memory with ten thousand followers, a raise to two thousand VMs: two minutes
-	go run ./test/bench/bridge -json test/bench/bridge/result.json
+	go run ./test/bench/bridge -json test/bench/bridge/result.json -markdown test/bench/bridge/RESULT.md
 
 lint: ## go vet and gofmt
 	go vet ./...

@@ -60,20 +60,3 @@ func TestCaller(t *testing.T) {
 		t.Errorf("%d calls were refused, want 1", refused)
 	}
 }
-
-func TestReport(t *testing.T) {
-	l := newLookups([]cost{{rate: 10, cpu: 20}, {rate: 10, cpu: 40}, {rate: 10, cpu: 30}}, []cost{{rate: 1, cpu: 30}, {rate: 5, cpu: 40}, {rate: 3, cpu: 33}})
-	if l.Ratio != 1.1 || l.Least != 1 || l.Most != 1.5 || l.Bridge.Rate != 3 || l.Bridge.CPU != 33 {
-		t.Errorf("got %+v", l)
-	}
-	if r := newReach(7, []float64{3, 1, 2}); r != (reach{VMs: 7, Raises: 3, P50: 2, P99: 3, Max: 3}) {
-		t.Errorf("got %+v", r)
-	}
-	var text strings.Builder
-	(&report{Lookups: l, Memory: memory{Followers: 5, MiB: 300}}).print(&text)
-	for _, want := range []string{"**1.10** (1.00–1.50; target: 1.2: met)", "with 5 followers: 300 MiB (target: 256: not met)", "30303 (target: 25000: met)"} {
-		if !strings.Contains(text.String(), want) {
-			t.Errorf("no %q in:\n%s", want, &text)
-		}
-	}
-}

@@ -2,10 +2,10 @@
 // bare HTTP server that does one GET in Redis for each request; how much memory very many
 // followers of its feed take; and how long a raise needs to reach very many of them.
 //
-//	go run ./test/bench/bridge -json test/bench/bridge/result.json
+//	go run ./test/bench/bridge -json test/bench/bridge/result.json -markdown test/bench/bridge/RESULT.md
 //
-// It needs build/redisbridge, build/bare and Valkey, as `make bench-bridge` provides them, prints
-// the figures and which targets were met, and writes them to a file with -json. The servers have
+// It needs build/redisbridge, build/bare and Valkey, as `make bench-bridge` provides them, and prints
+// the figures and which targets were met. The servers have
 // the first processor to themselves while lookups are measured; this program and Redis
 // share the last one.
 package main
@@ -34,21 +34,22 @@ import (
 var patient = []string{"--timeout", "1s", "--breaker-failures", "0"}
 
 type settings struct {
-	rounds      int
-	each        time.Duration
-	followers   int
-	vms, raises int
-	json        string
+	rounds         int
+	each           time.Duration
+	followers      int
+	vms, raises    int
+	json, markdown string
 }
 
 func main() {
 	var s settings
 	flag.IntVar(&s.rounds, "rounds", 5, "rounds of lookups, each at the bare server and then at the bridge")
 	flag.DurationVar(&s.each, "each", 4*time.Second, "how long each of them takes")
-	flag.IntVar(&s.followers, "followers", 10_000, "followers of the feed whose memory is measured")
-	flag.IntVar(&s.vms, "vms", 2000, "VMs that raises are to reach")
+	flag.IntVar(&s.followers, "followers", targetFollowers, "followers of the feed whose memory is measured")
+	flag.IntVar(&s.vms, "vms", targetVMs, "VMs that raises are to reach")
 	flag.IntVar(&s.raises, "raises", 100, "how many raises to follow")
 	flag.StringVar(&s.json, "json", "", "file to write the figures to")
+	flag.StringVar(&s.markdown, "markdown", "", "file to write the tables to")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -89,7 +90,7 @@ func run(ctx context.Context, s settings) (err error) {
 		return fmt.Errorf("lookups: %w", err)
 	}
 	r.print(os.Stdout)
-	return bench.WriteIf(s.json, r)
+	return errors.Join(bench.WriteTextIf(s.markdown, r.print), bench.WriteIf(s.json, r))
 }
 
 // startBare starts the server that the bridge is compared with.
