@@ -8,10 +8,13 @@ import (
 	"testing"
 
 	"chatcache/test/stack"
+
+	"golang.org/x/net/http2"
 )
 
 // withTunnels lets WebSockets and CONNECT through.
 func withTunnels(_ int, manager map[string]any) {
+	manager["http2_protocol_options"] = map[string]any{"allow_connect": true}
 	manager["upgrade_configs"] = []any{map[string]any{"upgrade_type": "websocket"}, map[string]any{"upgrade_type": "CONNECT"}}
 	manager["route_config"] = map[string]any{"name": "tunnels", "virtual_hosts": []any{map[string]any{"name": "all", "domains": []any{"*"}, "routes": []any{
 		map[string]any{"match": map[string]any{"connect_matcher": map[string]any{}}, "route": map[string]any{
@@ -55,5 +58,81 @@ func sameTunnels(t *testing.T, s *stack.Stack) {
 				}
 			}
 		})
+	}
+}
+
+// TestTunnelsByTwo: a WebSocket that a client opens by HTTP/2 (RFC 8441) passes, to an origin that speaks HTTP/2, and to one that speaks
+// HTTP/1.1, for which Envoy makes an upgrade of it.
+func TestTunnelsByTwo(t *testing.T) {
+	for _, origin := range []struct {
+		name     string
+		upstream func(map[string]any)
+	}{{"HTTP 2", nil}, {"HTTP 1", byOne}} {
+		t.Run(origin.name, func(t *testing.T) {
+			s := besideAPlainOne(t, stack.Options{OriginPort: listenOnTheWire(t).port(), Manager: withTunnels, Upstream: origin.upstream})
+			for _, way := range ways {
+				t.Run(way.name, func(t *testing.T) {
+					for i := range 4 { // the second half goes through the filter, twice, as what could have been stored
+						opened := socketByTwo(t, address(s.Envoys[1-i/2]), way.prefix+"socket", way.control)
+						if passed := strings.Contains(opened, "cache-status: chatcache; fwd=bypass; detail=upgrade"); passed != (way.reads && i/2 == 1) {
+							t.Errorf("opened with\n%s", opened)
+						}
+					}
+				})
+			}
+		})
+	}
+}
+
+// socketByTwo opens a WebSocket, uses it, and gives the header section that it was opened with.
+func socketByTwo(t *testing.T, addr, path, control string) string {
+	t.Helper()
+	conn := dialWire(t, addr)
+	io.WriteString(conn, http2.ClientPreface)
+	framer := newFramer(conn, conn)
+	framer.WriteSettings()
+	fields := [][2]string{{":method", "CONNECT"}, {":protocol", "websocket"}, {":scheme", "http"}, {":path", path}, {":authority", "tunnel.test"}, {"sec-websocket-version", "13"}}
+	if control != "" {
+		fields = append(fields, [2]string{"cache-control", control})
+	}
+	writeFields(framer, 1, false, fields)
+	opened := tunnelFrame(t, framer)
+	if !strings.Contains(opened, ":status: 200") || strings.Contains(opened, "\nupgrade: ") {
+		t.Fatalf("opened with %q", opened)
+	}
+	for n := range 3 {
+		sent := fmt.Sprint("message ", n, "\x00\xff")
+		framer.WriteData(1, false, []byte(sent))
+		got := ""
+		for len(got) < len(sent) {
+			got += tunnelFrame(t, framer)
+		}
+		if got != sent {
+			t.Fatalf("%q came back as %q", sent, got)
+		}
+	}
+	return opened
+}
+
+// tunnelFrame gives the next data or header section of the tunnel.
+func tunnelFrame(t *testing.T, framer *http2.Framer) string {
+	t.Helper()
+	for {
+		frame, err := framer.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch frame := frame.(type) {
+		case *http2.SettingsFrame:
+			if !frame.IsAck() {
+				framer.WriteSettingsAck()
+			}
+		case *http2.DataFrame:
+			return string(frame.Data())
+		case *http2.MetaHeadersFrame:
+			return strings.Join(twoLines(frame), "\n")
+		case *http2.RSTStreamFrame, *http2.GoAwayFrame:
+			t.Fatalf("the tunnel ended with %v", frame)
+		}
 	}
 }

@@ -126,7 +126,7 @@ func (o *wireOrigin) serve(conn net.Conn) {
 
 func (o *wireOrigin) serveTwo(conn net.Conn, in io.Reader) {
 	framer := newFramer(conn, in)
-	framer.WriteSettings()
+	framer.WriteSettings(http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1})
 	for {
 		frame, err := framer.ReadFrame()
 		if err != nil {
@@ -137,7 +137,13 @@ func (o *wireOrigin) serveTwo(conn net.Conn, in io.Reader) {
 			if !frame.IsAck() {
 				framer.WriteSettingsAck()
 			}
+		case *http2.DataFrame:
+			framer.WriteData(frame.StreamID, frame.StreamEnded(), frame.Data())
 		case *http2.MetaHeadersFrame:
+			if frame.PseudoValue("protocol") != "" {
+				writeFields(framer, frame.StreamID, false, [][2]string{{":status", "200"}})
+				continue
+			}
 			o.came <- twoLines(frame)
 			writeFields(framer, frame.StreamID, false, append([][2]string{{":status", "200"}}, wireAnswer...))
 			framer.WriteData(frame.StreamID, false, []byte("ok"))
