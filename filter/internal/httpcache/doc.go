@@ -69,7 +69,7 @@
 //   - §4.3.4 MUST update what the 304 confirms: exchange.TestValidation
 //   - §4.3.5 SHOULD update, or consider stale, by the response to a HEAD that was forwarded (neither, where that has no validator and the right length): TestLikeHead, exchange.TestHeadUpdates, scenario rfc9111/head
 //   - §4.4 MUST invalidate the target URI after a non-error response to an unsafe or unknown method: exchange.TestUnsafeRequestInvalidatesItsURI, scenario rfc9111/unsafe-methods
-//   - §4.4 asks for nothing after an error (a 5xx invalidates all the same, since the origin may have written, unless the policy says that it hasn't: unchanged_on): exchange.TestErrorThatMayHaveCommitted, exchange.TestStatusThatMeansNothingWasWritten
+//   - §4.4 asks for nothing after an error (a 5xx invalidates all the same, since the origin may have written, unless the policy says that it hasn't: unchanged_on): exchange.TestErrorThatMayHaveCommitted, exchange.TestStatusThatMeansNothingWasWritten, scenario rfc9111/unchanged-on
 //   - §4.4 MAY invalidate Location and Content-Location: exchange.TestResponseNamesWhatItInvalidates, scenario rfc9111/location
 //   - §4.4 MUST NOT invalidate URIs of another origin: exchange.TestResponseNamesWhatItInvalidates
 //   - §5.1 MUST send Age of what wasn't validated for this request: exchange.TestOriginSaysHowLong
