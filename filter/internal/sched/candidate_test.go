@@ -28,7 +28,11 @@ func (w *world) candidates(emit emitter) {
 	for _, c := range w.calls {
 		switch {
 		case c.lost:
-		case c.bridge == nil:
+		case c.path == pathSelf && c.loop == nil:
+			for n := range int16(2) { // either VM is one of the proxy's
+				emit(step{arrives, c.owner, c.number, n}, c.weight)
+			}
+		case c.bridge == nil && c.loop == nil:
 			emit(step{arrives, c.owner, c.number, 0}, c.weight)
 		case c.response != nil:
 			emit(step{answered, c.owner, c.number, 0}, c.weight)
@@ -61,6 +65,9 @@ func (s *stream) candidates(emit emitter) {
 		emit(step{kind: originReads, who: s.number}, s.weight)
 	case s.rule == nil && !s.over:
 		emit(step{kind: originEnds, who: s.number}, s.weight)
+		if s.w.plan.stale {
+			emit(step{kind: originEnds, who: s.number, x: originFails}, seldom)
+		}
 	case s.rule != nil:
 		if !s.write.over {
 			emit(step{kind: commits, who: s.number}, s.w.plan.committing)
@@ -166,10 +173,10 @@ func (w *world) take(s step) {
 	switch s.kind {
 	case readBegins:
 		w.used[s.who] = true
-		w.begin(s.who, w.vms[s.n], nil)
+		w.begin(s.who, w.vms[s.n], nil, nil)
 	case writeBegins:
 		w.used[s.who] = true
-		w.begin(s.who, w.vms[s.n], rules[s.x])
+		w.begin(s.who, w.vms[s.n], rules[s.x], nil)
 	case arrives, answered, lost:
 		w.takeCall(s)
 	case executed, failsBefore, failsAfter, executedLate:
@@ -217,7 +224,11 @@ func (w *world) takeCall(s step) {
 		}
 		switch s.kind {
 		case arrives:
-			c.arrive(w.bridges[w.bridgeOf(c)])
+			if c.path == pathSelf {
+				w.loop(c, w.vms[s.x])
+			} else {
+				c.arrive(w.bridges[w.bridgeOf(c)])
+			}
 		case answered:
 			if c.vm != nil {
 				c.vm.told(input{kind: answered, call: c.recorded, answer: c.response.answer()})
@@ -291,7 +302,7 @@ func (w *world) takeStream(s step) {
 		case originReads:
 			st.read.version, st.read.got = w.version, true
 		case originEnds:
-			st.vm.enter(st.readEnds)
+			st.vm.enter(func() { st.readEnds(s.x == originFails) })
 		case commits:
 			w.commit(st)
 		case responseEnds:
@@ -312,6 +323,7 @@ func (w *world) kill(n int16) {
 	for _, s := range w.streams {
 		if s.vm == old && !s.over {
 			s.over, s.held = true, false
+			s.tell(0)
 			w.ends(s)
 		}
 	}
@@ -348,6 +360,19 @@ func (w *world) purge(who int16) {
 	c := &call{w: w, path: pathPurge, frame: []byte(`{"policy":"chat","cache":"stats"}`), owner: who, weight: usual}
 	c.number = w.numberOf(who, c.path)
 	w.addCall(c)
+}
+
+// pathSelf is that of a proxy's requests to itself.
+const pathSelf = "self"
+
+// firstLoop is the number of the first request that a proxy sends to itself.
+const firstLoop = 800
+
+// loop lets a request of the proxy to itself begin in a VM.
+func (w *world) loop(c *call, v *vm) {
+	n := w.fresh(firstLoop)
+	w.used[n] = true
+	w.begin(n, v, nil, c)
 }
 
 // feed tells whether the call is a poll.

@@ -106,6 +106,9 @@ func (w *world) replied(s *stream, status uint32, cacheStatus, body string) {
 		}
 		return
 	}
+	if s.self != nil && status == 421 {
+		return // a refresh that can store nothing
+	}
 	version, err := strconv.Atoi(strings.TrimSpace(body))
 	least, tier := s.read.floor, 1
 	if strings.Contains(cacheStatus, "detail=l1") {

@@ -48,11 +48,11 @@ func TestReplayOnWasm(t *testing.T) {
 	}
 }
 
-// record runs a schedule with what a replay can do: no VM dies, its configuration stays, and no
-// request is sent to the origin twice.
+// record runs a schedule with what a replay can do: no VM dies, its configuration stays, no
+// request is sent to the origin twice, and a proxy sends none to itself.
 func (b *bubble) record(seed uint64) *world {
 	p := newPlan(seed)
-	p.breaking, p.recorded, p.configured = 0, true, false
+	p.breaking, p.recorded, p.configured, p.stale = 0, true, false, false
 	p.wrong &^= 1 << step{kind: dies}.class()
 	return b.runPlan(p)
 }

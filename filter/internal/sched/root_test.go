@@ -3,7 +3,6 @@
 package sched
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -64,9 +63,11 @@ func (r *root) Call(path string, frame []byte, timeout time.Duration, done func(
 	return nil
 }
 
-// Fetch finds no cluster: no policy here has one.
-func (r *root) Fetch(string, httpcache.Fields, time.Duration, func(string)) error {
-	return errors.New("no such cluster")
+// Fetch is a call that arrives at the listener of the proxy itself.
+func (r *root) Fetch(_ string, fields httpcache.Fields, timeout time.Duration, done func(string)) error {
+	c := r.w.newCall(r, nil, pathSelf, nil, timeout, func(a exchange.Answer) { done(a.Status) })
+	c.fields = fields
+	return nil
 }
 
 func (r *root) Wake() { r.woken = !r.over }

@@ -40,6 +40,7 @@ type plan struct {
 	warm             bool // both VMs have read before
 	configured       bool // the configuration changes meanwhile
 	operated         bool // operators set and unset controls meanwhile
+	stale            bool // what is stored is stale soon, and is validated
 	uploads          bool // what is stored comes to the bridge in pieces
 }
 
@@ -56,7 +57,16 @@ func newPlan(seed uint64) plan {
 	p.configured = p.l1 && r.IntN(4) == 0
 	p.operated = r.IntN(4) == 0
 	p.uploads = r.IntN(5) == 0
+	p.stale = r.IntN(4) == 0 && !p.operated // obey wants no answers that are used although they are stale
 	return p
+}
+
+// policies is how many of them the configuration may change to.
+func (p plan) policies() int {
+	if p.stale {
+		return len(policies)
+	}
+	return len(policies) - 1
 }
 
 // newWorld is the world in which the plan begins.
@@ -104,7 +114,7 @@ func (w *world) explore() {
 			}
 		}
 		if w.plan.configured && w.configured < maxConfigured {
-			choose(step{kind: configures, n: int16(w.random.IntN(2)), x: int16(w.random.IntN(len(policies)))}, usual/4)
+			choose(step{kind: configures, n: int16(w.random.IntN(2)), x: int16(w.random.IntN(w.plan.policies()))}, usual/4)
 		}
 		if w.plan.operated && w.operated < maxOperated {
 			choose(step{kind: operates, who: w.fresh(operatorOwner), x: int16(w.drawSetting())}, usual/4)

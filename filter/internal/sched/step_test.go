@@ -13,7 +13,7 @@ type kind uint8
 const (
 	readBegins     kind = iota // who: stream, n: VM
 	writeBegins                // who: stream, n: VM, x: rule
-	arrives                    // who, n: call
+	arrives                    // who, n: call, x: VM, where a proxy has sent it to itself
 	executed                   // who, n: call, x: its command
 	failsBefore                // likewise: the connection breaks before the command is executed
 	failsAfter                 // likewise: after
@@ -21,7 +21,7 @@ const (
 	answered                   // who, n: call
 	lost                       // who, n: call: no answer will come
 	originReads                // who: stream
-	originEnds                 // who: stream
+	originEnds                 // who: stream, x: originFails, or 0
 	commits                    // who: stream
 	responseEnds               // who: stream, x: ending
 	clientLeaves               // who: stream
@@ -109,6 +109,9 @@ func (s step) String() string {
 	case writeBegins:
 		return fmt.Sprintf("%s: a write begins in %s (%s)", who, vm, rules[s.x].name)
 	case arrives:
+		if paths[int(s.n)/perPath] == pathSelf {
+			return fmt.Sprintf("%s: arrives in VM %c", call, 'A'+s.x)
+		}
 		return call + ": arrives at the bridge"
 	case executed:
 		return fmt.Sprintf("%s: Redis executes command %d", call, s.x)
@@ -125,6 +128,9 @@ func (s step) String() string {
 	case originReads:
 		return who + ": the origin reads"
 	case originEnds:
+		if s.x == originFails {
+			return who + ": the origin fails"
+		}
 		return who + ": the origin's response ends"
 	case commits:
 		return who + ": the origin commits"

@@ -19,6 +19,8 @@ type stream struct {
 	number   int16
 	rule     *rule  // nil: a read
 	id       string // of a write's suspension
+	self     *call  // by which the proxy has sent it itself; nil: a client's
+	match    string // the request's If-None-Match
 	exchange exchange.Exchange
 	inside   bool // a callback of the request's header section is running
 
@@ -37,8 +39,11 @@ type stream struct {
 }
 
 // begin starts a stream.
-func (w *world) begin(number int16, v *vm, r *rule) {
-	s := &stream{w: w, vm: v, root: v.current(), number: number, rule: r, details: httpcache.ViaUpstream, tries: 1, weight: w.weigh(false)}
+func (w *world) begin(number int16, v *vm, r *rule, self *call) {
+	s := &stream{w: w, vm: v, root: v.current(), number: number, rule: r, self: self, details: httpcache.ViaUpstream, tries: 1, weight: w.weigh(false)}
+	if self != nil {
+		self.loop = s
+	}
 	w.streams = append(w.streams, s)
 	w.begins(s)
 	v.told(input{kind: readBegins, stream: number, rule: r})
@@ -67,6 +72,9 @@ func (s *stream) forward() {
 }
 
 func (s *stream) RequestFields(dst httpcache.Fields) (httpcache.Fields, error) {
+	if s.self != nil {
+		return append(dst, s.self.fields...), nil
+	}
 	method, path := "GET", "/stats"
 	if s.rule != nil {
 		method, path = s.rule.method, "/messages"
@@ -78,9 +86,15 @@ func (s *stream) RequestBody(int) ([]byte, error)           { return nil, nil }
 func (s *stream) ResponseFields() (httpcache.Fields, error) { return s.fields, nil }
 func (s *stream) ResponseBody(n int) ([]byte, error)        { return s.chunk[:n], nil }
 
-func (s *stream) ResumeResponse() error                { return nil }
-func (s *stream) SetRequestField(string, string) error { return nil }
-func (s *stream) RemoveRequestField(string) error      { return nil }
+func (s *stream) ResumeResponse() error           { return nil }
+func (s *stream) RemoveRequestField(string) error { return nil }
+
+func (s *stream) SetRequestField(name, value string) error {
+	if name == "if-none-match" {
+		s.match = value
+	}
+	return nil
+}
 
 func (s *stream) AddResponseField(name, value string) error {
 	s.fields = append(s.fields, [2]string{name, value})
@@ -115,6 +129,7 @@ func (s *stream) Reply(status uint32, pairs httpcache.Pairs, body []byte) error 
 	}
 	s.held, s.over = false, true
 	s.vm.replied = append(s.vm.replied, s)
+	s.tell(int(status))
 	s.got(int(status), fields, string(body), true)
 	s.w.replied(s, status, fields.Get("cache-status"), string(body))
 	return nil
@@ -129,10 +144,23 @@ func (s *stream) Resume() error {
 	return nil
 }
 
-// respond lets the proxy see the head of a response.
-func (s *stream) respond(status int, length int) {
-	s.fields = httpcache.Fields{{":status", strconv.Itoa(status)}, {"content-length", strconv.Itoa(length)}}
-	s.exchange.ResponseHeaders(false)
+// tell answers the proxy that has sent the request itself, with 0 where the stream broke off. The first word counts.
+func (s *stream) tell(status int) {
+	if s.self != nil && s.self.response == nil {
+		s.self.response = &response{status: status, broken: status == 0}
+	}
+}
+
+// respond lets the proxy see the head of a response. It tells whether that goes on: it may be replaced.
+func (s *stream) respond(status int, length int, more ...[2]string) bool {
+	s.fields = append(httpcache.Fields{{":status", strconv.Itoa(status)}, {"content-length", strconv.Itoa(length)}}, more...)
+	s.inside = true
+	action := s.exchange.ResponseHeaders(false)
+	s.inside = false
+	if s.over != (action == exchange.Replaced) {
+		s.w.violation("%s: action %v to a response, replaced: %t", name(s.number), action, s.over)
+	}
+	return !s.over
 }
 
 // finish lets it see the rest, and the end of the stream.
@@ -140,6 +168,7 @@ func (s *stream) finish(body string) {
 	s.chunk = []byte(body)
 	s.exchange.ResponseBody(len(body), true)
 	status, _ := strconv.Atoi(s.fields.Get(":status"))
+	s.tell(status)
 	s.got(status, s.fields, body, true)
 	s.end()
 }
@@ -147,16 +176,32 @@ func (s *stream) finish(body string) {
 // end is the stream's end, whatever was seen of it.
 func (s *stream) end() {
 	s.held, s.over = false, true
+	s.tell(0)
 	s.w.ends(s)
 	s.exchange.Done()
 }
 
-// readEnds lets the origin's whole answer to a read pass.
-func (s *stream) readEnds() {
+// originFails is the origin's error in place of its answer to a read.
+const originFails = 1
+
+// readEnds lets the origin's whole answer to a read pass: 304 where the request names the version that it is to get.
+func (s *stream) readEnds(fails bool) {
 	body := strconv.Itoa(s.read.version)
 	s.vm.told(input{kind: originEnds, stream: s.number, body: body})
-	s.respond(200, len(body))
-	s.finish(body)
+	status, tag := 200, strconv.Quote(body)
+	switch {
+	case fails:
+		status, body = 500, "failed"
+	case s.match == tag:
+		status, body = 304, ""
+	}
+	var more [][2]string
+	if s.w.plan.stale {
+		more = append(more, [2]string{"etag", tag})
+	}
+	if s.respond(status, len(body), more...) {
+		s.finish(body)
+	}
 }
 
 // writeEnds lets a write's response end, or break off.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"chatcache/filter/internal/exchange"
+	"chatcache/filter/internal/httpcache"
 	"chatcache/redisbridge/wire"
 )
 
@@ -104,7 +105,7 @@ func (v *vm) fire() (ended bool) {
 	return ended
 }
 
-var paths = []string{wire.PathLookup, wire.PathStore, wire.PathPiece, wire.PathCommit, wire.PathSuspend, wire.PathClose, wire.PathFollow, wire.PathRelease, pathPurge, wire.PathJoin, pathControls}
+var paths = []string{wire.PathLookup, wire.PathStore, wire.PathPiece, wire.PathCommit, wire.PathSuspend, wire.PathClose, wire.PathFollow, wire.PathRelease, pathPurge, wire.PathJoin, pathControls, pathSelf}
 
 // requests are what all calls of a path have in common.
 var requests = func() map[string]*http.Request {
@@ -138,12 +139,14 @@ type call struct {
 	cut        bool // its bridge has ended
 	weight     int
 	recorded   recordedCall
-	setting    setting // of an operator
-	owes       int64   // the version of controls that its bridge has to put back before it answers
-	excused    bool    // Redis has lost everything meanwhile: it may have seen more than one loss
+	setting    setting          // of an operator
+	owes       int64            // the version of controls that its bridge has to put back before it answers
+	fields     httpcache.Fields // of a request to the proxy itself
+	loop       *stream          // that it is there
+	excused    bool             // Redis has lost everything meanwhile: it may have seen more than one loss
 }
 
-func (w *world) newCall(r *root, s *stream, path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) {
+func (w *world) newCall(r *root, s *stream, path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) *call {
 	v := r.vm
 	c := &call{w: w, vm: v, root: r, stream: s, path: path, frame: frame, done: done, owner: v.owner(), weight: w.weigh(path == wire.PathFollow)}
 	c.deadline = w.now() + max(timeout.Milliseconds(), 1)
@@ -164,6 +167,7 @@ func (w *world) newCall(r *root, s *stream, path string, frame []byte, timeout t
 		v.said[what]++
 		v.did("calls %s", what)
 	}
+	return c
 }
 
 // numberOf gives a call its name: what it is and the how manyth of its owner.

@@ -39,8 +39,8 @@ const document = `{
   "version": 1, "name": "chat",
   "identity": [{"header": "authorization"}],
   "bridge": {"cluster": "bridge", "timeout": "50ms"},
-  "l1": %s, "stream_above": "%s",
-  "caches": {"stats": {"match": ["GET /stats"], "ttl": "600s"}},
+  "l1": %s, "stream_above": "%s", "host": {"loopback_cluster": "self"},
+  "caches": {"stats": {"match": ["GET /stats"], %s}},
   "invalidations": [
     {"name": "save", "match": ["POST /messages"], "invalidate": ["stats"], "deadline": "400ms", "settle": "1s"},
     {"name": "strict", "match": ["PUT /messages"], "invalidate": ["stats"], "deadline": "300ms", "settle": "1500ms", "also_after": "400ms", "unreachable": "refuse"}
@@ -51,28 +51,37 @@ const (
 	someL1, noL1 = `{"max_bytes": "64KiB", "max_staleness": "600ms"}`, "false"
 	// What is stored comes to the bridge whole, or in pieces: at least one, and then the commit.
 	inWhole, inPieces = "1MiB", "0B"
+	// What is stored stays fresh, or is stale after a second and used while it is validated.
+	isFresh = `"ttl": "600s"`
+	isStale = `"ttl": "1s", "keep_stale": "600s", "stale_while_revalidate": "600s", "stale_if_error": "600s"`
 )
 
 // documentOf is the plan's policy.
 func documentOf(p plan) string {
-	l1, stream := noL1, inWhole
+	l1, stream, freshness := noL1, inWhole, isFresh
 	if p.l1 {
 		l1 = someL1
 	}
 	if p.uploads {
 		stream = inPieces
 	}
-	return fmt.Sprintf(document, l1, stream)
+	if p.stale {
+		freshness = isStale
+	}
+	return fmt.Sprintf(document, l1, stream, freshness)
 }
 
 var withL1 = parse(documentOf(plan{l1: true}))
 
 // policyOf is the policy with which a plan begins.
-func policyOf(p plan) *policy.Policy { return begins[plan{l1: p.l1, uploads: p.uploads}] }
+func policyOf(p plan) *policy.Policy {
+	return begins[plan{l1: p.l1, uploads: p.uploads, stale: p.stale}]
+}
 
 var begins = func() map[plan]*policy.Policy {
 	m := map[plan]*policy.Policy{}
-	for _, p := range []plan{{}, {l1: true}, {uploads: true}, {l1: true, uploads: true}} {
+	for i := range 8 {
+		p := plan{l1: i&1 > 0, uploads: i&2 > 0, stale: i&4 > 0}
 		m[p] = parse(documentOf(p))
 	}
 	return m
@@ -81,8 +90,9 @@ var begins = func() map[plan]*policy.Policy {
 // policies are those that the configuration may change to: L1 may be used for shorter, and longer.
 var policies = []*policy.Policy{
 	withL1,
-	parse(fmt.Sprintf(document, `{"max_bytes": "64KiB", "max_staleness": "300ms"}`, inWhole)),
-	parse(fmt.Sprintf(document, `{"max_bytes": "64KiB", "max_staleness": "1200ms"}`, inPieces)),
+	parse(fmt.Sprintf(document, `{"max_bytes": "64KiB", "max_staleness": "300ms"}`, inWhole, isFresh)),
+	parse(fmt.Sprintf(document, `{"max_bytes": "64KiB", "max_staleness": "1200ms"}`, inPieces, isFresh)),
+	parse(fmt.Sprintf(document, someL1, inWhole, isStale)), // of plans that have it from the beginning only
 }
 
 // maxConfigured bounds the changes of the configuration in one schedule.
