@@ -6,19 +6,16 @@ import (
 	"chatcache/redisbridge/wire"
 )
 
-const (
-	// pieceBytes is how much of an upload is sent at a time, at least.
-	pieceBytes = 512 << 10
-	// maxUnsent bounds what one upload holds: beyond it the bridge is too slow for the origin.
-	maxUnsent = 4 << 20
-)
+// pieceBytes is how much of an upload is sent at a time, at least.
+const pieceBytes = 512 << 10
 
 // upload is a response that is too large to be held as a whole, on its way into L2 while it streams through:
 //
 //  1. The first piece begins with the entry's head, which has the ticket of the read's lookup like any
 //     entry's, and with the response's fields.
 //  2. One piece is under way at a time, for calls may overtake each other. What the origin sends
-//     meanwhile makes up the next one.
+//     meanwhile makes up the next one: little, unless the origin is faster than the bridge. The client
+//     isn't kept waiting for the bridge; the budget of all captures bounds what is held.
 //  3. The stream ends, and the response was whole: the rest is sent, and then the commit, by
 //     which it becomes the entry and its fetch ends, in one step.
 //  4. Or it was cut, or a piece got lost: nothing is committed, and Redis forgets the pieces.
@@ -59,7 +56,7 @@ func (u *upload) add(chunk []byte) bool {
 	}
 	u.unsent = append(u.unsent, chunk...)
 	if more := len(u.unsent) - u.reserved; more > 0 {
-		if len(u.unsent) > maxUnsent || !u.state.reserve(more) {
+		if !u.state.reserve(more) {
 			u.end(false)
 			return false
 		}
