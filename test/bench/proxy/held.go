@@ -29,15 +29,16 @@ func (m *mesh) held(ctx context.Context, p proxy) (held, error) {
 	return parseHeld(text)
 }
 
-// awaitHeld returns what a proxy holds once its gauges, which its VMs set at their ticks, tell of so much.
-func (m *mesh) awaitHeld(ctx context.Context, p proxy, want held) (held, error) {
-	for end := time.Now().Add(10 * time.Second); ; {
+// awaitHeld returns what a proxy holds once its gauges, which its VMs set at their ticks, tell of so many
+// entries. Where they don't the error matches errDisturbed.
+func (m *mesh) awaitHeld(ctx context.Context, p proxy, entries int) (held, error) {
+	for end := time.Now().Add(5 * time.Second); ; {
 		got, err := m.held(ctx, p)
 		switch {
-		case err != nil || got.entries >= want.entries && got.bytes >= want.bytes:
+		case err != nil || got.entries >= entries:
 			return got, err
 		case time.Now().After(end):
-			return got, fmt.Errorf("L1 holds %d entries in %d bytes, want %d in %d or more", got.entries, got.bytes, want.entries, want.bytes)
+			return got, fmt.Errorf("%w: L1 holds %d entries in %d bytes, want %d entries", errDisturbed, got.entries, got.bytes, entries)
 		}
 		select {
 		case <-ctx.Done():

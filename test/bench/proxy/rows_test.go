@@ -23,14 +23,16 @@ func TestRows(t *testing.T) {
 		if r.http2 && r.traffic.path == nil {
 			t.Errorf("%s: this traffic is HTTP/1.1 only", r.name)
 		}
-		if r.fills && r.traffic.ring == nil || r.oneConnection && !r.http2 {
+		if (r.fills || r.holds) && r.traffic.ring == nil || r.oneConnection && !r.http2 {
 			t.Errorf("%s: its traffic can't do that", r.name)
 		}
 	}
 	for _, r := range append(rows(), peerRows()...) {
 		for _, b := range r.bounds {
-			if !known[b.base] {
-				t.Errorf("%s is compared with %q, which isn't measured", r.name, b.base)
+			for _, base := range b.bases() {
+				if !known[base] {
+					t.Errorf("%s is compared with %q, which isn't measured", r.name, base)
+				}
 			}
 		}
 	}
@@ -153,9 +155,17 @@ func TestCompare(t *testing.T) {
 		}
 		return all
 	}
-	got := compare(bound{cpu, "base", 1.25}, of(12, 30, 10), of(10, 20, 10))
+	got := compare(bound{metric: cpu, base: "base", limit: 1.25}, of(12, 30, 10), of(10, 20, 10))
 	if got.Value != (spread{Median: 1.2, Min: 1, Max: 1.5}) || !got.met() {
 		t.Errorf("the ratios of three rounds are %+v", got)
+	}
+	sum := compare(bound{metric: p50, base: "a", plus: "b", limit: 1}, of(12, 18, 10), of(8, 15, 5), of(4, 5, 5))
+	if sum.Value != (spread{Median: 1, Min: 0.9, Max: 1}) || sum.Base != "a + b" || !sum.met() {
+		t.Errorf("the ratios to two rows are %+v", sum)
+	}
+	more := compare(bound{metric: p50, base: "base", limit: 150, mib: 2}, of(500, 400, 300), of(100, 100, 100))
+	if more.Value != (spread{Median: 150, Min: 100, Max: 200}) || more.Metric != "µs a MiB more p50" || !more.met() {
+		t.Errorf("what is more a MiB is %+v", more)
 	}
 	if got := spreadOf([]float64{4, 1, 3, 2}); got != (spread{2.5, 1, 4}) {
 		t.Errorf("four values have %+v", got)
@@ -195,5 +205,25 @@ func TestReport(t *testing.T) {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the report lacks\n%s\nin\n%s", want, &text)
 		}
+	}
+}
+
+// What a full L1 takes is told where both rows were measured, beside its target.
+func TestReportMemory(t *testing.T) {
+	for _, c := range []struct {
+		full float64
+		want string
+	}{{151, "takes 80 MiB more than one without the filter (target: 16 MiB beside the L1 of 64 MiB, V8 and compiled code included: met)"},
+		{152, "compiled code included: not met)"}} {
+		var text bytes.Buffer
+		(&report{Rows: []line{{Name: floor, RSS: 71}, {Name: hitFull, RSS: c.full}}}).print(&text, nil)
+		if !strings.Contains(text.String(), c.want) {
+			t.Errorf("%.0f MiB: the report lacks %q in\n%s", c.full, c.want, &text)
+		}
+	}
+	var text bytes.Buffer
+	(&report{Rows: []line{{Name: hitFull, RSS: 151}}}).print(&text, nil)
+	if strings.Contains(text.String(), "without the filter") {
+		t.Errorf("without the floor it says\n%s", &text)
 	}
 }
