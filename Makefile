@@ -80,7 +80,7 @@ sim: build/chatcache.wasm build/redisbridge build/hostsim build/sim ## the same 
 test: tools toolchains chromium build lint ## everything that must hold: unit, simulator, and end to end on real Envoy and Valkey
 	export CHATCACHE_REQUIRE=1 ENVOY="$${ENVOY:-$(CURDIR)/.tools/envoy}" VALKEY="$${VALKEY:-$(CURDIR)/.tools/valkey-server}"; \
 	go test -timeout 20m $$(go list ./... | grep -v /test/) && \
-	go test -timeout 20m -p 1 ./test/... && \
+	go test -timeout 30m -p 1 ./test/... && \
 	(cd test/deploy && go test -count=1 ./...) && \
 	(cd test/monitoring && go test -count=1 -timeout 20m .) && \
 	(cd test/browser && go test -count=1 -timeout 20m .)
