@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"chatcache/redisbridge/h2c"
 	"chatcache/redisbridge/page"
 	"chatcache/redisbridge/wire"
 )
@@ -31,7 +32,7 @@ func (b *Bridge) routes() http.Handler {
 	handle("POST "+wire.PathSuspend, filter, frame(wire.DecodeSuspendRequest, b.Suspend))
 	handle("POST "+wire.PathClose, filter, frame(wire.DecodeCloseRequest, b.CloseSuspension))
 	handle("POST "+wire.PathJoin, filter, frame(wire.DecodeJoinRequest, b.Join))
-	handle("POST "+wire.PathFollow, filter, frame(wire.DecodeFollowRequest, b.Follow))
+	handle("POST "+wire.PathFollow, filter, b.follow)
 	handle("POST "+wire.PathFeed, filter, frame(wire.DecodeFeedRequest, b.Feed))
 
 	handle("POST /v1/purge", admin, jsonCall(b.Purge))
@@ -149,11 +150,7 @@ func frame[Request any, Answer encoder](
 	decode func([]byte) (Request, error), call func(context.Context, Request) (Answer, error),
 ) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		body, err := readBody(w, r, wire.MaxFrame)
-		if err != nil {
-			return err
-		}
-		request, err := decode(body)
+		request, err := readFrame(w, r, decode)
 		if err != nil {
 			return err
 		}
@@ -161,10 +158,47 @@ func frame[Request any, Answer encoder](
 		if err != nil {
 			return err
 		}
-		w.Header().Set("Content-Type", wire.ContentType)
-		_, err = w.Write(answer.Encode())
+		return writeFrame(w, answer.Encode())
+	}
+}
+
+// follow is the handler of Follow. It is a frame's, but for what it needs of its stack, see poll.
+func (b *Bridge) follow(w http.ResponseWriter, r *http.Request) error {
+	p, err := b.pollOf(w, r)
+	if err != nil {
 		return err
 	}
+	if err := p.begin(r.Context()); err != nil {
+		return err
+	}
+	return writeFrame(w, p.answer.Encode())
+}
+
+func (b *Bridge) pollOf(w http.ResponseWriter, r *http.Request) (*poll, error) {
+	m, err := readFrame(w, r, wire.DecodeFollowRequest)
+	if err != nil {
+		return nil, err
+	}
+	return b.newPoll(m)
+}
+
+func readFrame[Request any](w http.ResponseWriter, r *http.Request, decode func([]byte) (Request, error)) (request Request, err error) {
+	body, err := readBody(w, r, wire.MaxFrame)
+	if err != nil {
+		return request, err
+	}
+	return decode(body)
+}
+
+// writeFrame answers with a frame, which nobody changes any more.
+func writeFrame(w http.ResponseWriter, frame []byte) error {
+	w.Header().Set("Content-Type", wire.ContentType)
+	if whole, ok := w.(h2c.WholeWriter); ok {
+		whole.WriteWhole(frame)
+		return nil
+	}
+	_, err := w.Write(frame)
+	return err
 }
 
 // stackOfLookup is about what a lookup takes on its way to Redis and back, bytes.
@@ -189,6 +223,9 @@ func growStack(i int) byte {
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, fmt.Errorf("%w: body of %d bytes, at most %d", ErrTooLarge, r.ContentLength, limit)
+	}
+	if whole, ok := r.Body.(h2c.WholeBody); ok && int64(len(whole.Whole())) <= limit {
+		return whole.Whole(), nil
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
