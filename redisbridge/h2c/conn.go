@@ -59,6 +59,7 @@ type conn struct {
 	writing   bool   // somebody writes
 	tableSaid bool   // the client knows that no dynamic table is used
 	going     bool   // GOAWAY was sent
+	final     uint32 // with this as the last stream
 	failed    bool   // nothing can be written any more
 }
 
@@ -287,7 +288,7 @@ func (c *conn) goAway() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.going {
-		c.going = true
+		c.going, c.final = true, c.last
 		c.out = appendGoAway(buffer(c.out), c.last, http2.ErrCodeNo)
 		c.flush()
 		c.endIfIdle()
@@ -318,7 +319,11 @@ func (c *conn) leave(err error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.out = appendGoAway(buffer(c.out), c.last, code)
+	last := c.last
+	if c.going {
+		last = c.final // what came later wasn't begun
+	}
+	c.out = appendGoAway(buffer(c.out), last, code)
 	c.flush()
 }
 

@@ -331,22 +331,33 @@ func TestQuietConnections(t *testing.T) {
 	})
 }
 
-// A client that doesn't read what it asks for is given up, and its connection remembers a bounded number of answers.
+// A client that doesn't read what it asks for is given up, and its connection remembers a bounded number of
+// answers: also where somebody else than the reading goroutine waits to write.
 func TestClientsThatDontRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
-		done := make(chan struct{})
-		go func() { testServer(echo).Serve(server); close(done) }()
-		framer := http2.NewFramer(client, client)
-		_ = framer.WriteSettings()
+		done, leave := make(chan struct{}), make(chan struct{})
+		s := testServer(func(w http.ResponseWriter, r *http.Request) { <-leave })
+		go func() { s.Serve(server); close(done) }()
+		c := &raw{T: t, conn: client, framer: http2.NewFramer(client, client)}
+		c.hpack = hpack.NewEncoder(&c.block)
+		for i := range 3 { // settings, the connection's window, an acknowledgement
+			if i == 2 {
+				c.must(c.framer.WriteSettings())
+			}
+			_, err := c.framer.ReadFrame()
+			c.must(err)
+		}
+		c.headers(1, true, "GET /")
+		close(leave)
+		synctest.Wait() // the answer waits to be written
 		written := 0
-		for framer.WritePing(false, [8]byte{}) == nil {
-			written++
+		for ; written < 50_000 && c.framer.WritePing(false, [8]byte{}) == nil; written++ {
+		}
+		if most := 2 * maxOut / (frameHeader + 8); written < 100 || written > most {
+			t.Errorf("%d pings were taken, want at most %d", written, most)
 		}
 		<-done
-		if written > 10_000 {
-			t.Errorf("%d pings were taken", written)
-		}
 	})
 }
 
@@ -451,6 +462,10 @@ func TestShutdown(t *testing.T) {
 		c.expect("HEADERS 1 200 end")
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+		c.expect("GOAWAY 1 NO_ERROR")
+		for said := range c.got {
+			t.Errorf("the server says %q after its end", said)
 		}
 		late, server := net.Pipe()
 		s.Serve(server)
