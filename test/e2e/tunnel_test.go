@@ -118,21 +118,11 @@ func socketByTwo(t *testing.T, addr, path, control string) string {
 func tunnelFrame(t *testing.T, framer *http2.Framer) string {
 	t.Helper()
 	for {
-		frame, err := framer.ReadFrame()
-		if err != nil {
-			t.Fatal(err)
-		}
-		switch frame := frame.(type) {
-		case *http2.SettingsFrame:
-			if !frame.IsAck() {
-				framer.WriteSettingsAck()
-			}
+		switch frame := nextFrame(t, framer).(type) {
 		case *http2.DataFrame:
 			return string(frame.Data())
 		case *http2.MetaHeadersFrame:
 			return strings.Join(twoLines(frame), "\n")
-		case *http2.RSTStreamFrame, *http2.GoAwayFrame:
-			t.Fatalf("the tunnel ended with %v", frame)
 		}
 	}
 }

@@ -178,15 +178,7 @@ func askTwo(t *testing.T, addr, path string, fields [][2]string) (lines []string
 	framer.WriteSettings()
 	writeFields(framer, 1, true, append([][2]string{{":method", "GET"}, {":scheme", "http"}, {":path", path}, {":authority", "Wire.Test"}}, fields...))
 	for {
-		frame, err := framer.ReadFrame()
-		if err != nil {
-			t.Fatal(err)
-		}
-		switch frame := frame.(type) {
-		case *http2.SettingsFrame:
-			if !frame.IsAck() {
-				framer.WriteSettingsAck()
-			}
+		switch frame := nextFrame(t, framer).(type) {
 		case *http2.DataFrame:
 			if len(frame.Data()) > 0 {
 				lines = append(lines, "body: "+string(frame.Data()))
@@ -195,10 +187,26 @@ func askTwo(t *testing.T, addr, path string, fields [][2]string) (lines []string
 			if lines = append(lines, twoLines(frame)...); frame.StreamEnded() {
 				return lines
 			}
-		case *http2.RSTStreamFrame, *http2.GoAwayFrame:
-			t.Fatalf("%v after %q", frame, lines)
 		}
 	}
+}
+
+// nextFrame acknowledges settings; the end of the stream or connection fails the test.
+func nextFrame(t *testing.T, framer *http2.Framer) http2.Frame {
+	t.Helper()
+	frame, err := framer.ReadFrame()
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch frame := frame.(type) {
+	case *http2.SettingsFrame:
+		if !frame.IsAck() {
+			framer.WriteSettingsAck()
+		}
+	case *http2.RSTStreamFrame, *http2.GoAwayFrame:
+		t.Fatal(frame)
+	}
+	return frame
 }
 
 func dialWire(t *testing.T, addr string) net.Conn {
