@@ -1,16 +1,15 @@
 package redisbridge
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
 
-	"chatcache/redisbridge/h2c"
 	"chatcache/redisbridge/page"
 	"chatcache/redisbridge/wire"
 )
@@ -190,13 +189,9 @@ func readFrame[Request any](w http.ResponseWriter, r *http.Request, decode func(
 	return decode(body)
 }
 
-// writeFrame answers with a frame, which nobody changes any more.
+// writeFrame answers with a frame.
 func writeFrame(w http.ResponseWriter, frame []byte) error {
 	w.Header().Set("Content-Type", wire.ContentType)
-	if whole, ok := w.(h2c.WholeWriter); ok {
-		whole.WriteWhole(frame)
-		return nil
-	}
 	_, err := w.Write(frame)
 	return err
 }
@@ -224,10 +219,9 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	if r.ContentLength > limit {
 		return nil, fmt.Errorf("%w: body of %d bytes, at most %d", ErrTooLarge, r.ContentLength, limit)
 	}
-	if whole, ok := r.Body.(h2c.WholeBody); ok && int64(len(whole.Whole())) <= limit {
-		return whole.Whole(), nil
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	// As large as it says it is: growing to a megabyte would copy it several times.
+	body := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead))
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, fmt.Errorf("%w: body of more than %d bytes", ErrTooLarge, limit)
@@ -235,7 +229,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	if err != nil {
 		return nil, fmt.Errorf("%w: reading the body: %w", ErrRequest, err)
 	}
-	return body, nil
+	return body.Bytes(), nil
 }
 
 // writeJSON answers with v.

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"chatcache/redisbridge/h2c"
 	"chatcache/redisbridge/wire"
 )
 
@@ -45,9 +44,9 @@ func Listen(address string) (net.Listener, error) {
 // Serve answers on l, HTTP/1.1 and HTTP/2 in clear text, until ctx is done. Then
 // it drains: /readyz says no, held polls are answered, calls in flight finish.
 func (b *Bridge) Serve(ctx context.Context, l net.Listener) error {
-	server, streams := newServer(b), b.newStreams()
+	server := newServer(b)
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(streams.Listen(l, server.ReadHeaderTimeout)) }()
+	go func() { done <- server.Serve(joinedListener{l}) }()
 	select {
 	case err := <-done:
 		return err
@@ -59,51 +58,25 @@ func (b *Bridge) Serve(ctx context.Context, l net.Listener) error {
 	}
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
-	err := errors.Join(server.Shutdown(limit), streams.Shutdown(limit))
+	err := server.Shutdown(limit)
 	if serveErr := <-done; !errors.Is(serveErr, http.ErrServerClosed) {
 		err = errors.Join(err, serveErr)
 	}
 	return err
 }
 
-const (
-	readTimeout    = 10 * time.Second // of a body
-	writeTimeout   = wire.MaxHold*time.Millisecond + 10*time.Second
-	idleTimeout    = 5 * time.Minute
-	maxHeaderBytes = 16 << 10
-)
-
-// newServer serves HTTP/1.1.
 func newServer(h http.Handler) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler:           h,
 		Protocols:         protocols,
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      wire.MaxHold*time.Millisecond + 10*time.Second,
+		IdleTimeout:       5 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 1000},
 	}
-}
-
-// newStreams serves HTTP/2.
-func (b *Bridge) newStreams() *h2c.Server {
-	return &h2c.Server{
-		Handler: b, Limit: b.bodyLimit, MaxStreams: 1000, MaxHeaderBytes: maxHeaderBytes,
-		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, Log: b.log,
-	}
-}
-
-// bodyLimit is how much of a body is taken before its call is looked at: nothing of those that show no token.
-func (b *Bridge) bodyLimit(r *http.Request) int {
-	authorization, now := r.Header.Get("Authorization"), b.clock.Now()
-	if _, err := b.filterTokens.admit(authorization, now); err == nil {
-		return wire.MaxFrame
-	}
-	if _, err := b.admitViewer(authorization, now); err == nil {
-		return maxAdminBody
-	}
-	return 0
 }
