@@ -1,10 +1,12 @@
 package redisbridge
 
 import (
+	"context"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 
 	"chatcache/redisbridge/wire"
 )
@@ -270,6 +272,55 @@ func TestStatusShowsControlsAndVersions(t *testing.T) {
 		want := []CacheControls{{Name: "stats", ControlSettings: ControlSettings{Off: true}, Rollout: true}}
 		if diff := cmp.Diff(want, p.Controls.Caches); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+// between calls something before a script runs that puts controls back, once.
+type between struct {
+	key  string
+	call func()
+}
+
+func (b *between) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (b *between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (b *between) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		const third = 5 // key, behind the command's three words
+		if call := b.call; call != nil && len(cmd.Args()) > third && cmd.Args()[third] == any(b.key) {
+			b.call = nil
+			call()
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// What is set after Redis has lost the controls, and before a bridge puts the older ones back that it remembers, stays:
+// also where Redis loses everything once more before the bridge is asked again.
+func TestControlsSetWhileOlderOnesArePutBack(t *testing.T) {
+	hook := &between{}
+	onEachRedis(t, func(o *Options) { o.Hooks = append(o.Hooks, hook) }, func(t *testing.T, w *world) {
+		w.set("stats", ControlSettings{Off: true})
+		at := w.follow("vm-1", wire.Ticket{}, wire.Knows{}).Last
+		w.check(w.raw.FlushDB(w.ctx).Err())
+		other := newBridge(t, w.options)
+		hook.key = "{chatcache:chat}:controls"
+		hook.call = func() {
+			_, err := other.SetControls(w.ctx, ControlsRequest{Policy: "chat", Cache: "stats", Set: ControlSettings{TTL: "60s"}})
+			w.check(err)
+		}
+		want := w.follow("vm-1", at, wire.Knows{})
+		if c := want.Controls.Of("stats"); c.Off || c.TTL != 60_000 {
+			t.Errorf("after the older ones were put back: %+v", c)
+		}
+		w.check(w.raw.FlushDB(w.ctx).Err())
+		got := w.follow("vm-1", want.Last, wire.Knows{})
+		if got.Controls.Version != want.Controls.Version || got.Controls.Of("stats") != want.Controls.Of("stats") {
+			t.Errorf("after the second loss: %+v, want %+v", got.Controls, want.Controls)
 		}
 	})
 }

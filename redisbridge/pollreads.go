@@ -91,7 +91,10 @@ func (b *Bridge) readFeed(p *policyState, polls []*pollRead) {
 	if err == nil {
 		if known, lost := p.remembered.lost(controls); lost {
 			if err = b.putBack(ctx, p, known); err == nil {
-				_, err = b.readFeedOnce(ctx, p, polls)
+				controls, err = b.readFeedOnce(ctx, p, polls)
+			}
+			if err == nil {
+				p.remembered.lost(controls) // newer ones, if somebody has set some meanwhile
 			}
 		}
 	}
