@@ -35,25 +35,27 @@ func (b *Bridge) Feed(ctx context.Context, m wire.FeedRequest) (wire.FeedAnswer,
 // after every wait. The first read counts the poll's report, too. The error matches
 // ErrRequest, ErrTooMany or ErrRedis.
 func (b *Bridge) Follow(ctx context.Context, m wire.FollowRequest) (wire.FollowAnswer, error) {
-	p, err := b.newPoll(m)
-	if err == nil {
-		err = p.begin(ctx)
-	}
+	p, err := b.policyOf(m.Scope)
 	if err != nil {
 		return wire.FollowAnswer{}, err
 	}
-	return p.answer, nil
-}
-
-func (b *Bridge) newPoll(m wire.FollowRequest) (*poll, error) {
-	p, err := b.policyOf(m.Scope)
-	if err != nil {
-		return nil, err
-	}
 	if err := checkPoll(m); err != nil {
-		return nil, err
+		return wire.FollowAnswer{}, err
 	}
-	return &poll{Bridge: b, policy: p, request: m, left: time.Duration(m.Hold) * time.Millisecond}, nil
+	held := poll{Bridge: b, policy: p, request: m, left: time.Duration(m.Hold) * time.Millisecond}
+	held.wake = p.wake.await() // before the read, see wake
+	answer, err := held.read(ctx)
+	switch {
+	case err != nil || m.Hold == 0 || !answer.Continues(m.Cursor):
+		return answer, err
+	case len(answer.Events) == 0:
+		return held.hold(ctx)
+	}
+	if more := p.wake.gather(); more > 0 {
+		b.clock.Wait(ctx, nil, more)
+		return held.read(ctx)
+	}
+	return answer, nil
 }
 
 func checkPoll(m wire.FollowRequest) error {
@@ -69,33 +71,14 @@ func checkPoll(m wire.FollowRequest) error {
 	return checkReport(m.Report)
 }
 
-// poll is one poll and what is left of its hold. Ten thousand wait at a time: what they need is here and not
-// on their stacks, so that 4 KB are enough for each of these.
+// poll is one poll and what is left of its hold.
 type poll struct {
 	*Bridge
 	policy  *policyState
 	request wire.FollowRequest
-	answer  wire.FollowAnswer // what was read last
 	wake    *waking
 	left    time.Duration // of its hold
 	next    time.Duration // until a deadline passes or a raise is due
-}
-
-// begin answers the poll, be it after a while.
-func (p *poll) begin(ctx context.Context) error {
-	p.wake = p.policy.wake.await() // before the read, see wake
-	err := p.read(ctx)
-	switch {
-	case err != nil || p.request.Hold == 0 || !p.answer.Continues(p.request.Cursor):
-		return err
-	case len(p.answer.Events) == 0:
-		return p.hold(ctx)
-	}
-	if more := p.policy.wake.gather(); more > 0 {
-		p.clock.Wait(ctx, nil, more)
-		return p.read(ctx)
-	}
-	return nil
 }
 
 // hold waits and reads until there is something to tell:
@@ -105,26 +88,27 @@ func (p *poll) begin(ctx context.Context) error {
 //  3. or next has passed: its read turns the deadline into an event, which
 //     wakes the other polls, those of other bridges too
 //  4. nothing to tell: it waits on, for what is left of its hold
-func (p *poll) hold(ctx context.Context) error {
+func (p *poll) hold(ctx context.Context) (wire.FollowAnswer, error) {
 	p.policy.counters.held.Add(1)
 	defer p.policy.counters.held.Add(-1)
 	for {
 		over := p.await(ctx)
 		if isClosed(p.wake.ch) {
-			if p.readTogether(ctx) {
-				return nil
+			if answer, ok := p.readTogether(ctx); ok {
+				return answer, nil
 			}
 		}
 		p.wake = p.policy.wake.await()
-		if err := p.read(ctx); err != nil || over || p.tells() {
-			return err
+		answer, err := p.read(ctx)
+		if err != nil || over || p.tells(answer) {
+			return answer, err
 		}
 	}
 }
 
 // tells tells whether the poll has its answer.
-func (p *poll) tells() bool {
-	return len(p.answer.Events) > 0 || !p.answer.Continues(p.request.Cursor)
+func (p *poll) tells(answer wire.FollowAnswer) bool {
+	return len(answer.Events) > 0 || !answer.Continues(p.request.Cursor)
 }
 
 // await waits for a reason to read, and tells whether what is read then is the answer
@@ -156,20 +140,20 @@ func isClosed(ch <-chan struct{}) bool {
 
 // read registers the VM, counts its report and reads what happened after its cursor, together
 // with polls that come at the same time.
-func (p *poll) read(ctx context.Context) error {
+func (p *poll) read(ctx context.Context) (wire.FollowAnswer, error) {
 	r := &pollRead{ctx: ctx, request: p.request, done: make(chan struct{})}
 	p.policy.reads.add(p.Bridge, p.policy, r)
 	select {
 	case <-r.done:
 	case <-ctx.Done():
-		return redisError(ctx.Err())
+		return wire.FollowAnswer{}, redisError(ctx.Err())
 	}
 	if r.err != nil {
-		return r.err
+		return wire.FollowAnswer{}, r.err
 	}
 	p.request.Report = wire.Report{} // what is read next must not send it again
-	p.answer, p.next = r.answer, r.next
-	return nil
+	p.next = r.next
+	return r.answer, nil
 }
 
 // parseNext reads in how many milliseconds something is due.

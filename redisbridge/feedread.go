@@ -43,22 +43,20 @@ func (f *feedRead) of(wake *waking, cursor wire.Ticket) (read *sharedRead, first
 }
 
 // readTogether answers a poll that was woken, if there is something to tell.
-func (p *poll) readTogether(ctx context.Context) (ok bool) {
+func (p *poll) readTogether(ctx context.Context) (answer wire.FollowAnswer, ok bool) {
 	if ctx.Err() != nil {
-		return false // nobody listens: this VM must not be registered anew
+		return wire.FollowAnswer{}, false // nobody listens: this VM must not be registered anew
 	}
 	read, first := p.policy.feedRead.of(p.wake, p.request.Cursor)
 	if first {
 		// For the others, too: not ended by this one's client.
-		read.err = p.read(context.WithoutCancel(ctx))
-		read.answer = p.answer
+		read.answer, read.err = p.read(context.WithoutCancel(ctx))
 		close(read.done)
 	} else if !isClosed(read.done) {
 		p.clock.Wait(ctx, read.done, p.timeout)
 	}
 	if !isClosed(read.done) || read.err != nil {
-		return false
+		return wire.FollowAnswer{}, false
 	}
-	p.answer = read.answer
-	return p.tells()
+	return read.answer, p.tells(read.answer)
 }

@@ -31,7 +31,7 @@ func (b *Bridge) routes() http.Handler {
 	handle("POST "+wire.PathSuspend, filter, frame(wire.DecodeSuspendRequest, b.Suspend))
 	handle("POST "+wire.PathClose, filter, frame(wire.DecodeCloseRequest, b.CloseSuspension))
 	handle("POST "+wire.PathJoin, filter, frame(wire.DecodeJoinRequest, b.Join))
-	handle("POST "+wire.PathFollow, filter, b.follow)
+	handle("POST "+wire.PathFollow, filter, frame(wire.DecodeFollowRequest, b.Follow))
 	handle("POST "+wire.PathFeed, filter, frame(wire.DecodeFeedRequest, b.Feed))
 
 	handle("POST /v1/purge", admin, jsonCall(b.Purge))
@@ -149,7 +149,11 @@ func frame[Request any, Answer encoder](
 	decode func([]byte) (Request, error), call func(context.Context, Request) (Answer, error),
 ) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		request, err := readFrame(w, r, decode)
+		body, err := readBody(w, r, wire.MaxFrame)
+		if err != nil {
+			return err
+		}
+		request, err := decode(body)
 		if err != nil {
 			return err
 		}
@@ -157,43 +161,10 @@ func frame[Request any, Answer encoder](
 		if err != nil {
 			return err
 		}
-		return writeFrame(w, answer.Encode())
-	}
-}
-
-// follow is the handler of Follow. It is a frame's, but for what it needs of its stack, see poll.
-func (b *Bridge) follow(w http.ResponseWriter, r *http.Request) error {
-	p, err := b.pollOf(w, r)
-	if err != nil {
+		w.Header().Set("Content-Type", wire.ContentType)
+		_, err = w.Write(answer.Encode())
 		return err
 	}
-	if err := p.begin(r.Context()); err != nil {
-		return err
-	}
-	return writeFrame(w, p.answer.Encode())
-}
-
-func (b *Bridge) pollOf(w http.ResponseWriter, r *http.Request) (*poll, error) {
-	m, err := readFrame(w, r, wire.DecodeFollowRequest)
-	if err != nil {
-		return nil, err
-	}
-	return b.newPoll(m)
-}
-
-func readFrame[Request any](w http.ResponseWriter, r *http.Request, decode func([]byte) (Request, error)) (request Request, err error) {
-	body, err := readBody(w, r, wire.MaxFrame)
-	if err != nil {
-		return request, err
-	}
-	return decode(body)
-}
-
-// writeFrame answers with a frame.
-func writeFrame(w http.ResponseWriter, frame []byte) error {
-	w.Header().Set("Content-Type", wire.ContentType)
-	_, err := w.Write(frame)
-	return err
 }
 
 // stackOfLookup is about what a lookup takes on its way to Redis and back, bytes.

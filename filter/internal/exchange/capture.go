@@ -302,7 +302,8 @@ func (r *read) done() {
 // commit ends a whole response's upload. Its variant's own key gets none: whoever looks there next fetches it
 // once more.
 func (r *read) commit(c *capture) {
-	fetch, done := "", func(bool) {}
+	var fetch string
+	var done func(stored bool)
 	if f := r.flight; f != nil {
 		fetch, done = f.fetch, f.stored
 		f.land()

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"slices"
 	"time"
 
 	"chatcache/redisbridge/wire"
@@ -40,7 +41,7 @@ type upload struct {
 func (r *read) upload(c *capture) {
 	named, _ := r.plugin.named(r.request.authority, c.fields)
 	u := &upload{
-		state: r.state, plugin: r.plugin, metrics: r.metrics, groups: append(r.groups[:len(r.groups):len(r.groups)], named...),
+		state: r.state, plugin: r.plugin, metrics: r.metrics, groups: append(slices.Clip(r.groups), named...),
 		began: c.received, reserved: c.reserved,
 	}
 	head := r.head(c.plan, u.groups)
@@ -66,7 +67,7 @@ func (u *upload) add(chunk []byte) bool {
 	return true
 }
 
-// finish sends the rest and the commit. done is told what came of it.
+// finish sends the rest and the commit. done is told what came of it; it may be nil.
 func (u *upload) finish(fetch string, done func(stored bool)) {
 	u.commit.Fetch, u.done, u.whole = fetch, done, true
 	if u.over {
