@@ -2,10 +2,9 @@ package redisbridge
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 
@@ -50,12 +49,11 @@ func (b *Bridge) commonArgs(p *policyState, bootstrap bool) []any {
 	return []any{newEpoch(), quarantine, flag, life, b.maxOpen, feedLength}
 }
 
-// newEpoch draws the random bits of an epoch, in case that one begins.
+// newEpoch draws the random bits of an epoch, in case that one begins. They are to differ, not to
+// be secret.
 func newEpoch() string {
-	var bits [8]byte
 	for {
-		_, _ = rand.Read(bits[:]) // never fails: crypto/rand
-		if e := binary.BigEndian.Uint64(bits[:]); e != 0 {
+		if e := rand.Uint64(); e != 0 {
 			return strconv.FormatUint(e, 16)
 		}
 	}
