@@ -42,19 +42,12 @@ func (b *bridge) call(path string, frame []byte, timeout time.Duration, tracepar
 
 // answer reads what the proxy holds of the call's response during its callback.
 func answer(bodySize int) exchange.Answer {
-	fields, err := proxywasm.GetHttpCallResponseHeaders()
-	if err != nil {
-		return exchange.Answer{}
-	}
-	var a exchange.Answer
-	for _, f := range fields {
-		if f[0] == ":status" {
-			a.Status = f[1]
-		}
-	}
+	head, _ := headerMap(httpCallResponseHeaders) // none: the call has failed
+	a := exchange.Answer{Status: head.Get(":status")}
 	if a.Status != "200" || bodySize == 0 || bodySize > wire.MaxFrame {
 		return a
 	}
+	var err error
 	if a.Body, err = proxywasm.GetHttpCallResponseBody(0, bodySize); err != nil {
 		return exchange.Answer{}
 	}

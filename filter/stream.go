@@ -23,8 +23,7 @@ type stream struct {
 	id       uint32
 	root     *pluginContext
 	exchange exchange.Exchange
-	trace    string // of the request, as of the last call before its response
-	answered bool   // the response's header section has come: the request's is gone
+	request  httpcache.Pairs // its header section, as it came
 }
 
 func (s *stream) guarded(callback func()) {
@@ -64,7 +63,6 @@ func bodyAction(a exchange.Action) types.Action {
 }
 
 func (s *stream) OnHttpResponseHeaders(_ int, end bool) types.Action {
-	s.answered = true
 	action := exchange.Continue
 	s.guarded(func() { action = s.exchange.ResponseHeaders(end) })
 	switch action {
@@ -94,22 +92,19 @@ func (s *stream) OnHttpStreamDone() {
 
 // Header maps of the ABI.
 const (
-	requestHeaders  = 0
-	responseHeaders = 2
+	requestHeaders          = 0
+	responseHeaders         = 2
+	httpCallResponseHeaders = 6
 )
 
 var errHostCall = errors.New("the proxy has refused a host call")
 
 func (s *stream) RequestFields(dst httpcache.Fields) (httpcache.Fields, error) {
-	return appendHeaderMap(dst, requestHeaders)
-}
-
-func appendHeaderMap(dst httpcache.Fields, mapType int32) (httpcache.Fields, error) {
-	pairs, ok := headerMap(mapType)
-	if !ok {
+	var ok bool
+	if s.request, ok = headerMap(requestHeaders); !ok {
 		return nil, errHostCall
 	}
-	return pairs.AppendFields(dst)
+	return s.request.AppendFields(dst)
 }
 
 func (s *stream) SetRequestField(name, value string) error {
@@ -123,7 +118,11 @@ func (s *stream) RemoveRequestField(name string) error {
 func (s *stream) RequestBody(n int) ([]byte, error) { return proxywasm.GetHttpRequestBody(0, n) }
 
 func (s *stream) ResponseFields() (httpcache.Fields, error) {
-	return appendHeaderMap(nil, responseHeaders)
+	section, ok := headerMap(responseHeaders)
+	if !ok {
+		return nil, errHostCall
+	}
+	return section.AppendFields(nil)
 }
 
 func (s *stream) ResponseBody(n int) ([]byte, error) { return proxywasm.GetHttpResponseBody(0, n) }
@@ -145,10 +144,8 @@ func (s *stream) Property(path ...string) ([]byte, bool) {
 }
 
 func (s *stream) Call(path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) error {
-	if !s.answered {
-		s.trace, _ = proxywasm.GetHttpRequestHeader(wire.TraceField) // none: the call belongs to no trace
-	}
-	return s.root.bridge.call(path, frame, timeout, s.trace, func(a exchange.Answer) {
+	trace := s.request.Get(wire.TraceField) // none: the call belongs to no trace
+	return s.root.bridge.call(path, frame, timeout, trace, func(a exchange.Answer) {
 		guard(&s.root.metrics, s.exchange.Abort, func() { done(a) })
 	})
 }

@@ -41,27 +41,32 @@ type Entry struct {
 	Payload []byte
 }
 
-// Encode gives the entry's bytes.
-func (e Entry) Encode() []byte {
-	b := make([]byte, 0, 128+64*len(e.Groups)+len(e.Payload))
+// Size is about what Append adds, bytes.
+func (h Head) Size() int { return 128 + 64*len(h.Groups) }
+
+// Append writes the head's line behind b: the payload follows.
+func (h Head) Append(b []byte) []byte {
 	b = append(b, entryMagic+" epoch="...)
-	b = strconv.AppendUint(b, e.Ticket.Epoch, 16)
+	b = strconv.AppendUint(b, h.Ticket.Epoch, 16)
 	b = append(b, " seq="...)
-	b = strconv.AppendUint(b, e.Ticket.Sequence, 10)
+	b = strconv.AppendUint(b, h.Ticket.Sequence, 10)
 	b = append(b, " def="...)
-	b = append(b, e.Definition...)
+	b = append(b, h.Definition...)
 	b = append(b, " stored="...)
-	b = strconv.AppendInt(b, e.Stored, 10)
+	b = strconv.AppendInt(b, h.Stored, 10)
 	b = append(b, " ttl="...)
-	b = strconv.AppendInt(b, e.TTL, 10)
-	if e.Fresh > 0 {
+	b = strconv.AppendInt(b, h.TTL, 10)
+	if h.Fresh > 0 {
 		b = append(b, " fresh="...)
-		b = strconv.AppendInt(b, e.Fresh, 10)
+		b = strconv.AppendInt(b, h.Fresh, 10)
 	}
 	b = append(b, " groups="...)
-	b = appendGroups(b, e.Groups)
-	b = append(b, '\n')
-	return append(b, e.Payload...)
+	return append(appendGroups(b, h.Groups), '\n')
+}
+
+// Encode gives the entry's bytes.
+func (e Entry) Encode() []byte {
+	return append(e.Head.Append(make([]byte, 0, e.Size()+len(e.Payload))), e.Payload...)
 }
 
 var (

@@ -254,14 +254,28 @@ func (r *reader) lookupAnswer() LookupAnswer {
 
 // Encode gives the frame.
 func (m StoreRequest) Encode() []byte {
-	w := newWriter(kindStore, 64+len(m.Key)+len(m.Entry))
+	w := m.begin(len(m.Entry))
+	w.bytes(m.Entry)
+	return w.buf
+}
+
+// EncodeWith gives the frame with the tail in place of Entry. They share memory.
+func (m StoreRequest) EncodeWith(entry *Tail) []byte { return entry.under(m.begin(0)) }
+
+// Room is what a tail of the message needs before it, bytes.
+func (m StoreRequest) Room() int { return beginning + len(m.Policy) + len(m.Key) + len(m.Fetch) }
+
+func (m StoreRequest) begin(more int) *writer {
+	w := newWriter(kindStore, m.Room()+more)
 	w.scope(m.Scope)
 	w.string(m.Key)
 	w.uint(uint64(m.TTL))
 	w.string(m.Fetch)
-	w.bytes(m.Entry)
-	return w.buf
+	return w
 }
+
+// beginning is more than version, kind, numbers and lengths take in front of a tail, bytes.
+const beginning = 64
 
 // DecodeStoreRequest reads the frame; Entry aliases it.
 func DecodeStoreRequest(frame []byte) (StoreRequest, error) {
@@ -274,13 +288,24 @@ func DecodeStoreRequest(frame []byte) (StoreRequest, error) {
 
 // Encode gives the frame.
 func (m PieceRequest) Encode() []byte {
-	w := newWriter(kindPiece, 96+len(m.Key)+len(m.Bytes))
+	w := m.begin(len(m.Bytes))
+	w.bytes(m.Bytes)
+	return w.buf
+}
+
+// EncodeWith gives the frame with the tail in place of Bytes. They share memory.
+func (m PieceRequest) EncodeWith(piece *Tail) []byte { return piece.under(m.begin(0)) }
+
+// Room is what a tail of the message needs before it, bytes.
+func (m PieceRequest) Room() int { return beginning + len(m.Policy) + len(m.Key) + len(m.Upload) }
+
+func (m PieceRequest) begin(more int) *writer {
+	w := newWriter(kindPiece, m.Room()+more)
 	w.scope(m.Scope)
 	w.string(m.Key)
 	w.string(m.Upload)
 	w.uint(uint64(m.Offset))
-	w.bytes(m.Bytes)
-	return w.buf
+	return w
 }
 
 // DecodePieceRequest reads the frame; Bytes aliases it.

@@ -10,19 +10,40 @@ import (
 	"chatcache/redisbridge/wire"
 )
 
-// maxPreallocated bounds what a content-length makes us allocate at once.
-const maxPreallocated = 1 << 20
+// maxReserved bounds what a content-length reserves of the state's budget before the body comes.
+const maxReserved = 1 << 20
+
+// smallChunks are gathered up to so many bytes, so that what a chunk costs beside its bytes
+// doesn't count.
+const smallChunks = 4 << 10
 
 // capture is a copy of a response that streams through.
 type capture struct {
 	received int64 // when its header section came, monotonic nanoseconds
 	plan     httpcache.Plan
 	fields   httpcache.Fields
-	body     []byte
-	reserved int     // bytes of the state's budget
-	size     int     // bytes of the body so far
-	upload   *upload // has the body, where it is too large to be held as a whole; otherwise nil
+	chunks   [][]byte // of the body, as the proxy has handed them over
+	reserved int      // bytes of the state's budget
+	size     int      // bytes of the body so far
+	upload   *upload  // has the body, where it is too large to be held as a whole; otherwise nil
 	end      bool
+}
+
+// add takes more of the body. The chunk is the capture's from now on.
+func (c *capture) add(chunk []byte) {
+	if last := len(c.chunks) - 1; last >= 0 && len(c.chunks[last])+len(chunk) <= smallChunks {
+		c.chunks[last] = append(c.chunks[last], chunk...)
+		return
+	}
+	c.chunks = append(c.chunks, chunk)
+}
+
+// body is all that was added.
+func (c *capture) body() []byte {
+	if len(c.chunks) != 1 {
+		c.chunks = [][]byte{slices.Concat(c.chunks...)}
+	}
+	return c.chunks[0]
 }
 
 // response decides whether the response is captured, and says so in its
@@ -89,7 +110,7 @@ func (r *read) begin(fields httpcache.Fields, end bool) httpcache.Reason {
 	if _, ok := r.plugin.named(r.request.authority, fields); !ok {
 		return httpcache.ReasonGroups
 	}
-	size := min(max(plan.Length, 0), maxPreallocated)
+	size := min(max(plan.Length, 0), maxReserved)
 	if plan.Length > r.plugin.Policy.StreamAbove {
 		size = 0 // an upload takes it
 	}
@@ -97,8 +118,7 @@ func (r *read) begin(fields httpcache.Fields, end bool) httpcache.Reason {
 		return reasonUnheld
 	}
 	r.capture = &capture{
-		received: now, plan: plan, fields: httpcache.StoredFields(fields, plan.Without).Dated(r.plugin.host.Unix()),
-		body: make([]byte, 0, size), reserved: size,
+		received: now, plan: plan, fields: httpcache.StoredFields(fields, plan.Without).Dated(r.plugin.host.Unix()), reserved: size,
 	}
 	return httpcache.Storable
 }
@@ -194,7 +214,7 @@ func (r *read) chunk(n int, end bool) {
 		r.giveUp(httpcache.ReasonTooLarge)
 		return
 	}
-	if c.upload == nil && !r.grow(n) {
+	if c.upload == nil && !r.grow() {
 		r.giveUp(reasonUnheld)
 		return
 	}
@@ -208,16 +228,16 @@ func (r *read) chunk(n int, end bool) {
 		r.upload(c)
 	}
 	if c.upload == nil {
-		c.body = append(c.body, chunk...)
+		c.add(chunk)
 	} else if !c.upload.add(chunk) {
 		r.giveUp(reasonUnsent)
 	}
 }
 
-// grow reserves budget for n more bytes.
-func (r *read) grow(n int) bool {
+// grow reserves budget for as much of the body as has come.
+func (r *read) grow() bool {
 	c := r.capture
-	more := len(c.body) + n - c.reserved
+	more := c.size - c.reserved
 	if more <= 0 {
 		return true
 	}
@@ -290,13 +310,14 @@ func (r *read) done() {
 	if c.plan.Kept <= 0 {
 		return
 	}
-	r.fill(c.plan, c.fields, c.body, now)
+	body := c.body()
+	r.fill(c.plan, c.fields, body, now)
 	if looked := r.keyInRedis(); len(c.plan.Vary) > 0 {
 		if r.varies(c.plan.Vary); r.keyInRedis() != looked {
-			r.fill(c.plan, c.fields, c.body, now) // where reads of the same variant look from now on
+			r.fill(c.plan, c.fields, body, now) // where reads of the same variant look from now on
 		}
 	}
-	r.prefetchNext(c.body, now)
+	r.prefetchNext(body, now)
 }
 
 // commit ends a whole response's upload. Its variant's own key gets none: whoever looks there next fetches it
@@ -330,23 +351,29 @@ func (r *read) fill(plan httpcache.Plan, fields httpcache.Fields, body []byte, n
 	if !ok || r.state.journal.blocks(groups) {
 		return
 	}
-	block := r.stored(plan, fields, body).Append(make([]byte, 0, len(body)+1024))
-	fence := r.fence
-	if len(named) > 0 {
-		fence.slots = r.state.slotsOf(groups)
-	}
-	r.fillL1(fence, block, now, now+plan.Kept*int64(time.Second))
-	entry := wire.Entry{Head: r.head(plan, groups), Payload: block}
-	m := wire.StoreRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), TTL: entry.TTL, Entry: entry.Encode()}
+	head := r.head(plan, groups)
+	m := wire.StoreRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), TTL: head.TTL}
 	s := &parcel{path: wire.PathStore, metrics: r.metrics}
 	if f := r.flight; f != nil {
 		m.Fetch, s.done = f.fetch, f.stored
 		f.land()
 		f.due = len(f.waiters) > 0 // L1 may answer them before the store is acknowledged
 	}
-	s.frame = m.Encode()
+	entry := wire.NewTail(m.Room(), head.Size()+len(body)+storedHead)
+	entry.Append(head.Append)
+	payload := entry.Len()
+	entry.Append(r.stored(plan, fields, body).Append)
+	fence := r.fence
+	if len(named) > 0 {
+		fence.slots = r.state.slotsOf(groups)
+	}
+	r.fillL1(fence, entry.Bytes()[payload:], now, now+plan.Kept*int64(time.Second))
+	s.frame = m.EncodeWith(entry)
 	r.state.outbox.post(r.plugin, s)
 }
+
+// storedHead is about what a response takes beside its body, bytes.
+const storedHead = 1024
 
 // stored is a response as the cache keeps it.
 func (r *read) stored(plan httpcache.Plan, fields httpcache.Fields, body []byte) httpcache.Response {

@@ -75,7 +75,7 @@ func (r *read) forwarded(fields httpcache.Fields, end bool) {
 // verify begins to compare: the origin's answer is copied as it streams through.
 func (r *read) verify(fields httpcache.Fields, end bool) {
 	plan, reason := httpcache.PlanCopy(fields, end, r.plugin.Policy.UpstreamHTTP2)
-	size := min(max(plan.Length, 0), maxPreallocated)
+	size := min(max(plan.Length, 0), maxReserved)
 	if reason != httpcache.Storable || plan.Length > r.cache.MaxResponse || !r.state.reserve(size) {
 		return // nothing is copied: it ends uncompared
 	}
@@ -83,7 +83,7 @@ func (r *read) verify(fields httpcache.Fields, end bool) {
 		plan: plan, fields: httpcache.Fields{
 			{":status", fields.Get(":status")}, {"content-encoding", fields.Get("content-encoding")},
 		},
-		body: make([]byte, 0, size), reserved: size, end: end,
+		reserved: size, end: end,
 	}
 }
 
@@ -93,7 +93,7 @@ func (r *read) verified() {
 	r.drop()
 	r.state.release(s.reserved)
 	details, _ := r.stream.Property("response", "code_details")
-	if c == nil || c.plan.Complete(len(c.body), c.end, string(details)) != httpcache.Storable || r.moved(s.fence) {
+	if c == nil || c.plan.Complete(c.size, c.end, string(details)) != httpcache.Storable || r.moved(s.fence) {
 		r.metrics.uncompare(r.plugin.host)
 		return
 	}
@@ -122,12 +122,12 @@ func (s *shadow) compare(v *policy.Verify, c *capture) (differs string, comparab
 		return "", false
 	case status != stored:
 		return "its status is " + status + " instead of " + stored, true
-	case bytes.Equal(c.body, s.response.Body):
+	case bytes.Equal(c.body(), s.response.Body):
 		return "", true
 	case s.response.Fields.Get("content-encoding") != "" || c.fields.Get("content-encoding") != "":
 		return "", false
 	}
-	return describeDifference(v.Compare(s.response.Body, c.body)), true
+	return describeDifference(v.Compare(s.response.Body, c.body())), true
 }
 
 // describeDifference says where two bodies differ; "" if they don't. There is nothing of a

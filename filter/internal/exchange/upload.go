@@ -28,12 +28,13 @@ type upload struct {
 	metrics  *cacheMetrics
 	commit   wire.CommitRequest // Size: how much has been sent; TTL: from its beginning on
 	groups   []string
-	began    int64  // monotonic nanoseconds
-	unsent   []byte // what has come and isn't sent yet
-	reserved int    // bytes of the state's budget
-	flying   bool   // a piece is under way
-	whole    bool   // nothing more will come
-	over     bool   // it is committed, or never will be
+	began    int64      // monotonic nanoseconds
+	unsent   *wire.Tail // what has come and isn't sent yet
+	sent     *wire.Tail // what was sent last, and is of no more use unless it is flying; nil at first
+	reserved int        // bytes of the state's budget
+	flying   bool       // a piece is under way
+	whole    bool       // nothing more will come
+	over     bool       // it is committed, or never will be
 	done     func(stored bool)
 }
 
@@ -46,17 +47,27 @@ func (r *read) upload(c *capture) {
 	}
 	head := r.head(c.plan, u.groups)
 	u.commit = wire.CommitRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), Upload: r.state.newID(), TTL: head.TTL}
-	u.unsent = wire.Entry{Head: head, Payload: r.stored(c.plan, c.fields, c.body).Append(nil)}.Encode()
-	c.body, c.reserved, c.upload = nil, 0, u
+	u.unsent = u.tail()
+	u.unsent.Append(head.Append)
+	u.unsent.Append(r.stored(c.plan, c.fields, c.body()).Append)
+	c.chunks, c.reserved, c.upload = nil, 0, u
 }
+
+// piece is the message that takes what is unsent along.
+func (u *upload) piece() wire.PieceRequest {
+	return wire.PieceRequest{Scope: u.commit.Scope, Key: u.commit.Key, Upload: u.commit.Upload, Offset: u.commit.Size}
+}
+
+// tail is memory for a piece, and for what comes until the one before it has landed.
+func (u *upload) tail() *wire.Tail { return wire.NewTail(u.piece().Room(), pieceBytes+pieceBytes/4) }
 
 // add takes more of the body. It tells whether the upload may still become an entry.
 func (u *upload) add(chunk []byte) bool {
 	if u.over {
 		return false
 	}
-	u.unsent = append(u.unsent, chunk...)
-	if more := len(u.unsent) - u.reserved; more > 0 {
+	u.unsent.AppendBytes(chunk)
+	if more := u.unsent.Len() - u.reserved; more > 0 {
 		if !u.state.reserve(more) {
 			u.end(false)
 			return false
@@ -81,13 +92,16 @@ func (u *upload) finish(fetch string, done func(stored bool)) {
 func (u *upload) send() {
 	switch {
 	case u.over || u.flying:
-	case u.whole && len(u.unsent) == 0:
+	case u.whole && u.unsent.Len() == 0:
 		u.sendCommit()
-	case u.whole || len(u.unsent) >= pieceBytes:
-		m := wire.PieceRequest{Scope: u.commit.Scope, Key: u.commit.Key, Upload: u.commit.Upload, Offset: u.commit.Size, Bytes: u.unsent}
-		u.commit.Size += int64(len(u.unsent))
-		frame := m.Encode()
-		u.unsent, u.flying = u.unsent[:0], true
+	case u.whole || u.unsent.Len() >= pieceBytes:
+		frame := u.piece().EncodeWith(u.unsent)
+		u.commit.Size += int64(u.unsent.Len())
+		if u.sent == nil {
+			u.sent = u.tail()
+		}
+		u.sent.Reset()
+		u.unsent, u.sent, u.flying = u.sent, u.unsent, true
 		u.state.outbox.post(u.plugin, &parcel{path: wire.PathPiece, frame: frame, metrics: u.metrics, done: u.landed})
 	}
 }
@@ -115,7 +129,7 @@ func (u *upload) sendCommit() {
 func (u *upload) end(stored bool) {
 	u.over = true
 	u.state.release(u.reserved)
-	u.unsent, u.reserved = nil, 0
+	u.unsent, u.sent, u.reserved = nil, nil, 0
 	if done := u.done; done != nil {
 		u.done = nil
 		done(stored)

@@ -30,6 +30,25 @@ func (p Pairs) AppendFields(dst Fields) (Fields, error) {
 	return l.appendFields(dst), nil
 }
 
+// Get gives the value of the first line of the name, which is in lower case, or "" if there is none. It
+// shares p's memory.
+func (p Pairs) Get(name string) string {
+	l, ok := p.lines()
+	if !ok {
+		return ""
+	}
+	data := l.data
+	for ; len(l.sizes) > 0; l.sizes = l.sizes[sizeBytes:] {
+		n := binary.LittleEndian.Uint32(l.sizes)
+		value := data[n+1:][:binary.LittleEndian.Uint32(l.sizes[countBytes:])]
+		if string(data[:n]) == name {
+			return unsafe.String(unsafe.SliceData(value), len(value))
+		}
+		data = data[int(n)+len(value)+2:]
+	}
+	return ""
+}
+
 func (p Pairs) lines() (l lines, ok bool) {
 	if len(p) < countBytes {
 		return lines{}, len(p) == 0 // a proxy that has no lines may hand over nothing at all

@@ -19,6 +19,11 @@ func TestPairs(t *testing.T) {
 	if got := string(section.Pairs()); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
+	for name, want := range map[string]string{":path": "/a", "x-empty": "", "x-other": "", "": ""} {
+		if got := section.Pairs().Get(name); got != want {
+			t.Errorf("%q is %q, want %q", name, got, want)
+		}
+	}
 	stored, err := httpcache.DecodeResponse(httpcache.Response{Status: 200, Fields: section[1:], Body: []byte("x")}.Append(nil))
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +34,7 @@ func TestPairs(t *testing.T) {
 	}
 }
 
-// TestUnreadablePairs: lengths that don't add up are an error, however large.
+// TestUnreadablePairs: lengths that don't add up are an error, however large, and nothing is found in them.
 func TestUnreadablePairs(t *testing.T) {
 	good := httpcache.Fields{{"a", "b"}}.Pairs()
 	for name, p := range map[string]httpcache.Pairs{
@@ -42,6 +47,9 @@ func TestUnreadablePairs(t *testing.T) {
 	} {
 		if fields, err := p.AppendFields(nil); err != httpcache.ErrPairs {
 			t.Errorf("%s: %q, %v; want %v", name, fields, err, httpcache.ErrPairs)
+		}
+		if got := p.Get("a"); got != "" {
+			t.Errorf("%s: found %q", name, got)
 		}
 	}
 	if fields, err := httpcache.Pairs(nil).AppendFields(nil); err != nil || fields != nil {
@@ -60,6 +68,11 @@ func FuzzPairs(f *testing.F) {
 		again, err := fields.Pairs().AppendFields(nil)
 		if diff := cmp.Diff(fields, again); err != nil || diff != "" {
 			t.Error(err, diff)
+		}
+		for _, f := range fields {
+			if got, want := httpcache.Pairs(b).Get(f[0]), fields.Get(f[0]); got != want {
+				t.Errorf("%q is %q, want %q", f[0], got, want)
+			}
 		}
 	})
 }
