@@ -32,7 +32,9 @@ var scriptsOf = map[bool]func() scripts{
 // identify a server.
 func newScripts(miniredis bool) scripts {
 	const plain, allowOOM, readOnly = "#!lua", "#!lua flags=allow-oom", "#!lua flags=no-writes"
-	validity := fmt.Sprintf("local anonymous = %t\n", miniredis) + scriptFile("prelude") + scriptFile("standing") + scriptFile("start")
+	prelude := fmt.Sprintf("local anonymous = %t\n", miniredis) + scriptFile("prelude")
+	start := scriptFile("operations") + scriptFile("standing") + scriptFile("start")
+	validity := prelude + start
 	script := func(shebang, source string) *redis.Script {
 		if !miniredis {
 			source = shebang + "\n" + source
@@ -40,7 +42,7 @@ func newScripts(miniredis bool) scripts {
 		return redis.NewScript(source)
 	}
 	return scripts{
-		lookup:   script(plain, validity+scriptFile("lookup")),
+		lookup:   script(plain, prelude+scriptFile("lookup")+start+"return look()\n"),
 		suspend:  script(allowOOM, validity+scriptFile("suspend")),
 		close:    script(allowOOM, validity+scriptFile("close")),
 		raise:    script(allowOOM, validity+scriptFile("raise")),

@@ -17,7 +17,7 @@ var Consistency = []Mutant{
 		{exchangeDir + "write.go", "	frame := w.plugin.suspension(", "	if w.suspended, w.forwarded = true, true; true {\n		return Continue\n	}\n	frame := w.plugin.suspension("},
 	}},
 	{Name: "one suspension per group", Edits: []Edit{
-		{scriptDir + "prelude.lua", "'g:' .. group, more) <= 0 then", "'g:' .. group, more) <= 0 or more < 0 then"},
+		{scriptDir + "operations.lua", "'g:' .. group, more) <= 0 then", "'g:' .. group, more) <= 0 or more < 0 then"},
 	}},
 	{Name: "purge clears suspensions", Edits: []Edit{
 		{scriptDir + "raise.lua", "raise(ARGV[own + 1])", `for _, field in ipairs(redis.call('HKEYS', state)) do
@@ -35,13 +35,16 @@ raise(ARGV[own + 1])`},
 		{exchangeDir + "outcome.go", "case o.attempts != 1 || o.raiseOn4xx:", "case o.raiseOn4xx:"},
 	}},
 	{Name: "expiry without a raise", Edits: []Edit{
-		{scriptDir + "prelude.lua", "raise(suspension.groups)", ""},
+		{scriptDir + "operations.lua", "raise(suspension.groups)", ""},
 	}},
 	{Name: "due deadlines turned only by lookups", Edits: []Edit{
-		{scriptDir + "start.lua", "  expire()\n", "  if KEYS[3] and string.find(KEYS[3], 'gen:', 1, true) then expire() end\n"},
+		{scriptDir + "start.lua", "expire()\n", "if KEYS[3] and string.find(KEYS[3], 'gen:', 1, true) then expire() end\n"},
+	}},
+	{Name: "deadlines turned by everything but lookups", Edits: []Edit{
+		{scriptDir + "prelude.lua", "settled = current and (earliest == 0 or now < earliest)", "settled = current"},
 	}},
 	{Name: "new epoch without quarantine", Edits: []Edit{
-		{scriptDir + "prelude.lua", "if quarantine > 0 and", "if false and"},
+		{scriptDir + "operations.lua", "if quarantine > 0 and", "if false and"},
 	}},
 	{Name: "suspension lost with a generation", Edits: []Edit{
 		{scriptDir + "lookup.lua", "local open = {}", `for i = 3, #KEYS do

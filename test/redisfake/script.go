@@ -32,7 +32,7 @@ var handlers = map[string]script{
 }
 
 // begin are the files that each script on validity begins with.
-var begin = []string{"prelude", "standing", "start"}
+var begin = []string{"prelude", "operations", "standing", "start"}
 
 // known are the scripts by the SHA-1 of the text that clients sent.
 var known sync.Map // string → script
@@ -73,12 +73,15 @@ func scriptOf(command, word string) (script, error) {
 	if err != nil {
 		return nil, err
 	}
+	start := files["operations"] + files["standing"] + files["start"]
 	for name, run := range handlers {
 		whole := files[name]
 		switch name {
 		case "entry", "claim", "store", "piece", "release": // stand alone
+		case "lookup":
+			whole = files["prelude"] + whole + start + "return look()\n"
 		default:
-			whole = files["prelude"] + files["standing"] + files["start"] + whole
+			whole = files["prelude"] + start + whole
 		}
 		if strings.HasSuffix(word, whole) {
 			digest := sha1.Sum([]byte(word))

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	maxGroups = 64   // of one suspension and one event, as in prelude.lua
+	maxGroups = 64   // of one suspension and one event, as in operations.lua
 	maxDue    = 1024 // groups that are due at one time
 	ownFrom   = 6    // arguments of the prelude
 )
