@@ -27,7 +27,9 @@ type client struct {
 	http2       bool
 	// oneConnection sends all by one, as so many streams of it.
 	oneConnection bool
-	traffic       traffic
+	// pause is how long each connection is left alone before its next request.
+	pause   time.Duration
+	traffic traffic
 }
 
 // load is what a client has sent and seen.
@@ -89,6 +91,7 @@ func (c client) one(ctx context.Context, more func() bool) (load, error) {
 	var l load
 	in, out := bufio.NewReaderSize(conn, 64<<10), make([]byte, 0, 1024)
 	for more() {
+		time.Sleep(c.pause)
 		out = c.traffic.next(out[:0])
 		sent := time.Now()
 		if _, err := conn.Write(out); err != nil {

@@ -35,7 +35,8 @@ const (
 	passing1                 // chatcache with 1, 100 and 1,000 rules, none of which matches
 	passing100
 	passing1000
-	many // chatcache, whose L1 has room for 100,000 entries
+	many    // chatcache, whose L1 has room for 100,000 entries
+	writing // chatcache, whose policy nobody else has
 	// What follows has a bridge of its own, see meshParts.
 	bridgeSocket // chatcache, which reaches the bridge by a Unix socket
 	bothSockets  // likewise, and the bridge Redis
@@ -51,7 +52,7 @@ type part struct {
 }
 
 var meshParts = []part{
-	{[]proxy{plain, idle, caching, filling, full, envoysCache, passing1, passing100, passing1000, many}, func(dir string, o *stack.Options) {
+	{[]proxy{plain, idle, caching, filling, full, envoysCache, passing1, passing100, passing1000, many, writing}, func(dir string, o *stack.Options) {
 		o.ValkeySocket = redisSocket(dir)
 	}},
 	{[]proxy{bridgeSocket}, func(dir string, o *stack.Options) { o.BridgeSocket = filepath.Join(o.Dir, "bridge.sock") }},
@@ -171,6 +172,8 @@ func policyFor(p proxy) string {
 		return fmt.Sprintf(cachingPolicy, "full", "64MiB", "2MiB")
 	case many:
 		return fmt.Sprintf(cachingPolicy, "many", "256MiB", "2MiB")
+	case writing:
+		return fmt.Sprintf(cachingPolicy, "writing", "64MiB", "2MiB")
 	case passing1:
 		return passingPolicy(1)
 	case passing100:

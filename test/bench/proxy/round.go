@@ -72,6 +72,9 @@ func (m *mesh) client(w row) client {
 		connections: cmp.Or(w.connections, defaultConnections),
 		http2:       w.http2, oneConnection: w.oneConnection, traffic: w.traffic,
 	}
+	if w.unloaded {
+		c.connections, c.pause = 1, afterwards
+	}
 	if w.peer != "" {
 		c.port = m.peers[w.peer].port
 	} else {
