@@ -1,5 +1,7 @@
 package wire
 
+import "slices"
+
 // Tail gathers the bytes that end a frame, behind room for the frame's beginning: what is large
 // becomes part of the frame where it lies, without being copied.
 type Tail struct {
@@ -13,11 +15,16 @@ func NewTail(room, size int) *Tail {
 	return &Tail{buf: make([]byte, room, room+size), room: room}
 }
 
-// Append adds what append writes behind its argument.
-func (t *Tail) Append(append func(dst []byte) []byte) { t.buf = append(t.buf) }
+// Append adds what write appends to its argument.
+func (t *Tail) Append(write func(dst []byte) []byte) { t.buf = write(t.buf) }
 
-// AppendBytes adds b.
-func (t *Tail) AppendBytes(b []byte) { t.buf = append(t.buf, b...) }
+// AppendBytes adds b. What grows doubles, for it becomes large.
+func (t *Tail) AppendBytes(b []byte) {
+	if more := len(t.buf) + len(b) - cap(t.buf); more > 0 {
+		t.buf = slices.Grow(t.buf, max(len(b), cap(t.buf)))
+	}
+	t.buf = append(t.buf, b...)
+}
 
 // Bytes are those that were added, good until the next call.
 func (t *Tail) Bytes() []byte { return t.buf[t.room:] }

@@ -30,7 +30,7 @@ type upload struct {
 	groups   []string
 	began    int64      // monotonic nanoseconds
 	unsent   *wire.Tail // what has come and isn't sent yet
-	sent     *wire.Tail // what was sent last, and is of no more use unless it is flying; nil at first
+	sent     *wire.Tail // what was sent last; of use only while it is flying
 	reserved int        // bytes of the state's budget
 	flying   bool       // a piece is under way
 	whole    bool       // nothing more will come
@@ -47,7 +47,8 @@ func (r *read) upload(c *capture) {
 	}
 	head := r.head(c.plan, u.groups)
 	u.commit = wire.CommitRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), Upload: r.state.newID(), TTL: head.TTL}
-	u.unsent = u.tail()
+	room := u.piece().Room()
+	u.unsent, u.sent = wire.NewTail(room, 0), wire.NewTail(room, 0)
 	u.unsent.Append(head.Append)
 	u.unsent.Append(r.stored(c.plan, c.fields, c.body()).Append)
 	c.chunks, c.reserved, c.upload = nil, 0, u
@@ -58,16 +59,13 @@ func (u *upload) piece() wire.PieceRequest {
 	return wire.PieceRequest{Scope: u.commit.Scope, Key: u.commit.Key, Upload: u.commit.Upload, Offset: u.commit.Size}
 }
 
-// tail is memory for a piece, and for what comes until the one before it has landed.
-func (u *upload) tail() *wire.Tail { return wire.NewTail(u.piece().Room(), pieceBytes+pieceBytes/4) }
-
 // add takes more of the body. It tells whether the upload may still become an entry.
 func (u *upload) add(chunk []byte) bool {
 	if u.over {
 		return false
 	}
 	u.unsent.AppendBytes(chunk)
-	if more := u.unsent.Len() - u.reserved; more > 0 {
+	if more := u.unsent.Len() + u.sent.Len() - u.reserved; more > 0 {
 		if !u.state.reserve(more) {
 			u.end(false)
 			return false
@@ -97,9 +95,6 @@ func (u *upload) send() {
 	case u.whole || u.unsent.Len() >= pieceBytes:
 		frame := u.piece().EncodeWith(u.unsent)
 		u.commit.Size += int64(u.unsent.Len())
-		if u.sent == nil {
-			u.sent = u.tail()
-		}
 		u.sent.Reset()
 		u.unsent, u.sent, u.flying = u.sent, u.unsent, true
 		u.state.outbox.post(u.plugin, &parcel{path: wire.PathPiece, frame: frame, metrics: u.metrics, done: u.landed})

@@ -1,6 +1,8 @@
 package exchange
 
 import (
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -134,6 +136,35 @@ func TestUpload(t *testing.T) {
 		if stores := w.counts[w.plugin.metrics[w.plugin.Policy.Cache("stats").Index].stores]; stores != 1 {
 			t.Errorf("%d stores counted", stores)
 		}
+	}
+}
+
+// An upload that has hardly begun takes hardly any memory, however long its response says that it will be: what the
+// budget counts is what is there.
+func TestUploadTakesWhatHasCome(t *testing.T) {
+	const uploads = 100
+	w := newStreamingWorld(t)
+	var streams []*fakeStream
+	for i := range uploads {
+		s := w.missed(fmt.Sprint("user-", i))
+		s.head("200", [2]string{"content-length", "7000000"})
+		streams = append(streams, s)
+	}
+	chunk := strings.Repeat("x", 1024)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, s := range streams {
+		s.send(chunk, false)
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / uploads; each > 16<<10 {
+		t.Errorf("%d bytes for an upload of which 1 KiB has come", each)
+	}
+	for range 3 * pieceBytes / len(chunk) {
+		streams[0].send(chunk, false)
+	}
+	if held, reserved := streams[0].exchange.flow.(*read).capture.upload.unsent.Len(), w.plugin.state.captured; reserved < held {
+		t.Errorf("%d bytes wait to be sent, %d are counted", held, reserved)
 	}
 }
 
