@@ -17,17 +17,26 @@ import (
 type Run struct {
 	Command string    `json:"command"`
 	Machine string    `json:"machine"`
-	Load    float64   `json:"load"` // load average before the run: what else the machine did
+	Load    float64   `json:"load"`  // load average before the run: what else the machine did
+	Steal   float64   `json:"steal"` // % of the processors' time that other guests of the host had during the run
 	Go      string    `json:"go"`
 	Envoy   string    `json:"envoy,omitempty"` // none has run if empty
 	Redis   string    `json:"redis"`
 	Started time.Time `json:"started"`
+
+	before ticks
 }
 
 // Begin describes a run of a command that begins now.
 func Begin(command string) Run {
-	return Run{Command: command, Machine: Machine(), Load: Load(), Go: runtime.Version(), Started: time.Now().UTC().Truncate(time.Second)}
+	return Run{
+		Command: command, Machine: Machine(), Load: Load(), Go: runtime.Version(), Started: time.Now().UTC().Truncate(time.Second),
+		before: readTicks(),
+	}
 }
+
+// End is called when everything has been measured.
+func (r *Run) End() { r.Steal = r.before.stolenUntil(readTicks()) }
 
 // Print writes it as the head of a Markdown text.
 func (r Run) Print(w io.Writer) {
@@ -35,8 +44,8 @@ func (r Run) Print(w io.Writer) {
 	if r.Envoy != "" {
 		envoy = "Envoy " + r.Envoy + ", "
 	}
-	fmt.Fprintf(w, "`%s`  \n%s (load average before the run: %.1f), %s, %sValkey %s, %s\n\n",
-		r.Command, r.Machine, r.Load, r.Go, envoy, r.Redis, r.Started.Format(time.RFC3339))
+	fmt.Fprintf(w, "`%s`  \n%s (load average before the run: %.1f; other guests of its host had %.1f %% of their time), %s, %sValkey %s, %s\n\n",
+		r.Command, r.Machine, r.Load, r.Steal, r.Go, envoy, r.Redis, r.Started.Format(time.RFC3339))
 }
 
 // Load is the machine's load average over the last minute, as the system tells it: what

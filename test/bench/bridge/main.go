@@ -89,6 +89,7 @@ func run(ctx context.Context, s settings) (err error) {
 	if r.Lookups, err = measureLookups(ctx, mesh, dir, s); err != nil {
 		return fmt.Errorf("lookups: %w", err)
 	}
+	r.End()
 	r.print(os.Stdout)
 	return errors.Join(bench.WriteTextIf(s.markdown, r.print), bench.WriteIf(s.json, r))
 }

@@ -66,6 +66,7 @@ func run(ctx context.Context, s settings) (err error) {
 		}
 		r.add(proxy, seen)
 	}
+	r.End()
 	r.print(os.Stdout)
 	return errors.Join(bench.WriteIf(s.json, r), bench.WriteTextIf(s.markdown, r.print))
 }

@@ -111,6 +111,7 @@ func (r *report) publish(s settings) error {
 	if err != nil {
 		return err
 	}
+	r.End()
 	r.print(os.Stdout, before)
 	return errors.Join(bench.WriteTextIf(s.markdown, r.markdown), bench.WriteIf(s.json, r))
 }

@@ -72,6 +72,7 @@ func run(ctx context.Context, s settings) (err error) {
 	if r.Reach, err = measureReach(ctx, mesh, admin, s.envoys*s.workers, s.raises); err != nil {
 		return err
 	}
+	r.End()
 	r.print(os.Stdout)
 	return bench.WriteIf(s.json, r)
 }
