@@ -47,9 +47,10 @@ func answer(bodySize int) exchange.Answer {
 	if a.Status != "200" || bodySize == 0 || bodySize > wire.MaxFrame {
 		return a
 	}
-	var err error
-	if a.Body, err = proxywasm.GetHttpCallResponseBody(0, bodySize); err != nil {
+	body, err := proxywasm.GetHttpCallResponseBody(0, bodySize)
+	if err != nil {
 		return exchange.Answer{}
 	}
+	a.Body = body
 	return a
 }

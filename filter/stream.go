@@ -99,12 +99,19 @@ const (
 
 var errHostCall = errors.New("the proxy has refused a host call")
 
-func (s *stream) RequestFields(dst httpcache.Fields) (httpcache.Fields, error) {
-	var ok bool
-	if s.request, ok = headerMap(requestHeaders); !ok {
-		return nil, errHostCall
+func (s *stream) RequestFields(dst httpcache.Fields) (fields httpcache.Fields, err error) {
+	s.request, fields, err = section(requestHeaders, dst)
+	return fields, err
+}
+
+// section reads a whole header section: as it is, and as fields behind dst.
+func section(mapType int32, dst httpcache.Fields) (httpcache.Pairs, httpcache.Fields, error) {
+	pairs, ok := headerMap(mapType)
+	if !ok {
+		return nil, nil, errHostCall
 	}
-	return s.request.AppendFields(dst)
+	fields, err := pairs.AppendFields(dst)
+	return pairs, fields, err
 }
 
 func (s *stream) SetRequestField(name, value string) error {
@@ -118,11 +125,8 @@ func (s *stream) RemoveRequestField(name string) error {
 func (s *stream) RequestBody(n int) ([]byte, error) { return proxywasm.GetHttpRequestBody(0, n) }
 
 func (s *stream) ResponseFields() (httpcache.Fields, error) {
-	section, ok := headerMap(responseHeaders)
-	if !ok {
-		return nil, errHostCall
-	}
-	return section.AppendFields(nil)
+	_, fields, err := section(responseHeaders, nil)
+	return fields, err
 }
 
 func (s *stream) ResponseBody(n int) ([]byte, error) { return proxywasm.GetHttpResponseBody(0, n) }

@@ -107,7 +107,7 @@ end
 -- isn't open on yet. Only what is new takes a number.
 local function suspend(id, duration, groups, also)
   local known = redis.call('HGET', state, 's:' .. id)
-  local all, has, added, count = {}, {}, {}, 0
+  local all, has, added = {}, {}, {}
   if known then
     local _, open_on = parse(known)
     for group in each(open_on) do
@@ -227,7 +227,6 @@ end
 -- until_next gives how many ms it is until a deadline passes or a raise is due,
 -- at the earliest; -1 if there is none.
 local function until_next()
-  local first = tonumber(string.match(due, '^%d+') or '')
-  if earliest > 0 and (not first or earliest < first) then first = earliest end
-  return first and math.max(first - now, 1) or -1
+  local at = upcoming()
+  return at and math.max(at - now, 1) or -1
 end

@@ -40,12 +40,19 @@ local epoch, seq, earliest, due
 -- settled: and no deadline has passed, and no raise has become due, that isn't a number yet.
 local current, settled
 
+-- upcoming gives when a deadline passes or a raise is due, at the earliest; nil if there is neither.
+local function upcoming()
+  local first = tonumber(string.match(due, '^%d+') or '')
+  if earliest > 0 and (not first or earliest < first) then first = earliest end
+  return first
+end
+
 do
   local found = redis.call('HMGET', state, 'epoch', 'seq', 'next', 'server', 'due')
   epoch, seq, earliest = found[1], tonumber(found[2] or ''), tonumber(found[3] or '')
   due = found[5] or ''
   current = epoch and seq and earliest and found[4] == server and seq < last_number
-  local first = tonumber(string.match(due, '^%d+') or '')
-  settled = current and (earliest == 0 or now < earliest) and (not first or now < first)
+  local at = current and upcoming()
+  settled = current and (not at or now < at)
 end
 

@@ -41,11 +41,11 @@ type Entry struct {
 	Payload []byte
 }
 
-// Size is about what Append adds, bytes.
-func (h Head) Size() int { return 128 + 64*len(h.Groups) }
+// HeadSize is about what AppendHead adds, bytes.
+func (h Head) HeadSize() int { return 128 + 64*len(h.Groups) }
 
-// Append writes the head's line behind b: the payload follows.
-func (h Head) Append(b []byte) []byte {
+// AppendHead writes the head's line behind b: the payload follows.
+func (h Head) AppendHead(b []byte) []byte {
 	b = append(b, entryMagic+" epoch="...)
 	b = strconv.AppendUint(b, h.Ticket.Epoch, 16)
 	b = append(b, " seq="...)
@@ -66,7 +66,7 @@ func (h Head) Append(b []byte) []byte {
 
 // Encode gives the entry's bytes.
 func (e Entry) Encode() []byte {
-	return append(e.Head.Append(make([]byte, 0, e.Size()+len(e.Payload))), e.Payload...)
+	return append(e.AppendHead(make([]byte, 0, e.HeadSize()+len(e.Payload))), e.Payload...)
 }
 
 var (

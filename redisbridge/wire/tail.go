@@ -20,7 +20,7 @@ func (t *Tail) Append(write func(dst []byte) []byte) { t.buf = write(t.buf) }
 
 // AppendBytes adds b. What grows doubles, for it becomes large.
 func (t *Tail) AppendBytes(b []byte) {
-	if more := len(t.buf) + len(b) - cap(t.buf); more > 0 {
+	if len(t.buf)+len(b) > cap(t.buf) {
 		t.buf = slices.Grow(t.buf, max(len(b), cap(t.buf)))
 	}
 	t.buf = append(t.buf, b...)

@@ -41,7 +41,7 @@ raise(ARGV[own + 1])`},
 		{scriptDir + "start.lua", "expire()\n", "if KEYS[3] and string.find(KEYS[3], 'gen:', 1, true) then expire() end\n"},
 	}},
 	{Name: "deadlines turned by everything but lookups", Edits: []Edit{
-		{scriptDir + "prelude.lua", "settled = current and (earliest == 0 or now < earliest)", "settled = current"},
+		{scriptDir + "prelude.lua", "settled = current and (not at or now < at)", "settled = current"},
 	}},
 	{Name: "new epoch without quarantine", Edits: []Edit{
 		{scriptDir + "operations.lua", "if quarantine > 0 and", "if false and"},

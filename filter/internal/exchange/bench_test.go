@@ -48,12 +48,8 @@ func BenchmarkUnmatched(b *testing.B) {
 func BenchmarkL2Hit(b *testing.B) {
 	w := newWorld(b)
 	w.lease()
-	warm := w.begin("/deep")
-	call := w.take(wire.PathLookup)
-	call.miss(1)
-	warm.exchange.Done()
 	s := w.begin("/deep")
-	call = w.take(wire.PathLookup)
+	call := w.take(wire.PathLookup)
 	entry := wire.Entry{
 		Head: wire.Head{
 			Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Definition: w.plugin.Policy.Cache("deep").Definition, Groups: call.lookup(w).Groups,

@@ -359,8 +359,8 @@ func (r *read) fill(plan httpcache.Plan, fields httpcache.Fields, body []byte, n
 		f.land()
 		f.due = len(f.waiters) > 0 // L1 may answer them before the store is acknowledged
 	}
-	entry := wire.NewTail(m.Room(), head.Size()+len(body)+storedHead)
-	entry.Append(head.Append)
+	entry := wire.NewTail(m.Room(), head.HeadSize()+len(body)+storedHead)
+	entry.Append(head.AppendHead)
 	payload := entry.Len()
 	entry.Append(r.stored(plan, fields, body).Append)
 	fence := r.fence

@@ -255,14 +255,13 @@ func (r *read) inL1(leased bool, now int64) (found, bool) {
 }
 
 // fillL1 takes a response into the VM's memory if its lookup was sent under a
-// live lease and no slot of its groups has moved since. The block is copied: what L1 holds is to take the
-// memory that L1 accounts for, not that of a whole frame.
+// live lease and no slot of its groups has moved since.
 func (r *read) fillL1(fence fence, block []byte, stored, expires int64) {
 	if !fence.leased || !r.state.slots.Unmoved(fence.mark, fence.slots) {
 		return
 	}
 	r.state.l1.Put(r.key, l1.Item{
-		Block: bytes.Clone(block), Definition: r.cache.Definition,
+		Block: block, Definition: r.cache.Definition,
 		Slots: fence.slots, Mark: fence.mark, Stored: stored, Expires: expires,
 	})
 }

@@ -49,7 +49,7 @@ func (r *read) upload(c *capture) {
 	u.commit = wire.CommitRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), Upload: r.state.newID(), TTL: head.TTL}
 	room := u.piece().Room()
 	u.unsent, u.sent = wire.NewTail(room, 0), wire.NewTail(room, 0)
-	u.unsent.Append(head.Append)
+	u.unsent.Append(head.AppendHead)
 	u.unsent.Append(r.stored(c.plan, c.fields, c.body()).Append)
 	c.chunks, c.reserved, c.upload = nil, 0, u
 }

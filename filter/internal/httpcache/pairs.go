@@ -37,14 +37,10 @@ func (p Pairs) Get(name string) string {
 	if !ok {
 		return ""
 	}
-	data := l.data
-	for ; len(l.sizes) > 0; l.sizes = l.sizes[sizeBytes:] {
-		n := binary.LittleEndian.Uint32(l.sizes)
-		value := data[n+1:][:binary.LittleEndian.Uint32(l.sizes[countBytes:])]
-		if string(data[:n]) == name {
-			return unsafe.String(unsafe.SliceData(value), len(value))
+	for l.len() > 0 {
+		if field := l.next(); field[0] == name {
+			return field[1]
 		}
-		data = data[int(n)+len(value)+2:]
 	}
 	return ""
 }
@@ -86,17 +82,19 @@ func cutLines(b []byte, count uint64) (l lines, rest []byte, ok bool) {
 
 func (l lines) len() int { return len(l.sizes) / sizeBytes }
 
-func (l lines) appendFields(dst Fields) Fields {
-	data := l.data
-	cut := func(size []byte) string {
-		n := binary.LittleEndian.Uint32(size)
-		s := unsafe.String(unsafe.SliceData(data), n)
-		data = data[n+1:]
-		return s
+// next cuts the first line off. Its strings share the section's memory.
+func (l *lines) next() (field [2]string) {
+	for i := range field {
+		n := binary.LittleEndian.Uint32(l.sizes)
+		field[i] = unsafe.String(unsafe.SliceData(l.data), n)
+		l.sizes, l.data = l.sizes[countBytes:], l.data[n+1:]
 	}
-	for i := 0; i < len(l.sizes); i += sizeBytes {
-		name := cut(l.sizes[i:])
-		dst = append(dst, [2]string{name, cut(l.sizes[i+countBytes:])})
+	return field
+}
+
+func (l lines) appendFields(dst Fields) Fields {
+	for l.len() > 0 {
+		dst = append(dst, l.next())
 	}
 	return dst
 }

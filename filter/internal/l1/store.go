@@ -1,6 +1,9 @@
 package l1
 
-import "container/list"
+import (
+	"bytes"
+	"container/list"
+)
 
 // overhead is what an item costs beside its key and block: the item, its list
 // element and its place in the map, measured roughly and rounded up.
@@ -53,13 +56,15 @@ func (s *Store) Get(key []byte, now int64) (*Item, bool) {
 }
 
 // Put stores an item in place of an earlier one under the key. An item that is
-// larger than the whole store is left out.
+// larger than the whole store is left out. Key and block are copied: what is held takes the memory that is
+// accounted for, not that of a whole frame.
 func (s *Store) Put(key []byte, item Item) {
 	s.Delete(key)
 	n := &node{Item: item, key: string(key)}
 	if n.cost() > s.maxBytes {
 		return
 	}
+	n.Block = bytes.Clone(n.Block)
 	s.items[n.key] = s.recent.PushFront(n)
 	s.bytes += n.cost()
 	s.evict()
