@@ -6,43 +6,52 @@ package l1
 
 import "hash/maphash"
 
-// The slots lie in pages that are made when one of them first moves: a VM whose groups
-// are few pays for few of them.
+// The places lie in pages that are made when one of their groups first moves: a VM whose
+// groups are few pays for few of them. All of them are 768 KiB.
 const (
-	slotCount = 1 << 15
-	pageSlots = 1 << 7
+	placeCount = 1 << 15
+	pagePlaces = 1 << 5
 )
 
-type page [pageSlots]uint64
+// place remembers exactly when one of its groups moved, the last that did, and of all
+// others only that none of them moved later than others.
+type place struct {
+	last     Slot
+	lastAt   uint64
+	othersAt uint64
+}
 
 // Slots remember, in fixed memory, when the groups of the policy last moved: at
-// a suspension, at a raise, at a reset. Groups are hashed, so two may share a slot:
-// a collision costs a miss and is never a stale hit.
+// a suspension, at a raise, at a reset. Groups are hashed into places. An entry is lost
+// without need only when two other groups of its place have moved since, or one
+// of the same hash: a collision costs a miss and is never a stale hit. One place for one mark would
+// lose it at the first of them; where users write ten times a second, that was most of
+// L1 within ten minutes.
 //
 // The mark is the VM's own event number. An entry carries the mark at which its
-// lookup was sent, and is usable only while none of its slots moved later:
+// lookup was sent, and is usable only while none of its groups moved later:
 //
 //  1. a lookup is sent at mark 7
-//  2. a write's suspension arrives by the feed: the group's slot := 8
+//  2. a write's suspension arrives by the feed: the group's place says 8
 //  3. the lookup is answered, the origin too: the entry has mark 7 < 8 and is
 //     not taken in, although the lookup itself may have been answered before 2
 type Slots struct {
 	seed  maphash.Seed
 	mark  uint64
 	floor uint64 // the mark of the last move of everything
-	moved [slotCount / pageSlots]*page
+	moved [placeCount / pagePlaces]*[pagePlaces]place
 }
 
 // NewSlots gives slots that nothing has moved.
 func NewSlots() *Slots { return &Slots{seed: maphash.MakeSeed(), mark: 1} }
 
-// Slot is a group's place.
+// Slot is a group's hash: its place, and what tells it from the others there.
 type Slot uint32
 
-// Of gives the place of a group.
-func (s *Slots) Of(group string) Slot {
-	return Slot(maphash.String(s.seed, group) % slotCount)
-}
+func (s Slot) place() int { return int(s % placeCount) }
+
+// Of gives the slot of a group.
+func (s *Slots) Of(group string) Slot { return Slot(maphash.String(s.seed, group)) }
 
 // Mark is the number of the last move.
 func (s *Slots) Mark() uint64 { return s.mark }
@@ -51,11 +60,15 @@ func (s *Slots) Mark() uint64 { return s.mark }
 func (s *Slots) Move(slots ...Slot) {
 	s.mark++
 	for _, slot := range slots {
-		p := &s.moved[slot/pageSlots]
-		if *p == nil {
-			*p = new(page)
+		page := &s.moved[slot.place()/pagePlaces]
+		if *page == nil {
+			*page = new([pagePlaces]place)
 		}
-		(*p)[slot%pageSlots] = s.mark
+		p := &(*page)[slot.place()%pagePlaces]
+		if p.last != slot {
+			p.last, p.othersAt = slot, p.lastAt
+		}
+		p.lastAt = s.mark
 	}
 }
 
@@ -71,9 +84,22 @@ func (s *Slots) Unmoved(mark uint64, slots []Slot) bool {
 		return false
 	}
 	for _, slot := range slots {
-		if p := s.moved[slot/pageSlots]; p != nil && p[slot%pageSlots] > mark {
+		if s.movedAt(slot) > mark {
 			return false
 		}
 	}
 	return true
+}
+
+// movedAt is the mark of the slot's last move, or a later one.
+func (s *Slots) movedAt(slot Slot) uint64 {
+	page := s.moved[slot.place()/pagePlaces]
+	if page == nil {
+		return 0
+	}
+	p := &page[slot.place()%pagePlaces]
+	if p.last == slot {
+		return p.lastAt
+	}
+	return p.othersAt
 }
