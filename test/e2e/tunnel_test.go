@@ -62,7 +62,7 @@ func sameTunnels(t *testing.T, s *stack.Stack) {
 }
 
 // TestTunnelsByTwo: a WebSocket that a client opens by HTTP/2 (RFC 8441) passes, to an origin that speaks HTTP/2, and to one that speaks
-// HTTP/1.1, for which Envoy makes an upgrade of it.
+// HTTP/1.1, for which Envoy makes an upgrade of it; so does a tunnel of CONNECT alone.
 func TestTunnelsByTwo(t *testing.T) {
 	for _, origin := range []struct {
 		name     string
@@ -72,29 +72,35 @@ func TestTunnelsByTwo(t *testing.T) {
 			s := besideAPlainOne(t, stack.Options{OriginPort: listenOnTheWire(t).port(), Manager: withTunnels, Upstream: origin.upstream})
 			for _, way := range ways {
 				t.Run(way.name, func(t *testing.T) {
+					fields := [][2]string{{":method", "CONNECT"}, {":protocol", "websocket"}, {":scheme", "http"}, {":path", way.prefix + "socket"},
+						{":authority", "tunnel.test"}, {"sec-websocket-version", "13"}}
+					if way.control != "" {
+						fields = append(fields, [2]string{"cache-control", way.control})
+					}
 					for i := range 4 { // the second half goes through the filter, twice, as what could have been stored
-						opened := socketByTwo(t, address(s.Envoys[1-i/2]), way.prefix+"socket", way.control)
+						opened := tunnelByTwo(t, address(s.Envoys[1-i/2]), fields)
 						if passed := strings.Contains(opened, "cache-status: chatcache; fwd=bypass; detail=upgrade"); passed != (way.reads && i/2 == 1) {
 							t.Errorf("opened with\n%s", opened)
 						}
 					}
 				})
 			}
+			t.Run("CONNECT", func(t *testing.T) { // without a protocol: RFC 9113 section 8.5
+				for i := range 4 {
+					tunnelByTwo(t, address(s.Envoys[1-i/2]), [][2]string{{":method", "CONNECT"}, {":authority", "tunnel.test:443"}})
+				}
+			})
 		})
 	}
 }
 
-// socketByTwo opens a WebSocket, uses it, and gives the header section that it was opened with.
-func socketByTwo(t *testing.T, addr, path, control string) string {
+// tunnelByTwo opens a tunnel, uses it, and gives the header section that it was opened with.
+func tunnelByTwo(t *testing.T, addr string, fields [][2]string) string {
 	t.Helper()
 	conn := dialWire(t, addr)
 	io.WriteString(conn, http2.ClientPreface)
 	framer := newFramer(conn, conn)
 	framer.WriteSettings()
-	fields := [][2]string{{":method", "CONNECT"}, {":protocol", "websocket"}, {":scheme", "http"}, {":path", path}, {":authority", "tunnel.test"}, {"sec-websocket-version", "13"}}
-	if control != "" {
-		fields = append(fields, [2]string{"cache-control", control})
-	}
 	writeFields(framer, 1, false, fields)
 	opened := tunnelFrame(t, framer)
 	if !strings.Contains(opened, ":status: 200") || strings.Contains(opened, "\nupgrade: ") {
