@@ -54,13 +54,13 @@ type FollowRequest struct {
 type Knows struct {
 	// Version is a digest of the policy, for people: empty if it doesn't say.
 	Version string
-	// Rules are digests of what the policy says of writes, for each cache that a rule
-	// concerns, in order of cache. A VM that has several versions of the policy at work
-	// lists a cache once for each that differs, with an empty digest for one without such a rule.
+	// Rules are digests of what the policy says of writes, for each cache that they
+	// invalidate, in order of cache. A VM that has several versions of the policy at work
+	// lists a cache once for each that differs, with an empty digest for one without such writes.
 	Rules []CacheRules
 }
 
-// CacheRules is a digest of the rules that concern one cache.
+// CacheRules is a digest of what the policy says of the writes that invalidate one cache.
 type CacheRules struct{ Cache, Digest string }
 
 // FollowAnswer is the answer to a FollowRequest. The report is counted. The controls are

@@ -1,0 +1,67 @@
+package mesh
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// versionedDocuments is an origin whose documents have a version that each PUT and POST changes. Its responses belong to the
+// group "docs", by a CDN's field, and those to a POST invalidate it.
+func versionedDocuments() http.Handler {
+	var version atomic.Int64
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			version.Add(1)
+		}
+		if r.Method == http.MethodPost {
+			w.Header().Set("Cache-Group-Invalidation", `"docs"`)
+		}
+		body := "version " + strconv.FormatInt(version.Load(), 10)
+		w.Header().Set("Cache-Control", "max-age=600")
+		w.Header().Set("Surrogate-Key", "docs")
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		io.WriteString(w, body)
+	})
+}
+
+// documents is a simulated mesh in front of versionedDocuments.
+func documents(t *testing.T, document string) *simulated {
+	t.Helper()
+	module, err := FilterModule()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newSimulated(t)
+	m.origin = newOrigin(m.clock.Wait)
+	m.start(module, document, versionedDocuments())
+	return m
+}
+
+// While one proxy doesn't know yet that unsafe requests invalidate what is stored for their URIs, a write that passes it
+// leaves nothing stale in the others.
+func TestCanaryOfFreshnessByTheOrigin(t *testing.T) {
+	policy := func(ttl string) string {
+		return `{"version": 1, "name": "docs", "identity": [{"header": "authorization"}], "bridge": {"cluster": "redis-bridge", "timeout": "1s"},
+			"caches": {"docs": {"match": ["GET /docs/{d}"], "ttl": "` + ttl + `"}}}`
+	}
+	m := documents(t, policy("1s"))
+	get := Request{Method: "GET", Path: "/docs/1", User: "ann"}
+	m.Do(0, get)
+	m.Do(1, get)
+	m.Reconfigure(policy("origin"), 1)
+	for range 3 { // time for the canary to drain what it had before, and to store the document
+		m.clock.Advance(10 * time.Second)
+		m.Do(1, get)
+	}
+	m.Do(0, Request{Method: "PUT", Path: "/docs/1", User: "ann", Body: "{}"})
+	m.clock.Advance(20 * time.Second)
+	if after := m.Do(1, get); after.Body != "version 1" {
+		t.Errorf("20 s after a write: %v, want version 1", after)
+	}
+	m.Reconfigure(policy("origin"), 0)
+	m.Until(time.Minute, "both know it, and documents are hit again", func() bool { return m.Do(1, get).Hit() })
+}
