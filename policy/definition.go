@@ -9,7 +9,7 @@ import (
 
 // define digests what a cache's responses are keyed by and belong to. Lists whose order
 // doesn't matter are sorted first, so that rewriting a policy costs no entries.
-func define(c *Cache, identity []Source) string {
+func define(c *Cache, p *Policy) string {
 	b := appendField(nil, "chatcache definition 1")
 	b = appendList(b, c.IgnoreQuery)
 	b = appendList(b, c.Headers)
@@ -20,7 +20,11 @@ func define(c *Cache, identity []Source) string {
 	if c.Origin {
 		b = appendField(b, "origin") // a lifetime that a rule has given isn't the origin's
 	}
-	return digest(appendIdentity(b, c, identity))
+	if len(p.Tags) > 0 {
+		// what was stored before they were read lacks the groups by which writes invalidate it
+		b = appendList(appendField(b, "groups"), p.Tags)
+	}
+	return digest(appendIdentity(b, c, p.Identity))
 }
 
 // appendIdentity adds what the partitions of a cache are made of.

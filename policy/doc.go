@@ -47,7 +47,7 @@
 //   - targeted_cache_control: names of at most 8 response headers that are read in place of Cache-Control and Expires (RFC 9213), the
 //     first of them that a response has. Default ["CDN-Cache-Control"].
 //   - group_headers: names of at most 8 response headers that name the groups of a response as Cache-Groups does: "Surrogate-Key" and "xkey",
-//     separated by spaces or commas, "Cache-Tag", by commas. Default: none.
+//     separated by spaces or commas, "Cache-Tag", by commas. With other names what was stored before is a miss. Default: none.
 //   - cache_status_key: true adds the parameter key to Cache-Status (RFC 9211 section 2.7), by which it can be told which requests share
 //     a stored response: a digest keyed by the partition secret, from which nobody reads what the key is made of. Needs identity. Default false.
 //   - unchanged_on: statuses with which the origin says that nothing was written, of 500, 501, 505, 506, 507, 508 and 510: [500]. For

@@ -76,7 +76,7 @@ func (d *decoder) policy(root *strictjson.Value) *Policy {
 	o.invalidations(p, table, unchangedOn)
 	p.findUnruled(unchangedOn)
 	for _, c := range p.Caches {
-		c.Definition = define(c, p.Identity)
+		c.Definition = define(c, p)
 	}
 	o.warn(p)
 	return p

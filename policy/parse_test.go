@@ -231,6 +231,8 @@ func TestDefinition(t *testing.T) {
 		{`{"cookie": "sid"},`, ``, false, true},
 		{`"payload": "p"`, `"payload": "q"`, false, true},
 		{`0123456789abcdef`, `fedcba9876543210`, false, false},
+		{`"version"`, `"group_headers": [], "version"`, false, false},
+		{`"version"`, `"group_headers": ["Surrogate-Key"], "version"`, true, true},
 	} {
 		p := parse(test.from, test.to)
 		if changed := p.Cache("c").Definition != c; changed != test.sharedChanged {

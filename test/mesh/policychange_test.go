@@ -65,3 +65,26 @@ func TestCanaryOfFreshnessByTheOrigin(t *testing.T) {
 	m.Reconfigure(policy("origin"), 0)
 	m.Until(time.Minute, "both know it, and documents are hit again", func() bool { return m.Do(1, get).Hit() })
 }
+
+// What was stored before the policy had group_headers isn't used with them: it belongs to none of the groups that writes then invalidate.
+func TestGroupHeadersAreAdded(t *testing.T) {
+	policy := func(fields string) string {
+		return `{"version": 1, "name": "docs", ` + fields + `"bridge": {"cluster": "redis-bridge", "timeout": "1s"},
+			"caches": {"docs": {"match": ["GET /docs/{d}"], "ttl": "600s", "shared": true}, "list": {"match": ["GET /docs"], "ttl": "600s", "shared": true}},
+			"invalidations": [{"name": "save", "match": ["POST /docs"], "invalidate": ["list"]}]}`
+	}
+	m := documents(t, policy(""))
+	get := Request{Method: "GET", Path: "/docs/1"}
+	m.Do(0, get)
+	m.Do(1, get)
+	m.Reconfigure(policy(`"group_headers": ["Surrogate-Key"], `))
+	m.clock.Advance(10 * time.Second)
+	m.Do(0, get)
+	m.Do(0, Request{Method: "POST", Path: "/docs", Body: "{}"})
+	m.clock.Advance(10 * time.Second)
+	for proxy := range Proxies {
+		if after := m.Do(proxy, get); after.Body != "version 1" {
+			t.Errorf("proxy %d, 10 s after a write that named the group: %v, want version 1", proxy, after)
+		}
+	}
+}
