@@ -26,7 +26,7 @@ func Parse(doc []byte) (*Policy, Problems) {
 		return nil, d.problems
 	}
 	p.warnings.sort()
-	p.rules = p.findRules()
+	p.rules, p.version = p.findRules(), version(&root)
 	return p, nil
 }
 

@@ -35,6 +35,7 @@ type Policy struct {
 	routes   routes
 	warnings Problems
 	rules    []wire.CacheRules
+	version  string
 }
 
 // Bridge says how the filter reaches the bridge.

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"encoding/binary"
 	"strconv"
 	"strings"
 
@@ -25,15 +24,6 @@ const (
 	maxPageName = 1024    // bytes of its name in the body
 	maxPagePath = 8 << 10 // bytes
 )
-
-// define appends what it says; nothing, where there is none.
-func (p *Prefetch) define(dst []byte) []byte {
-	if p == nil {
-		return dst
-	}
-	dst = appendField(appendField(appendField(dst, p.Parameter), p.Next), p.More)
-	return binary.AppendUvarint(binary.AppendUvarint(dst, p.First), p.Step)
-}
 
 // NextPage gives the path and query of the page that follows the one at path, whose body is given; ok is false
 // where there is none, or it can't be told.

@@ -49,27 +49,3 @@ func TestUnchangedOn(t *testing.T) {
 		t.Errorf("statuses that nobody named (%v)", problems)
 	}
 }
-
-// Where only unsafe requests without a rule differ, policies differ, too.
-func TestUnchangedOnIsPartOfTheVersion(t *testing.T) {
-	document := func(field string) string {
-		return versionFrom(t, `{"version": 1, "name": "p", "bridge": {"cluster": "b"}, `+field+`
-			"caches": {"c": {"match": ["GET /c"], "ttl": "origin", "shared": true}}}`)
-	}
-	none, one, two := document(""), document(`"unchanged_on": [500],`), document(`"unchanged_on": [501, 500],`)
-	if none == one || one == two || none == two {
-		t.Errorf("versions %s, %s and %s", none, one, two)
-	}
-	if two != document(`"unchanged_on": [500, 501],`) || none != document(`"unchanged_on": [],`) {
-		t.Error("the order of statuses, or an empty list, changes the version")
-	}
-}
-
-func versionFrom(t *testing.T, document string) string {
-	t.Helper()
-	p, problems := Parse([]byte(document))
-	if problems != nil {
-		t.Fatal(problems)
-	}
-	return p.Version()
-}

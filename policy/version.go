@@ -1,174 +1,54 @@
 package policy
 
 import (
-	"encoding/binary"
 	"slices"
+	"strconv"
+	"strings"
 
-	"chatcache/redisbridge/wire"
+	"chatcache/policy/internal/strictjson"
 )
 
-// Version is a digest (16 hexadecimal digits) of what the policy says of requests: its caches,
-// rules and identities. Two proxies with the same one do the same. The order of rules,
-// how they reach the bridge and what memory they use don't enter it.
-func (p *Policy) Version() string {
+// Version is a digest (16 hexadecimal digits) of the policy's document, for people. Two proxies with the same one
+// do the same. Secrets, how the bridge is reached and how much memory L1 has don't enter it, nor
+// do white space, the order of members, and that of lists where it means nothing.
+func (p *Policy) Version() string { return p.version }
+
+// unversioned are the fields, by where they stand, that don't enter the version.
+var unversioned = []string{"/bridge", "/partition_secret", "/l1/max_bytes"}
+
+// unordered are the lists, by name, whose order means nothing. One that isn't named here gives two
+// versions to what may be one policy, which harms nobody.
+var unordered = []string{"match", "invalidations", "invalidate", "ignore", "ignore_query", "headers", "group_headers", "unchanged_on"}
+
+func version(document *strictjson.Value) string {
+	return digest(appendVersioned(appendField(nil, "chatcache version 2"), document, ""))
+}
+
+// appendVersioned appends a value that stands at path. What it appends for two values is the same only where they are:
+// each has its kind, and its length or number of parts.
+func appendVersioned(b []byte, v *strictjson.Value, path string) []byte {
+	b = append(b, byte(v.Kind))
 	var parts []string
-	for _, c := range p.Caches {
-		b := appendField(nil, c.Name)
-		b = appendField(b, c.Definition)
-		b = binary.AppendVarint(b, int64(c.TTL))
-		b = binary.AppendVarint(b, int64(c.MaxResponse))
-		b = append(b, flag(c.L1), flag(c.Collapse))
-		b = appendList(b, c.Verify.Ignore)
-		b = c.Prefetch.define(b)
-		parts = append(parts, string(appendList(b, c.patterns)))
-	}
-	if p.unruled != nil && len(p.unruled.UnchangedOn) > 0 {
-		parts = append(parts, string(appendStatuses(appendField(nil, "unsafe"), p.unruled.UnchangedOn)))
-	}
-	for _, r := range p.Rules() {
-		parts = append(parts, string(appendField(appendField(nil, r.Cache), r.Digest)))
-	}
-	return digest(appendList(appendField(nil, "chatcache version 1"), parts))
-}
-
-// Rules gives, for each cache that writes invalidate, a digest of what the policy says of them: in order
-// of cache. Where two proxies have the same one, whatever request invalidates the
-// cache at one of them does so at the other, in the same partition.
-//
-// In a policy that has a cache with "ttl": "origin" every cache has one: what a response names is then invalidated
-// whether the request has a rule or not.
-func (p *Policy) Rules() []wire.CacheRules { return p.rules }
-
-func (p *Policy) findRules() []wire.CacheRules {
-	table := p.overlaps()
-	var list []wire.CacheRules
-	for _, c := range p.Caches {
-		concern := concerning(table, c)
-		var rules, others []string
-		for i, one := range table {
-			if !concern[i] {
-				continue
-			}
-			rules = append(rules, string(one.define())+one.text)
-			for _, other := range one.others {
-				if !concern[other] {
-					others = append(others, table[other].text)
-				}
+	switch v.Kind {
+	case strictjson.Object:
+		for _, m := range v.Members {
+			if at := path + "/" + m.Name; !slices.Contains(unversioned, at) {
+				parts = append(parts, string(appendVersioned(appendField(nil, m.Name), &m.Value, at)))
 			}
 		}
-		if len(rules) > 0 || p.unruled != nil {
-			b := appendField(nil, "chatcache rules 1")
-			b = append(appendIdentity(b, c, p.Identity), flag(c.Shared))
-			slices.Sort(others)
-			b = appendList(appendList(b, rules), slices.Compact(others))
-			b = p.appendUnruled(b, c)
-			list = append(list, wire.CacheRules{Cache: c.Name, Digest: digest(b)})
+		return appendList(b, parts)
+	case strictjson.Array:
+		for i := range v.Items {
+			parts = append(parts, string(appendVersioned(nil, &v.Items[i], path)))
+		}
+		if slices.Contains(unordered, path[strings.LastIndexByte(path, '/')+1:]) {
+			slices.Sort(parts)
+		}
+		return appendField(b, strings.Join(parts, ""))
+	case strictjson.Number:
+		if n, err := strconv.ParseFloat(v.Text, 64); err == nil { // Envoy hands 1 through as 1.0
+			return appendField(b, strconv.FormatFloat(n, 'g', -1, 64))
 		}
 	}
-	return list
-}
-
-// appendUnruled adds what requests without a rule invalidate of a cache, and what tells its URIs apart.
-func (p *Policy) appendUnruled(b []byte, c *Cache) []byte {
-	if p.unruled == nil {
-		return b
-	}
-	b = append(appendField(b, "unruled"), flag(c.ByURI()))
-	if c.ByURI() {
-		b = append(b, flag(c.IgnoreAuthority))
-		b = appendField(appendList(b, c.IgnoreQuery), string(p.unruled.define()))
-	}
-	return b
-}
-
-// overlapped is a pattern of the policy, and the places of those of other caches and rules that match some
-// of its requests, too: they may take them away, since the most specific one wins.
-type overlapped struct {
-	*pattern
-	target
-	others []int
-}
-
-// define is what the digest of a cache has of the pattern beside its text.
-func (o *overlapped) define() []byte {
-	if o.cache != nil {
-		return []byte("uri ")
-	}
-	return o.invalidation.define()
-}
-
-// concerning marks the patterns whose requests invalidate the cache: those of the rules that name it. Where a write invalidates
-// what is stored for its URI, it is also the cache's own patterns, and those of every rule for a URI
-// of its: the write's outcome is judged by that rule.
-func concerning(table []*overlapped, c *Cache) []bool {
-	concern := make([]bool, len(table))
-	for i, one := range table {
-		switch {
-		case one.invalidation != nil:
-			concern[i] = concern[i] || slices.Contains(one.invalidation.Caches, c)
-		case one.cache == c && c.ByURI():
-			concern[i] = true
-			for j, other := range table {
-				if other.invalidation != nil && overlapURI(one.pattern, other.pattern) {
-					concern[j] = true
-				}
-			}
-		}
-	}
-	return concern
-}
-
-func (p *Policy) overlaps() []*overlapped {
-	var table []*overlapped
-	add := func(t target, texts []string) {
-		for _, text := range texts {
-			if parsed, err := parsePattern(text); err == nil { // it was when the policy was read
-				table = append(table, &overlapped{pattern: parsed, target: t})
-			}
-		}
-	}
-	for _, c := range p.Caches {
-		add(target{cache: c}, c.patterns)
-	}
-	for _, i := range p.Invalidations {
-		add(target{invalidation: i}, i.patterns)
-	}
-	for _, one := range table {
-		if one.cache != nil && !one.cache.ByURI() {
-			continue
-		}
-		for j, other := range table {
-			if one.target != other.target && overlap(one.pattern, other.pattern) {
-				one.others = append(one.others, j)
-			}
-		}
-	}
-	return table
-}
-
-// define is what tells a rule from others, as far as what its writes raise goes, and until when
-// they are waited for.
-func (i *Invalidation) define() []byte {
-	b := []byte{flag(i.All), flag(i.RaiseOn4xx), flag(i.Refuse)}
-	b = binary.AppendVarint(b, int64(i.Settle))
-	b = binary.AppendVarint(b, int64(i.AlsoAfter))
-	return appendStatuses(b, i.UnchangedOn)
-}
-
-func appendStatuses(b []byte, statuses []int) []byte {
-	for _, s := range statuses {
-		b = binary.AppendVarint(b, int64(s))
-	}
-	return b
-}
-
-// overlap tells whether some request matches both patterns.
-func overlap(a, b *pattern) bool {
-	return compareMethods(a.method, b.method) != disjoint && overlapURI(a, b)
-}
-
-// overlapURI tells whether both patterns match some URI, each with its own method.
-func overlapURI(a, b *pattern) bool {
-	sameHost := a.host == b.host || a.host == "" || b.host == ""
-	return sameHost && comparePaths(a, b) != disjoint
+	return appendField(b, v.Text)
 }

@@ -1,0 +1,150 @@
+package policy
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"chatcache/redisbridge/wire"
+)
+
+// Rules gives, for each cache that writes invalidate, a digest of what the policy says of them: in order
+// of cache. Where two proxies have the same one, whatever request invalidates the
+// cache at one of them does so at the other, in the same partition.
+//
+// In a policy that has a cache with "ttl": "origin" every cache has one: what a response names is then invalidated
+// whether the request has a rule or not.
+func (p *Policy) Rules() []wire.CacheRules { return p.rules }
+
+func (p *Policy) findRules() []wire.CacheRules {
+	table := p.overlaps()
+	var list []wire.CacheRules
+	for _, c := range p.Caches {
+		concern := concerning(table, c)
+		var rules, others []string
+		for i, one := range table {
+			if !concern[i] {
+				continue
+			}
+			rules = append(rules, string(one.define())+one.text)
+			for _, other := range one.others {
+				if !concern[other] {
+					others = append(others, table[other].text)
+				}
+			}
+		}
+		if len(rules) > 0 || p.unruled != nil {
+			b := appendField(nil, "chatcache rules 1")
+			b = append(appendIdentity(b, c, p.Identity), flag(c.Shared))
+			slices.Sort(others)
+			b = appendList(appendList(b, rules), slices.Compact(others))
+			b = p.appendUnruled(b, c)
+			list = append(list, wire.CacheRules{Cache: c.Name, Digest: digest(b)})
+		}
+	}
+	return list
+}
+
+// appendUnruled adds what requests without a rule invalidate of a cache, and what tells its URIs apart.
+func (p *Policy) appendUnruled(b []byte, c *Cache) []byte {
+	if p.unruled == nil {
+		return b
+	}
+	b = append(appendField(b, "unruled"), flag(c.ByURI()))
+	if c.ByURI() {
+		b = append(b, flag(c.IgnoreAuthority))
+		b = appendField(appendList(b, c.IgnoreQuery), string(p.unruled.define()))
+	}
+	return b
+}
+
+// overlapped is a pattern of the policy, and the places of those of other caches and rules that match some
+// of its requests, too: they may take them away, since the most specific one wins.
+type overlapped struct {
+	*pattern
+	target
+	others []int
+}
+
+// define is what the digest of a cache has of the pattern beside its text.
+func (o *overlapped) define() []byte {
+	if o.cache != nil {
+		return []byte("uri ")
+	}
+	return o.invalidation.define()
+}
+
+// concerning marks the patterns whose requests invalidate the cache: those of the rules that name it. Where a write invalidates
+// what is stored for its URI, it is also the cache's own patterns, and those of every rule for a URI
+// of its: the write's outcome is judged by that rule.
+func concerning(table []*overlapped, c *Cache) []bool {
+	concern := make([]bool, len(table))
+	for i, one := range table {
+		switch {
+		case one.invalidation != nil:
+			concern[i] = concern[i] || slices.Contains(one.invalidation.Caches, c)
+		case one.cache == c && c.ByURI():
+			concern[i] = true
+			for j, other := range table {
+				if other.invalidation != nil && overlapURI(one.pattern, other.pattern) {
+					concern[j] = true
+				}
+			}
+		}
+	}
+	return concern
+}
+
+func (p *Policy) overlaps() []*overlapped {
+	var table []*overlapped
+	add := func(t target, texts []string) {
+		for _, text := range texts {
+			if parsed, err := parsePattern(text); err == nil { // it was when the policy was read
+				table = append(table, &overlapped{pattern: parsed, target: t})
+			}
+		}
+	}
+	for _, c := range p.Caches {
+		add(target{cache: c}, c.patterns)
+	}
+	for _, i := range p.Invalidations {
+		add(target{invalidation: i}, i.patterns)
+	}
+	for _, one := range table {
+		if one.cache != nil && !one.cache.ByURI() {
+			continue
+		}
+		for j, other := range table {
+			if one.target != other.target && overlap(one.pattern, other.pattern) {
+				one.others = append(one.others, j)
+			}
+		}
+	}
+	return table
+}
+
+// define is what tells a rule from others, as far as what its writes raise goes, and until when
+// they are waited for.
+func (i *Invalidation) define() []byte {
+	b := []byte{flag(i.All), flag(i.RaiseOn4xx), flag(i.Refuse)}
+	b = binary.AppendVarint(b, int64(i.Settle))
+	b = binary.AppendVarint(b, int64(i.AlsoAfter))
+	return appendStatuses(b, i.UnchangedOn)
+}
+
+func appendStatuses(b []byte, statuses []int) []byte {
+	for _, s := range statuses {
+		b = binary.AppendVarint(b, int64(s))
+	}
+	return b
+}
+
+// overlap tells whether some request matches both patterns.
+func overlap(a, b *pattern) bool {
+	return compareMethods(a.method, b.method) != disjoint && overlapURI(a, b)
+}
+
+// overlapURI tells whether both patterns match some URI, each with its own method.
+func overlapURI(a, b *pattern) bool {
+	sameHost := a.host == b.host || a.host == "" || b.host == ""
+	return sameHost && comparePaths(a, b) != disjoint
+}
