@@ -262,14 +262,20 @@ func TestHosts(t *testing.T) {
 	if _, problems := rulesPolicy(t, "POST chat.example:80/a"); problems == nil {
 		t.Error("a host with a port was accepted")
 	}
-	p, problems := rulesPolicy(t, "POST Chat.Example/a", "POST /a")
+	p, problems := rulesPolicy(t, "POST Chat.Example/a", "POST /a", "POST [2001:DB8::1]/a", "POST my_host-1/a", "POST /%2A", "POST /%3Aid")
 	if problems != nil {
 		t.Fatal(problems)
 	}
 	for host, wanted := range map[string]string{"chat.example": "POST Chat.Example/a", "CHAT.EXAMPLE:8443": "POST Chat.Example/a",
-		"chat.example.": "POST Chat.Example/a", "other": "POST /a", "": "POST /a", "[::1]:80": "POST /a"} {
+		"chat.example.": "POST Chat.Example/a", "other": "POST /a", "": "POST /a", "[::1]:80": "POST /a",
+		"[2001:db8::1]": "POST [2001:DB8::1]/a", "[2001:db8::1]:443": "POST [2001:DB8::1]/a", "my_host-1": "POST my_host-1/a"} {
 		if got := matched(p, "POST", host, "/a"); got != wanted {
 			t.Errorf("POST %s/a matches %q, want %q", host, got, wanted)
+		}
+	}
+	for path, wanted := range map[string]string{"/*": "POST /%2A", "/%2a": "POST /%2A", "/:id": "POST /%3Aid", "/:x": ""} {
+		if got := matched(p, "POST", "", path); got != wanted {
+			t.Errorf("POST %s matches %q, want %q", path, got, wanted)
 		}
 	}
 }

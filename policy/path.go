@@ -90,8 +90,8 @@ func lenientPath(path string) string {
 	return cleanPath(strings.Join(segments, "/"))
 }
 
-// stripPort removes ":port", as ServeMux does for its host patterns; brackets around an
-// IPv6 address go with it.
+// stripPort removes ":port", as ServeMux does for its host patterns, but for brackets around an
+// IPv6 address: they stay.
 func stripPort(authority string) string {
 	colon := strings.LastIndexByte(authority, ':')
 	if colon < 0 {
@@ -99,7 +99,7 @@ func stripPort(authority string) string {
 	}
 	host := authority[:colon]
 	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
-		return host[1 : len(host)-1]
+		return host
 	}
 	if strings.ContainsAny(host, ":[]") { // an address without a port
 		return authority

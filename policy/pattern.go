@@ -69,17 +69,33 @@ func parsePattern(s string) (*pattern, error) {
 	return &pattern{text: s, method: method, host: strings.ToLower(host), segments: segments}, nil
 }
 
+// checkHost refuses what no request's host can be, so that a pattern that never matches isn't taken for a rule.
 func checkHost(host string) error {
+	address, isAddress := strings.CutPrefix(host, "[")
 	switch {
 	case strings.ContainsAny(host, "{}"):
 		return errors.New(`the host can't have wildcards (or the path's first "/" is missing)`)
+	case strings.Contains(host, "*"):
+		return errors.New("the host can't have wildcards: leave it out, or write a pattern for each host")
 	case strings.ContainsAny(host, " \t"):
 		return errors.New("a space within the pattern")
 	case stripPort(host) != host:
 		return errors.New("the host can't have a port: requests are matched without theirs")
+	case strings.HasSuffix(host, "."):
+		return errors.New("the host can't have a final dot: requests are matched without theirs")
+	case isAddress:
+		if digits, closed := strings.CutSuffix(address, "]"); !closed || digits == "" || !hasOnly(digits, "0123456789abcdefABCDEF:.") {
+			return errors.New("brackets are for an IPv6 address: [2001:db8::1]")
+		}
+	case !hasOnly(host, hostCharacters):
+		return errors.New(`a host is made of letters, digits, ".", "-" and "_": write an international name as xn--…, and an IPv6 address in brackets`)
 	}
 	return nil
 }
+
+const hostCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+func hasOnly(s, characters string) bool { return strings.Trim(s, characters) == "" }
 
 func parseSegments(rest string) (segments []segment, err error) {
 	names := map[string]bool{}
@@ -104,6 +120,15 @@ func parseSegments(rest string) (segments []segment, err error) {
 }
 
 func parseSegment(text string, last bool, names map[string]bool) (segment, error) {
+	if strings.ContainsRune(text, '*') {
+		return segment{}, errors.New(`write {name} for a segment, and {name...} at the end for all that follow; a "*" that is meant is %2A`)
+	}
+	if name, colon := strings.CutPrefix(text, ":"); colon {
+		if !isIdentifier(name) {
+			name = "name"
+		}
+		return segment{}, errors.New("write {" + name + `} for a segment; a ":" that is meant is %3A`)
+	}
 	if !strings.ContainsRune(text, '{') {
 		literal, valid := unescape(text)
 		if !valid || strings.ContainsAny(literal, "/\\;%") || literal == "." || literal == ".." {
