@@ -38,8 +38,14 @@ func TestEnvoyAcceptsWhatIsDeployed(t *testing.T) {
 	t.Run("render, code from elsewhere", func(t *testing.T) {
 		validate(t, root, elsewhere(t), "Wasm remote code fetch is unstable and may cause a crash")
 	})
+	prefetching := filepath.Join(t.TempDir(), "prefetching.json")
+	if err := os.WriteFile(prefetching, []byte(`{"version": 1, "name": "p", "bridge": {"cluster": "redis-bridge"}, "host": {"loopback_cluster": "self: 1"},
+		"caches": {"c": {"match": ["GET /c"], "ttl": "60s", "shared": true, "prefetch": {"parameter": "page", "more": "/more"}}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, configuration := range map[string]func(*testing.T) []byte{
 		"render":                    rendered("envoy/chat.policy.json"),
+		"render, prefetching":       rendered(prefetching),
 		"render, Istio's policy":    rendered("--fail", "close", "envoy/istio/bodies.policy.json"),
 		"Istio's EnvoyFilter":       func(t *testing.T) []byte { return envoyFilterAlone(t, root) },
 		"Envoy Gateway's bootstrap": func(t *testing.T) []byte { return gatewayBootstrap(t, root) },

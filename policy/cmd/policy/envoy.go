@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"chatcache/envoy"
@@ -28,14 +29,36 @@ func (dep deployment) envoy(p *policy.Policy, d document) (string, error) {
 	e.replace("key_values: { GOMEMLIMIT: 192MiB }", "key_values: { GOMEMLIMIT: "+memoryLimit(p)+" }")
 	e.cluster("chat", "chat", "127.0.0.1", "3000", dep.origin)
 	e.cluster("redis-bridge", yamlText(p.Bridge.Cluster), "127.0.0.1", "8470", dep.bridge)
-	if dep.url != "" {
-		cluster, err := dep.codeCluster()
-		if err != nil {
-			return "", err
-		}
-		e.replace("\nstats_config:", cluster+"\nstats_config:")
+	clusters, err := dep.moreClusters(p)
+	if err != nil {
+		return "", err
+	}
+	e.replace("\nstats_config:", clusters+"\nstats_config:")
+	if p.Loopback != "" {
+		e.must("    address: { socket_address: " + listenerAddress + " }\n    filter_chains:\n")
 	}
 	return e.text, e.err
+}
+
+// listenerAddress is where the shipped configuration listens.
+const listenerAddress = "{ address: 127.0.0.1, port_value: 10000 }"
+
+// codeCluster is the name of the cluster that the filter is fetched through.
+const codeCluster = "chatcache-code"
+
+// moreClusters gives those that the shipped configuration lacks.
+func (dep deployment) moreClusters(p *policy.Policy) (text string, err error) {
+	if p.Loopback != "" {
+		if slices.Contains([]string{"chat", p.Bridge.Cluster, codeCluster}, p.Loopback) {
+			return "", fmt.Errorf("%w: host.loopback_cluster is %q, and so is another cluster of the configuration; give it another name", errRender, p.Loopback)
+		}
+		text, err = execute("envoy-loopback.yaml", nil, map[string]any{"Name": yamlText(p.Loopback), "Address": listenerAddress})
+	}
+	if dep.url == "" || err != nil {
+		return text, err
+	}
+	code, err := dep.codeCluster()
+	return text + code, err
 }
 
 // code is where Envoy finds the filter.
@@ -43,7 +66,7 @@ func (dep deployment) code() string {
 	if dep.url == "" {
 		return "{ local: { filename: " + dep.wasm + " } }"
 	}
-	return fmt.Sprintf("{ remote: { http_uri: { uri: %s, cluster: chatcache-code, timeout: 30s }, sha256: \"%s\" } }", yamlText(dep.url), dep.sha256)
+	return fmt.Sprintf("{ remote: { http_uri: { uri: %s, cluster: %s, timeout: 30s }, sha256: \"%s\" } }", yamlText(dep.url), codeCluster, dep.sha256)
 }
 
 // codeCluster is the cluster that the filter is fetched through.
@@ -57,7 +80,7 @@ func (dep deployment) codeCluster() (string, error) {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
 	return execute("envoy-code.yaml", nil, map[string]any{
-		"Host": u.Hostname(), "Port": port, "TLS": u.Scheme == "https", "Discovery": discovery(u.Hostname()),
+		"Name": codeCluster, "Host": u.Hostname(), "Port": port, "TLS": u.Scheme == "https", "Discovery": discovery(u.Hostname()),
 	})
 }
 
@@ -76,10 +99,14 @@ type editor struct {
 }
 
 func (e *editor) replace(old, new string) {
-	if n := strings.Count(e.text, old); n != 1 && e.err == nil {
-		e.err = fmt.Errorf("%w: the shipped configuration has %q %d times, want once", errRender, old, n)
-	}
+	e.must(old)
 	e.text = strings.Replace(e.text, old, new, 1)
+}
+
+func (e *editor) must(have string) {
+	if n := strings.Count(e.text, have); n != 1 && e.err == nil {
+		e.err = fmt.Errorf("%w: the shipped configuration has %q %d times, want once", errRender, have, n)
+	}
 }
 
 // policy puts the policy's text into its block.

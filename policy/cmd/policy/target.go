@@ -23,9 +23,10 @@ const defaultPayload = "jwt_payload"
 
 // The kinds of warnings that depend on the target.
 const (
-	targetBodies  policy.ID = "target-bodies"  // no request bodies there, or not by the usual way
-	targetCluster policy.ID = "target-cluster" // the bridge's cluster has another name there
-	targetPayload policy.ID = "target-payload" // verified claims stand elsewhere there
+	targetBodies   policy.ID = "target-bodies"   // no request bodies there, or not by the usual way
+	targetCluster  policy.ID = "target-cluster"  // the bridge's cluster has another name there
+	targetLoopback policy.ID = "target-loopback" // nothing there makes the cluster
+	targetPayload  policy.ID = "target-payload"  // verified claims stand elsewhere there
 )
 
 // Set makes a target a flag.
@@ -61,6 +62,9 @@ func (t target) warnings(p *policy.Policy) (list policy.Problems) {
 	if t != targetIstio && t != "" && strings.Contains(p.Bridge.Cluster, "|") {
 		warn(targetCluster, "/bridge/cluster", "this is how Istio names a cluster", `the shipped configuration has "redis-bridge"`)
 	}
+	if hint := t.missingLoopback(p.Loopback); hint != "" {
+		warn(targetLoopback, "/host/loopback_cluster", "nothing there makes a cluster of this name, without which nothing is prefetched, and clients wait for refreshes", hint)
+	}
 	for i, s := range p.Identity {
 		if hint := t.wrongPayload(s); hint != "" {
 			warn(targetPayload, "/identity/"+strconv.Itoa(i), "verified claims stand under another name there, so this source has no value", hint)
@@ -80,6 +84,18 @@ func isIstioCluster(name string) bool {
 	}
 	_, err := strconv.ParseUint(parts[1], 10, 16)
 	return err == nil
+}
+
+// missingLoopback says who has to make the cluster that leads to a proxy's own listener, or nothing.
+func (t target) missingLoopback(cluster string) string {
+	switch {
+	case cluster == "":
+	case t == targetIstio && !isIstioCluster(cluster):
+		return "add one by an EnvoyFilter (applyTo: CLUSTER), STATIC, to 127.0.0.1 and the listener's port, or take the field out"
+	case t == targetEnvoyGateway:
+		return "add one to the bootstrap of envoy/envoy-gateway/proxy.yaml, STATIC, to 127.0.0.1 and the listener's port, or take the field out"
+	}
+	return ""
 }
 
 // wrongPayload says what to write instead, or nothing.
