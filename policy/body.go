@@ -18,6 +18,16 @@ type Body struct {
 	ignored ignoring
 }
 
+// IsJSON tells whether the lines of a request's Content-Type say that its body is JSON, which no
+// parameter changes (RFC 8259 section 11).
+func IsJSON(contentType []string) bool {
+	if len(contentType) != 1 {
+		return false
+	}
+	media, _, _ := strings.Cut(contentType[0], ";")
+	return strings.EqualFold(strings.Trim(media, " \t"), "application/json")
+}
+
 // Canonical appends the canonical form of a JSON body: no white space, members sorted by name, strings
 // with the fewest escapes, ignored members dropped, numbers as they were sent. Two bodies
 // with one canonical form mean the same to every JSON reader. What readers disagree on is

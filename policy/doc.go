@@ -123,7 +123,7 @@
 //     to the response, as RFC 9111 has it (see Freshness below). Must be there.
 //   - max_ttl: with "ttl": "origin": how long a response is fresh at most, 1s to 720h. Default "24h".
 //   - status_ttl: an object with TTLs of single statuses: {"404": "10s"}. Other statuses than 200 are stored only if they are
-//     listed, or with "ttl": "origin". Default: none.
+//     listed, or with "ttl": "origin"; 206, 304 and 416 never are. Default: none.
 //   - ttl_jitter: by how much of it a TTL is shortened at most, "0%" to "50%", differently for each response, so that what was
 //     stored together doesn't expire together. Default "0%".
 //   - keep_stale: how long a response with an ETag or Last-Modified is kept beyond its freshness, to be validated at the origin instead of
@@ -149,9 +149,11 @@
 //
 // # Fields of body
 //
+// A request's Content-Type has to be application/json, once, as the body is compared as such: origins may take a body of another type, or of
+// none, for something else or for nothing, and their answer must not be given to those who say the same in JSON. It bypasses.
+//
 // A QUERY is a safe request whose body says what it asks for (draft-ietf-httpbis-safe-method-w-body): its preconditions and ranges
-// are answered as those of a GET are, where those of a POST bypass, and what is stale is validated. Its Content-Type has to be
-// application/json, as the body is compared as such; another one bypasses.
+// are answered as those of a GET are, where those of a POST bypass, and what is stale is validated.
 //
 //   - ignore: members that change nothing in the answer, dots between levels: "meta.ts". Lists aren't entered.
 //   - max_bytes: size of the largest body that is read, 1B to 1MiB, below Envoy's buffer limit; a larger one bypasses.

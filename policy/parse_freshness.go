@@ -58,9 +58,9 @@ func (o object) statusTTL(c *Cache) {
 		switch {
 		case isRepeated(v.Members[:i], m.Name):
 			o.duplicate(pointer(path, m.Name), m)
-		case err != nil || status < 200 || status > 599 || status == 206 || status == 304:
+		case err != nil || status < 200 || status > 599 || status == 206 || status == 304 || status == 416:
 			o.add(Problem{ID: WrongValue, Path: pointer(path, m.Name), Offset: m.Offset, Found: quote(m.Name),
-				Wanted: "a status from 200 to 599 is wanted, but 206 and 304", Hint: "these two are never stored"})
+				Wanted: "a status from 200 to 599 is wanted, but 206, 304 and 416", Hint: "these three are never stored"})
 		default:
 			c.StatusTTL = append(c.StatusTTL, StatusTTL{uint32(status), inner.duration(m.Name, 0, 0, maxTTL)})
 		}

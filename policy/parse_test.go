@@ -46,7 +46,7 @@ func TestFreshness(t *testing.T) {
 		ruled  bool
 	}{{0, 200, 24 * time.Hour, false}, {0, 404, 24 * time.Hour, false}, {1, 404, 5 * time.Second, true}, {1, 500, 0, true},
 		{2, 200, time.Minute, true}, {2, 404, 5 * time.Second, true}, {2, 500, 0, true}} {
-		if ttl, ruled := p.Caches[test.cache].TTLOf(test.status); ttl != test.ttl || ruled != test.ruled {
+		if ttl, ruled, _ := p.Caches[test.cache].TTLOf(test.status); ttl != test.ttl || ruled != test.ruled {
 			t.Errorf("cache %d, status %d: %v, %v", test.cache, test.status, ttl, ruled)
 		}
 	}

@@ -109,17 +109,17 @@ type Stale struct {
 }
 
 // TTLOf is how long a response with the status is fresh; ruled tells that the policy says so,
-// and not the origin. 0 with ruled: it isn't stored.
-func (c *Cache) TTLOf(status uint32) (ttl time.Duration, ruled bool) {
+// and not the origin; own, that it says so of this status. 0 with ruled: it isn't stored.
+func (c *Cache) TTLOf(status uint32) (ttl time.Duration, ruled, own bool) {
 	for _, s := range c.StatusTTL {
 		if s.Status == status {
-			return s.TTL, true
+			return s.TTL, true, true
 		}
 	}
 	if c.Origin || status == 200 {
-		return c.TTL, !c.Origin
+		return c.TTL, !c.Origin, false
 	}
-	return 0, true
+	return 0, true, false
 }
 
 // longest is how long a response is kept at most.

@@ -79,8 +79,15 @@ func (c Control) Lifetime(policy time.Duration) time.Duration {
 	if c.TTL > 0 {
 		policy = time.Duration(c.TTL) * time.Millisecond
 	}
-	if c.atMost > 0 {
-		policy = min(policy, time.Duration(c.atMost)*time.Millisecond)
+	return c.Bounded(policy)
+}
+
+// Bounded is how long responses may be used that the policy has a TTL of their own for.
+func (c Control) Bounded(policy time.Duration) time.Duration {
+	for _, most := range [...]int64{c.TTL, c.atMost} {
+		if most > 0 {
+			policy = min(policy, time.Duration(most)*time.Millisecond)
+		}
 	}
 	return policy
 }

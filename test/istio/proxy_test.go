@@ -132,6 +132,9 @@ func (g *proxy) Do(r request) response {
 	if r.User != "" {
 		req.Header.Set("Authorization", "Bearer "+r.User)
 	}
+	if r.Body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return response{Body: err.Error()}

@@ -107,9 +107,6 @@ func (r *read) begin(fields httpcache.Fields, end bool) httpcache.Reason {
 	if len(plan.Vary) > maxVaryNames {
 		return httpcache.ReasonVary
 	}
-	if _, ok := r.plugin.named(r.request.authority, fields); !ok {
-		return httpcache.ReasonGroups
-	}
 	size := min(max(plan.Length, 0), maxReserved)
 	if plan.Length > r.plugin.Policy.StreamAbove {
 		size = 0 // an upload takes it
@@ -161,10 +158,13 @@ func (r *read) endFetch(mark time.Duration) {
 func (r *read) plan(fields httpcache.Fields, end bool, now int64) (httpcache.Plan, httpcache.Reason) {
 	status, _ := strconv.ParseUint(fields.Get(":status"), 10, 32)
 	plan, reason := httpcache.PlanStore(fields, end, r.storeRules(uint32(status), now))
-	if reason == httpcache.Storable {
-		plan = plan.Jittered(r.cache.Jitter, r.keyInRedis(), now)
+	if reason != httpcache.Storable {
+		return plan, reason
 	}
-	return plan, reason
+	if _, ok := r.plugin.named(r.request.authority, fields); !ok || slices.ContainsFunc(plan.Without, r.plugin.namesGroups) {
+		return plan, httpcache.ReasonGroups
+	}
+	return plan.Jittered(r.cache.Jitter, r.keyInRedis(), now), httpcache.Storable
 }
 
 func (r *read) storeRules(status uint32, now int64) httpcache.StoreRules {

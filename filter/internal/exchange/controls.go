@@ -53,12 +53,11 @@ func (r *read) member() []byte {
 }
 
 // ttlOf is how long the cache's responses with a status may be used; ruled tells that the policy says
-// so, and not the origin. What operators have set stands for the cache's TTL and bounds the others.
+// so, and not the origin. What operators have set stands for the cache's TTL and bounds those of single statuses.
 func (r *read) ttlOf(status uint32) (ttl time.Duration, ruled bool) {
-	ttl, ruled = r.cache.TTLOf(status)
-	most := r.control().Lifetime(r.cache.TTL)
-	if ttl == r.cache.TTL {
-		return most, ruled
+	ttl, ruled, own := r.cache.TTLOf(status)
+	if own {
+		return r.control().Bounded(ttl), ruled
 	}
-	return min(ttl, most), ruled
+	return r.control().Lifetime(ttl), ruled
 }

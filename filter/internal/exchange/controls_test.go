@@ -240,3 +240,22 @@ func TestPolicyWithTheSameRules(t *testing.T) {
 	w.read("/stats", "ann").wants("chatcache; hit; ttl=600; detail=l1")
 	w.none(wire.PathJoin)
 }
+
+// What operators set stands for the cache's TTL, and only bounds those of single statuses, however long they are.
+func TestTTLOfAStatus(t *testing.T) {
+	for _, test := range []struct {
+		own  string
+		set  int64 // milliseconds, 0: nothing
+		want int64
+	}{{"599s", 3600_000, 599_000}, {"600s", 3600_000, 600_000}, {"600s", 60_000, 60_000}, {"700s", 0, 700_000}} {
+		w := newWorld(t, `"models": {"match": ["GET /models"], "ttl": "600s"`, `"models": {"match": ["GET /models"], "ttl": "600s", "status_ttl": {"404": "`+test.own+`"}`)
+		w.lease()
+		w.plugin.state.obey(wire.Controls{Version: 1, Caches: []wire.CacheControl{{Cache: "models", Control: wire.Control{TTL: test.set}}}})
+		s := w.read("/models", "")
+		w.take(wire.PathLookup).miss(1)
+		s.respond("404", "no")
+		if m := w.stored(); m.TTL != test.want {
+			t.Errorf("a 404 with %s of its own where the cache is set to %d ms is kept for %d ms, want %d", test.own, test.set, m.TTL, test.want)
+		}
+	}
+}

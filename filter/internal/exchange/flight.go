@@ -48,13 +48,14 @@ type flight struct {
 	ticket    wire.Ticket // of the last lookup
 	fence     fence       // when that was sent
 	stale     *found      // what it has found and couldn't be used; nil if nothing
+	last      uint64      // the youngest of those who wait that came before it was sent
 }
 
 // lookedUp takes what the leader's lookup has found; it tells whether the leader has to
 // wait for somebody else's fetch.
 func (f *flight) lookedUp(answer wire.LookupAnswer, stale *found, reason httpcache.Reason) (waits bool) {
 	leader := f.leader
-	f.saw(answer.Ticket, leader.fence, stale)
+	f.saw(answer.Ticket, leader.fence, stale, 0) // all who wait came later
 	switch {
 	case reason != "":
 		f.forward(reason)
@@ -84,9 +85,9 @@ func (f *flight) giveBack(answer wire.LookupAnswer) {
 
 // saw keeps what a lookup has seen: a read that is let go without a lookup of its own
 // may store with it, as it is older than whatever the origin will say.
-func (f *flight) saw(ticket wire.Ticket, fence fence, stale *found) {
+func (f *flight) saw(ticket wire.Ticket, fence fence, stale *found, last uint64) {
 	if ticket.Epoch != 0 {
-		f.ticket, f.fence, f.stale = ticket, fence, stale
+		f.ticket, f.fence, f.stale, f.last = ticket, fence, stale, last
 	}
 }
 
@@ -202,7 +203,7 @@ func (f *flight) letAllGo(d decision) {
 
 // decide ends the waiting of a read, which is then to be taken out of waiters.
 func (f *flight) decide(r *read, d decision) {
-	d.read = r
+	d.read, d.late = r, r.joined > f.last
 	r.flight = nil
 	fs := &f.state.flights
 	fs.waiting--

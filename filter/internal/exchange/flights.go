@@ -37,6 +37,7 @@ type decision struct {
 	// bypass or with ticket and fence.
 	found  *found
 	stale  *found // what was found and can't be used unless the origin confirms it
+	late   bool   // the read came after the lookup that found it was sent
 	bypass httpcache.Reason
 	ticket wire.Ticket
 	fence  fence
@@ -126,7 +127,7 @@ func (r *read) carryOut(d decision, now int64) {
 	if r.phase != paused || d.found != nil && r.answer(*d.found, now) && r.phase == replied {
 		return
 	}
-	r.bypass, r.ticket, r.fence = d.bypass, d.ticket, d.fence
+	r.bypass, r.ticket, r.fence, r.late = d.bypass, d.ticket, d.fence, d.late
 	r.offer(d.stale, now)
 	r.forward(now)
 }

@@ -42,6 +42,12 @@ func (p *Plugin) named(authority string, response httpcache.Fields) (groups []st
 	return groups, ok && len(groups) <= maxNamed
 }
 
+// namesGroups tells of the fields by which a response says what groups it belongs to. One that must be stored without
+// them can't be stored: once it is validated, nothing tells its groups any more.
+func (p *Plugin) namesGroups(field string) bool {
+	return field == "cache-groups" || slices.ContainsFunc(p.Policy.Tags, func(tags string) bool { return strings.EqualFold(tags, field) })
+}
+
 // invalidated lists what the response to an unsafe request names: groups (RFC 9875 section 3), and
 // the URIs of Location and Content-Location if it isn't an error (RFC 9111 section 4.4).
 func (w *write) invalidated(response httpcache.Fields) (groups []string) {

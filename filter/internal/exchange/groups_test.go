@@ -49,6 +49,17 @@ func TestGroupsThatCannotBeKept(t *testing.T) {
 	}
 }
 
+// What must be stored without the field that tells its groups isn't stored, since a validation would forget them.
+func TestGroupsThatMustNotBeStored(t *testing.T) {
+	for _, says := range []string{`max-age=60, private="surrogate-key"`, `max-age=60, no-cache="cache-groups"`} {
+		w := newWorld(t, `"version": 1,`, `"version": 1, "group_headers": ["Surrogate-Key"],`)
+		s := w.page()
+		w.take(wire.PathLookup).miss(1)
+		s.respond("200", "one", maxAge(says), [2]string{"surrogate-key", "post-1"})
+		s.wants("chatcache; fwd=uri-miss; detail=cache-groups")
+	}
+}
+
 // unsafe begins a request that no rule matches, to a URI.
 func (w *world) unsafe(method, path string) *fakeStream {
 	s := w.stream(method, path, "", [2]string{":scheme", "http"})

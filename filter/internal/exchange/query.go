@@ -24,7 +24,7 @@ type query struct {
 // query makes the lookup of the read's key. With a flight it asks for the fetch lease,
 // and waits at the bridge for somebody else's.
 func (r *read) query(p *Plugin, wait time.Duration) query {
-	m := wire.LookupRequest{Scope: r.plugin.scope, Key: r.redisKey, Groups: r.groups}
+	m := wire.LookupRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), Groups: r.groups}
 	if r.flight != nil {
 		m.Fetch, m.Lease, m.Wait = r.flight.fetch, r.plugin.fetchLease().Milliseconds(), wait.Milliseconds()
 	}

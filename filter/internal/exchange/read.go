@@ -52,6 +52,7 @@ type read struct {
 	flight *flight
 	waited bool   // for somebody else's fetch
 	joined uint64 // the number of its arrival among those who wait
+	late   bool   // it came after the lookup was sent that it goes on with
 	until  int64  // when it has waited long enough, monotonic nanoseconds
 }
 
@@ -171,15 +172,17 @@ func (r *read) find(body []byte) Action {
 	}
 	r.key = r.base
 	r.choose()
-	if len(r.key) > maxKeyBytes {
-		return r.letGo(reasonKeyTooLong)
-	}
-	if reason := r.barred(); reason != "" {
-		return r.letGo(reason)
-	}
 	now := r.began
 	if r.held { // for its body
 		now = r.plugin.host.Now()
+	}
+	reason := r.barred()
+	if len(r.key) > maxKeyBytes {
+		reason = reasonKeyTooLong
+	}
+	if reason != "" {
+		r.place(now) // its key is told with its response
+		return r.letGo(reason)
 	}
 	if !r.state.journal.idle() {
 		if r.place(now); r.state.journal.blocks(r.groups) {

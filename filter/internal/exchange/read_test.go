@@ -142,10 +142,11 @@ func TestBypass(t *testing.T) {
 		"empty body":     {"POST", "/flags", "ann", [2]string{"a", ""}, true, "body-not-json"},
 		"body too large": {"POST", "/flags", "ann", [2]string{"content-length", "1025"}, false, "body-too-large"},
 		"compressed":     {"POST", "/flags", "ann", [2]string{"content-encoding", "gzip"}, false, "body-not-json"},
+		"two types":      {"POST", "/flags", "ann", [2]string{"content-type", "text/plain"}, false, "body-not-json"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			s := w.stream(test.method, test.path, test.user, test.extra)
+			s := w.stream(test.method, test.path, test.user, asJSON, test.extra)
 			if got := s.exchange.RequestHeaders(test.end); got != Continue {
 				t.Fatalf("action %v", got)
 			}
@@ -153,6 +154,29 @@ func TestBypass(t *testing.T) {
 			s.wants("chatcache; fwd=bypass; detail=" + test.reason)
 			w.none(wire.PathLookup)
 		})
+	}
+}
+
+// asJSON says what a body is.
+var asJSON = [2]string{"content-type", "application/json"}
+
+// Origins may take a body that isn't said to be JSON for none: their answer isn't that to the same body in JSON.
+func TestBodyThatIsNotSaidToBeJSON(t *testing.T) {
+	for _, media := range [][][2]string{nil, {{"content-type", "text/plain"}}, {{"content-type", "application/x-www-form-urlencoded"}}} {
+		w := newWorld(t)
+		s := w.stream("POST", "/flags", "ann", media...)
+		if got := s.exchange.RequestHeaders(false); got != Continue {
+			t.Fatalf("%v: action %v", media, got)
+		}
+		s.respond("200", "of no body at all")
+		s.wants("chatcache; fwd=bypass; detail=body-not-json")
+		w.none(wire.PathLookup)
+		w.none(wire.PathStore)
+	}
+	w := newWorld(t)
+	s := w.stream("POST", "/flags", "ann", [2]string{"content-type", "Application/JSON; charset=utf-8"})
+	if got := s.exchange.RequestHeaders(false); got != PauseForBody {
+		t.Errorf("action %v on a body with a charset", got)
 	}
 }
 
@@ -173,7 +197,7 @@ func TestBodyKeyedRead(t *testing.T) {
 	w := newWorld(t)
 	w.lease()
 	ask := func(body string) *fakeStream {
-		s := w.stream("POST", "/flags", "ann")
+		s := w.stream("POST", "/flags", "ann", asJSON)
 		s.body = []byte(body)
 		if got := s.exchange.RequestHeaders(false); got != PauseForBody {
 			t.Fatalf("action %v", got)

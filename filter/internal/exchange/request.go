@@ -82,12 +82,6 @@ func (r *request) Header(name string) []string {
 }
 func (r *request) Property(path ...string) ([]byte, bool) { return r.stream.Property(path...) }
 
-// isJSON tells whether the request's body is said to be JSON, which no parameter changes (RFC 8259 section 11).
-func (r *request) isJSON() bool {
-	media, _, _ := strings.Cut(r.fields.Get("content-type"), ";")
-	return strings.EqualFold(strings.Trim(media, " \t"), "application/json")
-}
-
 // plainPath is the path without its query.
 func (r *request) plainPath() string {
 	path, _, _ := strings.Cut(r.path, "?")
@@ -110,7 +104,7 @@ func (r *request) unanswerable(c *policy.Cache, limits httpcache.Limits, end boo
 		return reasonRequest
 	case bodyKeyed && r.fields.Has("expect"):
 		return reasonExpect
-	case bodyKeyed && (end || r.fields.Has("content-encoding") || !post && !r.isJSON()):
+	case bodyKeyed && (end || r.fields.Has("content-encoding") || !policy.IsJSON(r.Header("content-type"))):
 		return reasonBodyUnusable
 	case !bodyKeyed && !end:
 		return reasonRequestBody

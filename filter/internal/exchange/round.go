@@ -28,7 +28,7 @@ func (f *flight) begin(p *Plugin, now int64) {
 	f.due = false
 	first := f.waiters[0]
 	fence := first.fenceAt(now)
-	if found, ok := first.inL1(fence.leased, now); ok && first.canUse(found, now) {
+	if found, ok := first.inL1(fence.leased, now); ok && (first.canUse(found, now) || !first.suits(found)) {
 		f.answer(found, f.state.flights.arrivals)
 		f.endIfEmpty()
 		return
@@ -81,7 +81,7 @@ func (f *flight) answered(p *Plugin, this *round, a Answer) {
 	now := p.host.Now()
 	answer, reason := this.first.understand(this.query, a)
 	got, hit := this.first.inL2(answer, now)
-	f.saw(answer.Ticket, this.fence, unused(got, hit))
+	f.saw(answer.Ticket, this.fence, unused(got, hit), this.last)
 	switch {
 	case reason != "":
 		f.forward(reason)

@@ -362,7 +362,7 @@ func TestObserveOfABodyKeyedRead(t *testing.T) {
 	w := newWorld(t)
 	w.lease()
 	ask := func() (*fakeStream, Action) {
-		s := w.stream("POST", "/flags", "ann")
+		s := w.stream("POST", "/flags", "ann", asJSON)
 		s.body = []byte(`{"user":1}`)
 		s.exchange.RequestHeaders(false)
 		return s, s.exchange.RequestBody(len(s.body), true)

@@ -42,3 +42,27 @@ func (w *world) takeStore() *call {
 	w.run()
 	return w.take(wire.PathStore)
 }
+
+// The key of a request that the cache isn't asked for all the same is told with its response, whatever
+// other requests came meanwhile.
+func TestStatusKeyOfABypass(t *testing.T) {
+	told := func(between bool) string {
+		w := newWorld(t)
+		w.plugin = w.configure(strings.Replace(testPolicy, `"version": 1,`, `"version": 1, "cache_status_key": true,`, 1))
+		w.lease()
+		w.control(wire.Control{Percent: 1})
+		s := w.stream("GET", "/stats", "ann")
+		s.exchange.RequestHeaders(true)
+		if between {
+			w.stream("GET", "/deep", "somebody-else").exchange.RequestHeaders(true)
+		}
+		s.respond("200", "x")
+		if got := s.cacheStatus(); !strings.Contains(got, "detail=percent") {
+			t.Fatal(got)
+		}
+		return s.cacheStatus()
+	}
+	if alone, between := told(false), told(true); alone != between {
+		t.Errorf("one request, two keys:\n%s\n%s", alone, between)
+	}
+}

@@ -14,7 +14,8 @@ import (
 //  3. the origin answers 304: the stored response, updated, replaces that answer, and is stored under
 //     the ticket of 1, so that a write which came meanwhile still makes it invalid
 //  4. or it fails: the stored response replaces the answer where stale-if-error allows that and no write
-//     has come meanwhile, as far as this VM has heard
+//     has come meanwhile, as far as this VM has heard; a read that came after that lookup was sent, and waited
+//     for what it would find, must hear of writes at present, too
 //  5. or it answers anew, which streams through and is stored as after any miss; what it answers to a HEAD
 //     says whether the stored response is the present one: see compareHead
 //
@@ -187,7 +188,7 @@ func (r *read) refresh(s *storedResponse, answer httpcache.Fields) httpcache.Rea
 		reason = httpcache.ReasonNotOrigin
 	}
 	if reason == httpcache.Storable {
-		r.fill(plan, fields, s.Body, now)
+		r.fill(plan, httpcache.StoredFields(fields, plan.Without), s.Body, now)
 	}
 	return reason
 }
@@ -205,7 +206,7 @@ func (s *storedResponse) described(fields, answer httpcache.Fields) httpcache.Fi
 func (r *read) standsIn(status string) bool {
 	s := *r.stale
 	s.age = (r.plugin.host.Now()-s.stored)/int64(time.Second) + s.InitialAge
-	if r.limits.Set() || !s.OnError(s.age) || r.state.journal.blocks(s.groups) || !r.state.slots.Unmoved(r.fence.mark, r.state.slotsOf(s.groups)) {
+	if r.limits.Set() || !s.OnError(s.age) || r.late && !r.leased(r.plugin.host.Now()) || r.state.journal.blocks(s.groups) || !r.state.slots.Unmoved(r.fence.mark, r.state.slotsOf(s.groups)) {
 		return false
 	}
 	r.withdraw()

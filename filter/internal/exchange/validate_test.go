@@ -293,3 +293,94 @@ func TestStaleWhileRevalidate(t *testing.T) {
 		t.Error("answered with what is too stale")
 	}
 }
+
+// What a 304, or the answer to a HEAD, must not be stored with is for its request alone.
+func TestValidationBringsACookie(t *testing.T) {
+	byRule := func(w *world) *fakeStream {
+		s := w.stream("GET", "/models", "")
+		s.exchange.RequestHeaders(true)
+		return s
+	}
+	for name, test := range map[string]struct {
+		says   string
+		age    time.Duration
+		ask    func(*world) *fakeStream
+		method string
+	}{
+		"no-cache":          {says: `max-age=60, no-cache="set-cookie"`, age: 70 * time.Second},
+		"private":           {says: `max-age=60, private="set-cookie, x-user"`, age: 70 * time.Second},
+		"to a HEAD":         {says: `max-age=60, no-cache="set-cookie"`, age: 70 * time.Second, method: "HEAD"},
+		"by the rule's TTL": {says: `no-cache="set-cookie"`, age: 700 * time.Second, ask: byRule},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, `"models": {"match": ["GET /models"], "ttl": "600s"`, `"models": {"match": ["GET /models"], "ttl": "600s", "keep_stale": "1h"`)
+			ask := test.ask
+			if ask == nil {
+				ask = func(w *world) *fakeStream { return w.page() }
+			}
+			first := ask(w)
+			w.take(wire.PathLookup).miss(1)
+			first.respond("200", "one", maxAge(test.says), tagged, [2]string{"set-cookie", "sid=FIRST"})
+			m := w.stored()
+			ann := first
+			answer := httpcache.Fields{maxAge(test.says), tagged, {"set-cookie", "sid=ANN"}}
+			if test.method == "HEAD" {
+				ann = w.headOfPage()
+				w.finds(m, test.age)
+				ann.head("200", append(answer, [2]string{"content-length", "3"})...)
+			} else {
+				ann = ask(w)
+				w.finds(m, test.age)
+				ann.head("304", answer...)
+				if got := ann.replyField().Get("set-cookie"); got != "sid=ANN" {
+					t.Errorf("who asked gets the cookie %q", got)
+				}
+			}
+			ann.exchange.Done()
+			m = w.stored()
+			ben := ask(w)
+			w.finds(m, time.Second)
+			if got := ben.replyField().Values("set-cookie"); ben.status != 200 || len(got) > 0 {
+				t.Errorf("another request is answered %d with the cookies %q", ben.status, got)
+			}
+		})
+	}
+}
+
+// A read that came after the lookup which found the stale response gets it in place of an error only
+// while the VM hears of writes: one may have been acknowledged before it came.
+//
+//  1. a read looks up, finds something stale, and its origin is slow
+//  2. the bridge loses this VM, and a write passes another proxy
+//  3. a read comes, waits, and is let go with what 1 has found
+//  4. the origin fails
+func TestStaleIfErrorForAReadThatCameLater(t *testing.T) {
+	for _, hears := range []bool{true, false} {
+		w := newWorld(t, `"max_staleness": "3s"`, `"max_staleness": "300ms"`)
+		w.lease()
+		m := w.cached("before the write", maxAge("max-age=60, stale-if-error=600"), tagged)
+		w.now += 61 * time.Second
+		w.feed(1)
+		w.page()
+		w.take(wire.PathLookup).ok(wire.LookupAnswer{
+			State: wire.LookupHit, Granted: true, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Entry: m.Entry, Age: 61_000, Remaining: m.TTL - 61_000,
+		}.Encode())
+		w.now += 900 * time.Millisecond
+		late := w.page()
+		w.now += 2100 * time.Millisecond
+		for range 3 {
+			w.run()
+		}
+		if late.resumed != 1 {
+			t.Fatalf("resumed %d times, calls %s", late.resumed, w.paths())
+		}
+		if hears {
+			w.feed(1) // its poll was sent too long ago
+			w.feed(1)
+		}
+		late.head("503", [2]string{"content-length", "0"})
+		if got := late.status == 200; got != hears {
+			t.Errorf("hears of writes: %v; answered %d %q, %s", hears, late.status, late.reply, late.cacheStatus())
+		}
+	}
+}

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"chatcache/redisbridge/wire"
@@ -138,4 +139,47 @@ func TestVariantsAreBounded(t *testing.T) {
 	w.take(wire.PathLookup).miss(1)
 	s.respond("200", "one", maxAge("max-age=60"), [2]string{"vary", "a, b, c, d, e, f, g, h, i"})
 	s.wants("chatcache; fwd=uri-miss; detail=vary")
+}
+
+// Likewise where the VM's own memory has the leader's response before it is acknowledged.
+func TestVariantsThatWaitWithALease(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	coding := func(c string) *fakeStream { return w.page([2]string{"accept-encoding", c}) }
+	leader := coding("gzip")
+	granted := wire.LookupAnswer{State: wire.LookupMiss, Granted: true, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}}
+	w.take(wire.PathLookup).ok(granted.Encode())
+	other, same := coding("br"), coding("gzip")
+	leader.respond("200", "zipped", maxAge("max-age=60"), [2]string{"vary", "accept-encoding"}, [2]string{"content-encoding", "gzip"})
+	w.stored()
+	w.stored()
+	for range 3 {
+		w.run()
+	}
+	w.none(wire.PathLookup)
+	same.wants("chatcache; fwd=uri-miss; collapsed; ttl=60; detail=l1")
+	if other.resumed != 1 {
+		t.Errorf("the other variant: resumed %d, reply %q", other.resumed, other.reply)
+	}
+	other.head("200", maxAge("max-age=60"), [2]string{"vary", "accept-encoding"}, [2]string{"content-length", "0"})
+	if got := other.cacheStatus(); strings.Contains(got, "bypass") {
+		t.Errorf("the other variant: %s", got)
+	}
+}
+
+// A cache may serve all hosts alike, and a response all the same say that it is of one.
+func TestVaryHost(t *testing.T) {
+	w := newWorld(t, `"match": ["GET /pages/{page}"], "ttl": "origin"`, `"match": ["GET /pages/{page}"], "authority": "ignore", "ttl": "origin"`)
+	w.lease()
+	s := w.page()
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "of chat.test", maxAge("max-age=60"), [2]string{"vary", "host"})
+	for authority, want := range map[string]uint32{"chat.test": 200, "other.test": 0} {
+		other := w.stream("GET", "/pages/1", "")
+		other.request[1][1] = authority
+		other.exchange.RequestHeaders(true)
+		if other.status != want {
+			t.Errorf("%s: answered %d %q, want %d", authority, other.status, other.reply, want)
+		}
+	}
 }

@@ -152,8 +152,8 @@ func storable(f Fields, c Control, rules StoreRules) (Plan, Reason) {
 	}
 	understood := heuristic(status)
 	switch {
-	case code < 200 || status == "206" || status == "304" || len(status) != 3:
-		return p, ReasonStatus
+	case code < 200 || status == "206" || status == "304" || status == "416" || len(status) != 3:
+		return p, ReasonStatus // what they say is of this request's range or condition
 	case !rules.Origin && rules.TTL == 0:
 		return p, ReasonStatus // the rule has no TTL for it
 	case c.MustUnderstand && !understood:

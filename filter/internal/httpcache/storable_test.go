@@ -145,6 +145,7 @@ func TestStorableByOrigin(t *testing.T) {
 		{"302 with public only is never fresh", status("302", [2]string{"cache-control", "public"}), byOrigin(), httpcache.ReasonStale},
 		{"302", status("302"), byOrigin(), httpcache.ReasonUnstated},
 		{"206", status("206", maxAge), byOrigin(), httpcache.ReasonStatus},
+		{"416 to some range", status("416", maxAge), byOrigin(), httpcache.ReasonStatus},
 		{"304", status("304", maxAge), byOrigin(), httpcache.ReasonStatus},
 		{"103", status("103", maxAge), byOrigin(), httpcache.ReasonStatus},
 		{"four digits", status("2000", maxAge), byOrigin(), httpcache.ReasonStatus},

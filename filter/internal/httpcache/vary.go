@@ -43,6 +43,9 @@ func (f Fields) VaryBeyond(keyHeaders []string) (names []string, star bool) {
 func (f Fields) Variant(names []string) [16]byte {
 	h := sha256.New()
 	for _, name := range names {
+		if name == "host" {
+			name = ":authority" // as the proxy has it, whatever the protocol
+		}
 		var items []string
 		f.listItems(name, func(item string) { items = append(items, item) })
 		switch name {

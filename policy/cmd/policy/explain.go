@@ -170,6 +170,10 @@ func (e *explanation) body(p *policy.Policy, c *policy.Cache, o options) []byte 
 		e.Bypass = "no request body reaches the filter: host.allow_on_headers_stop_iteration isn't set"
 		return nil
 	}
+	if types := o.request.Header("content-type"); len(types) > 0 && !policy.IsJSON(types) {
+		e.Bypass = fmt.Sprintf("its Content-Type is %q: application/json is wanted, once, where the body is part of the key", types)
+		return nil
+	}
 	body, err := c.Body.Canonical(nil, []byte(o.body))
 	if err != nil {
 		e.Bypass = err.Error()
