@@ -214,8 +214,8 @@ func TestPolicyWithOtherRules(t *testing.T) {
 	for _, r := range w.joinOf(c).Follow.Knows.Rules {
 		rules = append(rules, r.Cache)
 	}
-	if got := strings.Join(rules, " "); got != "deep deep stats" {
-		t.Errorf("rules of %s, want two of deep, which only the old policy has a rule for", got)
+	if got := strings.Join(rules, " "); got != "deep deep flags models off pages queries stats" {
+		t.Errorf("rules of %s, want two of deep, which only the old policy has a rule for, and one of each other cache", got)
 	}
 	w.run()
 	w.feed(1)
