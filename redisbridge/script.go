@@ -1,7 +1,9 @@
 package redisbridge
 
 import (
+	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -56,6 +58,26 @@ func newScripts(miniredis bool) scripts {
 		piece:    script(plain, scriptFile("piece")),
 		release:  script(allowOOM, scriptFile("release")), // puts a mark in a lease's place at most
 	}
+}
+
+func (s scripts) all() []*redis.Script {
+	return []*redis.Script{
+		s.lookup, s.suspend, s.close, s.raise, s.feed, s.controls, s.receipts, s.confirm,
+		s.entry, s.claim, s.store, s.piece, s.release,
+	}
+}
+
+// load hands Redis every script, each server of a Cluster, before a call needs them: a call
+// whose script is unknown there sends it and waits until it is compiled, which a busy machine
+// has taken longer for than a filter waits. It is no error if it fails: calls then do that.
+func (b *Bridge) load(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
+	defer cancel()
+	var err error
+	for _, s := range b.scripts.all() {
+		err = errors.Join(err, s.Load(ctx, b.redis).Err())
+	}
+	b.log.Debug("scripts loaded", "error", err)
 }
 
 func scriptFile(name string) string {

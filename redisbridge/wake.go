@@ -120,6 +120,10 @@ func (b *Bridge) listen(ctx context.Context) {
 				return
 			}
 			b.heard(m)
+			if s, ok := m.(*redis.Subscription); ok && s.Channel == filledPattern {
+				// A connection anew may lead to a server that has just started, or another one.
+				b.stopped.Go(func() { b.load(ctx) })
+			}
 		}
 	}
 }
