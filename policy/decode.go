@@ -43,7 +43,7 @@ func (d *decoder) object(value *strictjson.Value, kind, path, rule string) (o ob
 }
 
 func fieldHint(name string, known []string) string {
-	if near := closest(name, known); near != "" {
+	if near := Closest(name, known); near != "" {
 		return "did you mean " + quote(near) + "?"
 	}
 	return "the fields are " + strings.Join(known, ", ")
@@ -174,7 +174,7 @@ func (o object) choice(field string, options ...string) string {
 	}
 	if !slices.Contains(options, s) {
 		hint := ""
-		if near := closest(s, options); near != "" {
+		if near := Closest(s, options); near != "" {
 			hint = "did you mean " + quote(near) + "?"
 		}
 		o.bad(WrongValue, field, "one of "+strings.Join(options, ", ")+" is wanted", hint)

@@ -141,7 +141,7 @@ func (o object) invalidated(p *Policy, i *Invalidation, names []string) {
 			}
 		}
 		hint := "the caches are " + shorten(strings.Join(names, ", "))
-		if near := closest(name, names); near != "" {
+		if near := Closest(name, names); near != "" {
 			hint = "did you mean " + quote(near) + "?"
 		}
 		element.fault(UnknownCache, "there is no such cache", hint)

@@ -1,8 +1,8 @@
 package policy
 
-// closest gives the candidate that word was probably meant to be, empty when none is near:
+// Closest gives the candidate that word was probably meant to be, empty when none is near:
 // at most one edit for short words, a third of the length for long ones.
-func closest(word string, candidates []string) string {
+func Closest(word string, candidates []string) string {
 	best, limit := "", max(1, len(word)/3)
 	if len(word) > 64 {
 		return ""

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +24,7 @@ type PurgeRequest struct {
 	Cache     string `json:"cache,omitempty"`
 	Partition string `json:"partition,omitempty"` // only with Cache: one partition of it
 	Wait      string `json:"wait,omitempty"`      // for the VMs' receipts, at most so long ("10s", up to 30s); empty: don't
+	NewPolicy bool   `json:"newPolicy,omitempty"` // the policy is meant, though nothing names it yet
 }
 
 // String is what the audit log has of it.
@@ -77,7 +80,7 @@ type RaiseAnswer struct {
 // Purge invalidates without a rule. Its cost doesn't depend on how much is
 // stored. The error matches ErrRequest, ErrNotFound, ErrTooMany or ErrRedis.
 func (b *Bridge) Purge(ctx context.Context, r PurgeRequest) (RaiseAnswer, error) {
-	name, err := b.policyName(r.Policy)
+	name, err := b.changedPolicy(ctx, r.Policy, r.NewPolicy)
 	if err != nil {
 		return RaiseAnswer{}, err
 	}
@@ -111,7 +114,7 @@ func purgeGroup(r PurgeRequest) (string, error) {
 // policy's document, and the filters' secret where there is an identity. The
 // error matches ErrRequest, ErrNotFound, ErrTooMany or ErrRedis.
 func (b *Bridge) Invalidate(ctx context.Context, r InvalidateRequest) (RaiseAnswer, error) {
-	name, err := b.policyName(r.Policy)
+	name, err := b.policyName(ctx, r.Policy)
 	if err != nil {
 		return RaiseAnswer{}, err
 	}
@@ -166,16 +169,55 @@ func (b *Bridge) raised(ctx context.Context, name string, groups []string, also 
 	return answer, nil
 }
 
-// policyName settles which policy an administrator means.
-func (b *Bridge) policyName(asked string) (string, error) {
-	if asked != "" {
+// policyName settles which policy an administrator means. One that nothing names is refused as long as
+// there are others: it is a typing error, and a change of it would succeed and change nothing. The
+// error matches ErrRequest, ErrNotFound or ErrRedis.
+func (b *Bridge) policyName(ctx context.Context, asked string) (string, error) {
+	names := b.policyNames()
+	switch {
+	case asked == "" && len(names) != 1:
+		return "", fmt.Errorf("%w: say which policy: this bridge knows %d %q", ErrRequest, len(names), names)
+	case asked == "":
+		return names[0], nil
+	}
+	if err := checkPolicyName(asked); err != nil {
+		return "", err
+	}
+	if len(names) == 0 || slices.Contains(names, asked) {
+		return asked, nil
+	}
+	found, err := b.inRedis(ctx, asked)
+	if err != nil || found {
+		return asked, err
+	}
+	hint := fmt.Sprintf("this bridge knows %q.", names)
+	if near := policy.Closest(asked, names); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return "", fmt.Errorf("%w: no document, proxy or key of Redis names policy %q: %s", ErrNotFound, asked, hint)
+}
+
+// changedPolicy settles likewise which policy an administrator changes, who may mean one that nothing
+// names yet: what is set before its first proxy comes counts for that.
+func (b *Bridge) changedPolicy(ctx context.Context, asked string, isNew bool) (string, error) {
+	if isNew && asked != "" {
 		return asked, checkPolicyName(asked)
 	}
-	names := b.policyNames()
-	if len(names) != 1 {
-		return "", fmt.Errorf("%w: say which policy: this bridge knows %d %q", ErrRequest, len(names), names)
+	name, err := b.policyName(ctx, asked)
+	if errors.Is(err, ErrNotFound) {
+		err = fmt.Errorf(`%w For one that is new: --new-policy, "newPolicy": true`, err)
 	}
-	return names[0], nil
+	return name, err
+}
+
+// inRedis tells whether Redis has anything that decides a policy's validity: a proxy or an
+// administrator has called for it, at whatever bridge.
+func (b *Bridge) inRedis(ctx context.Context, policy string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
+	defer cancel()
+	prefix := prefixOf(policy)
+	n, err := b.redis.Exists(ctx, prefix+"state", prefix+"controls", prefix+"vms").Result()
+	return n > 0, redisError(err)
 }
 
 // policyNames lists the policies with a document, and those that filters asked about.

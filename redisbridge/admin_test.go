@@ -97,7 +97,7 @@ func TestInvalidate(t *testing.T) {
 		{"nothing to identify", `{"rule":"save message","identity":{"header":{"x-other":"1"}}}`,
 			`400 bad request: the identity has nothing that policy "chat" looks for: jwt_authn_claim sub (payload `},
 		{"unknown rule", `{"rule":"save"}`, `404 not found: policy "chat" has no invalidation "save", it has "save message", "reset"`},
-		{"unknown policy", `{"policy":"other","rule":"reset"}`, `404 not found: the bridge has no document of policy "other": start it with --policy FILE`},
+		{"unknown policy", `{"policy":"other","rule":"reset"}`, `404 not found: no document, proxy or key of Redis names policy "other": this bridge knows ["chat"].`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -181,6 +181,51 @@ func TestPolicyHasToBeNamed(t *testing.T) {
 	if got := fmt.Sprint(err); got != `bad request: say which policy: this bridge knows 2 ["chat" "files"]` {
 		t.Errorf("error %q", got)
 	}
+}
+
+// A name that nothing else names is a typing error, unless it is said to be new: it isn't changed, and
+// isn't known afterwards.
+func TestMistypedPolicy(t *testing.T) {
+	off := func(w *world, b *Bridge, policy string, isNew bool) error {
+		_, err := b.SetControls(w.ctx, ControlsRequest{Policy: policy, NewPolicy: isNew, All: true, Set: ControlSettings{Off: true}})
+		return err
+	}
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		// Before any proxy there is nothing to compare a name with.
+		if _, err := w.Controls(w.ctx, "chat-ap"); err != nil || len(w.policyNames()) > 0 {
+			t.Errorf("asked for: %v, knows %q", err, w.policyNames())
+		}
+		_, err := w.Receipts(w.ctx, RaiseAnswer{Policy: "chat-ap", Epoch: "a", RaisedAt: 1}, "")
+		wantError(t, err, ErrNotFound)
+		w.check(off(w, w.Bridge, "chat-api", false))
+
+		before := must(w.raw.Keys(w.ctx, "*").Result())
+		for what, call := range map[string]func() error{
+			"controls set": func() error { return off(w, w.Bridge, "chat-ap", false) },
+			"purge":        func() error { _, err := w.Purge(w.ctx, PurgeRequest{Policy: "chat-ap", All: true}); return err },
+			"controls":     func() error { _, err := w.Controls(w.ctx, "chat-ap"); return err },
+			"inspect":      func() error { _, err := w.Inspect(w.ctx, InspectRequest{Policy: "chat-ap", Key: "k"}); return err },
+			"receipts": func() error {
+				_, err := w.Receipts(w.ctx, RaiseAnswer{Policy: "chat-ap", Epoch: "a", RaisedAt: 1}, "")
+				return err
+			},
+		} {
+			err := call()
+			if wantError(t, err, ErrNotFound); !strings.Contains(fmt.Sprint(err), `did you mean "chat-api"?`) {
+				t.Errorf("%s: error %v", what, err)
+			}
+		}
+		if names := w.policyNames(); len(names) != 1 || len(must(w.raw.Keys(w.ctx, "*").Result())) != len(before) {
+			t.Errorf("the bridge knows %q, Redis %q", names, w.raw.Keys(w.ctx, "*").Val())
+		}
+		w.check(off(w, w.Bridge, "files", true))
+
+		// Another bridge, which serves neither, finds both in Redis.
+		other := newBridge(t, w.options)
+		w.check(off(w, other, "files", false))
+		w.check(off(w, other, "chat-api", false))
+		wantError(t, off(w, other, "chat-ap", false), ErrNotFound)
+	})
 }
 
 // A purge on a bridge that knows nothing of the policy begins its epoch with the

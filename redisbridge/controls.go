@@ -35,6 +35,8 @@ type ControlsRequest struct {
 	Set    ControlSettings `json:"set"`
 	Unset  []string        `json:"unset,omitempty"`
 	Wait   string          `json:"wait,omitempty"` // as in PurgeRequest
+	// NewPolicy: the policy is meant, though nothing names it yet.
+	NewPolicy bool `json:"newPolicy,omitempty"`
 }
 
 // String is what the audit log has of it.
@@ -131,7 +133,7 @@ func (r ControlsRequest) settings() (list []string, err error) {
 // error matches ErrRequest, ErrNotFound, ErrTooMany or ErrRedis; after the last of them it
 // may have been done.
 func (b *Bridge) SetControls(ctx context.Context, r ControlsRequest) (ControlsAnswer, error) {
-	p, list, err := b.checkControls(r)
+	p, list, err := b.checkControls(ctx, r)
 	if err != nil {
 		return ControlsAnswer{}, err
 	}
@@ -149,7 +151,7 @@ func (b *Bridge) SetControls(ctx context.Context, r ControlsRequest) (ControlsAn
 		return ControlsAnswer{}, err
 	}
 	b.log.Info("controls set", "policy", p.name, "cache", cache, "settings", strings.Join(list, " "), "sequence", raise.ticket.Sequence)
-	answer, err := b.controls(ctx, p)
+	answer, err := b.controls(ctx, p.name)
 	if err != nil {
 		return ControlsAnswer{}, err
 	}
@@ -169,8 +171,8 @@ func (a ControlsAnswer) raise() RaiseAnswer {
 	return RaiseAnswer{Policy: a.Policy, Epoch: a.Epoch, Sequence: a.Sequence, RaisedAt: a.SetAt}
 }
 
-func (b *Bridge) checkControls(r ControlsRequest) (*policyState, []string, error) {
-	name, err := b.policyName(r.Policy)
+func (b *Bridge) checkControls(ctx context.Context, r ControlsRequest) (*policyState, []string, error) {
+	name, err := b.changedPolicy(ctx, r.Policy, r.NewPolicy)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -220,28 +222,24 @@ func (b *Bridge) writeControls(ctx context.Context, p *policyState, args []any) 
 
 func (p *policyState) controlsKey() string { return p.prefix + "controls" }
 
-// Controls tells what is set for a policy. The error matches ErrRequest, ErrTooMany or ErrRedis.
+// Controls tells what is set for a policy. The error matches ErrRequest, ErrNotFound or ErrRedis.
 func (b *Bridge) Controls(ctx context.Context, policy string) (ControlsAnswer, error) {
-	name, err := b.policyName(policy)
+	name, err := b.policyName(ctx, policy)
 	if err != nil {
 		return ControlsAnswer{}, err
 	}
-	p, err := b.administered(name)
-	if err != nil {
-		return ControlsAnswer{}, err
-	}
-	return b.controls(ctx, p)
+	return b.controls(ctx, name)
 }
 
-func (b *Bridge) controls(ctx context.Context, p *policyState) (ControlsAnswer, error) {
+func (b *Bridge) controls(ctx context.Context, policy string) (ControlsAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
 	defer cancel()
 	pipe := b.redis.Pipeline()
-	read := readControls(ctx, pipe, p)
+	read := readControls(ctx, pipe, prefixOf(policy))
 	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
 		return ControlsAnswer{}, redisError(err)
 	}
-	return ControlsAnswer{Policy: p.name, Controls: read()}, nil
+	return ControlsAnswer{Policy: policy, Controls: read()}, nil
 }
 
 // getControls handles GET /v1/controls.

@@ -15,9 +15,9 @@ import (
 
 // readControls reads, without changing anything, what is set and what stands suspended for
 // other reasons.
-func readControls(ctx context.Context, pipe redis.Pipeliner, p *policyState) (read func() Controls) {
-	fields := pipe.HGetAll(ctx, p.controlsKey())
-	differ := pipe.HGet(ctx, p.prefix+"state", "differ")
+func readControls(ctx context.Context, pipe redis.Pipeliner, prefix string) (read func() Controls) {
+	fields := pipe.HGetAll(ctx, prefix+"controls")
+	differ := pipe.HGet(ctx, prefix+"state", "differ")
 	return func() Controls { return newControls(fields.Val(), differ.Val()) }
 }
 

@@ -147,6 +147,9 @@
 // last four are open: they tell names of policies and caches, and numbers; the page tells
 // nothing without a token. An answer other than 200 is one line of text.
 //
+// A call of administrators for a policy that no document, proxy or key of Redis names gets a 404 where
+// the bridge knows others; purge and controls take "newPolicy": true for one that is meant to be new.
+//
 // Tokens may be in files ([Options.TokenFile], [ParseTokens]), which are read again when they
 // change. Administrators' calls are limited to [Options.AdminRate], beyond which they get a
 // 429, and logged ("audit"): the call, the name of the token that was shown, the address,

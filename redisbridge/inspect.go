@@ -73,7 +73,7 @@ type EntryState struct {
 // reads: a deadline that has passed is turned into a raise by the next lookup. The error matches
 // ErrRequest, ErrNotFound or ErrRedis.
 func (b *Bridge) Inspect(ctx context.Context, r InspectRequest) (Inspection, error) {
-	name, err := b.policyName(r.Policy)
+	name, err := b.policyName(ctx, r.Policy)
 	if err != nil {
 		return Inspection{}, err
 	}

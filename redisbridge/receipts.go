@@ -156,7 +156,7 @@ func parseWait(s string) (time.Duration, error) {
 
 // Receipts tells which VMs have applied a raise, by the answer that told of it, and waits
 // for the others for at most that long ("" doesn't wait). The error matches ErrRequest,
-// ErrTooMany or ErrRedis.
+// ErrNotFound, ErrTooMany or ErrRedis.
 func (b *Bridge) Receipts(ctx context.Context, raise RaiseAnswer, wait string) (Receipts, error) {
 	d, err := parseWait(wait)
 	if err != nil {
@@ -166,9 +166,14 @@ func (b *Bridge) Receipts(ctx context.Context, raise RaiseAnswer, wait string) (
 	if t.Epoch == 0 || raise.RaisedAt <= 0 {
 		return Receipts{}, fmt.Errorf("%w: receipts of epoch %q, raisedAt %d, want those of a raise", ErrRequest, raise.Epoch, raise.RaisedAt)
 	}
-	name, err := b.policyName(raise.Policy)
+	name, err := b.policyName(ctx, raise.Policy)
 	if err != nil {
 		return Receipts{}, err
+	}
+	if b.policies.known(name) == nil { // another bridge has made the raise
+		if found, err := b.inRedis(ctx, name); err != nil || !found {
+			return Receipts{}, cmp.Or(err, fmt.Errorf("%w: Redis knows nothing of policy %q", ErrNotFound, name))
+		}
 	}
 	p, err := b.policyOf(wire.Scope{Policy: name})
 	if err != nil {

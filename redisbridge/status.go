@@ -147,7 +147,7 @@ func (b *Bridge) readPosition(ctx context.Context, p *policyState, s *PolicyStat
 	state := pipe.HMGet(ctx, p.prefix+"state", "epoch", "seq", "open", "raises")
 	followers := readFollowers(ctx, pipe, p, now)
 	counts := pipe.HGetAll(ctx, p.prefix+"counts")
-	controls := readControls(ctx, pipe, p)
+	controls := readControls(ctx, pipe, p.prefix)
 	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
 		return redisError(err)
 	}

@@ -44,6 +44,8 @@ Flags:
                     it, or its lease to answer from its memory has run out
   --timeout TIME    give up waiting after so long (default 10s)
   --policy NAME     of the bridge's policies; needed where it has several
+  --new-policy      of set and unset: it is meant, though no document, proxy or key of
+                    Redis names it yet
   --bridge URL      http://host:port or unix:/path (default http://127.0.0.1:8470)
   --json            print the answer as JSON
   --admin-token-file FILE
@@ -51,7 +53,7 @@ Flags:
                     (default: CHATCACHE_ADMIN_TOKEN of the environment)
 
 Exit codes: 0 done, 1 the bridge said no or can't be reached, 2 usage, 3 done, but
-not every VM is known to have heard of it when the waiting ended.
+not every VM is known to have heard of it when the waiting ended, or none follows the feed.
 `
 
 type controlsFlags struct {
@@ -71,6 +73,7 @@ func (f *controlsFlags) parse(args []string, env environment) error {
 	f.clientFlags.register(set)
 	f.waitFlags.register(set)
 	set.StringVar(&f.change.Policy, "policy", "", "")
+	set.BoolVar(&f.change.NewPolicy, "new-policy", false, "")
 	set.BoolVar(&f.change.All, "all", false, "")
 	words, err := env.parseWords(set, args)
 	if err != nil {
@@ -89,8 +92,8 @@ func (f *controlsFlags) take(words []string) string {
 	switch {
 	case f.verb == "show" && len(words) > 0:
 		return fmt.Sprintf("found %q, want set, unset or nothing", words[0])
-	case f.verb == "show" && (f.change.All || f.wait):
-		return "--all and --wait are for set and unset"
+	case f.verb == "show" && (f.change.All || f.wait || f.change.NewPolicy):
+		return "--all, --wait and --new-policy are for set and unset"
 	case f.verb == "show":
 		return ""
 	case f.timeout <= 0:

@@ -167,6 +167,8 @@ func TestPurgeWait(t *testing.T) {
 			"after 1s: 0 of 1 VMs have applied it, the leases of 0 have run out; waiting for b, and for the new epoch's quarantine, 1.5s more\n"},
 		{"beyond the quarantine's end", "--wait --timeout 1ms", `{"quarantineMs":1500}`, "", exitWait,
 			"Redis has begun its epoch so lately that for 1.5s more a VM may use its memory that Redis doesn't know of\n0 VMs applied it\n", "POST", ""},
+		{"nobody", "--wait", `{"complete":true}`, "", exitWait,
+			"no VM follows the feed of this policy, so none has answered: is it the proxies' policy, and has one had a request?\n", "POST", ""},
 		{"unreadable", "--wait --timeout 1ms", `{"error":"redis: no"}`, "", exitWait, "receipts can't be read: redis: no\n0 VMs applied it\n", "POST", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

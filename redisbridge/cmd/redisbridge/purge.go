@@ -36,6 +36,7 @@ Waiting:
 
 Flags:
   --policy NAME     of the bridge's policies; needed where it has several
+  --new-policy      it is meant, though no document, proxy or key of Redis names it yet
   --bridge URL      http://host:port or unix:/path (default http://127.0.0.1:8470)
   --json            print the answer as JSON
 
@@ -44,7 +45,7 @@ Flags:
                     (default: CHATCACHE_ADMIN_TOKEN of the environment)
 
 Exit codes: 0 done, 1 the bridge said no or can't be reached, 2 usage, 3 done, but
-not every VM is known to have applied it when the waiting ended.
+not every VM is known to have applied it when the waiting ended, or none follows the feed.
 `
 
 type purgeFlags struct {
@@ -60,6 +61,7 @@ func (f *purgeFlags) parse(args []string, env environment) error {
 	f.clientFlags.register(set)
 	f.waitFlags.register(set)
 	set.StringVar(&f.what.Policy, "policy", "", "")
+	set.BoolVar(&f.what.NewPolicy, "new-policy", false, "")
 	set.BoolVar(&f.what.All, "all", false, "")
 	set.StringVar(&f.what.Cache, "cache", "", "")
 	set.StringVar(&f.what.Partition, "partition", "", "")
@@ -94,6 +96,8 @@ func (f *purgeFlags) check() string {
 		return "--partition needs --cache"
 	case len(f.identities) > 0 && f.rule == "":
 		return "--identity needs --rule"
+	case f.what.NewPolicy && f.rule != "":
+		return "--new-policy is for --all and --cache: a rule needs the policy's document"
 	case f.timeout <= 0:
 		return "--timeout must be more than 0"
 	}

@@ -59,10 +59,15 @@ func (f *waitFlags) await(ctx context.Context, env environment, bridge client, a
 	if !silent {
 		printReceipts(env.stdout, *answer.Receipts)
 	}
-	if !answer.Receipts.Complete {
+	if !answer.Receipts.Complete || nobody(*answer.Receipts) {
 		return exitWait
 	}
 	return exitOK
+}
+
+// nobody tells whether no VM was there to be waited for: then nothing shows that proxies know this policy.
+func nobody(r redisbridge.Receipts) bool {
+	return r.Complete && len(r.Applied)+len(r.LeaseOut)+len(r.Pending) == 0
 }
 
 func receiptsPath(raise redisbridge.RaiseAnswer, wait time.Duration) string {
@@ -99,6 +104,10 @@ func printReceipts(w io.Writer, r redisbridge.Receipts) {
 	}
 	if r.QuarantineMS > 0 {
 		fmt.Fprintf(w, "Redis has begun its epoch so lately that for %v more a VM may use its memory that Redis doesn't know of\n", quarantine(r))
+	}
+	if nobody(r) {
+		fmt.Fprintln(w, "no VM follows the feed of this policy, so none has answered: is it the proxies' policy, and has one had a request?")
+		return
 	}
 	fmt.Fprintln(w, summary(r.Applied, "applied it"))
 	if len(r.LeaseOut) > 0 {
