@@ -23,6 +23,9 @@ const (
 // ErrExited says that a process ended although nobody stopped it.
 var ErrExited = errors.New("process ended")
 
+// ErrInterrupted says that nobody wants any more that a process starts.
+var ErrInterrupted = errors.New("interrupted")
+
 // Process is one program of the mesh. Its methods may be called from any
 // goroutine, but not at the same time as each other.
 type Process struct {
@@ -51,9 +54,11 @@ func NewProcess(name, log string, command func(start int) *exec.Cmd, probe func(
 }
 
 // Start starts the process and returns once it can serve. It is an error if it
-// runs already. A probe that fails with [ErrRefused] gives up at once.
+// runs already, or one that wraps [ErrInterrupted] if ctx is cancelled. A probe that fails with [ErrRefused] gives up at once.
 func (p *Process) Start(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	began := time.Now()
+	whole := ctx
+	ctx, cancel := context.WithTimeout(whole, startTimeout)
 	defer cancel()
 	exited, err := p.spawn()
 	if err != nil {
@@ -73,7 +78,11 @@ func (p *Process) Start(ctx context.Context) error {
 			return fmt.Errorf("%s: %w while it started: %s; its log says:\n%s", p.Name, ErrExited, p.ending, p.LogTail(20))
 		case <-ctx.Done():
 			_ = p.Kill()
-			return fmt.Errorf("%s: not ready after %s: %w; its log says:\n%s", p.Name, startTimeout, last, p.LogTail(20))
+			took := time.Since(began).Round(100 * time.Millisecond)
+			if errors.Is(whole.Err(), context.Canceled) {
+				return fmt.Errorf("%s: %w after %s, before it was ready", p.Name, ErrInterrupted, took)
+			}
+			return fmt.Errorf("%s: not ready after %s: %w; its log says:\n%s", p.Name, took, last, p.LogTail(20))
 		case <-time.After(probeEvery):
 		}
 	}

@@ -90,6 +90,19 @@ func TestProcessThatIsNeverReady(t *testing.T) {
 	}
 }
 
+func TestInterruptedStartIsSaid(t *testing.T) {
+	p, _ := script(t, `exec sleep 60`)
+	ctx, interrupt := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, interrupt)
+	err := p.Start(ctx)
+	if !errors.Is(err, ErrInterrupted) || !strings.HasPrefix(err.Error(), "script: interrupted after 0") || strings.Contains(err.Error(), "not ready") {
+		t.Errorf("got %v", err)
+	}
+	if p.running() {
+		t.Error("it was left running")
+	}
+}
+
 func TestDeathIsReportedWithTheLog(t *testing.T) {
 	p, died := script(t, `touch ready; read line < fifo; echo "last words"; exit 7`)
 	fifo := filepath.Join(filepath.Dir(p.Log), "fifo")

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -161,6 +162,20 @@ func (s *Stack) Close() error {
 // stopped, with an error that wraps [ErrExited], names it and shows its last words.
 func (s *Stack) Wait(ctx context.Context) error {
 	return waitForDeath(ctx, s.died)
+}
+
+// Failed makes the error of a mesh in a directory of its own that couldn't be started: [ErrInterrupted]
+// alone where ctx was cancelled meanwhile. The directory is removed unless logs in it may say why.
+func Failed(ctx context.Context, dir string, err error) error {
+	logs, _ := filepath.Glob(filepath.Join(dir, "*.log"))
+	interrupted := ctx.Err() != nil
+	if interrupted {
+		err = fmt.Errorf("%w before everything was ready", ErrInterrupted)
+	}
+	if interrupted || len(logs) == 0 {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
 }
 
 // programs are the files that a mesh is made of.

@@ -40,6 +40,11 @@ func main() {
 // run starts everything and returns when ctx is done, or with an error when a
 // part ended on its own.
 func run(ctx context.Context, s settings) error {
+	if s.redisURL != "" {
+		if err := checkRedis(ctx, s.redisURL); err != nil {
+			return err
+		}
+	}
 	dir, err := os.MkdirTemp("", "chatcache-run-")
 	if err != nil {
 		return err
@@ -49,12 +54,14 @@ func run(ctx context.Context, s settings) error {
 		Dir: dir, Workers: 2, Ports: s.ports, RedisURL: s.redisURL,
 		Origin: chatapi.New(chatapi.Options{Latency: s.latency}),
 	})
-	if errors.Is(err, loopback.ErrPortTaken) {
-		return fmt.Errorf("%w\n%s", err, portHelp)
+	switch {
+	case errors.Is(err, loopback.ErrPortTaken):
+		err = fmt.Errorf("%w\n%s", err, portHelp)
+		fallthrough
+	case err != nil:
+		return stack.Failed(ctx, dir, err)
 	}
-	if err != nil {
-		return err
-	}
+	stack.WarmUp(ctx, mesh.Envoys[0].URL())
 	fmt.Print(banner(mesh, dir))
 	died := mesh.Wait(ctx)
 	fmt.Println("\nstopping")

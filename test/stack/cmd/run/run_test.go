@@ -59,9 +59,46 @@ func TestTakenPortIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	t.Setenv("TMPDIR", t.TempDir())
 	err = run(t.Context(), settings{ports: stack.Ports{Bridge: l.Addr().(*net.TCPAddr).Port}})
 	if !errors.Is(err, loopback.ErrPortTaken) || !strings.Contains(err.Error(), l.Addr().String()) || !strings.HasSuffix(err.Error(), portHelp) {
 		t.Errorf("got %v", err)
+	}
+	leavesNothing(t, os.Getenv("TMPDIR"))
+}
+
+func TestInterruptedStartIsSaid(t *testing.T) {
+	stack.RequireT(t)
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	if err := run(ctx, settings{}); errorText(err) != "interrupted before everything was ready" {
+		t.Errorf("got %v", err)
+	}
+	leavesNothing(t, os.Getenv("TMPDIR"))
+}
+
+func TestRedisThatDoesNotAnswerIsSaid(t *testing.T) {
+	port, err := loopback.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	for url, want := range map[string]string{
+		"redis://u:s3cret@" + loopback.Addr(port): "REDIS_URL: no Redis answers at " + loopback.Addr(port),
+		"http://u:s3cret@r":                       "REDIS_URL can't be read: want redis://",
+	} {
+		if got := errorText(run(t.Context(), settings{redisURL: url})); !strings.HasPrefix(got, want) || strings.Contains(got, "s3cret") {
+			t.Errorf("%s: got %q", url, got)
+		}
+	}
+	leavesNothing(t, os.Getenv("TMPDIR"))
+}
+
+func leavesNothing(t *testing.T, dir string) {
+	t.Helper()
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 
@@ -159,7 +196,7 @@ func TestServesUntilInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	if resp.StatusCode != 200 || !strings.HasPrefix(resp.Header.Get("Cache-Status"), "chatcache;") {
+	if resp.StatusCode != 200 || resp.Header.Get("Cache-Status") != "chatcache; fwd=uri-miss; stored" { // as the README shows it
 		t.Errorf("%s, %v", resp.Status, resp.Header)
 	}
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
@@ -168,9 +205,7 @@ func TestServesUntilInterrupted(t *testing.T) {
 	if code := p.end(t); code != 0 || !strings.HasSuffix(p.output(t), "\nstopping\n") {
 		t.Errorf("exit status %d:\n%s", code, p.output(t))
 	}
-	if left, err := os.ReadDir(p.temp); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
-	}
+	leavesNothing(t, p.temp)
 }
 
 func TestDeathOfAPartEndsAllAndIsSaid(t *testing.T) {

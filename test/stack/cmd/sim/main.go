@@ -25,11 +25,15 @@ type settings struct {
 }
 
 func main() {
-	var s settings
-	flag.IntVar(&s.ports.Envoy, "port", 10000, "`PORT` of the proxy; 0 takes a free one, as for the others")
-	flag.IntVar(&s.ports.Bridge, "bridge-port", 8470, "`PORT` of the bridge")
-	flag.IntVar(&s.ports.Origin, "chatapi-port", 3000, "`PORT` of the sample chat API")
-	flag.Float64Var(&s.latency, "latency", 1, "scale of the sample API's latencies; 0 answers at once")
+	s, err := readSettings(os.Getenv)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "make sim:", err)
+		os.Exit(2)
+	}
+	flag.IntVar(&s.ports.Envoy, "port", s.ports.Envoy, "`PORT` of the proxy (ENVOY_PORT); 0 takes a free one, as for the others")
+	flag.IntVar(&s.ports.Bridge, "bridge-port", s.ports.Bridge, "`PORT` of the bridge (BRIDGE_PORT)")
+	flag.IntVar(&s.ports.Origin, "chatapi-port", s.ports.Origin, "`PORT` of the sample chat API (CHATAPI_PORT)")
+	flag.Float64Var(&s.latency, "latency", s.latency, "scale of the sample API's latencies (CHATAPI_LATENCY); 0 answers at once")
 	flag.Parse()
 	if flag.NArg() > 0 || !(s.latency >= 0 && s.latency <= 100) {
 		flag.Usage()
@@ -43,6 +47,13 @@ func main() {
 	}
 }
 
+// readSettings reads the environment. There is neither an Envoy's admin interface nor a Valkey.
+func readSettings(getenv func(string) string) (s settings, err error) {
+	s.ports, s.latency, err = stack.Environment(getenv)
+	s.ports.EnvoyAdmin, s.ports.Valkey = 0, 0
+	return s, err
+}
+
 // run starts everything and returns when ctx is done, or with an error when a
 // part ended on its own.
 func run(ctx context.Context, s settings, out io.Writer) error {
@@ -53,12 +64,14 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 	sim, err := stack.StartSimulator(ctx, stack.Options{
 		Dir: dir, Ports: s.ports, Origin: chatapi.New(chatapi.Options{Latency: s.latency}),
 	})
-	if errors.Is(err, loopback.ErrPortTaken) {
-		return errors.Join(fmt.Errorf("%w\n  Choose others: build/sim --help", err), os.RemoveAll(dir))
+	switch {
+	case errors.Is(err, loopback.ErrPortTaken):
+		err = fmt.Errorf("%w\n  Choose others with ENVOY_PORT, BRIDGE_PORT or CHATAPI_PORT.", err)
+		fallthrough
+	case err != nil:
+		return stack.Failed(ctx, dir, err)
 	}
-	if err != nil {
-		return err
-	}
+	stack.WarmUp(ctx, sim.URL())
 	fmt.Fprint(out, strings.NewReplacer(
 		"{proxy}", sim.URL(), "{bridge}", sim.BridgeURL(), "{origin}", sim.Origin.URL(), "{log}", sim.Proxy.Log,
 	).Replace(banner))

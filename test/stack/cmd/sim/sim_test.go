@@ -34,6 +34,15 @@ func (l *lines) String() string {
 
 var proxyURL = regexp.MustCompile(`simulator +(http://\S+)`)
 
+// The variables are those of make run.
+func TestSettings(t *testing.T) {
+	env := map[string]string{"ENVOY_PORT": "1", "ENVOY_ADMIN_PORT": "2", "BRIDGE_PORT": "3", "CHATAPI_PORT": "4", "VALKEY_PORT": "5", "CHATAPI_LATENCY": "0.5"}
+	got, err := readSettings(func(name string) string { return env[name] })
+	if want := (settings{stack.Ports{Envoy: 1, Bridge: 3, Origin: 4}, 0.5}); err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 // TestServesUntilInterrupted reads until a hit, writes, and reads the new answer.
 func TestServesUntilInterrupted(t *testing.T) {
 	root, err := stack.Root()
