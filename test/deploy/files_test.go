@@ -9,12 +9,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
+	gateway "github.com/envoyproxy/gateway/api/v1alpha1"
 	extensions "istio.io/client-go/pkg/apis/extensions/v1alpha1"
 	networking "istio.io/client-go/pkg/apis/networking/v1"
 	security "istio.io/client-go/pkg/apis/security/v1"
@@ -157,6 +160,68 @@ func TestTheBridgeHangsTogether(t *testing.T) {
 	if !slices.Contains(container.Args, "--listen=:8470") || container.Ports[0].ContainerPort != 8470 || pod.Annotations["prometheus.io/port"] != "8470" {
 		t.Errorf("ports differ: %v, %v, %v", container.Args, container.Ports, pod.Annotations)
 	}
+}
+
+// A bridge that ends answers until the proxies have noticed, those of Envoy Gateway by DNS, and isn't killed before.
+func TestABridgeEndsAfterTheProxiesHaveNoticed(t *testing.T) {
+	const (
+		servers  = 30 * time.Second // how long DNS servers keep an answer at most: the ttl of kubeadm's Corefile, and NodeLocal DNSCache's success
+		inFlight = 5 * time.Second  // how long the bridge waits for calls at its end
+	)
+	kind, _ := gatewayCluster(t)["cluster_type"].(map[string]any)
+	dns, _ := kind["typed_config"].(map[string]any)
+	rate, _ := dns["dns_refresh_rate"].(string) // Envoy's default is 5 s, and more where respect_dns_ttl is set
+	refresh, err := time.ParseDuration(rate)
+	if err != nil || dns["respect_dns_ttl"] != nil {
+		t.Errorf("dns_refresh_rate %q, respect_dns_ttl %v (%v)", rate, dns["respect_dns_ttl"], err)
+	}
+	pod := only[*apps.Deployment](t, read(t, "kubernetes/bridge.yaml").objects(t)).Spec.Template.Spec
+	var drain time.Duration
+	for _, argument := range pod.Containers[0].Args {
+		if value, ok := strings.CutPrefix(argument, "--drain-delay="); ok {
+			if drain, err = time.ParseDuration(value); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if drain <= servers+refresh {
+		t.Errorf("the bridge goes on for %v, and a proxy may take %v to notice", drain, servers+refresh)
+	}
+	if grace := time.Duration(*pod.TerminationGracePeriodSeconds) * time.Second; grace <= drain+inFlight {
+		t.Errorf("the bridge is killed after %v, and may take %v", grace, drain+inFlight)
+	}
+}
+
+// Proxies of Envoy Gateway stop asking a bridge that has vanished as those of Istio do.
+func TestOutlierDetectionIsTheSame(t *testing.T) {
+	of := only[*networking.DestinationRule](t, read(t, "istio/bridge.yaml").objects(t)).Spec.TrafficPolicy.OutlierDetection
+	if !of.SplitExternalLocalOriginErrors || of.Consecutive_5XxErrors.GetValue() != 0 || of.ConsecutiveGatewayErrors.GetValue() != 0 {
+		t.Errorf("Istio's DestinationRule has %v, want what a bridge answers not to count", of)
+	}
+	want := map[string]any{ // as Istio translates it: it never goes by success rates, and Envoy's default for gateway errors is 0
+		"split_external_local_origin_errors": true, "consecutive_local_origin_failure": float64(of.ConsecutiveLocalOriginFailures.GetValue()),
+		"enforcing_consecutive_5xx": 0.0, "enforcing_success_rate": 0.0, "enforcing_local_origin_success_rate": 0.0,
+		"interval": of.Interval.AsDuration().String(), "base_ejection_time": of.BaseEjectionTime.AsDuration().String(),
+		"max_ejection_percent": float64(of.MaxEjectionPercent),
+	}
+	if diff := cmp.Diff(want, gatewayCluster(t)["outlier_detection"]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// gatewayCluster is the bridge's in what proxy.yaml merges into the bootstrap.
+func gatewayCluster(t *testing.T) map[string]any {
+	t.Helper()
+	var bootstrap struct {
+		Static struct {
+			Clusters []map[string]any `json:"clusters"`
+		} `json:"static_resources"`
+	}
+	text := only[*gateway.EnvoyProxy](t, read(t, "envoy-gateway/proxy.yaml").objects(t)).Spec.Bootstrap.Value
+	if err := yaml.Unmarshal([]byte(*text), &bootstrap); err != nil || len(bootstrap.Static.Clusters) != 1 {
+		t.Fatalf("%d clusters, want 1 (%v)", len(bootstrap.Static.Clusters), err)
+	}
+	return bootstrap.Static.Clusters[0]
 }
 
 // The policies name the cluster that the Service becomes.

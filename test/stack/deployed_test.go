@@ -34,7 +34,7 @@ func TestEnvoyAcceptsWhatIsDeployed(t *testing.T) {
 	}
 	// Envoy's own word on code from elsewhere, which the command's help repeats.
 	elsewhere := rendered("--url", "https://files.example:8443/chatcache.wasm", "--sha256", strings.Repeat("0", 64),
-		"--fail", "open", "--origin", "chat.example:80", "--bridge", "[::1]:8470", "envoy/chat.policy.json")
+		"--fail", "open", "--origin", "chat.example:80", "--bridge", "bridge.example:8470", "envoy/chat.policy.json")
 	t.Run("render, code from elsewhere", func(t *testing.T) {
 		validate(t, root, elsewhere(t), "Wasm remote code fetch is unstable and may cause a crash")
 	})

@@ -29,6 +29,9 @@ func (dep deployment) envoy(p *policy.Policy, d document) (string, error) {
 	e.replace("key_values: { GOMEMLIMIT: 192MiB }", "key_values: { GOMEMLIMIT: "+memoryLimit(p)+" }")
 	e.cluster("chat", "chat", "127.0.0.1", "3000", dep.origin)
 	e.cluster("redis-bridge", yamlText(p.Bridge.Cluster), "127.0.0.1", "8470", dep.bridge)
+	if host, _, _ := net.SplitHostPort(dep.bridge); discovery(host) == byName {
+		e.replace("    type: "+byName+"\n    connect_timeout: 0.1s\n", bridgeByName+"    connect_timeout: 0.1s\n")
+	}
 	clusters, err := dep.moreClusters(p)
 	if err != nil {
 		return "", err
@@ -39,6 +42,17 @@ func (dep deployment) envoy(p *policy.Policy, d document) (string, error) {
 	}
 	return e.text, e.err
 }
+
+// bridgeByName stands for a cluster's type STRICT_DNS, whose own field for the rate Envoy has deprecated.
+const bridgeByName = `    cluster_type:
+      name: envoy.clusters.dns
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster
+        dns_lookup_family: AUTO
+        # A bridge that ends leaves the name, and still answers for its --drain-delay: make that more than DNS servers
+        # keep an answer for, and this. The answers' own TTL doesn't count here.
+        dns_refresh_rate: 1s
+`
 
 // listenerAddress is where the shipped configuration listens.
 const listenerAddress = "{ address: 127.0.0.1, port_value: 10000 }"
@@ -89,8 +103,10 @@ func discovery(host string) string {
 	if net.ParseIP(host) != nil {
 		return "STATIC"
 	}
-	return "STRICT_DNS"
+	return byName
 }
+
+const byName = "STRICT_DNS"
 
 // editor changes the text of a configuration. What it looks for must be there exactly once; err keeps the first miss.
 type editor struct {

@@ -36,7 +36,9 @@ Flags:
                       how long, until one lookup is tried again (default 1s)
   --memory            keep everything in this process instead of Redis, for trying
   --drain-delay DURATION
-                      go on that long after /readyz says no (default 0s)
+                      go on that long after /readyz says no (default 0s); more
+                      than proxies take to know: with DNS, what its servers
+                      keep an answer for and Envoy's dns_refresh_rate
   --bootstrap         no proxy runs yet: a policy new to Redis starts at once
                       instead of waiting for the longest write deadline
   --token-file FILE   what filters must show, instead of CHATCACHE_BRIDGE_TOKEN: on
