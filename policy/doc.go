@@ -35,8 +35,8 @@
 //   - identity: a list of at most 16 sources, tried in order; the first that has a value decides.
 //     Needed by every cache that isn't shared.
 //   - bridge: an object. Must be there.
-//   - l1: an object, or false to keep nothing in the proxies' own memory. Default: an object with its defaults.
-//   - collapse: an object, or false to let every miss ask the origin. Default: an object with its defaults.
+//   - l1: an object, true for its defaults, or false to keep nothing in the proxies' own memory. Default: an object with its defaults.
+//   - collapse: an object, true for its defaults, or false to let every miss ask the origin. Default: an object with its defaults.
 //   - partition_secret: at least 16 bytes; keys the digest that partitions are. Better supplied through the
 //     environment (CHATCACHE_PARTITION_SECRET), as the document may be logged: a warning.
 //   - host: an object: what the policy's author asserts about Envoy.
@@ -63,7 +63,7 @@
 //   - timeout: how long a request may wait for it, 1ms to 5s. Default "50ms".
 //   - token: what the bridge lets the filter in by. Better supplied through the environment
 //     (CHATCACHE_BRIDGE_TOKEN): a warning.
-//   - breaker: an object, or false to wait for the bridge at every request however often it failed. Default: an object with
+//   - breaker: an object, true for its defaults, or false to wait for the bridge at every request however often it failed. Default: an object with
 //     its defaults.
 //
 // # Fields of breaker

@@ -190,6 +190,10 @@ func (o object) warn(p *Policy) {
 				`name an Envoy cluster that does: "host": {"loopback_cluster": "…"}`)
 		}
 	}
+	if strings.Contains(p.Bridge.Cluster, "://") {
+		warn(NoCluster, "/bridge/cluster", "", "a URL stands where the name of an Envoy cluster is wanted, so no call reaches the bridge",
+			`the shipped configuration has "redis-bridge"`)
+	}
 	if p.PartitionSecret != "" {
 		warn(InlineSecret, "/partition_secret", "", "a secret stands in the document", "supply it through the environment: CHATCACHE_PARTITION_SECRET")
 	}

@@ -141,7 +141,9 @@ func (o object) invalidated(p *Policy, i *Invalidation, names []string) {
 			}
 		}
 		hint := "the caches are " + shorten(strings.Join(names, ", "))
-		if near := Closest(name, names); near != "" {
+		if len(names) == 0 {
+			hint = ""
+		} else if near := Closest(name, names); near != "" {
 			hint = "did you mean " + quote(near) + "?"
 		}
 		element.fault(UnknownCache, "there is no such cache", hint)

@@ -68,18 +68,24 @@ func (table *patternTable) add(element object, p placedPattern, t *target) {
 	table.routes.add(p.pattern, t)
 }
 
+const oneCache = `name at least one: {"models": {"match": ["GET /models"], "ttl": "60s"}}`
+
 func (o object) caches(p *Policy, table *patternTable) {
 	v := o.value.Get("caches")
 	if v == nil {
-		o.missing("caches", `name at least one: {"models": {"match": ["GET /models"], "ttl": "60s"}}`)
+		o.missing("caches", oneCache)
 		return
 	}
 	if v.Kind != strictjson.Object {
 		o.wrongType(v, "/caches", "an object is wanted, with the caches by name")
 		return
 	}
-	if len(v.Members) == 0 || len(v.Members) > maxCaches {
-		o.add(Problem{ID: TooLarge, Path: "/caches", Offset: v.Offset, Wanted: "1 to " + strconv.Itoa(maxCaches) + " caches are wanted"})
+	if len(v.Members) == 0 {
+		o.add(Problem{ID: WrongValue, Path: "/caches", Offset: v.Offset, Wanted: "a policy has at least one cache", Hint: oneCache})
+		return
+	}
+	if len(v.Members) > maxCaches {
+		o.add(Problem{ID: TooLarge, Path: "/caches", Offset: v.Offset, Wanted: "at most " + strconv.Itoa(maxCaches) + " caches are allowed"})
 		return
 	}
 	for i := range v.Members {

@@ -79,6 +79,8 @@ func checkHost(host string) error {
 		return errors.New("the host can't have wildcards: leave it out, or write a pattern for each host")
 	case strings.ContainsAny(host, " \t"):
 		return errors.New("a space within the pattern")
+	case strings.EqualFold(host, "http:") || strings.EqualFold(host, "https:"):
+		return errors.New("a pattern has no scheme: leave https:// out")
 	case stripPort(host) != host:
 		return errors.New("the host can't have a port: requests are matched without theirs")
 	case strings.HasSuffix(host, "."):

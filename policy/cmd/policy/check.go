@@ -10,10 +10,11 @@ import (
 	"chatcache/policy"
 )
 
-const checkUsage = `usage: policy check [--json] [--for envoy|istio|envoy-gateway] FILE…
+const checkUsage = `usage: policy check [--json] [--strict] [--for envoy|istio|envoy-gateway] FILE…
 
 Reports every problem of each policy: file:line:column, the line with a caret, what was
-found, what is wanted, and a hint. Warnings don't count as problems.
+found, what is wanted, and a hint. Warnings, those of --for too, leave the exit code 0;
+with --strict it is 1.
 
 `
 
@@ -35,6 +36,7 @@ type finding struct {
 func check(args []string, s streams) int {
 	flags := newFlags("check", checkUsage, s.err)
 	asJSON := flags.Bool("json", false, "print the findings as a JSON array")
+	strict := flags.Bool("strict", false, "exit with 1 for warnings, too")
 	var to target
 	flags.Var(&to, "for", "warn also of what doesn't fit this `target`: envoy, istio or envoy-gateway")
 	files, code := parseArgs(flags, args)
@@ -67,7 +69,7 @@ func check(args []string, s streams) int {
 		writeFindings(s.err, findings)
 	}
 	for _, f := range findings {
-		if f.Severity == "error" {
+		if f.Severity == "error" || *strict {
 			return exitNo
 		}
 	}

@@ -21,7 +21,8 @@ A relative URL (/path?query) has no authority; -H 'host: NAME' gives one.
 type explanation struct {
 	Method    string        `json:"method"`
 	URL       string        `json:"url"`
-	Kind      string        `json:"kind"` // read, write or none
+	Kind      string        `json:"kind"`           // read, write or none
+	Hint      string        `json:"hint,omitempty"` // where no rule matches: one that nearly does
 	Rule      string        `json:"rule,omitempty"`
 	Patterns  []string      `json:"patterns,omitempty"`
 	Partition *partition    `json:"partition,omitempty"`
@@ -90,9 +91,13 @@ func explain(args []string, s streams) int {
 
 func explainRequest(p *policy.Policy, o options) (explanation, error) {
 	e := explanation{Method: o.request.method, URL: o.url, Kind: "none"}
+	if o.request.method == "HEAD" {
+		o.request.method = "GET" // whose response answers it: the filter's rules and keys have GET
+	}
 	cache, rule := p.Match(o.request.method, o.request.authority, o.request.path)
 	if cache == nil && rule == nil {
 		if rule = p.Unruled(o.request.method); rule == nil {
+			e.Hint = hint(p, o.request)
 			return e, nil
 		}
 	}

@@ -1,6 +1,6 @@
 // Command policy checks policies, explains what they do to a request, and writes what deploys them.
 //
-//	policy check [--json] [--for TARGET] FILE…
+//	policy check [--json] [--strict] [--for TARGET] FILE…
 //	policy explain [options] FILE METHOD URL
 //	policy render --for TARGET [options] FILE
 //
@@ -23,14 +23,14 @@ const (
 
 const usage = `policy checks chatcache policies, explains what they do and writes what deploys them.
 
-  policy check [--for TARGET] FILE…          report every problem of the policies
+  policy check [--for TARGET] FILE…          report every problem of the policies, and warnings (--strict: they count)
   policy explain [options] FILE METHOD URL   say what a policy does to a request
   policy render --for TARGET [options] FILE  write the YAML that loads the filter with the policy
 
 TARGET is envoy, istio or envoy-gateway.
 
 FILE may be - for standard input. "policy COMMAND -h" tells the options.
-Exit codes: 0 yes, 1 no (the policy has problems, no rule matches, the target can't do it), 2 wrong usage.
+Exit codes: 0 yes, 1 no (the policy has problems, no rule matches, render: the target can't do it), 2 wrong usage.
 `
 
 // streams is where a command reads and writes, and the environment that it sees.

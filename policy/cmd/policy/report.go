@@ -12,6 +12,9 @@ func (e explanation) write(w io.Writer) {
 	switch {
 	case e.Kind == "none":
 		fmt.Fprintf(w, "%s %s matches no rule: it passes untouched\n", e.Method, e.URL)
+		if e.Hint != "" {
+			line(w, "hint", e.Hint)
+		}
 		return
 	case e.Kind == "read":
 		fmt.Fprintf(w, "%s %s is a read of the cache %s\n", e.Method, e.URL, e.Rule)

@@ -33,6 +33,8 @@ func (s *Scanner) Text() ([]byte, error) {
 				return nil, err
 			}
 			start = s.pos
+		case c == '\n' || c == '\r':
+			return nil, s.fail("the string isn't closed on this line: a quotation mark is missing, or write the line break as \\n")
 		case c < 0x20:
 			return nil, s.fail("a control character within a string: write it as an escape")
 		case c < utf8.RuneSelf:
