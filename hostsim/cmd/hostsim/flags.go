@@ -150,10 +150,7 @@ func (m *moduleFlags) handlers(clock *hostsim.Clock, poke chan struct{}, patienc
 
 func parseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
-	if err != nil {
-		return nil, err
-	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return nil, fmt.Errorf("found %q, want http://HOST:PORT", text)
 	}
 	return u, nil
