@@ -22,13 +22,18 @@ func together(t *testing.T, m mesh.Mesh, n int, r mesh.Request) (responses []mes
 	return responses, asked
 }
 
+// longWait lets a slow machine stall: a fetch that takes longer than half of max_wait may be repeated by another proxy.
+func longWait(document map[string]any) {
+	document["collapse"] = map[string]any{"max_wait": "20s"}
+}
+
 // However many ask at the same time, over all workers of all proxies, the origin is asked
 // once, and everybody gets its answer: from L1, and without it.
 func TestConcurrentMissesAreOneFetch(t *testing.T) {
 	searchWithoutL1 := func(document map[string]any) {
 		document["caches"].(map[string]any)["search"].(map[string]any)["l1"] = false
 	}
-	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, searchWithoutL1)}, func(t *testing.T, m mesh.Mesh) {
+	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, searchWithoutL1, longWait)}, func(t *testing.T, m mesh.Mesh) {
 		m.Origin().Slow(300 * time.Millisecond)
 		for _, read := range []read{reads[0], reads[1], reads[6], reads[9]} {
 			responses, asked := together(t, m, 100, read.as("ann"))
@@ -70,7 +75,7 @@ func TestUnstorableAnswersAreNotWaitedFor(t *testing.T) {
 
 // A write while others wait: whoever reads after it gets nothing older.
 func TestAWriteDuringAFetch(t *testing.T) {
-	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, withoutL1)}, func(t *testing.T, m mesh.Mesh) {
+	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, withoutL1, longWait)}, func(t *testing.T, m mesh.Mesh) {
 		m.Origin().Slow(300 * time.Millisecond)
 		together(t, m, 10, reads[0].as("ann"))
 		written := m.Do(0, writes[0].make(m)).Serial()
