@@ -32,7 +32,7 @@
 //   - version: the number 1. Must be there.
 //   - name: a-z, 0-9 and -, not beginning with -, at most 64 bytes. Must be there. It sets the policy's
 //     keys in Redis apart; policies of one name share their responses.
-//   - identity: a list of at most 16 sources, tried in order; the first that has a value decides.
+//   - identity: a list of at most 16 sources. All that have a value make the identity together, up to the first verified claim.
 //     Needed by every cache that isn't shared.
 //   - bridge: an object. Must be there.
 //   - l1: an object, true for its defaults, or false to keep nothing in the proxies' own memory. Default: an object with its defaults.
@@ -103,6 +103,12 @@
 // a keyed digest of the source's kind and name, the issuer and the value; no source can
 // pose as another. An empty value is none. Several credentials of one user are several
 // partitions.
+//
+// Where a request has several credentials, which of them the origin goes by it alone knows. So all of them make the partition
+// together: whoever makes a client send a cookie that isn't its own, or has the key of the app that it uses, doesn't reach what was stored
+// for its token. A write invalidates, in the caches of its rule, whatever was read with any of its credentials, with or without others beside it: name no
+// source that many users share, like an app's key, unless the answers are theirs in common. A verified claim ends the list, since nobody but
+// its subject has one: sources after it count only in requests without it. Those before it count beside it.
 //
 //   - header: the name of a request header. The scheme Bearer, Basic or Token before a credential is dropped, in any case.
 //     All values of a repeated header enter.
@@ -201,7 +207,7 @@
 //   - name: what the requests do; different in each rule. Must be there.
 //   - match: a list of patterns with unsafe methods (RFC 9110 section 9.2.1). Must be there.
 //   - invalidate: 1 to 32 names of caches. Must be there. In the writer's partition, and whole where a
-//     cache is shared or the write has no identity.
+//     cache is shared, the write has no identity, or caches times credentials are 64 or more.
 //   - scope: "all" invalidates the caches for everybody. Default "partition".
 //   - deadline: how long a write's suspension lasts without renewal, 100ms to 60s, but at least settle. Default "15s".
 //   - settle: how long it lasts once the write's outcome is unknown, 1s to 60s. Default "10s".
@@ -252,7 +258,8 @@
 // A response may name groups that it belongs to: Cache-Groups (RFC 9875) and the fields of group_headers. They are those of its
 // authority. The response to a write with a rule names groups in Cache-Group-Invalidation; in a policy with a cache of "ttl": "origin", the
 // response to any unsafe request does. They are invalidated in all caches and partitions before that response
-// goes on to the client. A response with groups that can't be read, or with more than 60, isn't stored.
+// goes on to the client. A response with groups that can't be read, or with more than 60 (of requests with several credentials: less one
+// for each), isn't stored.
 //
 // # Patterns
 //

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"chatcache/redisbridge/wire"
 )
 
 const groupsDocument = `{"version": 1, "name": "p", "bridge": {"cluster": "b"}, "identity": [{"header": "authorization"}],
@@ -19,13 +21,23 @@ func TestGroups(t *testing.T) {
 	if problems != nil {
 		t.Fatal(problems)
 	}
-	for _, test := range []struct{ rule, partition, want string }{
-		{"own", "4f", "[p:mine:4f c:ours]"},
-		{"own", "", "[c:mine c:ours]"},
-		{"all", "4f", "[c:other c:mine]"},
+	many := make([]string, wire.MaxGroups/2)
+	for i := range many {
+		many[i] = fmt.Sprint(i)
+	}
+	for _, test := range []struct {
+		rule  string
+		parts []string
+		want  string
+	}{
+		{"own", []string{"4f"}, "[p:mine:4f c:ours]"},
+		{"own", []string{"4f", "a0"}, "[p:mine:4f p:mine:a0 c:ours]"},
+		{"own", nil, "[c:mine c:ours]"},
+		{"own", many, "[c:mine c:ours]"},
+		{"all", []string{"4f", "a0"}, "[c:other c:mine]"},
 	} {
-		if got := fmt.Sprint(p.Invalidation(test.rule).Groups(test.partition)); got != test.want {
-			t.Errorf("%s in partition %q: %s, want %s", test.rule, test.partition, got, test.want)
+		if got := fmt.Sprint(p.Invalidation(test.rule).Groups(test.parts...)); got != test.want {
+			t.Errorf("%s in partitions %q: %s, want %s", test.rule, test.parts, got, test.want)
 		}
 	}
 	if d := p.MaxDeadline(); d != 32*time.Second {

@@ -8,6 +8,8 @@ import (
 	"hash"
 	"slices"
 	"sync"
+
+	"chatcache/redisbridge/wire"
 )
 
 // MinSecret is the length in bytes that a partition secret has at least.
@@ -19,14 +21,41 @@ var ErrSecret = errors.New("policy: the partition secret must have at least 16 b
 // Partition is the identity that stored responses belong to.
 type Partition struct {
 	// ID is half of an HMAC-SHA256 (32 hexadecimal digits) over the source's kind, its
-	// name, the issuer and the value, each length-prefixed.
+	// name, the issuer and the value, each length-prefixed; of several sources, over what each of them alone would give.
 	ID string
-	// Expires is when the credential itself says that it ends, in seconds since
-	// 1970: no response may be used after it. 0 where it doesn't say so, and for verified
+	// Expires is when the first of the credentials itself says that it ends, in seconds since
+	// 1970: no response may be used after it. 0 where none says so, and for verified
 	// claims: a later token of the same subject is the same identity.
 	Expires int64
-	// Source is the index of the source that gave a value.
-	Source int
+	// Sources are those that count.
+	Sources SourceSet
+
+	parts []string // of several sources
+}
+
+// SourceSet is a set of a policy's identity sources, by their index.
+type SourceSet uint16
+
+// Has tells whether the source with the index is one of them.
+func (s SourceSet) Has(index int) bool { return s&(1<<index) != 0 }
+
+// Parts are the IDs that each of the sources alone would give, in their order; none of no identity. A write
+// invalidates in all of them: so it reaches what was read with some of its credentials, and with others beside them.
+func (p Partition) Parts() []string {
+	if p.parts == nil && p.ID != "" {
+		return []string{p.ID}
+	}
+	return p.parts
+}
+
+// ReadGroups lists the groups that a response of the cache, stored in the partition, belongs to: those of its
+// parts, and where there are several its own, by which it is named in the entry's key.
+func (p Partition) ReadGroups(cache string) []string {
+	groups := wire.ReadGroups(cache, p.Parts()...)
+	if p.parts != nil {
+		groups = append(groups, wire.GroupPartition(cache, p.ID))
+	}
+	return groups
 }
 
 // Identifier turns requests into partitions. It is safe for concurrent use.
@@ -38,8 +67,9 @@ type Identifier struct {
 	mac hash.Hash // after its first Reset it starts from the secret's precomputed states
 	sum [sha256.Size]byte
 	buf []byte
+	all []Partition // what the sources of one request give
 
-	known      map[string]identified // what lines of fields have given, see ofLines
+	known      map[string]identified // what lines of fields have given, see ofLines, and several sources, see together
 	knownBytes int
 }
 
@@ -86,23 +116,69 @@ func (s Source) label() []byte {
 	return appendField(nil, string(b))
 }
 
-// Identify gives the partition of the first source that has a value in the request;
+// Identify gives the partition of all sources that have a value in the request, up to the first verified claim;
 // ok is false where none has: then only shared caches may answer.
+//
+// Which of several credentials an origin goes by, it alone knows. A partition of some of them could be had by
+// whoever makes a client send one that isn't its own. Nobody but its subject has a verified claim.
 func (id *Identifier) Identify(r Request) (p Partition, ok bool) {
 	id.mu.Lock()
 	defer id.mu.Unlock()
+	id.all = id.all[:0]
 	for i := range id.sources {
-		field := id.sources[i].field()
-		if field == "" {
-			p, ok = id.partition(i, id.sources[i].fromProxy(r))
-		} else if lines := r.Header(field); len(lines) > 0 {
-			p, ok = id.ofLines(i, lines)
+		one, ok := id.of(i, r)
+		if !ok {
+			continue
 		}
-		if ok {
-			return p, true
+		id.all = append(id.all, one)
+		if id.sources[i].Kind == SourceVerified {
+			break
 		}
 	}
-	return Partition{}, false
+	switch len(id.all) {
+	case 0:
+		return Partition{}, false
+	case 1:
+		return id.all[0], true
+	}
+	return id.together(), true
+}
+
+// of gives the partition of one source alone.
+func (id *Identifier) of(source int, r Request) (p Partition, ok bool) {
+	field := id.sources[source].field()
+	if field == "" {
+		return id.partition(source, id.sources[source].fromProxy(r))
+	}
+	lines := r.Header(field)
+	if len(lines) == 0 {
+		return Partition{}, false
+	}
+	return id.ofLines(source, lines)
+}
+
+// together gives the partition of all, and remembers it. When it expires follows from the parts' IDs, as they are made of
+// the whole credentials.
+func (id *Identifier) together() Partition {
+	id.buf = appendField(id.buf[:0], "identities") // no source's label, nor its index
+	for _, one := range id.all {
+		id.buf = appendField(id.buf, one.ID)
+	}
+	if found, known := id.known[string(id.buf)]; known {
+		return found.Partition
+	}
+	var p Partition
+	for _, one := range id.all {
+		p.parts = append(p.parts, one.ID)
+		p.Sources |= one.Sources
+		if one.Expires != 0 && (p.Expires == 0 || one.Expires < p.Expires) {
+			p.Expires = one.Expires
+		}
+	}
+	key := string(id.buf)
+	p.ID = id.sumUp()
+	id.remember(key, identified{p, true})
+	return p
 }
 
 // ofLines remembers what the lines of a field gave: a digest costs more than all else that a hit in a
@@ -117,16 +193,20 @@ func (id *Identifier) ofLines(source int, lines []string) (Partition, bool) {
 	}
 	key := string(id.buf)
 	p, ok := id.partition(source, id.sources[source].fromFields(lines))
+	id.remember(key, identified{p, ok})
+	return p, ok
+}
+
+func (id *Identifier) remember(key string, what identified) {
 	if len(key) > maxKnownLine {
-		return p, ok
+		return
 	}
 	if len(id.known) >= maxKnown || id.knownBytes+len(key) > maxKnownBytes {
 		clear(id.known)
 		id.knownBytes = 0
 	}
-	id.known[key] = identified{p, ok}
+	id.known[key] = what
 	id.knownBytes += len(key)
-	return p, ok
 }
 
 // partition is that of a credential, if there is one.
@@ -134,7 +214,7 @@ func (id *Identifier) partition(source int, c credential) (p Partition, ok bool)
 	if len(c.values) == 0 {
 		return Partition{}, false
 	}
-	return Partition{ID: id.digest(source, c), Expires: c.expires, Source: source}, true
+	return Partition{ID: id.digest(source, c), Expires: c.expires, Sources: 1 << source}, true
 }
 
 // KeyDigest is a digest of a cache key that tells nobody without the secret what the key is made of: half of an

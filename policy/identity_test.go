@@ -6,6 +6,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,7 +70,7 @@ func TestSameIdentity(t *testing.T) {
 	} {
 		a, okA := id.Identify(pair[0])
 		b, okB := id.Identify(pair[1])
-		if !okA || !okB || a != b {
+		if !okA || !okB || !reflect.DeepEqual(a, b) {
 			t.Errorf("%v and %v: %v %v, %v %v", pair[0].headers, pair[1].headers, a, okA, b, okB)
 		}
 	}
@@ -136,20 +139,115 @@ func TestNoIdentity(t *testing.T) {
 	}
 }
 
-func TestSourcesInOrder(t *testing.T) {
-	id := identifier(t, fromSub, fromAuthorization, fromSID)
-	r := verified("jwt_payload", map[string]string{"sub": "x"})
-	r.headers = map[string][]string{"authorization": {"Bearer x"}, "cookie": {"sid=x"}}
-	if p, _ := id.Identify(r); p.Source != 0 {
-		t.Errorf("source %d, want 0", p.Source)
+// TestSourcesThatCount: all that have a value, up to the first verified claim.
+func TestSourcesThatCount(t *testing.T) {
+	id := identifier(t, fromSID, fromSub, fromAuthorization)
+	cookie, claim, token := [2]string{"cookie", "sid=x"}, [2]string{"sub", "x"}, [2]string{"authorization", "Bearer x"}
+	for _, test := range []struct {
+		has  [][2]string
+		want SourceSet
+	}{
+		{[][2]string{cookie}, 0b001},
+		{[][2]string{claim}, 0b010},
+		{[][2]string{token}, 0b100},
+		{[][2]string{cookie, token}, 0b101},
+		{[][2]string{claim, token}, 0b010},
+		{[][2]string{cookie, claim, token}, 0b011},
+	} {
+		r := &fakeRequest{headers: map[string][]string{}}
+		for _, f := range test.has {
+			if f[0] == "sub" {
+				r.properties = verified("jwt_payload", map[string]string{"sub": f[1]}).properties
+			} else {
+				r.headers[f[0]] = []string{f[1]}
+			}
+		}
+		if p, ok := id.Identify(r); !ok || p.Sources != test.want {
+			t.Errorf("%v: sources %03b, want %03b", test.has, p.Sources, test.want)
+		}
 	}
-	r.properties = nil
-	if p, _ := id.Identify(r); p.Source != 1 {
-		t.Errorf("source %d, want 1", p.Source)
+}
+
+// TestSeveralCredentials: a request with two credentials has a partition that neither of them reaches alone, and that
+// belongs to both.
+func TestSeveralCredentials(t *testing.T) {
+	id := identifier(t, fromSID, fromAuthorization, Source{Kind: SourceHeader, Name: "x-api-key"})
+	of := func(cookie, authorization, key string) Partition {
+		r := &fakeRequest{headers: map[string][]string{}}
+		for name, value := range map[string]string{"cookie": cookie, "authorization": authorization, "x-api-key": key} {
+			if value != "" {
+				r.headers[name] = []string{value}
+			}
+		}
+		p, ok := id.Identify(r)
+		if !ok {
+			t.Fatalf("%v: no identity", r.headers)
+		}
+		return p
 	}
-	delete(r.headers, "authorization")
-	if p, _ := id.Identify(r); p.Source != 2 {
-		t.Errorf("source %d, want 2", p.Source)
+	cookie, token, both := of("sid=planted", "", ""), of("", "Bearer victim", ""), of("sid=planted", "Bearer victim", "")
+	if !slices.Equal(both.Parts(), []string{cookie.ID, token.ID}) {
+		t.Errorf("parts %v, want %s and %s", both.Parts(), cookie.ID, token.ID)
+	}
+	if !slices.Equal(cookie.Parts(), []string{cookie.ID}) || (Partition{}).Parts() != nil {
+		t.Errorf("parts of one source %v, of none %v", cookie.Parts(), Partition{}.Parts())
+	}
+	want := "[* c:me p:me:" + cookie.ID + " p:me:" + token.ID + " p:me:" + both.ID + "]"
+	if got := fmt.Sprint(both.ReadGroups("me")); got != want {
+		t.Errorf("read groups %s, want %s", got, want)
+	}
+	seen := map[string]string{}
+	for _, who := range [][3]string{
+		{"sid=a"}, {"", "a"}, {"", "", "a"}, {"sid=a", "a"}, {"sid=a", "b"}, {"sid=b", "a"}, {"sid=a", "", "a"}, {"", "a", "a"}, {"sid=a", "a", "a"},
+		{"sid=" + cookie.ID, token.ID}, {"sid=" + both.ID},
+	} {
+		p := of(who[0], who[1], who[2])
+		if other := seen[p.ID]; other != "" || len(p.ID) != 32 {
+			t.Errorf("%v has the partition %s of %s", who, p.ID, other)
+		}
+		seen[p.ID] = fmt.Sprint(who)
+	}
+	if again := of("sid=planted", "token victim", ""); !reflect.DeepEqual(again, both) {
+		t.Errorf("once %+v, then %+v", both, again)
+	}
+	early, late := "Bearer "+expiring(1790000000), expiring(1800000000)
+	for _, p := range []Partition{of("sid="+late, early, ""), of("sid=opaque", early, ""), of("sid="+late, early, "")} {
+		if p.Expires != 1790000000 {
+			t.Errorf("expires %d, want when the first of them does", p.Expires)
+		}
+	}
+}
+
+// expiring is a token that expires then.
+func expiring(exp int64) string { return token(fmt.Sprintf(`{"exp":%d}`, exp)) }
+
+// TestSeveralCredentialsAreBounded: what is remembered doesn't grow with who asks, and forgetting changes nobody's partition.
+func TestSeveralCredentialsAreBounded(t *testing.T) {
+	id := identifier(t, fromSID, fromAuthorization)
+	of := func(i int) Partition {
+		p, _ := id.Identify(&fakeRequest{headers: map[string][]string{"cookie": {fmt.Sprint("sid=", i)}, "authorization": {fmt.Sprint(i)}}})
+		return p
+	}
+	first := of(0)
+	for i := range 2 * maxKnown {
+		of(i)
+	}
+	if len(id.known) > maxKnown || id.knownBytes > maxKnownBytes {
+		t.Errorf("%d are remembered in %d bytes", len(id.known), id.knownBytes)
+	}
+	if again := of(0); !reflect.DeepEqual(first, again) {
+		t.Errorf("first %+v, then %+v", first, again)
+	}
+}
+
+// A request whose identities are known costs no memory, be it one or several.
+func TestKnownIdentitiesCostNothing(t *testing.T) {
+	id := identifier(t, fromSID, fromAuthorization)
+	both := &fakeRequest{headers: map[string][]string{"cookie": {"sid=x"}, "authorization": {"Bearer x"}}}
+	for _, r := range []*fakeRequest{both, withHeader("cookie", "sid=x")} {
+		if n := testing.AllocsPerRun(100, func() { id.Identify(r) }); n != 0 {
+			t.Errorf("%v: %v allocations", r.headers, n)
+		}
 	}
 }
 
@@ -192,7 +290,7 @@ func TestIdentifyConcurrently(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 200 {
-				if p, _ := id.Identify(withHeader("authorization", "x")); p != want {
+				if p, _ := id.Identify(withHeader("authorization", "x")); !reflect.DeepEqual(p, want) {
 					t.Errorf("partition %v, want %v", p, want)
 				}
 			}

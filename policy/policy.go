@@ -159,17 +159,20 @@ type Invalidation struct {
 func (i *Invalidation) Patterns() []string { return i.patterns }
 
 // Groups names what a write by this rule invalidates, without duplicates: the
-// writer's partition of each private cache, and the whole cache where it is
-// shared, where the rule's scope is "all", or where the write has no
-// identity (an empty partition).
-func (i *Invalidation) Groups(partition string) []string {
-	groups := make([]string, 0, len(i.Caches))
+// parts of the writer's partition ([Partition.Parts]) of each private cache, and the whole cache where it is
+// shared, where the rule's scope is "all", where the write has no
+// identity (no parts), or where the parts would be too many for one frame ([wire.MaxGroups]).
+func (i *Invalidation) Groups(parts ...string) []string {
+	whole := i.All || len(parts) == 0 || len(parts) > 1 && len(i.Caches)*len(parts) >= wire.MaxGroups
+	groups := make([]string, 0, len(i.Caches)*max(len(parts), 1))
 	for _, c := range i.Caches {
-		if c.Shared || i.All || partition == "" {
+		if c.Shared || whole {
 			groups = append(groups, wire.GroupCache(c.Name))
 			continue
 		}
-		groups = append(groups, wire.GroupPartition(c.Name, partition))
+		for _, part := range parts {
+			groups = append(groups, wire.GroupPartition(c.Name, part))
+		}
 	}
 	return groups
 }

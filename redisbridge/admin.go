@@ -126,14 +126,14 @@ func (b *Bridge) Invalidate(ctx context.Context, r InvalidateRequest) (RaiseAnsw
 	if rule == nil {
 		return RaiseAnswer{}, fmt.Errorf("%w: policy %q has no invalidation %q, it has %s", ErrNotFound, name, r.Rule, ruleNames(document))
 	}
-	partition := ""
+	partition := policy.Partition{}
 	if r.Identity != nil {
 		secret := or(document.PartitionSecret, b.options.PartitionSecret)
 		if partition, err = r.Identity.partition(document, secret); err != nil {
 			return RaiseAnswer{}, err
 		}
 	}
-	return b.raised(ctx, name, rule.Groups(partition), rule.AlsoAfter, r.Wait)
+	return b.raised(ctx, name, rule.Groups(partition.Parts()...), rule.AlsoAfter, r.Wait)
 }
 
 func ruleNames(p *policy.Policy) string {

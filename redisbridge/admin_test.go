@@ -92,6 +92,8 @@ func TestInvalidate(t *testing.T) {
 		{"property", `{"rule":"save message","identity":{"property":{"connection.uri_san_peer_certificate":"spiffe://a"}}}`, "200 " + property + " c:models"},
 		{"value", `{"rule":"save message","identity":{"value":"alice"}}`, "200 " + bare + " c:models"},
 		{"value with an issuer", `{"rule":"save message","identity":{"value":"alice","jwt_authn_claim":{"iss":"https://issuer"}}}`, "200 " + claim + " c:models"},
+		{"several", `{"rule":"save message","identity":{"cookie":{"session":"s1"},"header":{"authorization":"alice"}}}`, "200 " + header + " " + cookie + " c:models"},
+		{"a verified claim beside others", `{"rule":"save message","identity":{"value":"alice","header":{"authorization":"alice"}}}`, "200 " + bare + " c:models"},
 		{"no identity", `{"rule":"save message"}`, "200 c:stats c:models"},
 		{"scope all", `{"rule":"reset","identity":{"value":"alice"}}`, "200 c:stats"},
 		{"nothing to identify", `{"rule":"save message","identity":{"header":{"x-other":"1"}}}`,
@@ -119,7 +121,7 @@ func TestInvalidate(t *testing.T) {
 
 func TestInvalidateInvalidates(t *testing.T) {
 	onEachRedis(t, withPolicy(t), func(t *testing.T, w *world) {
-		partition := must((Identity{Value: "alice"}).partition(w.options.Policies[0], secret))
+		partition := must((Identity{Value: "alice"}).partition(w.options.Policies[0], secret)).ID
 		w.groups = wire.ReadGroups("stats", partition)
 		w.fill(w.look().Ticket)
 		_, err := w.Invalidate(w.ctx, InvalidateRequest{Rule: "save message", Identity: &Identity{Value: "bob"}})

@@ -8,8 +8,8 @@ import (
 )
 
 // Identity is who made a write, in the words of the policy's identity sources:
-// what a request of theirs would have carried. Value alone stands for the
-// policy's first source.
+// what a request of theirs would have carried. Value stands for the
+// policy's first source, beside the others.
 type Identity struct {
 	Value    string            `json:"value,omitempty"`
 	Header   map[string]string `json:"header,omitempty"`          // by field name
@@ -20,43 +20,53 @@ type Identity struct {
 
 // partition derives the identity's partition as the filters do. The error
 // matches ErrRequest.
-func (i Identity) partition(p *policy.Policy, secret string) (string, error) {
+func (i Identity) partition(p *policy.Policy, secret string) (policy.Partition, error) {
+	none := policy.Partition{}
 	identifier, err := policy.NewIdentifier(p.Identity, []byte(secret))
 	if err != nil {
-		return "", fmt.Errorf("%w: the bridge can't derive partitions: %w; start it with the filters' CHATCACHE_PARTITION_SECRET", ErrRequest, err)
+		return none, fmt.Errorf("%w: the bridge can't derive partitions: %w; start it with the filters' CHATCACHE_PARTITION_SECRET", ErrRequest, err)
 	}
 	if i.Value != "" {
 		if i, err = i.ofFirstSource(p.Identity); err != nil {
-			return "", err
+			return none, err
 		}
 	}
 	found, ok := identifier.Identify(identityRequest{i, p.Identity})
 	if !ok {
-		return "", fmt.Errorf("%w: the identity has nothing that policy %q looks for: %s", ErrRequest, p.Name, sourceNames(p.Identity))
+		return none, fmt.Errorf("%w: the identity has nothing that policy %q looks for: %s", ErrRequest, p.Name, sourceNames(p.Identity))
 	}
-	return found.ID, nil
+	return found, nil
 }
 
-// ofFirstSource gives the identity whose value stands where the first source looks.
+// ofFirstSource gives the identity with its value where the first source looks.
 func (i Identity) ofFirstSource(sources []policy.Source) (Identity, error) {
 	if len(sources) == 0 {
 		return Identity{}, fmt.Errorf("%w: the policy has no identity sources", ErrRequest)
 	}
-	value := i.Value
+	with := func(place map[string]string, name string) map[string]string {
+		all := map[string]string{name: i.Value}
+		for other, value := range place {
+			if other != name {
+				all[other] = value
+			}
+		}
+		return all
+	}
 	switch s := sources[0]; s.Kind {
 	case policy.SourceHeader:
-		return Identity{Header: map[string]string{s.Name: value}}, nil
+		i.Header = with(i.Header, s.Name)
 	case policy.SourceCookie:
-		return Identity{Cookie: map[string]string{s.Name: value}}, nil
+		i.Cookie = with(i.Cookie, s.Name)
 	case policy.SourceVerified:
-		return Identity{Claim: map[string]string{s.Name: value, "iss": i.Claim["iss"]}}, nil
+		i.Claim = with(i.Claim, s.Name)
 	case policy.SourceClaim:
-		return Identity{Header: map[string]string{s.Header: value}}, nil
+		i.Header = with(i.Header, s.Header)
 	case policy.SourceProperty:
-		return Identity{Property: map[string]string{strings.Join(s.Path, "."): value}}, nil
+		i.Property = with(i.Property, strings.Join(s.Path, "."))
 	default:
 		return Identity{}, fmt.Errorf("%w: an identity from %s can't be given as a value", ErrRequest, s)
 	}
+	return i, nil
 }
 
 func sourceNames(sources []policy.Source) string {

@@ -117,7 +117,7 @@ func (b *Bridge) resolve(found *Inspection, r InspectRequest) (definition string
 		found.Reason = "no rule of the policy matches the request"
 		return "", nil, nil
 	}
-	partition := ""
+	partition := policy.Partition{}
 	if r.Identity != nil {
 		if partition, err = r.Identity.partition(document, or(document.PartitionSecret, b.options.PartitionSecret)); err != nil {
 			return "", nil, err
@@ -126,18 +126,18 @@ func (b *Bridge) resolve(found *Inspection, r InspectRequest) (definition string
 	if rule != nil {
 		found.Invalidation = rule.Name
 		found.Reason = "the request is a write: it invalidates these groups"
-		return "", rule.Groups(partition), nil
+		return "", rule.Groups(partition.Parts()...), nil
 	}
 	found.Cache = cache.Name
 	switch {
 	case cache.TTL == 0:
 		found.Reason = `the cache is off: its ttl is "0s"`
 		return "", nil, nil
-	case cache.Private() && partition == "":
+	case cache.Private() && partition.ID == "":
 		found.Reason = "the cache is private: say whose entry is meant (--identity)"
 		return "", []string{wire.GroupAll, wire.GroupCache(cache.Name)}, nil
 	case cache.Shared:
-		partition = ""
+		partition = policy.Partition{}
 	}
 	var body []byte
 	if cache.Body != nil {
@@ -145,10 +145,10 @@ func (b *Bridge) resolve(found *Inspection, r InspectRequest) (definition string
 			return "", nil, fmt.Errorf("%w: the cache's key has the request's body: %w", ErrRequest, err)
 		}
 	}
-	key := document.AppendKey(nil, cache, request, partition, body)
+	key := document.AppendKey(nil, cache, request, partition.ID, body)
 	plain, _, _ := strings.Cut(request.path, "?")
-	found.Key = wire.EntryKey(cache.Name, found.Policy, partition, request.method, plain, wire.KeyDigest(key))
-	return cache.Definition, wire.ReadGroups(cache.Name, partition), nil
+	found.Key = wire.EntryKey(cache.Name, found.Policy, partition.ID, request.method, plain, wire.KeyDigest(key))
+	return cache.Definition, partition.ReadGroups(cache.Name), nil
 }
 
 // inspected is the request whose entry is meant.

@@ -27,7 +27,7 @@ func storeFor(t *testing.T, w *world, cache, path, partition string, ticket wire
 func TestInspect(t *testing.T) {
 	onEachRedis(t, withPolicy(t), func(t *testing.T, w *world) {
 		alice := &Identity{Value: "alice"}
-		partition := must(alice.partition(w.options.Policies[0], secret))
+		partition := must(alice.partition(w.options.Policies[0], secret)).ID
 		request := InspectRequest{URL: "/api/chat/stats", Identity: alice}
 		want := func(when, reason string, valid bool) Inspection {
 			t.Helper()

@@ -24,14 +24,17 @@ func GroupNamed(name string) string { return "n:" + name }
 // GroupURI names the group of what is stored for one URI, by the URI's digest.
 func GroupURI(digest string) string { return "u:" + digest }
 
-// ReadGroups lists the groups that a response of the cache and partition
-// belongs to, from the widest to the narrowest; partition is empty for a
-// shared cache.
-func ReadGroups(cache, partition string) []string {
-	if partition == "" {
-		return []string{GroupAll, GroupCache(cache)}
+// ReadGroups lists the groups that a response of the cache and partitions
+// belongs to, from the widest to the narrowest; a shared cache has no partition, or an empty one.
+func ReadGroups(cache string, partitions ...string) []string {
+	groups := make([]string, 2, 2+len(partitions))
+	groups[0], groups[1] = GroupAll, GroupCache(cache)
+	for _, p := range partitions {
+		if p != "" {
+			groups = append(groups, GroupPartition(cache, p))
+		}
 	}
-	return []string{GroupAll, GroupCache(cache), GroupPartition(cache, partition)}
+	return groups
 }
 
 // CacheOfGroup tells which cache a group's name speaks of, for counters:

@@ -2,7 +2,6 @@ package linear
 
 import (
 	"chatcache/policy"
-	"chatcache/redisbridge/wire"
 )
 
 // Groups gives the function that names the groups of a response stored for a register:
@@ -14,7 +13,7 @@ func Groups(p *policy.Policy, secret string) (func(Register) []string, error) {
 		if r.User != "" {
 			partition, _ = identifier.Identify(bearer(r.User))
 		}
-		return wire.ReadGroups(r.Cache, partition.ID)
+		return partition.ReadGroups(r.Cache)
 	}, err
 }
 

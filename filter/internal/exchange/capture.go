@@ -161,7 +161,7 @@ func (r *read) plan(fields httpcache.Fields, end bool, now int64) (httpcache.Pla
 	if reason != httpcache.Storable {
 		return plan, reason
 	}
-	if _, ok := r.plugin.named(r.request.authority, fields); !ok || slices.ContainsFunc(plan.Without, r.plugin.namesGroups) {
+	if _, ok := r.named(fields); !ok || slices.ContainsFunc(plan.Without, r.plugin.namesGroups) {
 		return plan, httpcache.ReasonGroups
 	}
 	return plan.Jittered(r.cache.Jitter, r.keyInRedis(), now), httpcache.Storable
@@ -346,7 +346,7 @@ func freshFor(plan httpcache.Plan) int64 {
 
 // fill stores a whole response: in L1 at once, in L2 through the outbox.
 func (r *read) fill(plan httpcache.Plan, fields httpcache.Fields, body []byte, now int64) {
-	named, ok := r.plugin.named(r.request.authority, fields)
+	named, ok := r.named(fields)
 	groups := append(slices.Clip(r.groups), named...)
 	if !ok || r.state.journal.blocks(groups) {
 		return

@@ -1,6 +1,8 @@
 package exchange
 
 import (
+	"slices"
+
 	"chatcache/filter/internal/httpcache"
 	"chatcache/policy"
 )
@@ -192,17 +194,23 @@ func (e *Exchange) addStatus(member string) {
 }
 
 // keyHeaders lists the request fields that the key of a cache covers: those of its
-// rule, and the one that the partition was made of.
+// rule, and those that the partition was made of. It tells a header without a credential from one with any, too;
+// a token without the claim from another such, it doesn't.
 func keyHeaders(p *policy.Policy, c *policy.Cache, partition policy.Partition) []string {
 	if c.Shared {
 		return c.Headers
 	}
-	source := p.Identity[partition.Source]
-	switch source.Kind {
-	case policy.SourceHeader:
-		return append(c.Headers[:len(c.Headers):len(c.Headers)], source.Name)
-	case policy.SourceClaim:
-		return append(c.Headers[:len(c.Headers):len(c.Headers)], source.Header)
+	names := slices.Clip(c.Headers)
+	for i, source := range p.Identity {
+		counts := partition.Sources.Has(i)
+		switch {
+		case source.Kind == policy.SourceHeader:
+			names = append(names, source.Name)
+		case source.Kind == policy.SourceClaim && counts:
+			names = append(names, source.Header)
+		case source.Kind == policy.SourceVerified && counts:
+			return names // what comes after it doesn't count
+		}
 	}
-	return c.Headers
+	return names
 }

@@ -27,19 +27,19 @@ func groupNamed(authority, name string) string {
 	return group
 }
 
-// named lists the groups that a response says that it belongs to. ok is false where they
+// named lists the groups that the response to a read says that it belongs to. ok is false where they
 // can't be told, or are too many.
-func (p *Plugin) named(authority string, response httpcache.Fields) (groups []string, ok bool) {
+func (r *read) named(response httpcache.Fields) (groups []string, ok bool) {
 	names, ok := response.Groups("cache-groups")
-	for _, field := range p.Policy.Tags {
+	for _, field := range r.plugin.Policy.Tags {
 		names = append(names, response.Tags(field)...)
 	}
 	for _, name := range names {
-		if group := groupNamed(authority, name); !slices.Contains(groups, group) {
+		if group := groupNamed(r.request.authority, name); !slices.Contains(groups, group) {
 			groups = append(groups, group)
 		}
 	}
-	return groups, ok && len(groups) <= maxNamed
+	return groups, ok && len(groups) <= min(maxNamed, wire.MaxGroups-len(r.groups))
 }
 
 // namesGroups tells of the fields by which a response says what groups it belongs to. One that must be stored without

@@ -211,7 +211,7 @@ func (r *read) place(now int64) {
 	r.base = bytes.Clone(r.base)
 	r.key = r.base
 	r.choose()
-	r.groups = wire.ReadGroups(r.cache.Name, r.partition.ID)
+	r.groups = r.partition.ReadGroups(r.cache.Name)
 	if r.cache.ByURI() {
 		r.groups = append(r.groups, groupURI(r.cache, r.request.authority, r.request.path))
 	}

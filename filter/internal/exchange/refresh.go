@@ -95,9 +95,14 @@ func (r *read) refreshable(f found, now int64) bool {
 		!r.ofConnection() && r.state.refreshes.mayBegin(r.keyInRedis(), f.stored, now)
 }
 
-// ofConnection tells whether the read's partition is made of what the proxy knows beside the header section.
+// ofConnection tells whether the read's partition is made of what the proxy knows beside the header section, too.
 func (r *read) ofConnection() bool {
-	return r.cache.Private() && r.plugin.Policy.Identity[r.partition.Source].Kind == policy.SourceProperty
+	for i, source := range r.plugin.Policy.Identity {
+		if source.Kind == policy.SourceProperty && r.partition.Sources.Has(i) {
+			return true
+		}
+	}
+	return false
 }
 
 // revalidate has the stale response validated that has just been the answer.

@@ -40,7 +40,7 @@ type upload struct {
 
 // upload begins one, with what has been captured.
 func (r *read) upload(c *capture) {
-	named, _ := r.plugin.named(r.request.authority, c.fields)
+	named, _ := r.named(c.fields)
 	u := &upload{
 		state: r.state, plugin: r.plugin, metrics: r.metrics, groups: append(slices.Clip(r.groups), named...),
 		began: c.received, reserved: c.reserved,

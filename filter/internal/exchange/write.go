@@ -43,7 +43,7 @@ func newWrite(e *Exchange, target request, rule *policy.Invalidation) (*write, *
 
 func (w *write) start(bool) Action {
 	partition, _ := w.plugin.identify(w.request)
-	w.groups = w.rule.Groups(partition.ID)
+	w.groups = w.rule.Groups(partition.Parts()...)
 	if c := w.plugin.Policy.Resource(w.request.authority, w.request.path); c != nil {
 		w.groups = append(w.groups, groupURI(c, w.request.authority, w.request.path))
 	}
@@ -146,7 +146,7 @@ func (w *write) abort() {
 		return
 	}
 	if w.id == "" {
-		w.id, w.groups = w.state.newID(), w.rule.Groups("")
+		w.id, w.groups = w.state.newID(), w.rule.Groups()
 	}
 	w.pending = true
 	w.state.journal.block(w.groups)

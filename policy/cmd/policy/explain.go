@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"chatcache/policy"
-	"chatcache/redisbridge/wire"
 )
 
 const secretVariable = "CHATCACHE_PARTITION_SECRET"
@@ -33,9 +32,11 @@ type explanation struct {
 }
 
 type partition struct {
-	ID      string `json:"id"`
-	Source  string `json:"source"`
-	Expires int64  `json:"expires,omitempty"`
+	ID      string   `json:"id"`
+	Sources []string `json:"sources"` // all that count
+	Expires int64    `json:"expires,omitempty"`
+
+	found policy.Partition
 }
 
 type readDetails struct {
@@ -137,21 +138,27 @@ func identify(p *policy.Policy, o options) (*partition, error) {
 		return nil, nil
 	}
 	if !known {
-		found.ID = unknownID
+		found = policy.Partition{ID: unknownID, Sources: found.Sources, Expires: found.Expires}
 	}
-	return &partition{ID: found.ID, Source: p.Identity[found.Source].String(), Expires: found.Expires}, nil
+	one := &partition{ID: found.ID, Expires: found.Expires, found: found}
+	for i, source := range p.Identity {
+		if found.Sources.Has(i) {
+			one.Sources = append(one.Sources, source.String())
+		}
+	}
+	return one, nil
 }
 
 func (e *explanation) read(p *policy.Policy, c *policy.Cache, o options) {
 	e.Kind, e.Rule, e.Patterns = "read", c.Name, c.Patterns()
-	id := ""
+	id := policy.Partition{}
 	switch {
 	case c.Shared:
 		e.Partition = nil
 	case e.Partition == nil:
 		e.Bypass = "no identity source has a value in this request"
 	default:
-		id = e.Partition.ID
+		id = e.Partition.found
 	}
 	body := e.body(p, c, o)
 	if c.TTL == 0 {
@@ -162,8 +169,8 @@ func (e *explanation) read(p *policy.Policy, c *policy.Cache, o options) {
 		e.Read.MaxWait = policy.FormatDuration(p.Collapse.MaxWait)
 	}
 	if e.Bypass == "" {
-		e.Read.Key = keyFields(p.AppendKey(nil, c, o.request, id, body))
-		e.Groups = wire.ReadGroups(c.Name, id)
+		e.Read.Key = keyFields(p.AppendKey(nil, c, o.request, id.ID, body))
+		e.Groups = id.ReadGroups(c.Name)
 	}
 }
 
@@ -233,16 +240,16 @@ func (e *explanation) invalidate(rule *policy.Invalidation) {
 	if rule.Refuse {
 		w.Unreachable = "refuse"
 	}
-	id := ""
+	var parts []string
 	switch {
 	case rule.All:
 		w.Scope = "every partition"
 	case e.Partition == nil:
 		w.Scope = "every partition: the write has no identity"
 	default:
-		w.Scope, id = "the writer's partition; shared caches as a whole", e.Partition.ID
+		w.Scope, parts = "the writer's partition; shared caches as a whole", e.Partition.found.Parts()
 	}
-	e.Write, e.Groups = w, rule.Groups(id)
+	e.Write, e.Groups = w, rule.Groups(parts...)
 }
 
 // freshness says how long the cache's responses are fresh.

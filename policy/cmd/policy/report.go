@@ -66,7 +66,7 @@ func (e explanation) writePartition(w io.Writer) {
 	switch p := e.Partition; {
 	case p != nil:
 		line(w, "partition", p.ID)
-		line(w, "from", p.Source)
+		line(w, "from", strings.Join(p.Sources, ", "))
 		if p.Expires != 0 {
 			line(w, "expires", time.Unix(p.Expires, 0).UTC().Format(time.RFC3339))
 		}

@@ -25,7 +25,8 @@ What:
                     the bridge needs the policy (serve --policy)
   --identity WHO    whose: the value that the policy's first identity source
                     would find, or KIND:NAME=VALUE with KIND one of header,
-                    cookie, jwt_authn_claim, property; repeatable.
+                    cookie, jwt_authn_claim, property; repeatable: as a
+                    write with all of these credentials would.
                     Without it the rule's whole caches
 
 Waiting:

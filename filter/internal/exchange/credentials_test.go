@@ -1,0 +1,123 @@
+package exchange
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"chatcache/redisbridge/wire"
+)
+
+// severalSources takes identities from a cookie, a header and a token that nobody verified.
+var severalSources = []string{
+	`"identity": [{"header": "authorization"}]`,
+	`"identity": [{"cookie": "sid"}, {"header": "authorization"}, {"jwt_claim": "sub", "header": "x-token", "unverified": true}]`,
+}
+
+// What is stored for two credentials is neither one's alone, and a write with either invalidates it.
+func TestTwoCredentials(t *testing.T) {
+	w := newWorld(t, severalSources...)
+	w.lease()
+	cookie := [2]string{"cookie", "sid=planted"}
+	read := func(user string, extra ...[2]string) *fakeStream {
+		s := w.stream("GET", "/stats", user, extra...)
+		s.exchange.RequestHeaders(true)
+		return s
+	}
+	s := read("ann", cookie)
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "of ann")
+	m := w.stored()
+	if s := read("ann", cookie); string(s.reply) != "of ann" {
+		t.Errorf("she gets %q", s.reply)
+	}
+	for _, s := range []*fakeStream{read("", cookie), read("ann"), read("ben", cookie)} {
+		if s.status != 0 {
+			t.Errorf("%v gets %q", s.request, s.reply)
+		}
+	}
+	for user, with := range map[string][][2]string{"ann": nil, "": {cookie}} {
+		s := w.stream("POST", "/messages", user, with...)
+		s.exchange.RequestHeaders(true)
+		suspended, err := wire.DecodeSuspendRequest(w.take(wire.PathSuspend).frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(suspended.Groups, func(g string) bool { return slices.Contains(groupsOf(t, m), g) }) {
+			t.Errorf("a write with %v suspends %q, what was read belongs to %q", s.request, suspended.Groups, groupsOf(t, m))
+		}
+		if s := read("ann", cookie); s.status != 0 {
+			t.Error("answered from L1 while a write with one of the credentials is under way")
+		}
+		w.calls = nil
+	}
+}
+
+// A response that varies on a credential is stored where the key has it, or its absence.
+func TestVaryOnCredentials(t *testing.T) {
+	token := [2]string{"x-token", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln"} // {"sub":"x"}
+	cookie := [2]string{"cookie", "sid=x"}
+	for _, test := range []struct {
+		vary, user string
+		fields     [][2]string
+		stored     bool
+	}{
+		{"authorization", "ann", [][2]string{cookie}, true},
+		{"authorization", "", [][2]string{cookie}, true},
+		{"authorization, x-token", "ann", [][2]string{cookie, token}, true},
+		{"x-token", "", [][2]string{cookie, token}, true},
+		{"cookie", "ann", [][2]string{cookie}, false}, // others may be in it
+	} {
+		w := newWorld(t, severalSources...)
+		w.lease()
+		s := w.stream("GET", "/stats", test.user, test.fields...)
+		s.exchange.RequestHeaders(true)
+		w.take(wire.PathLookup).miss(1)
+		s.respond("200", "one", [2]string{"vary", test.vary})
+		if stored := strings.HasSuffix(s.cacheStatus(), "; stored"); stored != test.stored {
+			t.Errorf("vary: %s, to %v: %s", test.vary, s.request, s.cacheStatus())
+		}
+	}
+	// Of two tokens without the claim the key knows neither.
+	w := newWorld(t, severalSources...)
+	w.lease()
+	read := func(token string) *fakeStream {
+		s := w.stream("GET", "/stats", "ann", [2]string{"x-token", token})
+		s.exchange.RequestHeaders(true)
+		return s
+	}
+	s := read("opaque")
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "one", [2]string{"vary", "x-token"})
+	if s := read("another"); s.status != 0 {
+		t.Errorf("another token gets %q", s.reply)
+	}
+}
+
+// A read whose identity is the connection's, too, validates by itself: the loopback has another one.
+func TestRefreshWithAPropertyBesideTheHeader(t *testing.T) {
+	for _, connected := range []bool{false, true} {
+		w := newWorld(t, `"identity": [{"header": "authorization"}]`, `"identity": [{"header": "authorization"}, {"property": ["connection", "id"]}]`,
+			`"host": {`, `"host": {"loopback_cluster": "self", `, `"stats":  {"match": ["GET /stats"], "ttl": "600s"}`,
+			`"stats":  {"match": ["GET /stats"], "ttl": "600s", "stale_while_revalidate": "600s"}`)
+		read := func() *fakeStream {
+			s := w.stream("GET", "/stats", "ann")
+			if connected {
+				s.properties["connection.id"] = []byte("7")
+			}
+			s.exchange.RequestHeaders(true)
+			return s
+		}
+		s := read()
+		w.take(wire.PathLookup).miss(1)
+		s.respond("200", "one", tagged)
+		m := w.stored()
+		read()
+		w.finds(m, 700*time.Second)
+		w.run()
+		if refreshed := len(w.fetched) > 0; refreshed == connected {
+			t.Errorf("connection's identity %t: refreshed %t", connected, refreshed)
+		}
+	}
+}
