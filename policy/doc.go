@@ -144,7 +144,7 @@
 //     request's partition, and a request without identity bypasses.
 //   - l1: false keeps the cache's responses out of the proxies' own memory. Default true.
 //   - collapse: false lets each of the cache's misses ask the origin. Default true.
-//   - authority: "ignore" where the answers are the same for every host. Default "key".
+//   - authority: "ignore" where the answers are the same for every host and scheme. Default "key".
 //   - ignore_query: names of query parameters that change nothing in the answer.
 //   - headers: names of request headers that change the answer; all their values are part of the key. Never a
 //     credential: those belong into identity.
@@ -182,7 +182,8 @@
 // sees them, and stored by the filter like any other; x-chatcache-prefetch marks such a request, which then
 // prefetches nothing itself. Each VM has at most 4 under way and begins at most 10 a second; the same page is not fetched
 // again for 10 seconds, and not at all while L1 has it. Such requests come from the proxy's own address, without the client's
-// certificate; where a filter before this one takes credentials away from requests, they lack these, too.
+// certificate; where a filter before this one takes credentials away from requests, they lack these, too. One that would fill another key
+// than the reader's, by its identity or its scheme, is refused with 421 and doesn't reach the origin.
 //
 //   - parameter: the query parameter that names the page. Must be there.
 //   - first: the number of the page that a request without it asks for, 0 to 1000000. Default 1.
@@ -198,7 +199,8 @@
 // it, as far as the filter sees them, through host.loopback_cluster; x-chatcache-refresh marks it. It is one read like any other: what a write has made
 // invalid isn't used stale meanwhile, nor is what it brings if a write comes after its lookup. While it is under way, 15 seconds at most, and
 // for a second after a 5xx, the stale response answers. A refresh that another partition's would be, or one of no identity, is refused with 421 and
-// doesn't reach the origin; it may be where a filter before this one takes credentials away. After one that has changed nothing, requests validate
+// doesn't reach the origin; it may be where a filter before this one takes credentials away, or where the listener takes the request for one of another
+// scheme (a cluster without TLS, and use_remote_address: for what clients ask by https, the cluster has to speak TLS). After one that has changed nothing, requests validate
 // by themselves for 10 seconds. Reads with a body, and those whose identity is a property of the connection, always do. Each VM has
 // at most 64 refreshes under way.
 //
@@ -278,10 +280,12 @@
 //
 // # Keys
 //
-// A cache key is made of the policy's name, the cache's, the method, the authority in lower case with its port,
+// A cache key is made of the policy's name, the cache's, the method, the scheme, the authority in lower case with its port,
 // the path, the query, the selected headers, the partition and the body. Path and query stand as they were sent, but for their escapes
 // (RFC 3986 section 6.2.2: upper-case digits, unreserved characters decoded). Query parameters are sorted by name, and
 // those of one name, or of one name up to "[", keep their order: which of them counts is the origin's choice.
+// X-Forwarded-Proto, which many origins take for the scheme, is part of the key, too, where it says something else than that; unsafe requests by either scheme
+// invalidate what is stored by both.
 // "+" and "%20" differ. A query with ";" is left whole, nothing of it ignored, since some origins separate parameters there.
 // A body is reduced to its canonical form; one that JSON readers could disagree on bypasses.
 package policy

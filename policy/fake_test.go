@@ -5,12 +5,14 @@ import "strings"
 // fakeRequest is a request in tests.
 type fakeRequest struct {
 	method, authority, path string
+	scheme                  string
 	headers                 map[string][]string
 	properties              map[string]string
 }
 
 func (r *fakeRequest) Method() string              { return r.method }
 func (r *fakeRequest) Authority() string           { return r.authority }
+func (r *fakeRequest) Scheme() string              { return r.scheme }
 func (r *fakeRequest) Path() string                { return r.path }
 func (r *fakeRequest) Header(name string) []string { return r.headers[name] }
 

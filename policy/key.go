@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/binary"
 	"errors"
+	"strings"
 )
 
 // AppendKey appends the cache key of a request that [Policy.Match] gave the cache c
@@ -11,13 +12,14 @@ import (
 // every list counted, so that no value can pose as another ([SplitKey] reads it back).
 //
 // The key is made of what the request says, never of less than what tells resources
-// apart: the authority in lower case with its port, the path with normalized
+// apart: the scheme and the authority in lower case, with its port, the path with normalized
 // escapes, the query as the package documentation says, all values of the selected headers.
 func (p *Policy) AppendKey(dst []byte, c *Cache, r Request, partition string, body []byte) []byte {
 	dst = appendField(dst, p.Name)
 	dst = appendField(dst, c.Name)
 	dst = appendField(dst, r.Method())
-	dst = c.AppendURI(dst, r.Authority(), r.Path())
+	dst = c.appendOrigin(dst, r)
+	dst = c.appendPath(dst, r.Path())
 	dst = binary.AppendUvarint(dst, uint64(len(c.Headers)))
 	for _, name := range c.Headers {
 		dst = appendField(dst, name)
@@ -35,22 +37,58 @@ func (p *Policy) AppendKey(dst []byte, c *Cache, r Request, partition string, bo
 	return append(dst, body...)
 }
 
-// AppendURI appends what tells the cache's resources apart in a URI, as keys have it: the authority,
-// unless the cache ignores it, path and query.
+// What a key says first of a URI's origin. A third was in keys without a scheme: 1.
+const (
+	keyOfAnyOrigin  = 0
+	keyOfOneOrigin  = 2
+	forwardedScheme = "x-forwarded-proto"
+)
+
+// appendOrigin appends the target URI's scheme and authority (RFC 9111 section 2), unless the cache ignores them. Most
+// origins take the scheme from X-Forwarded-Proto, and so does Envoy where a request has none. A client may send both, at least
+// by HTTP/2: where they differ, both are in the key.
+func (c *Cache) appendOrigin(dst []byte, r Request) []byte {
+	if c.IgnoreAuthority {
+		return append(dst, keyOfAnyOrigin)
+	}
+	forwarded := r.Header(forwardedScheme)
+	scheme := r.Scheme()
+	switch {
+	case len(forwarded) == 1 && (scheme == "" || strings.EqualFold(scheme, forwarded[0])):
+		scheme, forwarded = forwarded[0], nil
+	case scheme == "":
+		scheme = "http"
+	}
+	dst = appendLowerField(append(dst, keyOfOneOrigin), scheme)
+	dst = binary.AppendUvarint(dst, uint64(len(forwarded)))
+	for _, f := range forwarded {
+		dst = appendField(dst, f)
+	}
+	return appendLowerField(dst, r.Authority())
+}
+
+// AppendURI appends what tells the cache's resources apart for unsafe requests, which invalidate what is stored for their URI by
+// either scheme: the authority, unless the cache ignores it, path and query.
 func (c *Cache) AppendURI(dst []byte, authority, path string) []byte {
 	if c.IgnoreAuthority {
 		dst = append(dst, 0)
 	} else {
-		dst = append(dst, 1)
-		dst = binary.AppendUvarint(dst, uint64(len(authority)))
-		dst = appendLower(dst, authority)
+		dst = appendLowerField(append(dst, 1), authority)
 	}
+	return c.appendPath(dst, path)
+}
+
+// appendPath appends a path and its query.
+func (c *Cache) appendPath(dst []byte, path string) []byte {
 	var buffer [256]byte
 	normal := appendNormalized(buffer[:0], withoutQuery(path))
 	dst = binary.AppendUvarint(dst, uint64(len(normal)))
 	dst = append(dst, normal...)
-	dst = appendQuery(dst, queryOf(path), c.IgnoreQuery)
-	return dst
+	return appendQuery(dst, queryOf(path), c.IgnoreQuery)
+}
+
+func appendLowerField(dst []byte, s string) []byte {
+	return appendLower(binary.AppendUvarint(dst, uint64(len(s))), s)
 }
 
 func appendField(dst []byte, s string) []byte {
@@ -61,8 +99,10 @@ func appendField(dst []byte, s string) []byte {
 // KeyParts is a cache key taken apart, for people and tests.
 type KeyParts struct {
 	Policy, Cache, Method string
+	HasOrigin             bool // false where the cache ignores scheme and authority
+	Scheme                string
+	Forwarded             []string // X-Forwarded-Proto, where it says something else than the scheme
 	Authority             string
-	HasAuthority          bool // false where the cache ignores it
 	Path                  string
 	Query                 []string // parameters in the key's order
 	Headers               []KeyHeader
@@ -84,7 +124,9 @@ var ErrKey = errors.New("policy: not a cache key")
 func SplitKey(key []byte) (KeyParts, error) {
 	r := keyReader{rest: key}
 	k := KeyParts{Policy: r.text(), Cache: r.text(), Method: r.text()}
-	if k.HasAuthority = r.flag(); k.HasAuthority {
+	if k.HasOrigin = r.origin(); k.HasOrigin {
+		k.Scheme = r.text()
+		k.Forwarded = r.list()
 		k.Authority = r.text()
 	}
 	k.Path = r.text()
@@ -126,6 +168,17 @@ func (r *keyReader) flag() bool {
 	set := r.rest[0] == 1
 	r.rest = r.rest[1:]
 	return set
+}
+
+// origin reads whether scheme and authority come next.
+func (r *keyReader) origin() bool {
+	if len(r.rest) == 0 || r.rest[0] != keyOfAnyOrigin && r.rest[0] != keyOfOneOrigin {
+		r.bad, r.rest = true, nil
+		return false
+	}
+	one := r.rest[0] == keyOfOneOrigin
+	r.rest = r.rest[1:]
+	return one
 }
 
 func (r *keyReader) text() string {

@@ -91,14 +91,45 @@ func TestKeyFields(t *testing.T) {
 		add("header "+name, key(c, r, "", nil))
 	}
 	upper := base()
-	upper.authority = "H"
+	upper.authority, upper.scheme = "H", "HTTP"
 	if key(c, upper, "", nil) != key(c, base(), "", nil) {
-		t.Error("the case of the authority changes the key")
+		t.Error("the case of the authority or the scheme changes the key")
 	}
 	elsewhere := base()
-	elsewhere.authority = "elsewhere"
+	elsewhere.authority, elsewhere.scheme = "elsewhere", "https"
 	if any := p.Cache("any-host"); key(any, elsewhere, "", nil) != key(any, base(), "", nil) {
-		t.Error(`the authority changes the key in spite of "authority": "ignore"`)
+		t.Error(`the authority or the scheme changes the key in spite of "authority": "ignore"`)
+	}
+}
+
+// TestKeysOfSchemes: the scheme is a client's own word by HTTP/2, and X-Forwarded-Proto what many origins go by: neither
+// stands for the other where they differ. Where one is missing it is taken for the other, or for http.
+func TestKeysOfSchemes(t *testing.T) {
+	p, c := keyPolicy(t)
+	key := func(scheme string, forwarded ...string) string {
+		r := get("/a")
+		r.scheme, r.headers["x-forwarded-proto"] = scheme, forwarded
+		return string(p.AppendKey(nil, c, r, "", nil))
+	}
+	for _, same := range [][2]string{
+		{key(""), key("http")}, {key("http"), key("http", "http")}, {key("http"), key("HTTP", "Http")}, {key("https"), key("https", "https")}, {key("https"), key("", "https")},
+	} {
+		if same[0] != same[1] {
+			t.Errorf("%q and %q, want one key", same[0], same[1])
+		}
+	}
+	seen := map[string]bool{}
+	for _, k := range []string{
+		key("http"), key("https"), key("https", "http"), key("http", "https"), key("https", "https", "http"), key("https", "https", "https"), key("", "http", "https"), key("http", ""),
+	} {
+		if seen[k] {
+			t.Errorf("%q is the key of two origins", k)
+		}
+		seen[k] = true
+	}
+	parts, err := SplitKey([]byte(key("http", "https")))
+	if err != nil || parts.Scheme != "http" || !slices.Equal(parts.Forwarded, []string{"https"}) || parts.Authority != "h" {
+		t.Errorf("read back: %+v, %v", parts, err)
 	}
 }
 
@@ -114,7 +145,7 @@ func FuzzKeys(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := KeyParts{Policy: "p", Cache: "c", Method: method, HasAuthority: true, Authority: string(appendLower(nil, authority)),
+		want := KeyParts{Policy: "p", Cache: "c", Method: method, HasOrigin: true, Scheme: "http", Authority: string(appendLower(nil, authority)),
 			Path: parts.Path, Query: parts.Query, Headers: []KeyHeader{{"accept-language", []string{h1, h2}}},
 			Partition: partition, HasBody: body != nil, Body: string(body)}
 		if !reflect.DeepEqual(parts, want) {

@@ -85,6 +85,7 @@ type identityRequest struct {
 }
 
 func (identityRequest) Method() string    { return "" }
+func (identityRequest) Scheme() string    { return "" }
 func (identityRequest) Authority() string { return "" }
 func (identityRequest) Path() string      { return "" }
 

@@ -154,11 +154,12 @@ func (b *Bridge) resolve(found *Inspection, r InspectRequest) (definition string
 // inspected is the request whose entry is meant.
 type inspected struct {
 	identityRequest
-	method, authority, path string
-	header                  map[string]string
+	method, scheme, authority, path string
+	header                          map[string]string
 }
 
 func (r inspected) Method() string    { return r.method }
+func (r inspected) Scheme() string    { return r.scheme }
 func (r inspected) Authority() string { return r.authority }
 func (r inspected) Path() string      { return r.path }
 
@@ -185,7 +186,7 @@ func newInspected(r InspectRequest) (inspected, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return i, fmt.Errorf("%w: url %q, want http://HOST/PATH, https://HOST/PATH or /PATH", ErrRequest, r.URL)
 	}
-	i.authority, i.path = u.Host, or(u.EscapedPath(), "/")
+	i.scheme, i.authority, i.path = u.Scheme, u.Host, or(u.EscapedPath(), "/")
 	if u.RawQuery != "" {
 		i.path += "?" + u.RawQuery
 	}

@@ -28,6 +28,7 @@ func (b bearer) Header(name string) []string {
 }
 
 func (bearer) Method() string                    { return "GET" }
+func (bearer) Scheme() string                    { return "" }
 func (bearer) Authority() string                 { return "" }
 func (bearer) Path() string                      { return "/" }
 func (bearer) Property(...string) ([]byte, bool) { return nil, false }

@@ -74,9 +74,8 @@ func (w *write) invalidated(response httpcache.Fields) (groups []string) {
 // origin (RFC 3986 section 5.2).
 func (r *request) sameOrigin(reference string) (target string, ok bool) {
 	reference, _, _ = strings.Cut(reference, "#")
-	scheme := r.fields.Get(":scheme")
 	if prefix, rest, found := strings.Cut(reference, "://"); found && !strings.ContainsAny(prefix, "/?") {
-		if !strings.EqualFold(prefix, scheme) {
+		if !strings.EqualFold(prefix, r.scheme) {
 			return "", false
 		}
 		reference = "//" + rest

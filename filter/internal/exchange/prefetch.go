@@ -7,12 +7,17 @@ import (
 	"time"
 
 	"chatcache/filter/internal/httpcache"
+	"chatcache/redisbridge/wire"
 )
 
 // prefetchField marks a request that fetches a page before anybody asks for it, and in an entry a response
-// that it has brought. All it does is to keep its request from prefetching a page itself, so it is of no use
-// to a client that sends it.
+// that it has brought. Its value in a request is the digest of the key that is meant: one that would fill another one, since the way through
+// the listener has changed its scheme or its identity, is refused, and never reaches the origin. Else it only
+// keeps its request from prefetching a page itself, so it is of no use to a client that sends it.
 const prefetchField = "x-chatcache-prefetch"
+
+// prefetchedMark is its value in an entry.
+const prefetchedMark = "1"
 
 // Bounds of what one VM prefetches. What is beyond them isn't.
 const (
@@ -40,23 +45,41 @@ func (r *read) prefetchNext(body []byte, now int64) {
 		return
 	}
 	path, ok := r.cache.Prefetch.NextPage(r.request.path, body)
-	if !ok || r.pageInL1(path, now) {
+	if !ok {
 		return
 	}
-	r.state.prefetches.begin(againRequest(r.request, path, prefetchField, "1"), r.metrics)
+	page := r.pageAt(path)
+	if _, found := page.inL1(page.leased(now), now); found {
+		return
+	}
+	r.state.prefetches.begin(againRequest(r.request, path, prefetchField, wire.KeyDigest(page.key)), r.metrics)
+}
+
+// startPrefetch starts a read that fetches a page before anybody asks for it. One that isn't of the reader's own key is refused.
+func (r *read) startPrefetch(end bool) Action {
+	if r.fetches = r.request.fields.Get(prefetchField); r.fetches == prefetchedMark {
+		r.fetches = "" // a client's, or of a filter before this one
+	} else {
+		_ = r.stream.SetRequestField(prefetchField, prefetchedMark) // all that the origin needs to know
+	}
+	action := r.enter(end)
+	if r.bypass != reasonMisdirected {
+		return action
+	}
+	r.misdirect()
+	return PauseAll
 }
 
 // prefetched tells whether the read itself is one.
 func (r *read) prefetched() bool { return r.request.fields.Has(prefetchField) }
 
-// pageInL1 tells whether the VM has the page at the path already.
-func (r *read) pageInL1(path string, now int64) bool {
+// pageAt is the read of another page by whoever reads this one.
+func (r *read) pageAt(path string) read {
 	request, page := *r.request, *r
 	request.path = path
 	page.request = &request
 	page.key = r.plugin.Policy.AppendKey(nil, r.cache, &request, r.partition.ID, nil)
-	_, ok := page.inL1(page.leased(now), now)
-	return ok
+	return page
 }
 
 // notForAnother are the fields of a request that concern it alone, or its connection.
@@ -67,7 +90,11 @@ var notForAnother = []string{
 
 // againRequest is a request for a path by whoever has sent this one, with a field that marks it.
 func againRequest(r *request, path, mark, value string) httpcache.Fields {
-	fields := httpcache.Fields{{":method", "GET"}, {":path", path}, {":authority", r.authority}, {mark, value}}
+	fields := httpcache.Fields{{":method", "GET"}, {":path", path}, {":authority", r.authority}}
+	if r.scheme != "" {
+		fields = append(fields, [2]string{":scheme", r.scheme}) // HTTP/2 has room for it
+	}
+	fields = append(fields, [2]string{mark, value})
 	for _, f := range r.fields {
 		if !strings.HasPrefix(f[0], ":") && !strings.HasPrefix(f[0], "x-envoy-") && !slices.Contains(notForAnother, f[0]) {
 			fields = append(fields, f)
@@ -111,7 +138,7 @@ func (ps *prefetches) begin(fields httpcache.Fields, m *cacheMetrics) {
 // mark marks a response for its entry, if the read was a prefetch.
 func (r *read) mark(fields httpcache.Fields) httpcache.Fields {
 	if r.prefetched() {
-		return append(slices.Clip(fields), [2]string{prefetchField, "1"})
+		return append(slices.Clip(fields), [2]string{prefetchField, prefetchedMark})
 	}
 	return fields
 }

@@ -45,6 +45,7 @@ type read struct {
 	stale    *storedResponse // what the origin may confirm, nil if nothing
 	// refreshes is the digest of the key whose stale response the read is to validate; "" if it is a client's.
 	refreshes string
+	fetches   string // the digest of the key that the read is to prefetch; "" if it is a client's
 	fetch     string // the id of the fetch lease that it goes on with
 
 	// flight is the fetch of the key that this read leads or waits for; nil if
@@ -73,8 +74,11 @@ func newRead(e *Exchange, target request, c *policy.Cache) (*read, *request) {
 }
 
 func (r *read) start(end bool) Action {
-	if r.request.wants.refresh {
+	switch {
+	case r.request.wants.refresh:
 		return r.startRefresh(end)
+	case r.cache.Prefetch != nil && r.prefetched():
+		return r.startPrefetch(end)
 	}
 	return r.enter(end)
 }
@@ -167,7 +171,7 @@ func (r *read) letGo(reason httpcache.Reason) Action {
 func (r *read) find(body []byte) Action {
 	r.base = r.plugin.Policy.AppendKey(r.state.scratch.key[:0], r.cache, r.request, r.partition.ID, body)
 	r.state.scratch.key = r.base
-	if r.refreshes != "" && r.refreshes != wire.KeyDigest(r.base) {
+	if meant := r.refreshes + r.fetches; meant != "" && meant != wire.KeyDigest(r.base) {
 		return r.letGo(reasonMisdirected)
 	}
 	r.key = r.base

@@ -132,10 +132,10 @@ func (r *read) startRefresh(end bool) Action {
 	return PauseAll
 }
 
-// misdirect refuses a request for a refresh that would be another's, or store nothing (RFC 9110 section 15.5.20).
+// misdirect refuses a request for a refresh or a prefetch that would be another's, or store nothing (RFC 9110 section 15.5.20).
 func (r *read) misdirect() {
 	r.endFetch(0)
 	r.stream.Describe(r.cache.Name, resultMisdirected)
 	r.reply(421, httpcache.Fields{{"content-type", "text/plain"}, {statusField, statusMisdirected()}},
-		[]byte("chatcache: this request is to refresh a stored response, and isn't the one that was answered with it\n"))
+		[]byte("chatcache: this request is to refresh a stored response, or to fetch the next one, and isn't of the same scheme, authority or identity\n"))
 }

@@ -14,6 +14,7 @@ type request struct {
 	fields                  httpcache.Fields
 	stream                  Stream
 	method, authority, path string // method is GET also of a HEAD, which a GET's response answers
+	scheme                  string // "" only in a host that doesn't say: Envoy sets it for HTTP/1.1 too
 	head                    bool
 	wants                   wants
 	values                  [2]string // room for what Header gives
@@ -35,6 +36,8 @@ func (r *request) readTarget(fields httpcache.Fields) {
 		switch f[0] {
 		case ":method":
 			r.method = f[1]
+		case ":scheme":
+			r.scheme = f[1]
 		case ":authority":
 			r.authority = f[1]
 		case ":path":
@@ -75,6 +78,7 @@ func (w *wants) note(name string) {
 }
 
 func (r *request) Method() string    { return r.method }
+func (r *request) Scheme() string    { return r.scheme }
 func (r *request) Authority() string { return r.authority }
 func (r *request) Path() string      { return r.path }
 func (r *request) Header(name string) []string {

@@ -12,7 +12,8 @@ const explainUsage = `usage: policy explain [options] FILE METHOD URL
 
 Says which rule of the policy a request is subject to. For a read: its cache, TTL, partition and the
 parts of its key. For a write: what it invalidates. Credentials are never printed.
-A relative URL (/path?query) has no authority; -H 'host: NAME' gives one.
+A relative URL (/path?query) has no authority; -H 'host: NAME' gives one. Its scheme is http, unless
+-H 'x-forwarded-proto: https' says otherwise.
 
 `
 
@@ -203,7 +204,11 @@ func keyFields(key []byte) (fields []field) {
 	add("policy", parts.Policy)
 	add("cache", parts.Cache)
 	add("method", parts.Method)
-	if parts.HasAuthority {
+	if parts.HasOrigin {
+		add("scheme", parts.Scheme)
+		for _, f := range parts.Forwarded {
+			add("forwarded", f)
+		}
 		add("authority", parts.Authority)
 	}
 	add("path", parts.Path)

@@ -9,12 +9,13 @@ import (
 
 // request is the request that a policy is explained for.
 type request struct {
-	method, authority, path string
-	headers                 map[string][]string
-	properties              map[string]string // by path, elements joined with /
+	method, scheme, authority, path string
+	headers                         map[string][]string
+	properties                      map[string]string // by path, elements joined with /
 }
 
 func (r *request) Method() string              { return r.method }
+func (r *request) Scheme() string              { return r.scheme }
 func (r *request) Authority() string           { return r.authority }
 func (r *request) Path() string                { return r.path }
 func (r *request) Header(name string) []string { return r.headers[name] }
@@ -40,7 +41,7 @@ func newRequest(method, raw string) (*request, error) {
 		return nil, fmt.Errorf("URL %q: http://HOST/PATH, https://HOST/PATH or /PATH is wanted", raw)
 	}
 	_, rest, _ := strings.Cut(raw, "://")
-	r.authority, r.path = u.Host, "/"
+	r.scheme, r.authority, r.path = u.Scheme, u.Host, "/"
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		r.path, _, _ = strings.Cut(rest[i:], "#")
 	}
