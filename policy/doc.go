@@ -258,7 +258,8 @@
 // # Groups
 //
 // A response may name groups that it belongs to: Cache-Groups (RFC 9875) and the fields of group_headers. They are those of its
-// authority. The response to a write with a rule names groups in Cache-Group-Invalidation; in a policy with a cache of "ttl": "origin", the
+// authority, as groups have it: in any case, with or without the port 80 or 443 and the root's dot; of a cache with "authority": "ignore" those of the policy,
+// which a write by any authority reaches. The response to a write with a rule names groups in Cache-Group-Invalidation; in a policy with a cache of "ttl": "origin", the
 // response to any unsafe request does. They are invalidated in all caches and partitions before that response
 // goes on to the client. A response with groups that can't be read, or with more than 60 (of requests with several credentials: less one
 // for each), isn't stored.

@@ -1,7 +1,9 @@
 package mesh
 
 import (
+	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -66,5 +68,71 @@ func TestRefreshByAnotherScheme(t *testing.T) {
 	}
 	if asked["http"] > 0 || asked["https"] < 2 || m.Sum(".refresh_failures") == 0 {
 		t.Errorf("the origin was asked %v, %d refreshes failed", asked, m.Sum(".refresh_failures"))
+	}
+}
+
+// docs answers with the number of writes so far, and names the group of all of them.
+func docs() http.HandlerFunc {
+	var version atomic.Int64
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			version.Add(1)
+			w.Header().Set("cache-group-invalidation", `"docs"`)
+		}
+		w.Header().Set("cache-control", "public, max-age=3600")
+		w.Header().Set("cache-groups", `"docs"`)
+		whole(w, fmt.Sprint("version ", version.Load()))
+	}
+}
+
+// A write invalidates what was read from its authority, whichever way either writes it: its URI, and the groups that the
+// response names. That of another authority it leaves alone.
+func TestAuthorityWrittenAnotherWay(t *testing.T) {
+	for _, test := range []struct {
+		reads, writes, path string
+		reached             bool
+	}{
+		{"chat.test", "chat.test:80", "/docs/1", true},
+		{"chat.test:80", "Chat.Test", "/docs/1", true},
+		{"chat.test", "chat.test.", "/docs/2", true},
+		{"chat.test:443", "chat.test:80", "/docs/2", true},
+		{"chat.test", "chat.test:8080", "/docs/1", false},
+		{"chat.test", "other.test", "/docs/2", false},
+	} {
+		m := ofOrigin(t, `{"version": 1, "name": "chat-api", "bridge": {"cluster": "redis-bridge", "timeout": "1s"},
+			"caches": {"docs": {"match": ["GET /docs/{d}"], "ttl": "origin", "shared": true}}}`, docs())
+		for proxy := range Proxies {
+			m.to(proxy, "GET", "http", test.reads, "/docs/1")
+			if r := m.to(proxy, "GET", "http", test.reads, "/docs/1"); !r.Hit() {
+				t.Errorf("%+v: before the write %v, want a hit", test, r)
+			}
+		}
+		m.to(0, "PUT", "http", test.writes, test.path)
+		for proxy := range Proxies {
+			if r := m.to(proxy, "GET", "http", test.reads, "/docs/1"); (r.Body == "version 1") != test.reached {
+				t.Errorf("%+v: after the write %v", test, r)
+			}
+		}
+	}
+}
+
+// What is stored for every authority is invalidated by the groups that any authority's response names.
+func TestGroupsOfACacheOfAnyAuthority(t *testing.T) {
+	m := ofOrigin(t, `{"version": 1, "name": "chat-api", "bridge": {"cluster": "redis-bridge", "timeout": "1s"},
+		"caches": {"docs": {"match": ["GET /docs/{d}"], "ttl": "300s", "shared": true, "authority": "ignore"}, "other": {"match": ["GET /other"], "ttl": "60s", "shared": true}},
+		"invalidations": [{"name": "save", "match": ["PUT /docs/{d}"], "invalidate": ["other"]}]}`, docs())
+	m.to(0, "GET", "http", "a.test", "/docs/1")
+	for proxy := range Proxies {
+		if r := m.to(proxy, "GET", "https", "b.test", "/docs/1"); !r.Hit() {
+			t.Errorf("before the write %v, want a hit", r)
+		}
+	}
+	m.to(0, "PUT", "http", "b.test", "/docs/2")
+	for proxy := range Proxies {
+		for _, authority := range []string{"a.test", "b.test", "c.test"} {
+			if r := m.to(proxy, "GET", "http", authority, "/docs/1"); r.Body != "version 1" {
+				t.Errorf("%s after the write: %v", authority, r)
+			}
+		}
 	}
 }

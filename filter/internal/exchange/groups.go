@@ -13,14 +13,33 @@ import (
 // maxNamed is how many groups a response may name, so that they fit into a frame with its others.
 const maxNamed = 60
 
+// plainAuthority is how groups have an authority: in lower case, without a default port and the root's dot, so that whoever
+// writes it another way invalidates the same (RFC 9110 section 4.2.3). A key has it as it was sent, since routers may tell
+// those apart. The default ports of both schemes are none here: more is invalidated then, not less.
+func plainAuthority(authority string) string {
+	host := strings.ToLower(authority)
+	port := ""
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		host, port = host[:i], host[i:]
+	}
+	switch host = strings.TrimSuffix(host, "."); port {
+	case ":", ":80", ":443":
+		return host
+	}
+	return host + port
+}
+
 // groupURI is the group of what a cache stores for a URI.
 func groupURI(c *policy.Cache, authority, path string) string {
-	return wire.GroupURI(wire.KeyDigest(c.AppendURI([]byte(c.Name+" "), authority, path)))
+	return wire.GroupURI(wire.KeyDigest(c.AppendURI([]byte(c.Name+" "), plainAuthority(authority), path)))
 }
+
+// anyAuthority is the space of the groups that responses of caches belong to that ignore the authority. No authority has a slash.
+const anyAuthority = "/"
 
 // groupNamed is a group that an origin has named, in a space of its own for each authority.
 func groupNamed(authority, name string) string {
-	group := wire.GroupNamed(strings.ToLower(authority) + " " + name)
+	group := wire.GroupNamed(plainAuthority(authority) + " " + name)
 	if len(group) > wire.MaxGroup {
 		group = wire.GroupNamed("#" + wire.KeyDigest([]byte(group)))
 	}
@@ -34,8 +53,12 @@ func (r *read) named(response httpcache.Fields) (groups []string, ok bool) {
 	for _, field := range r.plugin.Policy.Tags {
 		names = append(names, response.Tags(field)...)
 	}
+	authority := r.request.authority
+	if r.cache.IgnoreAuthority {
+		authority = anyAuthority
+	}
 	for _, name := range names {
-		if group := groupNamed(r.request.authority, name); !slices.Contains(groups, group) {
+		if group := groupNamed(authority, name); !slices.Contains(groups, group) {
 			groups = append(groups, group)
 		}
 	}
@@ -52,8 +75,12 @@ func (p *Plugin) namesGroups(field string) bool {
 // the URIs of Location and Content-Location if it isn't an error (RFC 9111 section 4.4).
 func (w *write) invalidated(response httpcache.Fields) (groups []string) {
 	names, _ := response.Groups("cache-group-invalidation") // a list that can't be read is none
+	ignored := slices.ContainsFunc(w.plugin.Policy.Caches, func(c *policy.Cache) bool { return c.IgnoreAuthority })
 	for _, name := range names {
 		groups = append(groups, groupNamed(w.request.authority, name))
+		if ignored {
+			groups = append(groups, groupNamed(anyAuthority, name))
+		}
 	}
 	if w.status < 200 || w.status > 399 {
 		return groups
@@ -85,7 +112,7 @@ func (r *request) sameOrigin(reference string) (target string, ok bool) {
 		if end < 0 {
 			end = len(rest)
 		}
-		if !strings.EqualFold(rest[:end], r.authority) {
+		if plainAuthority(rest[:end]) != plainAuthority(r.authority) {
 			return "", false
 		}
 		if reference = rest[end:]; !strings.HasPrefix(reference, "/") {

@@ -136,6 +136,8 @@ func TestResponseNamesWhatItInvalidates(t *testing.T) {
 		"Location":               {"201", [2]string{"location", "/pages/2"}, []string{page("/pages/2")}},
 		"a whole URI":            {"201", [2]string{"location", "HTTP://Chat.Test/pages/2?a=b#c"}, []string{page("/pages/2?a=b")}},
 		"a relative one":         {"201", [2]string{"content-location", "./../pages/2"}, []string{page("/pages/2")}},
+		"its default port":       {"201", [2]string{"location", "http://chat.test.:80/pages/2"}, []string{page("/pages/2")}},
+		"another port":           {"201", [2]string{"location", "http://chat.test:8080/pages/2"}, nil},
 		"another scheme":         {"201", [2]string{"location", "https://chat.test/pages/2"}, nil},
 		"another host":           {"201", [2]string{"location", "//other.test/pages/2"}, nil},
 		"Location of an error":   {"404", [2]string{"location", "/pages/2"}, nil},
@@ -224,6 +226,46 @@ func TestRuleAndNamedGroups(t *testing.T) {
 	}
 	if len(owed[0]) != 1 || len(owed[1]) != 2 || len(w.plugin.state.journal.blocked) != 0 {
 		t.Errorf("owed %q, blocked %v", owed, w.plugin.state.journal.blocked)
+	}
+}
+
+// However an authority is written, its groups are the same; another port's or host's are others.
+func TestGroupsOfAnAuthority(t *testing.T) {
+	w := newWorld(t)
+	pages := w.plugin.Policy.Cache("pages")
+	for authority, same := range map[string]bool{
+		"chat.test": true, "Chat.TEST": true, "chat.test.": true, "chat.test:80": true, "chat.test:443": true, "chat.test.:80": true, "chat.test:": true,
+		"chat.test:8080": false, "chat.test:180": false, "chat.test:808": false, "other.test": false, "test": false, "": false, "[::1]:80": false, "[::80]": false,
+	} {
+		if got := groupNamed(authority, "a") == groupNamed("chat.test", "a"); got != same {
+			t.Errorf("%q: the group that an origin has named is that of chat.test: %t", authority, got)
+		}
+		if got := groupURI(pages, authority, "/pages/1") == groupURI(pages, "chat.test", "/pages/1"); got != same {
+			t.Errorf("%q: the group of a URI is that of chat.test: %t", authority, got)
+		}
+	}
+	if plainAuthority("[::80]") != "[::80]" || plainAuthority("[::1]:80") != "[::1]" || plainAuthority("[::1]:8080") != "[::1]:8080" {
+		t.Error("an address has lost a part")
+	}
+}
+
+// What a cache stores for every authority belongs to the groups of none, and what any authority's response names
+// invalidates it, beside its own.
+func TestNamedGroupsOfACacheOfAnyAuthority(t *testing.T) {
+	w := newWorld(t, `"match": ["GET /pages/{page}"], "ttl": "origin"`, `"match": ["GET /pages/{page}"], "authority": "ignore", "ttl": "origin"`)
+	w.lease()
+	m := w.cached("one", maxAge("max-age=60"), [2]string{"cache-groups", `"a"`})
+	write := w.stream("POST", "/other/1", "", [2]string{":scheme", "http"})
+	write.request[1][1] = "other.test"
+	write.exchange.RequestHeaders(true)
+	write.head("200", [2]string{"cache-group-invalidation", `"a"`})
+	raised, err := wire.DecodeCloseRequest(w.take(wire.PathClose).frame)
+	if err != nil || !slices.Contains(raised.Groups, "n:other.test a") ||
+		!slices.ContainsFunc(groupsOf(t, m), func(g string) bool { return slices.Contains(raised.Groups, g) }) {
+		t.Errorf("raised %q, %v; stored with %q", raised.Groups, err, groupsOf(t, m))
+	}
+	if s := w.page(); s.status != 0 {
+		t.Error("answered from L1 with what another authority's response has invalidated")
 	}
 }
 
