@@ -42,8 +42,10 @@ type Inspection struct {
 	Epoch        string       `json:"epoch,omitempty"`
 	Sequence     uint64       `json:"sequence"` // where the policy stands
 	Groups       []GroupState `json:"groups"`
-	Entry        *EntryState  `json:"entry,omitempty"` // nil: nothing is stored
-	Valid        bool         `json:"valid"`
+	// Controls are what counts for the cache, of what is set for it and for all; nil: nothing is.
+	Controls *CacheControls `json:"controls,omitempty"`
+	Entry    *EntryState    `json:"entry,omitempty"` // nil: nothing is stored
+	Valid    bool           `json:"valid"`
 	// Reason says why there is no entry to use.
 	Reason string `json:"reason,omitempty"`
 }
@@ -51,7 +53,8 @@ type Inspection struct {
 // GroupState is how a group stands.
 type GroupState struct {
 	Group       string `json:"group"`
-	Generation  uint64 `json:"generation"`  // 0: none is kept in this epoch
+	Generation  uint64 `json:"generation"`
+	Kept        bool   `json:"kept"`        // Redis keeps a generation of this epoch, which may be 0
 	Suspensions int64  `json:"suspensions"` // open on it
 	Raised      bool   `json:"raised"`      // after the entry's ticket
 }
@@ -89,7 +92,7 @@ func (b *Bridge) Inspect(ctx context.Context, r InspectRequest) (Inspection, err
 		}
 	} else {
 		if err := checkKey(r.Key, name); err != nil {
-			return Inspection{}, err
+			return Inspection{}, fmt.Errorf("%w; found %q, want a URL (http://HOST/PATH, https://HOST/PATH or /PATH) or a KEY of Redis (CACHE:POLICY:{…}:METHOD PATH:DIGEST)", err, r.Key)
 		}
 		found.Cache = cacheOfKey(r.Key)
 	}
@@ -136,6 +139,9 @@ func (b *Bridge) resolve(found *Inspection, r InspectRequest) (definition string
 	case cache.Private() && partition.ID == "":
 		found.Reason = "the cache is private: say whose entry is meant (--identity)"
 		return "", []string{wire.GroupAll, wire.GroupCache(cache.Name)}, nil
+	case !cache.IgnoreAuthority && request.authority == "":
+		found.Reason = "the authority is part of the key: give http://HOST/PATH, with the HOST that clients ask for"
+		return "", []string{wire.GroupAll, wire.GroupCache(cache.Name)}, nil
 	case cache.Shared:
 		partition = policy.Partition{}
 	}
@@ -176,6 +182,9 @@ var _ policy.Request = inspected{}
 
 func newInspected(r InspectRequest) (inspected, error) {
 	i := inspected{method: or(r.Method, "GET"), header: r.Header, path: r.URL}
+	if i.method == "HEAD" {
+		i.method = "GET" // whose response answers it
+	}
 	if r.Identity != nil {
 		i.Identity = *r.Identity
 	}
@@ -234,7 +243,9 @@ func (b *Bridge) readGroups(ctx context.Context, found *Inspection, groups []str
 		generations[i] = pipe.Get(ctx, prefix+"gen:"+word)
 	}
 	state := pipe.HMGet(ctx, prefix+"state", fields...)
-	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
+	controls := readControls(ctx, pipe, prefix)
+	_, err := pipe.Exec(ctx)
+	if err != nil && err != redis.Nil {
 		return redisError(err)
 	}
 	values := state.Val()
@@ -244,11 +255,15 @@ func (b *Bridge) readGroups(ctx context.Context, found *Inspection, groups []str
 	for i, g := range groups {
 		one := GroupState{Group: g}
 		if number, epoch, _ := strings.Cut(generations[i].Val(), " "); epoch == found.Epoch {
-			one.Generation, _ = strconv.ParseUint(number, 10, 64)
+			one.Generation, err = strconv.ParseUint(number, 10, 64)
+			one.Kept = err == nil
 		}
 		one.Suspensions, _ = strconv.ParseInt(text(2+i), 10, 64)
 		one.Raised = found.Entry != nil && one.Generation > ticket
 		found.Groups = append(found.Groups, one)
+	}
+	if c := controls().wire.Of(found.Cache); found.Cache != "" && c != (wire.Control{}) {
+		found.Controls = &CacheControls{Name: found.Cache, ControlSettings: newSettings(c), Rollout: c.Rollout}
 	}
 	return nil
 }
@@ -267,6 +282,10 @@ func (i *Inspection) judge() {
 	age := func(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
 	switch e := i.Entry; {
 	case i.Reason != "":
+	case i.Controls != nil && i.Controls.Off:
+		i.Reason = "the cache is off by controls: redisbridge controls shows and unsets them"
+	case i.Controls != nil && i.Controls.Rollout:
+		i.Reason = "the proxies' policies have different rules for the cache"
 	case len(suspended) > 0:
 		i.Reason = "a write is in flight, or a new epoch in its quarantine: suspended are " + strings.Join(suspended, ", ")
 	case e == nil:
@@ -275,7 +294,7 @@ func (i *Inspection) judge() {
 		i.Reason = "it is of another epoch: Redis was flushed, restarted or failed over since"
 	case len(raised) > 0:
 		i.Reason = "raised after its ticket: " + strings.Join(raised, ", ")
-	case slices.ContainsFunc(i.Groups, func(g GroupState) bool { return g.Generation == 0 }) && e.Sequence < i.Sequence:
+	case slices.ContainsFunc(i.Groups, func(g GroupState) bool { return !g.Kept }) && e.Sequence < i.Sequence:
 		i.Reason = "the generation of one of its groups is no longer kept"
 	case e.Outdated:
 		i.Reason = "it was stored by another definition of the cache"

@@ -14,7 +14,7 @@ func storeFor(t *testing.T, w *world, cache, path, partition string, ticket wire
 	t.Helper()
 	p := w.options.Policies[0]
 	c := p.Cache(cache)
-	request := inspected{method: "GET", path: path}
+	request := inspected{method: "GET", scheme: "http", authority: "api.test", path: path}
 	key := wire.EntryKey(cache, p.Name, partition, "GET", path, wire.KeyDigest(p.AppendKey(nil, c, request, partition, nil)))
 	e := wire.Entry{Head: wire.Head{Ticket: ticket, Definition: c.Definition, Groups: wire.ReadGroups(cache, partition)}, Payload: []byte("the body of alice")}
 	_, err := w.Store(w.ctx, wire.StoreRequest{Scope: w.scope, Key: key, TTL: 600_000, Entry: e.Encode()})
@@ -28,7 +28,7 @@ func TestInspect(t *testing.T) {
 	onEachRedis(t, withPolicy(t), func(t *testing.T, w *world) {
 		alice := &Identity{Value: "alice"}
 		partition := must(alice.partition(w.options.Policies[0], secret)).ID
-		request := InspectRequest{URL: "/api/chat/stats", Identity: alice}
+		request := InspectRequest{URL: "http://api.test/api/chat/stats", Identity: alice}
 		want := func(when, reason string, valid bool) Inspection {
 			t.Helper()
 			found, err := w.Inspect(w.ctx, request)
@@ -60,7 +60,13 @@ func TestInspect(t *testing.T) {
 		want("stored again", "it is valid for ", true)
 		must(w.Purge(w.ctx, PurgeRequest{Cache: "stats"}))
 		want("purged", "raised after its ticket: c:stats", false)
-		request = InspectRequest{URL: "/api/chat/stats", Identity: &Identity{Value: "bob"}}
+		request.Method = "HEAD" // is answered by what GET has stored
+		if found := want("HEAD", "raised after its ticket: c:stats", false); found.Key != key {
+			t.Errorf("HEAD has the key %s, want %s", found.Key, key)
+		}
+		request = InspectRequest{URL: "/api/chat/stats", Identity: alice}
+		want("without a host", "the authority is part of the key: give http://HOST/PATH", false)
+		request = InspectRequest{URL: "http://api.test/api/chat/stats", Identity: &Identity{Value: "bob"}}
 		want("somebody else", "nothing is stored", false)
 		request.Identity = nil
 		want("nobody", "the cache is private: say whose", false)
@@ -76,6 +82,51 @@ func TestInspect(t *testing.T) {
 	})
 }
 
+// The first generation of an epoch is 0, as real as any: what was stored before a raise of other groups is valid. One
+// that Redis has lost isn't.
+func TestInspectTheFirstGeneration(t *testing.T) {
+	onEachRedis(t, withPolicy(t), func(t *testing.T, w *world) {
+		w.groups = wire.ReadGroups("models", "")
+		storeFor(t, w, "models", "/api/models", "", w.look().Ticket)
+		must(w.Purge(w.ctx, PurgeRequest{Cache: "stats"}))
+		w.look()
+		request := InspectRequest{URL: "http://api.test/api/models"}
+		if found := must(w.Inspect(w.ctx, request)); !found.Valid || !found.Groups[1].Kept || found.Groups[1].Generation != 0 {
+			t.Errorf("after a raise of another group: %+v", found)
+		}
+		w.check(w.raw.Del(w.ctx, "{chatcache:chat}:gen:c:models").Err())
+		if found := must(w.Inspect(w.ctx, request)); found.Valid || !strings.HasPrefix(found.Reason, "the generation of one") {
+			t.Errorf("after its generation was lost: %+v", found)
+		}
+	})
+}
+
+// What operators have set is told, and to blame where it is.
+func TestInspectTellsOfControls(t *testing.T) {
+	w := newMemoryWorld(t, withPolicy(t))
+	w.groups = wire.ReadGroups("models", "")
+	storeFor(t, w, "models", "/api/models", "", w.look().Ticket)
+	inspect := func() Inspection {
+		return must(w.Inspect(w.ctx, InspectRequest{URL: "http://api.test/api/models"}))
+	}
+	w.set("stats", ControlSettings{Off: true})
+	if found := inspect(); found.Controls != nil || !found.Valid {
+		t.Errorf("another cache is off: %+v, controls %+v", found, found.Controls)
+	}
+	w.set("models", ControlSettings{Percent: 10})
+	w.set("", ControlSettings{Observe: true})
+	if found := inspect(); !found.Valid || found.Controls == nil || found.Controls.Percent != 10 || !found.Controls.Observe {
+		t.Errorf("not for everybody: %+v, controls %+v", found, found.Controls)
+	}
+	for _, cache := range []string{"models", ""} {
+		w.set(cache, ControlSettings{Off: true})
+		if found := inspect(); found.Valid || !strings.HasPrefix(found.Reason, "the cache is off by controls") {
+			t.Errorf("%q is off: %+v", cache, found)
+		}
+		w.set(cache, ControlSettings{}, "off")
+	}
+}
+
 // Inspecting changes nothing: not even a new epoch begins.
 func TestInspectOnlyReads(t *testing.T) {
 	w := newMemoryWorld(t, withPolicy(t))
@@ -87,6 +138,10 @@ func TestInspectOnlyReads(t *testing.T) {
 
 func TestInspectRefusals(t *testing.T) {
 	w := newMemoryWorld(t, withPolicy(t))
+	_, err := w.Inspect(w.ctx, InspectRequest{Key: "127.0.0.1:10000/api/models"})
+	if got := fmt.Sprint(err); !strings.Contains(got, `found "127.0.0.1:10000/api/models", want a URL (http://HOST/PATH, https://HOST/PATH or /PATH) or a KEY`) {
+		t.Errorf("an address without a scheme: %s", got)
+	}
 	for _, tt := range []struct {
 		r    InspectRequest
 		want error

@@ -215,6 +215,22 @@ func printControlsTable(w io.Writer, c redisbridge.Controls) {
 	table.Flush()
 }
 
+// settingsText writes settings as set takes them; empty where nothing is set.
+func settingsText(s redisbridge.ControlSettings) string {
+	var words []string
+	add := func(is bool, word string) {
+		if is {
+			words = append(words, word)
+		}
+	}
+	add(s.Off, "off")
+	add(s.TTL != "", "ttl="+s.TTL)
+	add(s.Percent != 0, "percent="+share(s.Percent))
+	add(s.Observe, "observe")
+	add(s.Verify != 0, "verify="+share(s.Verify))
+	return strings.Join(words, " ")
+}
+
 // unset stands for a setting that isn't there.
 const unset = "-"
 

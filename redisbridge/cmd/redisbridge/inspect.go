@@ -112,7 +112,14 @@ func printInspection(w io.Writer, i redisbridge.Inspection) {
 		if g.Suspensions > 0 {
 			mark += fmt.Sprintf(", %d suspensions open", g.Suspensions)
 		}
-		line("group "+g.Group, "generation %d%s", g.Generation, mark)
+		generation := "no generation is kept"
+		if g.Kept {
+			generation = fmt.Sprintf("generation %d", g.Generation)
+		}
+		line("group "+g.Group, "%s%s", generation, mark)
+	}
+	if c := i.Controls; c != nil {
+		line("controls", "%s", settingsText(c.ControlSettings))
 	}
 	valid := "no: "
 	if i.Valid {

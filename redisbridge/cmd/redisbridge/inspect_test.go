@@ -23,7 +23,8 @@ func TestInspectPrints(t *testing.T) {
 			t.Error(err)
 		}
 		io.WriteString(w, `{"policy":"chat","cache":"stats","key":"stats:chat:{4f}:GET /stats:d1","epoch":"e1","sequence":9,
-			"groups":[{"group":"*"},{"group":"c:stats","generation":8,"raised":true},{"group":"p:stats:4f","generation":3,"suspensions":2}],
+			"groups":[{"group":"*"},{"group":"c:stats","generation":8,"kept":true,"raised":true},{"group":"p:stats:4f","generation":3,"kept":true,"suspensions":2}],
+			"controls":{"name":"stats","percent":12.5,"observe":true},
 			"entry":{"bytes":1234,"ageMs":2500,"remainingMs":597500,"ttlMs":600000,"epoch":"e1","sequence":7,"definition":"d1","outdated":true},
 			"reason":"raised after its ticket: c:stats"}`)
 	}))
@@ -36,9 +37,10 @@ cache             stats
 key               stats:chat:{4f}:GET /stats:d1
 entry             1234 bytes, 2.5s old, of 10m0s
 ticket            sequence 7 of epoch e1
-group *           generation 0
+group *           no generation is kept
 group c:stats     generation 8, raised after the ticket
 group p:stats:4f  generation 3, 2 suspensions open
+controls          percent=12.5% observe
 valid             no: raised after its ticket: c:stats
 `
 	if out.String() != want || code != exitNo {
@@ -71,22 +73,30 @@ const inspectedJSON = `{
     {
       "group": "*",
       "generation": 0,
+      "kept": false,
       "suspensions": 0,
       "raised": false
     },
     {
       "group": "c:stats",
       "generation": 8,
+      "kept": true,
       "suspensions": 0,
       "raised": true
     },
     {
       "group": "p:stats:4f",
       "generation": 3,
+      "kept": true,
       "suspensions": 2,
       "raised": false
     }
   ],
+  "controls": {
+    "name": "stats",
+    "percent": 12.5,
+    "observe": true
+  },
   "entry": {
     "bytes": 1234,
     "ageMs": 2500,
