@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"chatcache/redisbridge"
 )
 
 // check looks at the evidence for one symptom. problem is what it found, or "": then detail may
@@ -35,6 +37,7 @@ var checks = []check{
 	{"proxies", "load the filter, and compare the policy's name; a proxy follows the feed from its first request on", lookProxies},
 	{"feed", "look at the named proxies' CPU and at their way to the bridge; they answer from memory no longer than their lease", lookFeed},
 	{"policies", "give all proxies the same policy; after a change wait until the old ones, and the connections that they drain, are gone", lookPolicies},
+	{"controls", "redisbridge controls unset, when it is over", lookControls},
 	{"clock", "let NTP set both clocks; credentials' expiry goes by them", lookClock},
 	{"envoy", "name the admin interface with --envoy, and let it answer", lookEnvoy},
 	{"filter", "Envoy's log says why the .wasm or the policy was refused", lookFilter},
@@ -175,9 +178,34 @@ func lookPolicies(e evidence) (problem, detail string) {
 	return "", fmt.Sprintf("policies and their versions at work: %s", strings.Join(slices.Sorted(maps.Keys(versions)), ", "))
 }
 
+// lookControls tells what operators have set. It is no problem by itself, but explains what else would look like one.
+func lookControls(e evidence) (problem, detail string) {
+	if e.statusError != nil || !e.status.Redis.OK {
+		return "", ""
+	}
+	var set []string
+	add := func(policy, cache string, s redisbridge.ControlSettings) {
+		if s != (redisbridge.ControlSettings{}) {
+			set = append(set, policy+" "+cache+" "+settingsText(s))
+		}
+	}
+	for _, p := range e.status.Policies {
+		add(p.Name, "(all)", p.Controls.All)
+		for _, c := range p.Controls.Caches {
+			add(p.Name, c.Name, c.ControlSettings)
+		}
+	}
+	if len(set) == 0 {
+		return "", "nothing is set"
+	}
+	return "", "set are " + strings.Join(set, ", ") + "; redisbridge controls unset forgets them"
+}
+
 func lookFeed(e evidence) (problem, detail string) {
 	var late []string
+	followers := 0
 	for _, p := range e.status.Policies {
+		followers += len(p.Followers)
 		for _, vm := range p.Followers {
 			if vm.Lag > farBehind && len(late) < maxNamed {
 				late = append(late, fmt.Sprintf("VM %s is %d events behind", vm.VM, vm.Lag))
@@ -189,6 +217,8 @@ func lookFeed(e evidence) (problem, detail string) {
 		return "", ""
 	case len(late) > 0:
 		return strings.Join(late, ", "), ""
+	case followers == 0:
+		return "", ""
 	}
 	return "", fmt.Sprintf("no worker is more than %d events behind", farBehind)
 }
@@ -203,27 +233,29 @@ func lookClock(e evidence) (problem, detail string) {
 	return "", fmt.Sprintf("the bridge's and this machine's agree within %v", clockSkew)
 }
 
-// each applies a check to every Envoy whose metrics can be read.
-func (e evidence) each(what string, wrong func(m metricSums) string) (problem, detail string) {
-	var problems []string
-	seen := 0
+// each applies a check to every Envoy whose metrics can be read and that shows the filter's; what the check
+// has seen where nothing is wrong is the detail. An Envoy that it can say nothing of is left out.
+func (e evidence) each(look func(m metricSums) (problem, detail string)) (problem, detail string) {
+	var problems, details []string
 	for _, envoy := range e.envoys {
-		if envoy.err != nil {
+		if envoy.err != nil || !envoy.hasFilter() {
 			continue
 		}
-		seen++
-		if text := wrong(envoy.metrics); text != "" {
-			problems = append(problems, envoy.url+": "+text)
+		switch problem, detail := look(envoy.metrics); {
+		case problem != "":
+			problems = append(problems, envoy.url+": "+problem)
+		case detail != "":
+			details = append(details, envoy.url+": "+detail)
 		}
 	}
 	if len(problems) > 0 {
 		return strings.Join(problems, "; "), ""
 	}
-	if seen == 0 {
-		return "", ""
-	}
-	return "", what
+	return "", strings.Join(details, "; ")
 }
+
+// hasFilter tells whether the filter has accepted a policy there: it defines its metrics then.
+func (e envoyEvidence) hasFilter() bool { return e.metrics.has("chatcache_panics") }
 
 func lookEnvoy(e evidence) (problem, detail string) {
 	var silent []string
@@ -242,48 +274,68 @@ func lookEnvoy(e evidence) (problem, detail string) {
 }
 
 func lookFilter(e evidence) (problem, detail string) {
-	return e.each("it is loaded", func(m metricSums) string {
-		if !m.has("chatcache_panics") { // defined when a policy is accepted
-			return "it shows no metric of the filter"
+	var without []string
+	seen := 0
+	for _, envoy := range e.envoys {
+		if envoy.err != nil {
+			continue
 		}
-		return ""
-	})
+		if seen++; !envoy.hasFilter() {
+			without = append(without, envoy.url+": it shows no metric of the filter")
+		}
+	}
+	switch {
+	case len(without) > 0:
+		return strings.Join(without, "; "), ""
+	case seen == 0:
+		return "", ""
+	}
+	return "", "it is loaded"
 }
 
+// lookFilterToken says that all is well only where the bridge has answered lookups, and does still.
 func lookFilterToken(e evidence) (problem, detail string) {
-	return e.each("the bridge lets the filters in", func(m metricSums) string {
-		if n := m.sum("chatcache_bypasses", `reason="bridge-error"`); n > 0 {
-			return fmt.Sprintf("%.0f reads were forwarded because the bridge refused them or gave another answer", n)
+	return e.each(func(m metricSums) (problem, detail string) {
+		answered := m.sum("chatcache_hits", `tier="l2"`) + m.sum("chatcache_misses", "")
+		switch refused := m.sum("chatcache_bypasses", `reason="bridge-error"`); {
+		case refused > 0:
+			return fmt.Sprintf("%.0f reads were forwarded because the bridge refused them or gave another answer", refused), ""
+		case answered == 0 || e.statusError != nil && !e.refused():
+			return "", ""
 		}
-		return ""
+		return "", fmt.Sprintf("the bridge has answered %.0f lookups and refused none", answered)
 	})
 }
 
 func lookPanics(e evidence) (problem, detail string) {
-	return e.each("none", func(m metricSums) string {
+	return e.each(func(m metricSums) (problem, detail string) {
 		if n := m.sum("chatcache_panics", ""); n > 0 {
-			return fmt.Sprintf("%.0f", n)
+			return fmt.Sprintf("%.0f", n), ""
 		}
-		return ""
+		return "", "none"
 	})
 }
 
 func lookJournal(e evidence) (problem, detail string) {
-	return e.each("empty", func(m metricSums) string {
+	return e.each(func(m metricSums) (problem, detail string) {
 		if n := m.sum("chatcache_journal_entries", ""); n > 0 {
-			return fmt.Sprintf("%.0f ends of writes wait for the bridge", n)
+			return fmt.Sprintf("%.0f ends of writes wait for the bridge", n), ""
 		}
-		return ""
+		return "", "empty"
 	})
 }
 
 func lookHitRatio(e evidence) (problem, detail string) {
-	return e.each(fmt.Sprintf("at least %.0f%%, or less than %d reads", 100*lowRatio, enough), func(m metricSums) string {
+	return e.each(func(m metricSums) (problem, detail string) {
 		hits := m.sum("chatcache_hits", "") + m.sum("chatcache_collapsed", "")
 		all := hits + m.sum("chatcache_misses", "") + m.sum("chatcache_bypasses", "")
-		if all >= enough && hits < lowRatio*all {
-			return fmt.Sprintf("%.1f%% of %.0f reads", 100*hits/all, all)
+		if all < enough {
+			return "", fmt.Sprintf("not known after %.0f reads, fewer than %d", all, enough)
 		}
-		return ""
+		seen := fmt.Sprintf("%.1f%% of %.0f reads", 100*hits/all, all)
+		if hits < lowRatio*all {
+			return seen, ""
+		}
+		return "", seen
 	})
 }

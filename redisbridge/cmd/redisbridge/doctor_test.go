@@ -80,9 +80,50 @@ func TestDoctorFindsEachProblem(t *testing.T) {
 		}
 		shown[tt.check] = true
 	}
+	shown["controls"] = true // is never a problem
 	for _, c := range checks {
 		if !shown[c.name] {
 			t.Errorf("nothing shows that check %q fails", c.name)
+		}
+	}
+}
+
+// What is well is said with what was seen, and nothing is said of what wasn't.
+func TestDoctorTellsWhatItHasSeen(t *testing.T) {
+	detail := func(e evidence, check string) string {
+		for _, f := range examine(e) {
+			if f.Check == check {
+				return f.Detail
+			}
+		}
+		return ""
+	}
+	for _, tt := range []struct {
+		check, want string
+		change      func(*evidence)
+	}{
+		{"hit ratio", "http://e1: 54.5% of 110 reads", func(*evidence) {}},
+		{"hit ratio", "http://e1: not known after 12 reads, fewer than 100", func(e *evidence) { e.envoys[0].metrics = sumMetrics("chatcache_panics{} 0\nchatcache_misses{} 12\n") }},
+		{"filter token", "http://e1: the bridge has answered 50 lookups and refused none", func(*evidence) {}},
+		{"filter token", "", func(e *evidence) { e.statusError = errors.New("bridge at x can't be reached") }},
+		{"filter token", "", func(e *evidence) { e.envoys[0].metrics = sumMetrics("chatcache_panics{} 0\n") }},
+		{"journal", "http://e1: empty", func(*evidence) {}},
+		{"journal", "", func(e *evidence) { e.envoys[0].metrics = sumMetrics("") }},
+		{"filter panics", "", func(e *evidence) { e.envoys[0].metrics = sumMetrics("") }},
+		{"feed", "", func(e *evidence) { e.status.Policies = nil }},
+		{"controls", "nothing is set", func(*evidence) {}},
+		{"controls", "", func(e *evidence) { e.statusError = errors.New("bridge at x can't be reached") }},
+		{"controls", "set are chat (all) off, chat stats percent=10% observe; redisbridge controls unset forgets them", func(e *evidence) {
+			e.status.Policies[0].Controls = redisbridge.Controls{
+				All:    redisbridge.ControlSettings{Off: true},
+				Caches: []redisbridge.CacheControls{{Name: "stats", ControlSettings: redisbridge.ControlSettings{Percent: 10, Observe: true}}},
+			}
+		}},
+	} {
+		e := healthy()
+		tt.change(&e)
+		if got := detail(e, tt.check); got != tt.want {
+			t.Errorf("%s: found %q, want %q", tt.check, got, tt.want)
 		}
 	}
 }
