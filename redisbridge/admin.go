@@ -29,7 +29,7 @@ type PurgeRequest struct {
 
 // String is what the audit log has of it.
 func (r PurgeRequest) String() string {
-	return words("policy", r.Policy, "all", onlyTrue(r.All), "cache", r.Cache, "partition", r.Partition)
+	return words("policy", r.Policy, "newPolicy", onlyTrue(r.NewPolicy), "all", onlyTrue(r.All), "cache", r.Cache, "partition", r.Partition)
 }
 
 // InvalidateRequest is the body of POST /v1/invalidate: a write that didn't pass
@@ -88,8 +88,8 @@ func (b *Bridge) Purge(ctx context.Context, r PurgeRequest) (RaiseAnswer, error)
 	if err != nil {
 		return RaiseAnswer{}, err
 	}
-	if known := b.document(name); known != nil && r.Cache != "" && known.Cache(r.Cache) == nil {
-		return RaiseAnswer{}, fmt.Errorf("%w: policy %q has no cache %q", ErrNotFound, name, r.Cache)
+	if err := b.checkCache(name, r.Cache); err != nil {
+		return RaiseAnswer{}, err
 	}
 	return b.raised(ctx, name, []string{group}, 0, r.Wait)
 }
@@ -134,6 +134,19 @@ func (b *Bridge) Invalidate(ctx context.Context, r InvalidateRequest) (RaiseAnsw
 		}
 	}
 	return b.raised(ctx, name, rule.Groups(partition.Parts()...), rule.AlsoAfter, r.Wait)
+}
+
+// checkCache refuses a cache that the policy's document hasn't, where there is one; "" stands for all.
+func (b *Bridge) checkCache(policy, cache string) error {
+	known := b.document(policy)
+	if known == nil || cache == "" || known.Cache(cache) != nil {
+		return nil
+	}
+	var names []string
+	for i := range known.Caches {
+		names = append(names, strconv.Quote(known.Caches[i].Name))
+	}
+	return fmt.Errorf("%w: policy %q has no cache %q, it has %s", ErrNotFound, policy, cache, strings.Join(names, ", "))
 }
 
 func ruleNames(p *policy.Policy) string {

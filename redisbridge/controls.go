@@ -42,7 +42,7 @@ type ControlsRequest struct {
 // String is what the audit log has of it.
 func (r ControlsRequest) String() string {
 	list, _ := r.settings()
-	return words("policy", r.Policy, "all", onlyTrue(r.All), "cache", r.Cache, "set", strings.Join(list, ","))
+	return words("policy", r.Policy, "newPolicy", onlyTrue(r.NewPolicy), "all", onlyTrue(r.All), "cache", r.Cache, "set", strings.Join(list, ","))
 }
 
 // Controls are those of a policy. What counts for a cache is the stricter of its own
@@ -185,8 +185,8 @@ func (b *Bridge) checkControls(ctx context.Context, r ControlsRequest) (*policyS
 	if len(r.Cache) > wire.MaxCacheName {
 		return nil, nil, fmt.Errorf("%w: cache name of %d bytes, at most %d", ErrRequest, len(r.Cache), wire.MaxCacheName)
 	}
-	if known := b.document(name); known != nil && r.Cache != "" && known.Cache(r.Cache) == nil {
-		return nil, nil, fmt.Errorf("%w: policy %q has no cache %q", ErrNotFound, name, r.Cache)
+	if err := b.checkCache(name, r.Cache); err != nil {
+		return nil, nil, err
 	}
 	if _, err := parseWait(r.Wait); err != nil {
 		return nil, nil, err

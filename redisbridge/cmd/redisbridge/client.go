@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -41,14 +42,33 @@ func (f *clientFlags) register(set *flag.FlagSet) {
 
 // client takes the token from the file or the environment.
 func (f *clientFlags) client(env environment) (client, error) {
+	base, err := baseURL(f.bridge)
+	if err != nil {
+		return client{}, fmt.Errorf("--bridge %w", err)
+	}
 	if f.tokenFile == "" {
-		return client{base: f.bridge, token: env.getenv("CHATCACHE_ADMIN_TOKEN")}, nil
+		return client{base: base, token: env.getenv("CHATCACHE_ADMIN_TOKEN")}, nil
 	}
 	list, err := redisbridge.ReadTokens(f.tokenFile)
 	if err != nil {
 		return client{}, fmt.Errorf("--admin-token-file: %w", err)
 	}
-	return client{base: f.bridge, token: list[0].Value}, nil
+	return client{base: base, token: list[0].Value}, nil
+}
+
+// baseURL reads where somebody is to be asked: a URL, whose "http://" may be left out, or unix:/path.
+func baseURL(name string) (string, error) {
+	base := strings.TrimSuffix(name, "/")
+	if path, isUnix := strings.CutPrefix(base, "unix:"); isUnix && path != "" {
+		return base, nil
+	}
+	if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	if u, err := url.Parse(base); err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", fmt.Errorf("%q: want http://host:port, host:port or unix:/path", name)
+	}
+	return base, nil
 }
 
 // client calls a bridge's administration.
@@ -100,7 +120,7 @@ func (c client) request(ctx context.Context, method, path string, body any) (*ht
 		}
 		content = bytes.NewReader(b)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(base, "/")+path, content)
+	request, err := http.NewRequestWithContext(ctx, method, base+path, content)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errBridge, err)
 	}

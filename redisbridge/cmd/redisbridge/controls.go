@@ -80,9 +80,7 @@ func (f *controlsFlags) parse(args []string, env environment) error {
 		return err
 	}
 	if problem := f.take(words); problem != "" {
-		fmt.Fprintf(env.stderr, "%s\n\n", problem)
-		set.Usage()
-		return errUsage
+		return env.misused(set, problem)
 	}
 	return nil
 }
@@ -167,7 +165,7 @@ func controls(ctx context.Context, args []string, env environment) int {
 		return env.fail(exitNo, err)
 	}
 	if !f.json {
-		printControls(env.stdout, answer)
+		printControls(env.stdout, f.verb, answer)
 	}
 	code := exitOK
 	if f.wait {
@@ -181,15 +179,15 @@ func controls(ctx context.Context, args []string, env environment) int {
 	return code
 }
 
-func printControls(w io.Writer, a redisbridge.ControlsAnswer) {
+func printControls(w io.Writer, verb string, a redisbridge.ControlsAnswer) {
 	fmt.Fprintf(w, "policy %s: ", a.Policy)
 	switch {
 	case a.Sequence > 0:
-		fmt.Fprintf(w, "set at sequence %d of epoch %s\n", a.Sequence, a.Epoch)
+		fmt.Fprintf(w, "%s at sequence %d of epoch %s\n", verb, a.Sequence, a.Epoch)
 	case a.Controls.Version == 0:
 		fmt.Fprintln(w, "no controls were ever set")
 	default:
-		fmt.Fprintf(w, "last set %s\n", time.UnixMilli(int64(a.Controls.Version)).UTC().Format(time.RFC3339))
+		fmt.Fprintf(w, "last changed %s\n", time.UnixMilli(int64(a.Controls.Version)).UTC().Format(time.RFC3339))
 	}
 	printControlsTable(w, a.Controls)
 }

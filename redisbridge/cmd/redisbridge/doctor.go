@@ -58,9 +58,10 @@ func doctor(ctx context.Context, args []string, env environment) int {
 	var envoys []string
 	set := env.flagSet("doctor", doctorUsage)
 	f.register(set)
-	set.Func("envoy", "", func(url string) error {
-		envoys = append(envoys, strings.TrimSuffix(url, "/"))
-		return nil
+	set.Func("envoy", "", func(name string) error {
+		base, err := baseURL(name)
+		envoys = append(envoys, base)
+		return err
 	})
 	if err := env.parse(set, args); err != nil {
 		return usageCode(err)

@@ -75,9 +75,7 @@ func (f *purgeFlags) parse(args []string, env environment) error {
 		return err
 	}
 	if problem := f.check(); problem != "" {
-		fmt.Fprintf(env.stderr, "%s\n\n", problem)
-		set.Usage()
-		return errUsage
+		return env.misused(set, problem)
 	}
 	return nil
 }

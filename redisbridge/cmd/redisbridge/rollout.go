@@ -74,8 +74,8 @@ func (f *rolloutFlags) parse(args []string, env environment) error {
 	share(&w.step, "step", 10)
 	share(&w.gate.maxMismatch, "max-mismatch", 0.1)
 	share(&w.verify, "verify", 10)
-	set.DurationVar(&w.gate.hold, "hold", 5*time.Minute, "")
-	set.DurationVar(&w.patience, "patience", time.Hour, "")
+	durationFlag(set, &w.gate.hold, "hold", 5*time.Minute)
+	durationFlag(set, &w.patience, "patience", time.Hour)
 	set.Uint64Var(&w.gate.maxErrors, "max-errors", 0, "")
 	set.Uint64Var(&w.gate.minCompared, "min-compared", 100, "")
 	var err error

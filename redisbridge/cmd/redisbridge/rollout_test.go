@@ -422,7 +422,7 @@ func TestRolloutFlags(t *testing.T) {
 	} {
 		var stderr strings.Builder
 		code := run(t.Context(), append([]string{"rollout"}, strings.Fields(args)...), func(string) string { return "" }, io.Discard, &stderr)
-		if first, _, _ := strings.Cut(stderr.String(), "\n"); code != exitUsage || first != want {
+		if first, _, _ := strings.Cut(stderr.String(), "\n"); code != exitUsage || first != "redisbridge: "+want {
 			t.Errorf("%s: exit code %d, %q", args, code, first)
 		}
 	}

@@ -5,8 +5,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -52,7 +56,8 @@ Flags:
                       once (default 100; 0: any number)
   --log-level LEVEL   debug, info, warn or error (default info; debug has a line
                       for every call, with its trace)
-  --insecure          let callers in without tokens; for a demonstration on loopback
+  --insecure          let callers in without tokens; for a demonstration: only on
+                      loopback or at unix:/path
 
 Environment:
   CHATCACHE_BRIDGE_TOKEN      what filters must show
@@ -83,12 +88,12 @@ type serveFlags struct {
 func (f *serveFlags) parse(args []string, env environment) error {
 	set := env.flagSet("serve", serveUsage)
 	set.StringVar(&f.listen, "listen", "127.0.0.1:8470", "")
-	set.DurationVar(&f.timeout, "timeout", 0, "")
-	set.DurationVar(&f.drainDelay, "drain-delay", 0, "")
+	durationFlag(set, &f.timeout, "timeout", 0)
+	durationFlag(set, &f.drainDelay, "drain-delay", 0)
 	set.IntVar(&f.replicas, "replicas", -1, "")
-	set.DurationVar(&f.trust, "trust", 0, "")
+	durationFlag(set, &f.trust, "trust", 0)
 	set.IntVar(&f.breakerFailures, "breaker-failures", 5, "")
-	set.DurationVar(&f.breakerWait, "breaker-wait", 0, "")
+	durationFlag(set, &f.breakerWait, "breaker-wait", 0)
 	set.BoolVar(&f.memory, "memory", false, "")
 	set.BoolVar(&f.bootstrap, "bootstrap", false, "")
 	set.BoolVar(&f.insecure, "insecure", false, "")
@@ -101,7 +106,26 @@ func (f *serveFlags) parse(args []string, env environment) error {
 		f.policies = append(f.policies, file)
 		return nil
 	})
-	return env.parse(set, args)
+	if err := env.parse(set, args); err != nil {
+		return err
+	}
+	if problem := f.check(); problem != "" {
+		return env.misused(set, problem)
+	}
+	return nil
+}
+
+// check tells what is wrong with the flags.
+func (f *serveFlags) check() string {
+	for _, one := range []struct {
+		name  string
+		value time.Duration
+	}{{"timeout", f.timeout}, {"trust", f.trust}, {"breaker-wait", f.breakerWait}, {"drain-delay", f.drainDelay}} {
+		if one.value < 0 {
+			return fmt.Sprintf("--%s is %v, want a duration that isn't negative", one.name, one.value)
+		}
+	}
+	return ""
 }
 
 func serve(ctx context.Context, args []string, env environment) int {
@@ -125,12 +149,34 @@ func serve(ctx context.Context, args []string, env environment) int {
 	if err != nil {
 		return env.fail(exitNo, fmt.Errorf("listening on %s: %w; choose another with --listen", f.listen, err))
 	}
+	if err := checkOpen(options, listener.Addr()); err != nil {
+		return env.fail(exitUsage, errors.Join(err, listener.Close()))
+	}
 	log.Info("serving", "listen", f.listen, "memory", f.memory, "bootstrap", f.bootstrap)
+	if r := bridge.Status(ctx).Redis; !r.OK {
+		log.Warn("Redis doesn't answer: until it does, everything goes to the origin", "address", strings.Join(options.Redis.Addrs, ","), "error", r.Error)
+	}
 	if err := bridge.Serve(ctx, listener); err != nil {
 		return env.fail(exitNo, err)
 	}
 	log.Info("drained")
 	return exitOK
+}
+
+// checkOpen refuses to let everybody in who isn't on this machine.
+func checkOpen(o redisbridge.Options, at net.Addr) error {
+	var open []string
+	if o.Token+o.TokenFile == "" {
+		open = append(open, "CHATCACHE_BRIDGE_TOKEN (or --token-file)")
+	}
+	if o.AdminToken+o.AdminTokenFile == "" {
+		open = append(open, "CHATCACHE_ADMIN_TOKEN (or --admin-token-file)")
+	}
+	tcp, isTCP := at.(*net.TCPAddr)
+	if len(open) == 0 || !isTCP || tcp.IP.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("--insecure at %v would let everybody in who reaches it: set %s, or --listen on loopback or at unix:/path", at, strings.Join(open, " and "))
 }
 
 // serveOptions puts flags and environment together; stop ends the Redis in
@@ -146,6 +192,9 @@ func serveOptions(f serveFlags, env environment, log *slog.Logger) (o redisbridg
 		document, problems := policy.Parse(b)
 		if len(problems) > 0 {
 			return o, stop, fmt.Errorf("%s: %w", file, problems)
+		}
+		if i := slices.IndexFunc(documents, func(d *policy.Policy) bool { return d.Name == document.Name }); i >= 0 {
+			return o, stop, fmt.Errorf("--policy %s and %s: both are policy %q, want each once", f.policies[i], file, document.Name)
 		}
 		documents = append(documents, document)
 	}
@@ -197,9 +246,22 @@ var errUsage = errors.New("usage")
 
 func (e environment) flagSet(name, usage string) *flag.FlagSet {
 	set := flag.NewFlagSet(name, flag.ContinueOnError)
-	set.SetOutput(e.stderr)
-	set.Usage = func() { fmt.Fprint(set.Output(), usage) }
+	set.SetOutput(io.Discard) // misused tells errors
+	set.Usage = func() { fmt.Fprint(e.stdout, usage) }
 	return set
+}
+
+// durationFlag is a flag of a duration whose error says what is wanted.
+func durationFlag(set *flag.FlagSet, d *time.Duration, name string, standard time.Duration) {
+	*d = standard
+	set.Func(name, "", func(s string) error {
+		value, err := time.ParseDuration(s)
+		if err != nil {
+			return errors.New("want a duration with its unit, as 10s or 50ms")
+		}
+		*d = value
+		return nil
+	})
 }
 
 // parse reads the flags; there are no other arguments.
@@ -225,17 +287,15 @@ func (e environment) parseOne(set *flag.FlagSet, args []string, what string) (st
 
 // parseWords reads the flags, and the other arguments among them.
 func (e environment) parseWords(set *flag.FlagSet, args []string) (words []string, err error) {
-	for _, a := range args {
-		if a == "-h" || a == "--help" || a == "-help" {
-			set.SetOutput(e.stdout)
-		}
-	}
+	help := set.Usage
+	set.Usage = func() {} // not at an error
 	for {
 		switch err := set.Parse(args); {
 		case errors.Is(err, flag.ErrHelp):
+			help()
 			return nil, err
 		case err != nil:
-			return nil, errUsage
+			return nil, e.misused(set, err.Error())
 		case set.NArg() == 0:
 			return words, nil
 		}
@@ -243,10 +303,9 @@ func (e environment) parseWords(set *flag.FlagSet, args []string) (words []strin
 	}
 }
 
-// misused says what is wrong with the arguments.
+// misused says what is wrong with the arguments, and where to find what is right.
 func (e environment) misused(set *flag.FlagSet, problem string) error {
-	fmt.Fprintln(e.stderr, problem)
-	set.Usage()
+	fmt.Fprintf(e.stderr, "redisbridge: %s\n\"redisbridge %s -h\" tells the flags.\n", problem, set.Name())
 	return errUsage
 }
 

@@ -30,7 +30,7 @@ type waitFlags struct {
 
 func (f *waitFlags) register(set *flag.FlagSet) {
 	set.BoolVar(&f.wait, "wait", false, "")
-	set.DurationVar(&f.timeout, "timeout", 10*time.Second, "")
+	durationFlag(set, &f.timeout, "timeout", 10*time.Second)
 }
 
 // firstWait is what the call that raises waits for receipts itself.

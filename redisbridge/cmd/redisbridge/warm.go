@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/textproto"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -56,12 +55,19 @@ type warmFlags struct {
 
 func (f *warmFlags) register(set *flag.FlagSet) {
 	f.fields = http.Header{}
-	set.StringVar(&f.proxy, "proxy", "http://127.0.0.1:10000", "")
+	f.proxy = "http://127.0.0.1:10000"
+	set.Func("proxy", "", func(name string) (err error) {
+		if strings.HasPrefix(name, "unix:") {
+			return errors.New("want http://host:port or host:port")
+		}
+		f.proxy, err = baseURL(name)
+		return err
+	})
 	set.StringVar(&f.authority, "authority", "", "")
 	set.Func("H", "", f.addFields)
 	set.Float64Var(&f.rate, "rate", 50, "")
 	set.IntVar(&f.concurrency, "concurrency", 8, "")
-	set.DurationVar(&f.timeout, "timeout", 10*time.Second, "")
+	durationFlag(set, &f.timeout, "timeout", 10*time.Second)
 	set.IntVar(&f.maxErrors, "max-errors", 20, "")
 	set.IntVar(&f.from, "from", 1, "")
 	set.BoolVar(&f.json, "json", false, "")
@@ -93,10 +99,7 @@ func (f *warmFlags) addFields(argument string) error {
 
 // check tells what is wrong with the flags.
 func (f *warmFlags) check() string {
-	target, err := url.Parse(f.proxy)
 	switch {
-	case err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https":
-		return fmt.Sprintf("--proxy %q: want a URL like http://127.0.0.1:10000", f.proxy)
 	case f.rate <= 0 || f.rate > 1e6:
 		return "--rate must be more than 0, and 1000000 at most"
 	case f.concurrency < 1 || f.concurrency > 1000:

@@ -234,7 +234,8 @@ stopped: interrupted; go on with --from 12
 
 func TestWarmFlags(t *testing.T) {
 	for args, want := range map[string]string{
-		"--proxy proxy f":   `--proxy "proxy": want a URL like http://127.0.0.1:10000`,
+		"--proxy ftp://p f": `invalid value "ftp://p" for flag -proxy: "ftp://p": want http://host:port, host:port or unix:/path`,
+		"--proxy unix:/s f": `invalid value "unix:/s" for flag -proxy: want http://host:port or host:port`,
 		"--rate 0 f":        "--rate must be more than 0, and 1000000 at most",
 		"--concurrency 0 f": "--concurrency must be from 1 to 1000",
 		"--timeout 0s f":    "--timeout must be more than 0",
@@ -245,7 +246,7 @@ func TestWarmFlags(t *testing.T) {
 	} {
 		var stderr strings.Builder
 		code := run(t.Context(), append([]string{"warm"}, strings.Fields(args)...), func(string) string { return "" }, io.Discard, &stderr)
-		if first, _, _ := strings.Cut(stderr.String(), "\n"); code != exitUsage || first != want {
+		if first, _, _ := strings.Cut(stderr.String(), "\n"); code != exitUsage || first != "redisbridge: "+want {
 			t.Errorf("%s: exit code %d, %q", args, code, first)
 		}
 	}
