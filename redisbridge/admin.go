@@ -71,6 +71,8 @@ type RaiseAnswer struct {
 	Sequence uint64   `json:"sequence"`
 	RaisedAt int64    `json:"raisedAt"` // ms by Redis' clock
 	Groups   []string `json:"groups"`
+	// Identity tells as what the request's was taken.
+	Identity *Identified `json:"identity,omitempty"`
 	// AlsoAfterMS is after how many milliseconds the groups are raised once more; 0: they aren't.
 	AlsoAfterMS int64 `json:"alsoAfterMs,omitempty"`
 	// Receipts are those of the first raise, where the request says to wait.
@@ -126,14 +128,13 @@ func (b *Bridge) Invalidate(ctx context.Context, r InvalidateRequest) (RaiseAnsw
 	if rule == nil {
 		return RaiseAnswer{}, fmt.Errorf("%w: policy %q has no invalidation %q, it has %s", ErrNotFound, name, r.Rule, ruleNames(document))
 	}
-	partition := policy.Partition{}
-	if r.Identity != nil {
-		secret := or(document.PartitionSecret, b.options.PartitionSecret)
-		if partition, err = r.Identity.partition(document, secret); err != nil {
-			return RaiseAnswer{}, err
-		}
+	partition, as, err := b.identify(document, r.Identity)
+	if err != nil {
+		return RaiseAnswer{}, err
 	}
-	return b.raised(ctx, name, rule.Groups(partition.Parts()...), rule.AlsoAfter, r.Wait)
+	answer, err := b.raised(ctx, name, rule.Groups(partition.Parts()...), rule.AlsoAfter, r.Wait)
+	answer.Identity = as
+	return answer, err
 }
 
 // checkCache refuses a cache that the policy's document hasn't, where there is one; "" stands for all.

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"chatcache/policy"
 	"chatcache/redisbridge/wire"
 )
@@ -90,12 +92,12 @@ func TestInvalidate(t *testing.T) {
 		{"cookie", `{"rule":"save message","identity":{"cookie":{"session":"s1","other":"x"}}}`, "200 " + cookie + " c:models"},
 		{"claim", `{"rule":"save message","identity":{"jwt_authn_claim":{"sub":"alice","iss":"https://issuer"}}}`, "200 " + claim + " c:models"},
 		{"property", `{"rule":"save message","identity":{"property":{"connection.uri_san_peer_certificate":"spiffe://a"}}}`, "200 " + property + " c:models"},
-		{"value", `{"rule":"save message","identity":{"value":"alice"}}`, "200 " + bare + " c:models"},
-		{"value with an issuer", `{"rule":"save message","identity":{"value":"alice","jwt_authn_claim":{"iss":"https://issuer"}}}`, "200 " + claim + " c:models"},
+		{"a bare value", `{"rule":"save message","identity":{"value":"alice"}}`, "400 bad request: the policy has 4 identity sources, and a bare value doesn't say which: " +
+			"want jwt_authn_claim:sub=VALUE, header:authorization=VALUE, cookie:session=VALUE, property:connection.uri_san_peer_certificate=VALUE"},
 		{"several", `{"rule":"save message","identity":{"cookie":{"session":"s1"},"header":{"authorization":"alice"}}}`, "200 " + header + " " + cookie + " c:models"},
-		{"a verified claim beside others", `{"rule":"save message","identity":{"value":"alice","header":{"authorization":"alice"}}}`, "200 " + bare + " c:models"},
+		{"a verified claim beside others", `{"rule":"save message","identity":{"jwt_authn_claim":{"sub":"alice"},"header":{"authorization":"alice"}}}`, "200 " + bare + " c:models"},
 		{"no identity", `{"rule":"save message"}`, "200 c:stats c:models"},
-		{"scope all", `{"rule":"reset","identity":{"value":"alice"}}`, "200 c:stats"},
+		{"scope all", `{"rule":"reset","identity":{"jwt_authn_claim":{"sub":"alice"}}}`, "200 c:stats"},
 		{"nothing to identify", `{"rule":"save message","identity":{"header":{"x-other":"1"}}}`,
 			`400 bad request: the identity has nothing that policy "chat" looks for: jwt_authn_claim sub (payload `},
 		{"unknown rule", `{"rule":"save"}`, `404 not found: policy "chat" has no invalidation "save", it has "save message", "reset"`},
@@ -119,15 +121,61 @@ func TestInvalidate(t *testing.T) {
 	}
 }
 
+// partitionOf is what the bridge takes an identity for.
+func partitionOf(w *world, who *Identity) string {
+	w.t.Helper()
+	p, _, err := w.identify(w.options.Policies[0], who)
+	w.check(err)
+	return p.ID
+}
+
+// The answer says as what the identity was taken, and what it may lack: the same claim with another issuer, or
+// none, is somebody else.
+func TestInvalidateTellsTheSource(t *testing.T) {
+	w := newMemoryWorld(t, withPolicy(t))
+	for _, tt := range []struct {
+		who  Identity
+		want Identified
+	}{
+		{Identity{Header: map[string]string{"authorization": "Bearer ada"}}, Identified{Sources: []string{"header authorization"}}},
+		{Identity{Claim: map[string]string{"sub": "ada"}}, Identified{Sources: []string{"jwt_authn_claim sub"}, Note: withoutIssuer}},
+		{Identity{Claim: map[string]string{"sub": "ada", "iss": "https://idp.example"}}, Identified{Sources: []string{"jwt_authn_claim sub"}}},
+		{Identity{Header: map[string]string{"authorization": "Bearer ada"}, Cookie: map[string]string{"session": "s1"}},
+			Identified{Sources: []string{"header authorization", "cookie session"}}},
+	} {
+		a := must(w.Invalidate(w.ctx, InvalidateRequest{Rule: "save message", Identity: &tt.who}))
+		if diff := cmp.Diff(&tt.want, a.Identity); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+// A policy's only source may be given by its value alone.
+func TestInvalidateByABareValue(t *testing.T) {
+	w := newMemoryWorld(t, func(o *Options) {
+		withPolicy(t)(o)
+		o.Policies[0] = parsePolicy(t, strings.Replace(document, `, {"header": "authorization"}, {"cookie": "session"}, {"property": ["connection", "uri_san_peer_certificate"]}`, "", 1))
+	})
+	for value, claim := range map[*Identity]map[string]string{
+		{Value: "alice"}: {"sub": "alice"},
+		{Value: "alice", Claim: map[string]string{"iss": "https://i"}}: {"sub": "alice", "iss": "https://i"},
+	} {
+		if got, want := partitionOf(w, value), partitionOf(w, &Identity{Claim: claim}); got != want {
+			t.Errorf("%+v is %s, want %s of %v", value, got, want, claim)
+		}
+	}
+}
+
 func TestInvalidateInvalidates(t *testing.T) {
 	onEachRedis(t, withPolicy(t), func(t *testing.T, w *world) {
-		partition := must((Identity{Value: "alice"}).partition(w.options.Policies[0], secret)).ID
+		alice, bob := &Identity{Claim: map[string]string{"sub": "alice"}}, &Identity{Claim: map[string]string{"sub": "bob"}}
+		partition := partitionOf(w, alice)
 		w.groups = wire.ReadGroups("stats", partition)
 		w.fill(w.look().Ticket)
-		_, err := w.Invalidate(w.ctx, InvalidateRequest{Rule: "save message", Identity: &Identity{Value: "bob"}})
+		_, err := w.Invalidate(w.ctx, InvalidateRequest{Rule: "save message", Identity: bob})
 		w.check(err)
 		w.want(wire.LookupHit, "somebody else's write")
-		a, err := w.Invalidate(w.ctx, InvalidateRequest{Rule: "save message", Identity: &Identity{Value: "alice"}})
+		a, err := w.Invalidate(w.ctx, InvalidateRequest{Rule: "save message", Identity: alice})
 		w.check(err)
 		ticket := w.want(wire.LookupMiss, "alice's write").Ticket
 		if a.Sequence != ticket.Sequence || a.Epoch != epochText(ticket.Epoch) || a.Policy != "chat" {

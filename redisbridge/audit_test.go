@@ -53,7 +53,7 @@ func TestAuditGolden(t *testing.T) {
 	administer(w, "POST", "/v1/purge", `{"cache":"stats","partition":"4f"}`, "Authorization", alice, "Traceparent", traceparent)
 	administer(w, "POST", "/v1/purge", `{"all":true}`, "Authorization", envoy,
 		"X-Forwarded-Client-Cert", `Subject="CN=bob"`, "X-Forwarded-For", "198.51.100.7", "Traceparent", "00-nonsense")
-	administer(w, "POST", "/v1/invalidate", `{"rule":"save message","identity":{"value":"alice-credential"}}`, "Authorization", alice)
+	administer(w, "POST", "/v1/invalidate", `{"rule":"save message","identity":{"cookie":{"session":"alice-credential"}}}`, "Authorization", alice)
 	administer(w, "POST", "/v1/purge", `{"cache":"none"}`, "Authorization", alice)
 	administer(w, "POST", "/v1/controls", `{"cache":"stats","set":{"off":true,"percent":5},"unset":["ttl"]}`, "Authorization", alice)
 	administer(w, "POST", "/v1/purge", `{"all":true}`, "Authorization", "Bearer wrong-credential", "X-Forwarded-Client-Cert", `Subject="CN=forged"`)

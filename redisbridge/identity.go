@@ -2,6 +2,7 @@ package redisbridge
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"chatcache/policy"
@@ -9,7 +10,7 @@ import (
 
 // Identity is who made a write, in the words of the policy's identity sources:
 // what a request of theirs would have carried. Value stands for the
-// policy's first source, beside the others.
+// policy's source where it has one only.
 type Identity struct {
 	Value    string            `json:"value,omitempty"`
 	Header   map[string]string `json:"header,omitempty"`          // by field name
@@ -18,55 +19,91 @@ type Identity struct {
 	Property map[string]string `json:"property,omitempty"`        // by path, joined with dots
 }
 
-// partition derives the identity's partition as the filters do. The error
+// Identified tells as what an identity was taken; never whose it is.
+type Identified struct {
+	Sources []string `json:"sources"`        // of the policy, those that count
+	Note    string   `json:"note,omitempty"` // what may be missing
+}
+
+// withoutIssuer is the note on a verified claim: one of a token with an issuer is another partition.
+const withoutIssuer = `without its issuer: where the tokens have one, give it, too: --identity jwt_authn_claim:iss=https://idp.example`
+
+// identify derives an identity's partition as the filters do; nobody's is none. The error
 // matches ErrRequest.
-func (i Identity) partition(p *policy.Policy, secret string) (policy.Partition, error) {
+func (b *Bridge) identify(p *policy.Policy, who *Identity) (policy.Partition, *Identified, error) {
 	none := policy.Partition{}
-	identifier, err := policy.NewIdentifier(p.Identity, []byte(secret))
-	if err != nil {
-		return none, fmt.Errorf("%w: the bridge can't derive partitions: %w; start it with the filters' CHATCACHE_PARTITION_SECRET", ErrRequest, err)
+	if who == nil {
+		return none, nil, nil
 	}
+	identifier, err := policy.NewIdentifier(p.Identity, []byte(or(p.PartitionSecret, b.options.PartitionSecret)))
+	if err != nil {
+		return none, nil, fmt.Errorf("%w: the bridge can't derive partitions: %w; start it with the filters' CHATCACHE_PARTITION_SECRET", ErrRequest, err)
+	}
+	i := *who
 	if i.Value != "" {
-		if i, err = i.ofFirstSource(p.Identity); err != nil {
-			return none, err
+		if i, err = i.ofOnlySource(p.Identity); err != nil {
+			return none, nil, err
 		}
 	}
 	found, ok := identifier.Identify(identityRequest{i, p.Identity})
 	if !ok {
-		return none, fmt.Errorf("%w: the identity has nothing that policy %q looks for: %s", ErrRequest, p.Name, sourceNames(p.Identity))
+		return none, nil, fmt.Errorf("%w: the identity has nothing that policy %q looks for: %s", ErrRequest, p.Name, sourceNames(p.Identity))
 	}
-	return found, nil
+	as := new(Identified)
+	for index, s := range p.Identity {
+		if !found.Sources.Has(index) {
+			continue
+		}
+		as.Sources = append(as.Sources, s.Kind.String()+" "+placeOf(s))
+		if s.Kind == policy.SourceVerified && i.Claim["iss"] == "" {
+			as.Note = withoutIssuer
+		}
+	}
+	return found, as, nil
 }
 
-// ofFirstSource gives the identity with its value where the first source looks.
-func (i Identity) ofFirstSource(sources []policy.Source) (Identity, error) {
-	if len(sources) == 0 {
+// ofOnlySource gives the identity with its value where the policy's source looks. Where there are several it
+// is refused: it would be taken for one that the requests don't have, and nobody's responses be invalidated.
+func (i Identity) ofOnlySource(sources []policy.Source) (Identity, error) {
+	switch len(sources) {
+	case 0:
 		return Identity{}, fmt.Errorf("%w: the policy has no identity sources", ErrRequest)
-	}
-	with := func(place map[string]string, name string) map[string]string {
-		all := map[string]string{name: i.Value}
-		for other, value := range place {
-			if other != name {
-				all[other] = value
-			}
-		}
-		return all
-	}
-	switch s := sources[0]; s.Kind {
-	case policy.SourceHeader:
-		i.Header = with(i.Header, s.Name)
-	case policy.SourceCookie:
-		i.Cookie = with(i.Cookie, s.Name)
-	case policy.SourceVerified:
-		i.Claim = with(i.Claim, s.Name)
-	case policy.SourceClaim:
-		i.Header = with(i.Header, s.Header)
-	case policy.SourceProperty:
-		i.Property = with(i.Property, strings.Join(s.Path, "."))
+	case 1:
 	default:
+		forms := make([]string, len(sources))
+		for n, s := range sources {
+			kind := s.Kind
+			if kind == policy.SourceClaim {
+				kind = policy.SourceHeader // which has the token
+			}
+			forms[n] = fmt.Sprintf("%s:%s=VALUE", kind, placeOf(s))
+		}
+		return Identity{}, fmt.Errorf("%w: the policy has %d identity sources, and a bare value doesn't say which: want %s", ErrRequest, len(sources), strings.Join(forms, ", "))
+	}
+	s := sources[0]
+	place := map[policy.SourceKind]*map[string]string{
+		policy.SourceHeader: &i.Header, policy.SourceClaim: &i.Header, policy.SourceCookie: &i.Cookie,
+		policy.SourceVerified: &i.Claim, policy.SourceProperty: &i.Property,
+	}[s.Kind]
+	if place == nil {
 		return Identity{}, fmt.Errorf("%w: an identity from %s can't be given as a value", ErrRequest, s)
 	}
+	all := map[string]string{}
+	maps.Copy(all, *place)
+	all[placeOf(s)] = i.Value
+	*place = all
 	return i, nil
+}
+
+// placeOf is what --identity names a source by.
+func placeOf(s policy.Source) string {
+	switch s.Kind {
+	case policy.SourceClaim:
+		return s.Header
+	case policy.SourceProperty:
+		return strings.Join(s.Path, ".")
+	}
+	return s.Name
 }
 
 func sourceNames(sources []policy.Source) string {

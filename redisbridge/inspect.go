@@ -42,6 +42,7 @@ type Inspection struct {
 	Epoch        string       `json:"epoch,omitempty"`
 	Sequence     uint64       `json:"sequence"` // where the policy stands
 	Groups       []GroupState `json:"groups"`
+	Identity     *Identified  `json:"identity,omitempty"` // as what the request's was taken
 	// Controls are what counts for the cache, of what is set for it and for all; nil: nothing is.
 	Controls *CacheControls `json:"controls,omitempty"`
 	Entry    *EntryState    `json:"entry,omitempty"` // nil: nothing is stored
@@ -120,12 +121,11 @@ func (b *Bridge) resolve(found *Inspection, r InspectRequest) (definition string
 		found.Reason = "no rule of the policy matches the request"
 		return "", nil, nil
 	}
-	partition := policy.Partition{}
-	if r.Identity != nil {
-		if partition, err = r.Identity.partition(document, or(document.PartitionSecret, b.options.PartitionSecret)); err != nil {
-			return "", nil, err
-		}
+	partition, as, err := b.identify(document, r.Identity)
+	if err != nil {
+		return "", nil, err
 	}
+	found.Identity = as
 	if rule != nil {
 		found.Invalidation = rule.Name
 		found.Reason = "the request is a write: it invalidates these groups"
@@ -262,7 +262,12 @@ func (b *Bridge) readGroups(ctx context.Context, found *Inspection, groups []str
 		one.Raised = found.Entry != nil && one.Generation > ticket
 		found.Groups = append(found.Groups, one)
 	}
-	if c := controls().wire.Of(found.Cache); found.Cache != "" && c != (wire.Control{}) {
+	set := controls()
+	if c := set.wire.Of(found.Cache); found.Cache != "" && c != (wire.Control{}) {
+		if c.Off && found.Reason == "" {
+			found.Reason = fmt.Sprintf("the cache is off by controls, last changed %s: redisbridge controls shows and unsets them",
+				time.UnixMilli(int64(set.Version)).UTC().Format(time.RFC3339))
+		}
 		found.Controls = &CacheControls{Name: found.Cache, ControlSettings: newSettings(c), Rollout: c.Rollout}
 	}
 	return nil
@@ -282,8 +287,6 @@ func (i *Inspection) judge() {
 	age := func(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
 	switch e := i.Entry; {
 	case i.Reason != "":
-	case i.Controls != nil && i.Controls.Off:
-		i.Reason = "the cache is off by controls: redisbridge controls shows and unsets them"
 	case i.Controls != nil && i.Controls.Rollout:
 		i.Reason = "the proxies' policies have different rules for the cache"
 	case len(suspended) > 0:

@@ -26,8 +26,8 @@ func storeFor(t *testing.T, w *world, cache, path, partition string, ticket wire
 // that is to blame; never its body, nor whose it is.
 func TestInspect(t *testing.T) {
 	onEachRedis(t, withPolicy(t), func(t *testing.T, w *world) {
-		alice := &Identity{Value: "alice"}
-		partition := must(alice.partition(w.options.Policies[0], secret)).ID
+		alice := &Identity{Claim: map[string]string{"sub": "alice"}}
+		partition := partitionOf(w, alice)
 		request := InspectRequest{URL: "http://api.test/api/chat/stats", Identity: alice}
 		want := func(when, reason string, valid bool) Inspection {
 			t.Helper()
@@ -48,6 +48,9 @@ func TestInspect(t *testing.T) {
 		if found.Key != key || found.Entry.TTLMS != 600_000 || found.Entry.Bytes == 0 || found.Cache != "stats" {
 			t.Errorf("stored: %+v %+v", found, found.Entry)
 		}
+		if found.Identity == nil || strings.Join(found.Identity.Sources, " ") != "jwt_authn_claim sub" || found.Identity.Note != withoutIssuer {
+			t.Errorf("identified as %+v", found.Identity)
+		}
 		byKey := must(w.Inspect(w.ctx, InspectRequest{Policy: "chat", Key: key}))
 		if !byKey.Valid || byKey.Cache != "stats" {
 			t.Errorf("by key: %+v", byKey)
@@ -66,7 +69,7 @@ func TestInspect(t *testing.T) {
 		}
 		request = InspectRequest{URL: "/api/chat/stats", Identity: alice}
 		want("without a host", "the authority is part of the key: give http://HOST/PATH", false)
-		request = InspectRequest{URL: "http://api.test/api/chat/stats", Identity: &Identity{Value: "bob"}}
+		request = InspectRequest{URL: "http://api.test/api/chat/stats", Identity: &Identity{Claim: map[string]string{"sub": "bob"}}}
 		want("somebody else", "nothing is stored", false)
 		request.Identity = nil
 		want("nobody", "the cache is private: say whose", false)
@@ -120,7 +123,7 @@ func TestInspectTellsOfControls(t *testing.T) {
 	}
 	for _, cache := range []string{"models", ""} {
 		w.set(cache, ControlSettings{Off: true})
-		if found := inspect(); found.Valid || !strings.HasPrefix(found.Reason, "the cache is off by controls") {
+		if found := inspect(); found.Valid || !strings.HasPrefix(found.Reason, "the cache is off by controls, last changed 2026-") {
 			t.Errorf("%q is off: %+v", cache, found)
 		}
 		w.set(cache, ControlSettings{}, "off")

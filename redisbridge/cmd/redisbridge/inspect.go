@@ -19,7 +19,8 @@ its age, size and ticket, and whether it is valid; if not, which group was raise
 changes nothing, and shows neither bodies nor identities. A KEY is one of Redis'.
 
 Flags:
-  --identity WHO    whose entry: as for purge
+  --identity WHO    whose entry: as for purge, a claim with its issuer, too:
+                    --identity jwt_authn_claim:iss=https://idp.example
   --method METHOD   of the request (default GET)
   -H 'name: value'  a field that the cache's key has; repeatable
   -d BODY           the request's body, for caches keyed by it
@@ -95,6 +96,9 @@ func printInspection(w io.Writer, i redisbridge.Inspection) {
 	}
 	if i.Invalidation != "" {
 		line("invalidation", "%s", i.Invalidation)
+	}
+	if i.Identity != nil {
+		line("identity", "%s", strings.TrimPrefix(identifiedText(i.Identity), ", "))
 	}
 	if i.Key != "" {
 		line("key", "%s", i.Key)

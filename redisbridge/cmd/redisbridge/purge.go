@@ -23,10 +23,11 @@ What:
   --cache NAME      one cache; with --partition ID only one partition of it
   --rule NAME       what a write by this invalidation of the policy invalidates;
                     the bridge needs the policy (serve --policy)
-  --identity WHO    whose: the value that the policy's first identity source
-                    would find, or KIND:NAME=VALUE with KIND one of header,
-                    cookie, jwt_authn_claim, property; repeatable: as a
-                    write with all of these credentials would.
+  --identity WHO    whose: KIND:NAME=VALUE with KIND one of header, cookie,
+                    jwt_authn_claim, property; repeatable: as a write with
+                    all of these credentials would. A claim with its issuer:
+                    --identity jwt_authn_claim:iss=https://idp.example
+                    A bare VALUE where the policy has one identity source.
                     Without it the rule's whole caches
 
 Waiting:
@@ -146,11 +147,23 @@ func (f *purgeFlags) request() (path string, body any, err error) {
 }
 
 func printRaise(w io.Writer, answer redisbridge.RaiseAnswer) {
-	fmt.Fprintf(w, "policy %s: raised %s at sequence %d of epoch %s\n",
-		answer.Policy, strings.Join(answer.Groups, " "), answer.Sequence, answer.Epoch)
+	fmt.Fprintf(w, "policy %s: raised %s at sequence %d of epoch %s%s\n",
+		answer.Policy, strings.Join(answer.Groups, " "), answer.Sequence, answer.Epoch, identifiedText(answer.Identity))
 	if answer.AlsoAfterMS > 0 {
 		fmt.Fprintf(w, "they are raised once more in %v\n", time.Duration(answer.AlsoAfterMS)*time.Millisecond)
 	}
+}
+
+// identifiedText ends a line with what an identity was taken as, if there was one.
+func identifiedText(i *redisbridge.Identified) string {
+	if i == nil {
+		return ""
+	}
+	text := ", as " + strings.Join(i.Sources, " and ")
+	if i.Note != "" {
+		text += " " + i.Note
+	}
+	return text
 }
 
 // parseIdentities reads --identity; nil if there is none.
@@ -168,6 +181,8 @@ func parseIdentities(list []string) (*redisbridge.Identity, error) {
 		name, value, named := strings.Cut(rest, "=")
 		place := kinds[kind]
 		switch {
+		case place == nil && named:
+			return nil, fmt.Errorf("--identity %q: no kind %q, want header:NAME=VALUE, cookie:…, jwt_authn_claim:… or property:…", who, kind)
 		case place == nil && identity.Value == "":
 			identity.Value = who
 		case place == nil:
