@@ -18,20 +18,27 @@ type Body struct {
 	ignored ignoring
 }
 
-// IsJSON tells whether the lines of a request's Content-Type say that its body is JSON, which no
-// parameter changes (RFC 8259 section 11).
+// IsJSON tells whether the lines of a request's Content-Type say that its body is JSON in UTF-8. By RFC 8259 section 11
+// no parameter changes that; but there are origins that read the body in the charset that it names.
 func IsJSON(contentType []string) bool {
 	if len(contentType) != 1 {
 		return false
 	}
-	media, _, _ := strings.Cut(contentType[0], ";")
-	return strings.EqualFold(strings.Trim(media, " \t"), "application/json")
+	media, parameter, _ := strings.Cut(strings.ToLower(contentType[0]), ";")
+	if strings.Trim(media, " \t") != "application/json" {
+		return false
+	}
+	switch strings.Trim(parameter, " \t") {
+	case "", "charset=utf-8", `charset="utf-8"`:
+		return true
+	}
+	return false
 }
 
 // Canonical appends the canonical form of a JSON body: no white space, members sorted by name, strings
 // with the fewest escapes, ignored members dropped, numbers as they were sent. Two bodies
 // with one canonical form mean the same to every JSON reader. What readers disagree on is
-// refused with [ErrBody]: duplicate members (ignored or not), lone surrogates, invalid UTF-8, anything
+// refused with [ErrBody]: duplicate members (ignored or not, and also if they differ in case), lone surrogates, invalid UTF-8, anything
 // after the value, nesting beyond 64 levels; and so is a body larger than MaxBytes.
 func (b *Body) Canonical(dst, body []byte) ([]byte, error) {
 	if len(body) > b.MaxBytes {

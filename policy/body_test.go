@@ -88,3 +88,13 @@ func oracleJSON(in []byte) ([]byte, error) {
 	}
 	return json.Marshal(v)
 }
+
+// Readers that don't look at a name's case, as Go's encoding/json, take the last of such members, whatever the order.
+func TestMembersThatDifferInCase(t *testing.T) {
+	b := &Body{MaxBytes: 1000}
+	for body, want := range map[string]bool{`{"Q":1,"q":2}`: false, `{"q":2,"p":1,"Q":1}`: false, `{"aB":1,"AC":2,"ab ":3}`: true, `{"q":{"q":1},"p":{"Q":1}}`: true} {
+		if _, err := b.Canonical(nil, []byte(body)); (err == nil) != want || err != nil && !errors.Is(err, ErrBody) {
+			t.Errorf("%s: %v, want that it is keyed: %v", body, err, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -113,10 +114,10 @@ func (c *canonicalizer) object(at ignoring) error {
 // arrange rewrites out from start on as one object of the members.
 func (c *canonicalizer) arrange(start int, members []span) error {
 	name := func(s span) []byte { return c.out[s.start:s.nameEnd] }
-	slices.SortFunc(members, func(a, b span) int { return bytes.Compare(name(a), name(b)) })
+	slices.SortFunc(members, func(a, b span) int { return byName(name(a), name(b)) })
 	c.scratch = append(c.scratch[:0], '{')
 	for i, s := range members {
-		if i > 0 && bytes.Equal(name(members[i-1]), name(s)) {
+		if i > 0 && fold(name(members[i-1]), name(s)) == 0 {
 			return fmt.Errorf("duplicate member %s", name(s))
 		}
 		if s.ignored {
@@ -129,4 +130,27 @@ func (c *canonicalizer) arrange(start int, members []span) error {
 	}
 	c.out = append(append(c.out[:start], c.scratch...), '}')
 	return nil
+}
+
+// byName orders names so that those stand together which readers that don't look at case take for one,
+// as Go's encoding/json does.
+func byName(a, b []byte) int {
+	return cmp.Or(fold(a, b), bytes.Compare(a, b))
+}
+
+// fold compares without the case of ASCII letters.
+func fold(a, b []byte) int {
+	for i := range min(len(a), len(b)) {
+		if order := cmp.Compare(lower(a[i]), lower(b[i])); order != 0 {
+			return order
+		}
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c | 0x20
+	}
+	return c
 }

@@ -155,7 +155,7 @@
 //
 // # Fields of body
 //
-// A request's Content-Type has to be application/json, once, as the body is compared as such: origins may take a body of another type, or of
+// A request's Content-Type has to be application/json, once and in no other charset than UTF-8, as the body is compared as such: origins may take a body of another type, or of
 // none, for something else or for nothing, and their answer must not be given to those who say the same in JSON. It bypasses.
 //
 // A QUERY is a safe request whose body says what it asks for (draft-ietf-httpbis-safe-method-w-body): its preconditions and ranges

@@ -99,6 +99,9 @@ func (r *read) begin(fields httpcache.Fields, end bool) httpcache.Reason {
 	if r.request.head {
 		return reasonHead
 	}
+	if secondHand(fields) {
+		return httpcache.ReasonNotOrigin
+	}
 	now := r.plugin.host.Now()
 	plan, reason := r.plan(fields, end, now)
 	if reason != httpcache.Storable {

@@ -174,7 +174,7 @@ func TestJoin(t *testing.T) {
 		if m.Follow.VM != "vm" || m.Follow.Knows.Version != w.plugin.Policy.Version() || m.Lookup.Key == "" || m.Lookup.Policy != "chat" {
 			t.Errorf("join %+v", m)
 		}
-		if diff := cmp.Diff(w.plugin.Policy.Rules(), m.Follow.Knows.Rules); diff != "" {
+		if diff := cmp.Diff(w.rules(), m.Follow.Knows.Rules); diff != "" {
 			t.Error(diff)
 		}
 		c.ok(joined(wire.Controls{Version: 1, Caches: []wire.CacheControl{{Cache: "stats", Control: tt.control}}}, tt.state))
@@ -226,10 +226,43 @@ func TestPolicyWithOtherRules(t *testing.T) {
 	w.run()
 	poll := w.take(wire.PathFollow)
 	m, err := wire.DecodeFollowRequest(poll.frame)
-	if diff := cmp.Diff(w.plugin.Policy.Rules(), m.Knows.Rules); err != nil || diff != "" {
+	if diff := cmp.Diff(w.rules(), m.Knows.Rules); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
 	}
 	w.read("/stats", "ann").wants("chatcache; hit; ttl=600; detail=l1")
+}
+
+// rules are those of the policy, as the bridge is told them.
+func (w *world) rules() (rules []wire.CacheRules) {
+	for _, r := range w.plugin.Policy.Rules() {
+		rules = append(rules, wire.CacheRules{Cache: r.Cache, Digest: w.plugin.rules[r.Cache]})
+	}
+	return rules
+}
+
+// With another secret a write invalidates other partitions: that is a change of all rules.
+func TestPolicyWithAnotherSecret(t *testing.T) {
+	w := kept(t)
+	w.showJoins = true
+	before := w.rules()
+	w.secret = "another-secret-0123456789"
+	w.plugin = w.configure(testPolicy)
+	for i, r := range w.rules() {
+		if r.Digest == before[i].Digest {
+			t.Errorf("%s has the same digest with another secret", r.Cache)
+		}
+	}
+	w.read("/stats", "ann")
+	w.take(wire.PathJoin)
+}
+
+// A VM that hasn't been heard of for longer than its lease is not registered any more, and joins with its next lookup.
+func TestJoinAfterAPause(t *testing.T) {
+	w := kept(t)
+	w.showJoins = true
+	w.now += 10 * time.Minute
+	w.read("/models", "")
+	w.take(wire.PathJoin)
 }
 
 // A policy that says the same of writes takes over at once.

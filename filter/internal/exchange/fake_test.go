@@ -62,6 +62,7 @@ type world struct {
 	warned  []string
 	fetched []httpcache.Fields
 	entry   []byte // that a test has stored
+	secret  string // of partitions
 	// showJoins leaves joins as they are; otherwise they look like lookups.
 	showJoins bool
 }
@@ -69,7 +70,7 @@ type world struct {
 // newWorld is a world with testPolicy, in which each first text of edits is replaced by the one after it.
 func newWorld(t testing.TB, edits ...string) *world {
 	t.Helper()
-	w := &world{t: t, unix: 1_790_000_000, counts: map[string]uint64{}, states: NewStates("vm")}
+	w := &world{t: t, unix: 1_790_000_000, counts: map[string]uint64{}, states: NewStates("vm"), secret: "0123456789abcdef"}
 	w.plugin = w.configure(strings.NewReplacer(edits...).Replace(testPolicy))
 	return w
 }
@@ -81,7 +82,7 @@ func (w *world) configure(document string) *Plugin {
 		w.t.Fatal(problems)
 	}
 	root := &fakeRoot{world: w, gauges: map[string]int64{}}
-	plugin, err := NewPlugin(p, []byte("0123456789abcdef"), root, w.states)
+	plugin, err := NewPlugin(p, []byte(w.secret), root, w.states)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -36,6 +36,8 @@ type follower struct {
 	heard     int64         // when the last poll that was answered had been sent, monotonic nanoseconds
 	term      time.Duration // from then on L1 may be used for so long; 0: never heard
 
+	registered int64 // until then the bridge knows of the VM, by a poll or by a join
+
 	polling *poll // under way, nil if none
 	retryAt int64
 	backOff time.Duration
@@ -72,6 +74,9 @@ func (f *follower) handOver() {
 func (f *follower) alive(now int64, staleness time.Duration) bool {
 	return now < f.heard+int64(min(f.term, staleness)) && f.knows.joined()
 }
+
+// stands tells whether the VM is still registered with what it knows.
+func (f *follower) stands(now int64) bool { return f.knows.joined() && now < f.registered }
 
 func (f *follower) run(p *Plugin, now int64) {
 	waiting := f.polling != nil && now < f.polling.giveUpAt
@@ -139,6 +144,7 @@ func (f *follower) answered(p *Plugin, this *poll, a Answer) {
 	f.state.obey(answer.Controls)
 	f.cursor = answer.Last
 	f.heard, f.term = this.sent, this.term
+	f.registered = max(f.registered, this.sent+int64(this.term))
 	f.poll(p, p.host.Now())
 }
 

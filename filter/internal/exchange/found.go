@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"slices"
 	"strconv"
 	"time"
 
@@ -175,12 +174,11 @@ func (r *read) selected(s storedResponse) (code uint32, fields httpcache.Fields,
 	if whole {
 		return 200, s.Fields, s.Body
 	}
-	const name = "content-range" // has no meaning in a 200 (RFC 9110 section 14.4)
-	fields = slices.DeleteFunc(s.Fields, func(f [2]string) bool { return f[0] == name })
+	const name = "content-range"
 	if unsatisfiable {
-		return 416, append(fields, [2]string{name, httpcache.UnsatisfiedRange(len(s.Body))}), nil
+		return 416, httpcache.Fields{{name, httpcache.UnsatisfiedRange(len(s.Body))}}, nil
 	}
-	return 206, append(fields, [2]string{name, span.ContentRange(len(s.Body))}), s.Body[span.First:span.End]
+	return 206, append(httpcache.PartFields(s.Fields), [2]string{name, span.ContentRange(len(s.Body))}), s.Body[span.First:span.End]
 }
 
 // observe records how long the client has waited for the header section.

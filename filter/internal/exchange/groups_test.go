@@ -49,6 +49,30 @@ func TestGroupsThatCannotBeKept(t *testing.T) {
 	}
 }
 
+// A write that has waited for the bridge in vain doesn't wait once more for the groups that its response names.
+func TestNamedGroupsOfAPendingWrite(t *testing.T) {
+	w := newWorld(t)
+	s := w.stream("POST", "/messages", "ann")
+	s.exchange.RequestHeaders(true)
+	w.take(wire.PathSuspend).done(Answer{}) // timed out
+	s.head("200", [2]string{"cache-group-invalidation", `"foo"`})
+	if s.holds || s.resumed != 1 {
+		t.Errorf("holds the response: %v, resumed %d times", s.holds, s.resumed)
+	}
+	s.exchange.Done()
+	w.run()
+	var owed []string
+	for _, c := range w.calls {
+		if c.path == wire.PathClose {
+			m, _ := wire.DecodeCloseRequest(c.frame)
+			owed = append(owed, m.Groups...)
+		}
+	}
+	if !slices.ContainsFunc(owed, func(g string) bool { return strings.HasSuffix(g, " foo") }) {
+		t.Errorf("the journal owes raises of %q, want that of foo, too", owed)
+	}
+}
+
 // What must be stored without the field that tells its groups isn't stored, since a validation would forget them.
 func TestGroupsThatMustNotBeStored(t *testing.T) {
 	for _, says := range []string{`max-age=60, private="surrogate-key"`, `max-age=60, no-cache="cache-groups"`} {

@@ -42,15 +42,15 @@ func NewPlugin(p *policy.Policy, secret []byte, host Host, states *States) (*Plu
 		},
 		version: p.Version(), rules: make(map[string]string),
 	}
-	for _, r := range p.Rules() {
-		plugin.rules[r.Cache] = r.Digest
-	}
 	if len(p.Identity) > 0 {
 		identity, err := policy.NewIdentifier(p.Identity, secret)
 		if err != nil {
 			return nil, fmt.Errorf("%w: set CHATCACHE_PARTITION_SECRET in the VM's environment, or partition_secret in the policy", err)
 		}
 		plugin.identity = identity
+	}
+	for _, r := range p.Rules() {
+		plugin.rules[r.Cache] = plugin.inPartitions(r.Digest)
 	}
 	for _, c := range p.Caches {
 		plugin.metrics = append(plugin.metrics, newCacheMetrics(c.Name, plugin.state.tally.of(c.Name)))
@@ -59,6 +59,15 @@ func NewPlugin(p *policy.Policy, secret []byte, host Host, states *States) (*Plu
 	plugin.mergeControls()
 	plugin.state.adopt(plugin)
 	return plugin, nil
+}
+
+// inPartitions gives the digest of rules together with what makes the partitions that they invalidate: with
+// another secret the same write invalidates others.
+func (p *Plugin) inPartitions(rules string) string {
+	if p.identity == nil {
+		return rules
+	}
+	return p.identity.KeyDigest([]byte("rules " + rules))[:len(rules)]
 }
 
 // Run does what is due outside of streams. The host calls it in the plugin's root

@@ -137,7 +137,7 @@ func (ps *prefetches) begin(fields httpcache.Fields, m *cacheMetrics) {
 
 // mark marks a response for its entry, if the read was a prefetch.
 func (r *read) mark(fields httpcache.Fields) httpcache.Fields {
-	if r.prefetched() {
+	if r.cache.Prefetch != nil && r.prefetched() {
 		return append(slices.Clip(fields), [2]string{prefetchField, prefetchedMark})
 	}
 	return fields

@@ -187,3 +187,16 @@ func TestPrefetchesAreBounded(t *testing.T) {
 		t.Errorf("%d are left of a plugin that has ended", n)
 	}
 }
+
+// Where nothing is prefetched the mark of a prefetch is a client's own field, and nobody else's.
+func TestMarkOfAClient(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	s := w.page([2]string{prefetchField, "1"})
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "one", maxAge("max-age=60"))
+	w.stored()
+	if s := w.page(); s.status != 200 || s.replyField().Has(prefetchField) {
+		t.Errorf("%d with the fields %v", s.status, s.replyField())
+	}
+}

@@ -14,11 +14,13 @@ import (
 //  3. a write passes B, which doesn't know that it makes the entry stale
 //  4. A registers: from now on the cache stands suspended
 //
-// With a join 4 comes before 2, which then finds a suspension. L1 isn't used until then, either.
+// With a join 4 comes before 2, which then finds a suspension. L1 isn't used until then, either. A VM that wasn't heard
+// of for longer than its lease joins again: Redis has forgotten what it knows.
 type query struct {
 	path    string
 	frame   []byte
-	edition int // of what the VM knows, where it joins
+	edition int   // of what the VM knows, where it joins
+	until   int64 // when the lease ends that it joins for
 }
 
 // query makes the lookup of the read's key. With a flight it asks for the fetch lease,
@@ -29,11 +31,12 @@ func (r *read) query(p *Plugin, wait time.Duration) query {
 		m.Fetch, m.Lease, m.Wait = r.flight.fetch, r.plugin.fetchLease().Milliseconds(), wait.Milliseconds()
 	}
 	f := &r.state.follower
-	if f.knows.joined() {
+	now := p.host.Now()
+	if f.stands(now) {
 		return query{path: wire.PathLookup, frame: m.Encode()}
 	}
 	join := wire.JoinRequest{Follow: f.request(p), Lookup: m}
-	return query{path: wire.PathJoin, frame: join.Encode(), edition: f.knows.edition}
+	return query{path: wire.PathJoin, frame: join.Encode(), edition: f.knows.edition, until: now + int64(p.Policy.L1.MaxStaleness)}
 }
 
 // decode reads the answer, and takes in what a join's says beside it.
@@ -42,8 +45,9 @@ func (q query) decode(s *State, body []byte) (wire.LookupAnswer, error) {
 		return wire.DecodeLookupAnswer(body)
 	}
 	a, err := wire.DecodeJoinAnswer(body)
-	if known := &s.follower.knows; err == nil && known.heard < q.edition {
-		known.heard = q.edition // no poll's answer was first
+	if f := &s.follower; err == nil && (f.knows.heard < q.edition || f.registered < q.until) {
+		f.knows.heard = max(f.knows.heard, q.edition) // no poll's answer was first
+		f.registered = max(f.registered, q.until)
 		s.obey(a.Controls)
 	}
 	return a.Lookup, err

@@ -24,6 +24,10 @@ func (w *write) raiseNamed(groups []string) (waits bool) {
 	}
 	w.named, w.raise = true, &raise{id: w.state.newID(), groups: groups}
 	w.state.move(groups)
+	if w.pending { // it has waited for the bridge once, in vain
+		w.owe()
+		return false
+	}
 	permit, admitted := w.plugin.admit()
 	if !admitted {
 		w.owe()

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -162,7 +163,8 @@ var asJSON = [2]string{"content-type", "application/json"}
 
 // Origins may take a body that isn't said to be JSON for none: their answer isn't that to the same body in JSON.
 func TestBodyThatIsNotSaidToBeJSON(t *testing.T) {
-	for _, media := range [][][2]string{nil, {{"content-type", "text/plain"}}, {{"content-type", "application/x-www-form-urlencoded"}}} {
+	for _, media := range [][][2]string{nil, {{"content-type", "text/plain"}}, {{"content-type", "application/x-www-form-urlencoded"}},
+		{{"content-type", "application/json; charset=iso-8859-1"}}, {{"content-type", "application/json;, text/plain"}}} {
 		w := newWorld(t)
 		s := w.stream("POST", "/flags", "ann", media...)
 		if got := s.exchange.RequestHeaders(false); got != Continue {
@@ -368,4 +370,37 @@ func TestOutboxIsBounded(t *testing.T) {
 	if o.bytes > maxOutboxBytes || len(o.queue) != 16 || w.counts[metrics.errors] != 4 {
 		t.Errorf("%d bytes in %d stores, %d dropped", o.bytes, len(o.queue), w.counts[metrics.errors])
 	}
+}
+
+// What a filter behind this one has answered from memory may be older than what this one's lookup has seen: see secondHand.
+func TestResponseOfAFilterBehindThisOne(t *testing.T) {
+	for status, want := range map[string]string{
+		"chatcache; hit; ttl=599; detail=l1":                            "chatcache; fwd=uri-miss; detail=not-from-origin",
+		`Envoy; fwd=miss, chatcache; hit; ttl=599; detail=l1; key="0f"`: "chatcache; fwd=uri-miss; detail=not-from-origin",
+		"chatcache; fwd=uri-miss; collapsed; ttl=5; detail=l1":          "chatcache; fwd=uri-miss; detail=not-from-origin",
+		"chatcache; fwd=stale; fwd-status=503; detail=stale-if-error":   "chatcache; fwd=uri-miss; detail=not-from-origin",
+		"chatcache; fwd=uri-miss; stored":                               "chatcache; fwd=uri-miss; stored",
+		"chatcache; fwd=bypass; detail=bridge-timeout":                  "chatcache; fwd=uri-miss; stored",
+		"Envoy; hit; ttl=7":                                             "chatcache; fwd=uri-miss; stored",
+	} {
+		w := newWorld(t)
+		s := w.missed("ann")
+		s.respond("200", "one", [2]string{"cache-status", status})
+		if s.wants(want); strings.HasSuffix(want, "stored") {
+			w.stored()
+		} else {
+			w.run()
+			w.none(wire.PathStore)
+		}
+	}
+	w := newWorld(t)
+	m := w.cached("one", maxAge("max-age=60"), tagged)
+	s := w.page()
+	w.finds(m, 70*time.Second)
+	s.head("304", tagged, [2]string{"cache-status", "chatcache; hit; ttl=9; detail=l1"})
+	if got := s.replyField().Values("cache-status"); got[len(got)-1] != "chatcache; fwd=stale; fwd-status=304" {
+		t.Errorf("cache-status %q", got)
+	}
+	w.run()
+	w.none(wire.PathStore)
 }

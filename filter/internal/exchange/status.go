@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"strconv"
+	"strings"
 
 	"chatcache/filter/internal/httpcache"
 )
@@ -111,6 +112,26 @@ func statusWrite(detail httpcache.Reason) string {
 }
 
 func statusRefused() string { return "chatcache; detail=" + string(reasonUnreachable) }
+
+// secondHand tells whether a response comes out of the memory or the Redis of a filter behind this one, by the members above. Such a
+// one may be as old as max_staleness lets that filter's clients see it:
+//
+//  1. the sidecar's VM has a response in L1, and hasn't heard yet of a write that has been acknowledged
+//  2. the gateway's lookup finds nothing valid, and sees that write's number
+//  3. the sidecar answers from L1, as it may
+//  4. stored under the ticket of 2 it would be valid for everybody until its TTL ends
+func secondHand(response httpcache.Fields) bool {
+	for _, line := range response.Values(statusField) {
+		for member := range strings.SplitSeq(line, ",") {
+			name, parameters, _ := strings.Cut(member, ";")
+			if strings.Trim(name, " \t") == "chatcache" &&
+				(strings.Contains(parameters, "ttl=") || strings.Contains(parameters, string(reasonStaleIfError))) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // keyMember is the parameter key of a read's Cache-Status (RFC 9211 section 2.7), where the policy wants it and there is a key.
 func (r *read) keyMember() string {

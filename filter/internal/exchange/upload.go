@@ -28,6 +28,7 @@ type upload struct {
 	metrics  *cacheMetrics
 	commit   wire.CommitRequest // Size: how much has been sent; TTL: from its beginning on
 	groups   []string
+	key      []byte     // in L1, which goes on with what was stored before
 	began    int64      // monotonic nanoseconds
 	unsent   *wire.Tail // what has come and isn't sent yet
 	sent     *wire.Tail // what was sent last; of use only while it is flying
@@ -42,7 +43,7 @@ type upload struct {
 func (r *read) upload(c *capture) {
 	named, _ := r.named(c.fields)
 	u := &upload{
-		state: r.state, plugin: r.plugin, metrics: r.metrics, groups: append(slices.Clip(r.groups), named...),
+		state: r.state, plugin: r.plugin, metrics: r.metrics, groups: append(slices.Clip(r.groups), named...), key: r.key,
 		began: c.received, reserved: c.reserved,
 	}
 	head := r.head(c.plan, u.groups)
@@ -125,6 +126,9 @@ func (u *upload) end(stored bool) {
 	u.over = true
 	u.state.release(u.reserved)
 	u.unsent, u.sent, u.reserved = nil, nil, 0
+	if stored {
+		u.state.l1.Delete(u.key)
+	}
 	if done := u.done; done != nil {
 		u.done = nil
 		done(stored)

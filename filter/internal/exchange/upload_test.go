@@ -330,3 +330,21 @@ func TestUploadToASlowBridge(t *testing.T) {
 		t.Errorf("%d uploads counted as failed, want 1", n)
 	}
 }
+
+// Once an upload is committed the VM's own memory doesn't go on with what was stored before.
+func TestUploadReplacesWhatL1Has(t *testing.T) {
+	w := newStreamingWorld(t)
+	w.cached("one", maxAge("max-age=60"))
+	w.page().wants("chatcache; hit; ttl=60; detail=l1")
+	s := w.page(maxAge("no-cache"))
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "a longer one, which is uploaded", maxAge("max-age=60"))
+	var p pieces
+	p.piece(w).ack()
+	_, c := p.commits(w)
+	c.ack()
+	w.settle()
+	if s := w.page(); s.status != 0 {
+		t.Errorf("%s: %q", s.cacheStatus(), s.reply)
+	}
+}

@@ -123,7 +123,7 @@ func (r *read) settled(answer httpcache.Fields) bool {
 // is the present one, which is then updated as by a 304; or that it isn't, or may not be stored any more, and then nobody uses it unless the
 // origin confirms it. Other VMs know that as soon as they look into Redis. It tells which of both was stored.
 func (r *read) compareHead(answer httpcache.Fields) (updated, outdated bool) {
-	if r.stale == nil || !r.request.head || answer.Get(":status") != "200" || !r.viaUpstream() || r.ticket.Epoch == 0 {
+	if r.stale == nil || !r.request.head || answer.Get(":status") != "200" || !r.viaUpstream() || r.ticket.Epoch == 0 || secondHand(answer) {
 		return false, false
 	}
 	s := *r.stale
@@ -184,7 +184,7 @@ func (r *read) refresh(s *storedResponse, answer httpcache.Fields) httpcache.Rea
 	fields := httpcache.Refreshed(s.Fields, answer)
 	plan, reason := r.plan(s.described(fields, answer), false, now)
 	s.Fields, s.age = append(make(httpcache.Fields, 0, len(fields)+3), fields...), plan.InitialAge
-	if reason == httpcache.Storable && r.ticket.Epoch == 0 {
+	if reason == httpcache.Storable && (r.ticket.Epoch == 0 || secondHand(answer)) {
 		reason = httpcache.ReasonNotOrigin
 	}
 	if reason == httpcache.Storable {

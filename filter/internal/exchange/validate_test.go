@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"chatcache/redisbridge/wire"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // page begins a request of the cache that leaves freshness to the origin.
@@ -381,6 +383,29 @@ func TestStaleIfErrorForAReadThatCameLater(t *testing.T) {
 		late.head("503", [2]string{"content-length", "0"})
 		if got := late.status == 200; got != hears {
 			t.Errorf("hears of writes: %v; answered %d %q, %s", hears, late.status, late.reply, late.cacheStatus())
+		}
+	}
+}
+
+// A part has no fields that are about all of the content, and a 416 none of the response that it isn't.
+func TestFieldsOfParts(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	w.cached("0123456789", maxAge("max-age=60"), tagged, [2]string{"content-type", "text/plain"},
+		[2]string{"content-digest", "sha-256=:of-all-ten:"}, [2]string{"content-md5", "of-all-ten"}, [2]string{"repr-digest", "sha-256=:of-all-ten:"})
+	for part, want := range map[string][]string{
+		"bytes=2-4": {"cache-control", "etag", "content-type", "repr-digest", "date", "content-range", "age", "cache-status"},
+		"bytes=10-": {"content-range", "age", "cache-status"},
+	} {
+		s := w.page([2]string{"range", part})
+		var got []string
+		for _, f := range s.replyField() {
+			if f[0] != "content-length" {
+				got = append(got, f[0])
+			}
+		}
+		if diff := cmp.Diff(want, got, cmpopts.SortSlices(strings.Compare)); diff != "" {
+			t.Errorf("%s: %d\n%s", part, s.status, diff)
 		}
 	}
 }

@@ -183,3 +183,19 @@ func TestVaryHost(t *testing.T) {
 		}
 	}
 }
+
+// An origin that answers to one Origin only must not have its answer to something else given to that.
+func TestVaryOrigin(t *testing.T) {
+	const good = "https://good.example"
+	for _, forged := range [][][2]string{{{"origin", "," + good}}, {{"origin", ""}, {"origin", good}}} {
+		w := newWorld(t)
+		w.lease()
+		s := w.page(forged...)
+		w.take(wire.PathLookup).miss(1)
+		s.respond("200", "not allowed", [2]string{"vary", "origin"}, maxAge("max-age=60"))
+		w.stored()
+		if s = w.page([2]string{"origin", good}); s.status != 0 {
+			t.Errorf("%v: %s is answered %q", forged, good, s.reply)
+		}
+	}
+}

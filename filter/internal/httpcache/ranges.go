@@ -87,3 +87,12 @@ func (s Span) ContentRange(size int) string {
 
 // UnsatisfiedRange is the value of Content-Range in a 416.
 func UnsatisfiedRange(size int) string { return "bytes */" + strconv.Itoa(size) }
+
+// PartFields gives the fields of a 206 with a part of the stored response, but for its Content-Range: without what is about the
+// content that is sent, and was all of it (RFC 9530 section 2), and without a Content-Range, which has no meaning in
+// what was stored.
+func PartFields(stored Fields) Fields {
+	return slices.DeleteFunc(stored, func(f [2]string) bool {
+		return f[0] == "content-range" || f[0] == "content-digest" || f[0] == "content-md5"
+	})
+}

@@ -62,6 +62,7 @@ type Plan struct {
 	Length     int   // bytes announced; -1 when unknown
 	InitialAge int64 // seconds
 	Kept       int64 // seconds for which it is of use from now on, fresh or stale
+	useful     int64 // the same, but for the end of the request's credential
 	Freshness
 	Vary    []string // names beyond the key that it depends on
 	Without []string // names of fields that are not to be stored
@@ -98,6 +99,7 @@ func (p Plan) timed(f Fields, c Control, rules StoreRules) (Plan, Reason) {
 	if p.Kept = p.kept(validated) - p.InitialAge; p.Kept <= 0 {
 		return Plan{}, ReasonStale
 	}
+	p.useful = p.Kept
 	if rules.UntilExpiry >= 0 {
 		p.Kept = min(p.Kept, rules.UntilExpiry)
 	}
@@ -258,6 +260,6 @@ func (p Plan) Jittered(percent int, seed string, moment int64) Plan {
 		cut = max(fresh-1, 0)
 	}
 	p.Lifetime -= cut
-	p.Kept -= cut
+	p.Kept = min(p.Kept, p.useful-cut)
 	return p
 }

@@ -225,3 +225,17 @@ func TestComplete(t *testing.T) {
 		}
 	}
 }
+
+// A credential's end bounds for how long a response is kept; jitter shortens its lifetime, and not that.
+func TestJitterBesideTheEndOfACredential(t *testing.T) {
+	f := httpcache.Fields{{":status", "200"}, {"content-length", "3"}}
+	for moment := range int64(1000) {
+		p, reason := httpcache.PlanStore(f, false, httpcache.StoreRules{Private: true, TTL: 600, MaxBody: 100, UntilExpiry: 60})
+		if reason != httpcache.Storable {
+			t.Fatal(reason)
+		}
+		if p = p.Jittered(50, "key", moment*1e9+7); p.Kept != 60 || p.Lifetime < 300 {
+			t.Fatalf("kept for %d s with a lifetime of %d s, want 60 and at least 300", p.Kept, p.Lifetime)
+		}
+	}
+}

@@ -54,7 +54,7 @@ func matches(request Fields, name, tag string) (found bool) {
 // notIn304 are fields of the representation, which a 304 leaves out (RFC 9110 §15.4.5).
 var notIn304 = map[string]bool{
 	"content-encoding": true, "content-language": true, "content-length": true, "content-range": true,
-	"content-type": true, "content-md5": true, "accept-ranges": true,
+	"content-type": true, "content-md5": true, "content-digest": true, "accept-ranges": true,
 }
 
 // NotModifiedFields gives the fields of a 304 that stands for the stored response.
@@ -128,7 +128,7 @@ func Refreshed(stored, answer Fields) Fields {
 
 func describesBody(name string) bool {
 	switch name {
-	case "content-encoding", "content-range", "content-md5":
+	case "content-encoding", "content-range", "content-md5", "content-digest":
 		return true
 	}
 	return false

@@ -38,7 +38,8 @@ func (f Fields) VaryBeyond(keyHeaders []string) (names []string, star bool) {
 
 // Variant digests what a request has in the fields of those names: equal for two requests
 // that match by RFC 9111 §4.1. A field's lines are joined, whitespace around commas doesn't
-// count, nor does case in Accept-Encoding and Accept-Language, nor the order of the former's codings. The digest is no
+// count, nor does case in Accept-Encoding and Accept-Language, nor the order of the former's codings. What an
+// origin might tell apart, if only because it reads the field badly, is told apart. The digest is no
 // one's credential, but a short value can be guessed from it.
 func (f Fields) Variant(names []string) [16]byte {
 	h := sha256.New()
@@ -47,7 +48,13 @@ func (f Fields) Variant(names []string) [16]byte {
 			name = ":authority" // as the proxy has it, whatever the protocol
 		}
 		var items []string
-		f.listItems(name, func(item string) { items = append(items, item) })
+		if joined := strings.Join(f.Values(name), ","); joined != "" {
+			for rest := joined + ","; rest != ""; { // with the empty ones: not every field is a list
+				var item string
+				item, rest = cutListItem(rest)
+				items = append(items, item)
+			}
+		}
 		switch name {
 		case acceptEncoding:
 			items = codings(plain(items))
@@ -67,42 +74,39 @@ func (f Fields) Variant(names []string) [16]byte {
 	return [16]byte(h.Sum(nil))
 }
 
-// plain gives names and weights in lower case without whitespace.
+// plain gives names and weights in lower case, without whitespace around the semicolons.
 func plain(items []string) []string {
 	for i, item := range items {
-		items[i] = strings.ToLower(strings.Join(strings.FieldsFunc(item, func(r rune) bool { return r == ' ' || r == '\t' }), ""))
+		parts := strings.Split(strings.ToLower(item), ";")
+		for n := range parts {
+			parts[n] = trim(parts[n])
+		}
+		items[i] = strings.Join(parts, ";")
 	}
 	return items
 }
 
 // codings normalises the plain items of Accept-Encoding, to one list for all that mean the same to a server (RFC 9110 §12.5.3):
-// sorted, without weights of 1, without what isn't acceptable and wouldn't be either if it weren't listed, and with
-// the present name of x-gzip and x-compress (§8.4.1).
+// sorted, without weights of 1, and with the present name of x-gzip and x-compress (§8.4.1). What isn't acceptable stays in the
+// list, since many servers look for the name alone.
 func codings(items []string) []string {
-	star := false
 	for i, item := range items {
 		name, weight, weighted := strings.Cut(item, ";q=")
 		if name == "x-gzip" || name == "x-compress" {
 			name = name[2:]
 		}
-		switch weight = strings.TrimRight(strings.TrimRight(weight, "0"), "."); {
+		if weighted && strings.Contains(weight, ".") {
+			weight = strings.TrimRight(strings.TrimRight(weight, "0"), ".")
+		}
+		switch {
 		case !weighted, weight == "1":
-			weight = ""
-		case weight == "", weight == "0":
-			weight = ";q=0"
+			items[i] = name
 		default:
-			weight = ";q=" + weight
+			items[i] = name + ";q=" + weight
 		}
-		items[i] = name + weight
-		star = star || name == "*"
 	}
-	if !star {
-		items = slices.DeleteFunc(items, func(item string) bool {
-			return strings.HasSuffix(item, ";q=0") && item != "identity;q=0"
-		})
-		if len(items) == 1 && items[0] == "identity" {
-			items = nil
-		}
+	if len(items) == 1 && items[0] == "identity" {
+		items = nil
 	}
 	slices.Sort(items)
 	return slices.Compact(items)
