@@ -60,7 +60,8 @@
 // first call of anybody.
 //
 //   - A new epoch starts with everything suspended, for the longest write
-//     deadline, because suspensions may have been lost. [Options.Bootstrap]
+//     deadline, because suspensions may have been lost; longer where the state before it
+//     can be read and has something to raise later than that. [Options.Bootstrap]
 //     spares the very first one. A primary without any replica changes its
 //     replication id when one is attached: that begins a new epoch, too.
 //   - What is due once more is in the state, too: every script of every bridge

@@ -41,12 +41,13 @@ func (b *Bridge) commonArgs(p *policyState, bootstrap bool) []any {
 		flag = "1"
 	}
 	life := p.horizon.Load() + generationMargin
-	quarantine := p.quarantine.Load()
+	quarantine, longest := p.quarantine.Load(), int64(wire.MaxQuarantine)
 	if b.options.Replicas > 0 {
 		// So long another bridge may go on to suspend at the primary before this one.
 		quarantine += b.trustBound.Milliseconds()
+		longest += b.trustBound.Milliseconds()
 	}
-	return []any{newEpoch(), quarantine, flag, life, b.maxOpen, feedLength}
+	return []any{newEpoch(), quarantine, flag, life, b.maxOpen, feedLength, longest}
 }
 
 // newEpoch draws the random bits of an epoch, in case that one begins. They are to differ, not to

@@ -260,6 +260,56 @@ func TestLongestQuarantine(t *testing.T) {
 	})
 }
 
+// A quarantine outlasts what the state before it has to raise, though the bridge that begins the
+// epoch knows only a policy with shorter deadlines; but not forever.
+func TestQuarantineOutlastsOpenSuspensions(t *testing.T) {
+	const shorter, margin = 15_000, 10_000
+	suspend := func(w *world, deadline, also int64) {
+		_, err := w.Suspend(w.ctx, wire.SuspendRequest{Scope: w.scope, ID: "w1", Groups: []string{"c:stats"}, Deadline: deadline, AlsoAfter: also})
+		w.check(err)
+	}
+	damage := func(w *world, suspension string) {
+		suspend(w, 1000, 0)
+		w.check(w.raw.HSet(w.ctx, "{chatcache:chat}:state", "s:w1", suspension).Err())
+	}
+	for name, c := range map[string]struct {
+		before func(w *world)
+		ends   int // ms after
+	}{
+		"nothing":                      {func(w *world) { w.look() }, shorter},
+		"a suspension":                 {func(w *world) { suspend(w, 60_000, 0) }, 60_000},
+		"a shorter one":                {func(w *world) { suspend(w, 1000, 0) }, shorter},
+		"one that is raised once more": {func(w *world) { suspend(w, 30_000, 20_000) }, 50_000},
+		"a raise that is to come":      {func(w *world) { w.closeAlso("w1", true, 60_000, "c:stats") }, 60_000},
+		"a quarantine": {func(w *world) {
+			w.scope.Quarantine = 60_000
+			w.look()
+			w.check(w.raw.FlushDB(w.ctx).Err())
+			w.look()
+		}, 60_000},
+		"what a clock that was ahead has written": {func(w *world) { damage(w, "9000000000000 c:stats 0") }, wire.MaxQuarantine},
+		"what can't be read":                      {func(w *world) { damage(w, "?") }, wire.MaxQuarantine},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEachRedis(t, nil, func(t *testing.T, w *world) {
+				c.before(w)
+				if w.memory != nil {
+					w.check(w.raw.HSet(w.ctx, "{chatcache:chat}:state", "server", "another:one").Err())
+				} else {
+					w.server.Restart()
+				}
+				w.Bridge = newBridge(t, w.options)
+				w.scope.Quarantine = shorter
+				w.want(wire.LookupSuspended, "the new epoch")
+				w.sooner(c.ends - margin)
+				w.want(wire.LookupSuspended, "shortly before the end")
+				w.sooner(margin + 1100) // with what a raise to come is rounded up by
+				w.want(wire.LookupMiss, "after the end")
+			})
+		})
+	}
+}
+
 // A lost generation costs hits and brings nothing back.
 func TestLostGeneration(t *testing.T) {
 	onEachRedis(t, nil, func(t *testing.T, w *world) {

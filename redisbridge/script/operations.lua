@@ -96,6 +96,19 @@ local function parse(suspension)
   return tonumber(deadline), groups, tonumber(also) or 0
 end
 
+-- suspensions gives all that are open.
+local function suspensions()
+  local fields, all = redis.call('HGETALL', state), {}
+  for i = 1, #fields, 2 do
+    local id = string.match(fields[i], '^s:(.*)$')
+    if id then
+      local deadline, groups, also = parse(fields[i + 1])
+      all[#all + 1] = {id = id, deadline = deadline, groups = groups, also = also}
+    end
+  end
+  return all
+end
+
 -- count_open adds to how many suspensions are open on a group.
 local function count_open(group, more)
   if redis.call('HINCRBY', state, 'g:' .. group, more) <= 0 then
@@ -150,15 +163,31 @@ local function forget(id, groups)
   for group in each(groups) do count_open(group, -1) end
 end
 
--- begin_epoch forgets everything but the controls. What was suspended is unknown now, so all of
--- it is, for as long as any write may still be in flight; unless the operator
--- asserts that nothing was there before.
+-- remaining gives for how many ms more the state has something to raise, as far as it can be
+-- read; not more than a write can have left, however the clock of who wrote it went.
+local function remaining()
+  local last, longest = tonumber(string.match(due, '%d+$') or '') or now, now + tonumber(ARGV[7])
+  for _, suspension in ipairs(suspensions()) do
+    last = math.max(last, (suspension.deadline or longest) + suspension.also)
+  end
+  return math.min(last, longest) - now
+end
+
+-- begin_epoch forgets everything but the controls. Some of what was suspended may be lost, so
+-- everything is suspended, for as long as any write may still be in flight; unless the operator
+-- asserts that nothing was there before. Who begins it may know shorter deadlines than those of
+-- suspensions that are still there:
+--
+--  1. a write ends without an answer, and stays suspended for a settle of 60 s
+--  2. the bridges get a policy with a settle of 10 s, and are started anew
+--  3. Redis is, too, with all its data: without this one the write would be forgotten in 15 s
+--  4. the origin commits 40 s after 1
 local function begin_epoch()
   local absent = redis.call('EXISTS', state) == 0
+  local quarantine = math.max(tonumber(ARGV[2]), remaining())
   redis.call('DEL', state, feed)
   epoch, seq, earliest, due = ARGV[1], 0, 0, ''
   redis.call('HSET', state, 'epoch', epoch, 'seq', '0', 'server', server, 'next', '0', 'open', '0')
-  local quarantine = tonumber(ARGV[2])
   if quarantine > 0 and not (absent and ARGV[3] == '1') then
     suspend('quarantine', quarantine, '*', 0)
   end
@@ -169,16 +198,12 @@ end
 -- 'next' is a lower bound of the earliest one: mostly there is nothing to do.
 local function expire()
   if earliest == 0 or now < earliest then return end
-  local fields, passed, following = redis.call('HGETALL', state), {}, 0
-  for i = 1, #fields, 2 do
-    local id = string.match(fields[i], '^s:(.*)$')
-    if id then
-      local deadline, groups, also = parse(fields[i + 1])
-      if deadline <= now then
-        passed[#passed + 1] = {deadline = deadline, id = id, groups = groups, also = also}
-      elseif following == 0 or deadline < following then
-        following = deadline
-      end
+  local passed, following = {}, 0
+  for _, suspension in ipairs(suspensions()) do
+    if suspension.deadline <= now then
+      passed[#passed + 1] = suspension
+    elseif following == 0 or suspension.deadline < following then
+      following = suspension.deadline
     end
   end
   table.sort(passed, function(a, b)

@@ -5,12 +5,13 @@
 -- ARGV  1 epoch to begin if one has to begin (hex)
 --       2 quarantine of a new epoch, ms   3 "1": none if there is no state yet
 --       4 life of a generation, ms        5 most open suspensions
---       6 length of the feed              7… the script's own, at ARGV[own + i]
+--       6 length of the feed              7 longest that what the state holds may prolong a quarantine to, ms
+--       8… the script's own, at ARGV[own + i]
 --
 -- Groups travel as wire.JoinGroups writes them: words without comma or space.
 
 local state, feed = KEYS[1], KEYS[2]
-local life, own = ARGV[4], 6
+local life, own = ARGV[4], 7
 local last_number = 2 ^ 53 -- from here on doubles skip integers
 
 local time = redis.call('TIME')

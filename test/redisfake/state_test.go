@@ -11,6 +11,9 @@ import (
 
 func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
+// apart is by how many ms deadlines may differ: a busy machine reads the fake's time that much later.
+const apart = 10_000
+
 // compareState compares all that is stored, but for the milliseconds of deadlines and lives.
 func (c *comparison) compareState(ctx context.Context) {
 	c.t.Helper()
@@ -23,6 +26,15 @@ func (c *comparison) compareState(ctx context.Context) {
 	for _, key := range sorted(got) {
 		if _, ok := want[key]; !ok {
 			c.t.Errorf("%s, command %d: %s is %q, on the server nothing", c.name, c.step, key, got[key])
+		}
+	}
+	if v := c.fake.Validity("chat"); v != nil && v.Exists {
+		for _, id := range sorted(v.Open) {
+			wanted, _ := c.raw.HGet(ctx, "{chatcache:chat}:state", "s:"+id).Result()
+			wanted, _, _ = strings.Cut(wanted, " ")
+			if late := v.Open[id].Deadline - integer(wanted); max(late, -late) > apart {
+				c.t.Errorf("%s, command %d: suspension %s ends %d ms later than on the server", c.name, c.step, id, late)
+			}
 		}
 	}
 }

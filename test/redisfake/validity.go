@@ -10,7 +10,7 @@ import (
 const (
 	maxGroups = 64   // of one suspension and one event, as in operations.lua
 	maxDue    = 1024 // groups that are due at one time
-	ownFrom   = 6    // arguments of the prelude
+	ownFrom   = 7    // arguments of the prelude
 )
 
 // Validity is what decides validity for one policy: the keys that share its hash tag.
@@ -99,16 +99,28 @@ func (v *Validity) prelude(c *call, server string) {
 
 func (v *Validity) beginEpoch(c *call, server string) {
 	absent := !v.Exists
+	quarantine := max(integer(c.args[1]), v.remaining(c))
 	v.Feed = nil
 	v.State = State{
 		Exists: true, Epoch: c.args[0], Server: server,
 		Open: map[string]Suspension{}, Suspends: map[string]int{},
 	}
-	quarantine := integer(c.args[1])
 	if quarantine > 0 && !(absent && c.args[2] == "1") {
 		v.suspend(c, "quarantine", quarantine, "*", 0) // within every bound: nothing else is open
 	}
 	v.stand(c)
+}
+
+// remaining is for how many ms more the state has something to raise.
+func (v *Validity) remaining(c *call) int64 {
+	last := c.now
+	if n := len(v.Due); n > 0 {
+		last = v.Due[n-1].Time
+	}
+	for _, s := range v.Open {
+		last = max(last, s.Deadline+s.Also)
+	}
+	return min(last-c.now, integer(c.args[6]))
 }
 
 func (v *Validity) expire(c *call) {
