@@ -135,7 +135,7 @@ func (w *world) controlled(o *operation) {
 		w.control(next)
 		return
 	}
-	const first = 6 + 6 // the keys are behind three words, the script's own arguments behind six more
+	const first = 6 + 7 // the keys are behind three words, the script's own arguments behind seven more
 	version, _ := o.commands[0].Args()[first].(uint64)
 	set, known := w.were[int64(version)]
 	switch {
