@@ -88,6 +88,19 @@ func TestReceipts(t *testing.T) {
 	})
 }
 
+// A VM whose answer is lost doesn't know of the shorter lease that it asked for.
+func TestReceiptsWaitForTheLongerLease(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		cursor := w.pollAs(w.Bridge, "a", wire.Ticket{}, 60_000)
+		w.pollAs(w.Bridge, "a", cursor, 1)
+		raise := w.purge("")
+		w.pass(5)
+		w.wantReceipts(raise, "after the shorter one", "complete false, new epoch false, a pending")
+		w.pollAs(w.Bridge, "a", wire.Ticket{Epoch: cursor.Epoch, Sequence: raise.Sequence}, 1)
+		w.wantReceipts(raise, "applied", "complete true, new epoch false, a applied")
+	})
+}
+
 // A wait ends when the last VM has applied the raise, also where that VM polls at another
 // bridge: it is woken.
 func TestPurgeWaits(t *testing.T) {

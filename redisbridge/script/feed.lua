@@ -49,7 +49,9 @@ local function register(poll)
   local lease = now + tonumber(poll.lease)
   local refused = know(poll, lease)
   if refused then return refused end
-  redis.call('ZADD', vms, text(lease), poll.vm)
+  -- The longer one: a VM whose answer is lost doesn't hear that its lease is shorter now, and
+  -- goes on with the one that it knows.
+  redis.call('ZADD', vms, 'GT', text(lease), poll.vm)
   receive(poll)
   return ''
 end

@@ -136,7 +136,7 @@ func (v *Validity) register(c *call, p poll) (refused string) {
 	}
 	lease := c.now + integer(p.lease)
 	if refused = v.know(c, p.version, p.rules, int(integer(c.own[3])), lease); refused == "" {
-		v.VMs[p.vm] = lease
+		v.VMs[p.vm] = max(v.VMs[p.vm], lease)
 		v.Applied[p.vm] = p.sequence + " " + p.epoch + " " + p.version
 	}
 	return refused
