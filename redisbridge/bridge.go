@@ -64,7 +64,8 @@ type Options struct {
 	MaxSuspensions int
 	// Replicas is how many replicas must follow the primary for its word to be
 	// taken, see DefaultReplicas; with 0 it always is. With more a bridge that still
-	// asks a primary that was replaced stops using its answers within Trust.
+	// asks a primary that was replaced stops using its answers within Trust, where
+	// Sentinels watch a primary with twice as many replicas, and one more, at most.
 	Replicas int
 	// Trust is how long a primary's word is taken after its replicas were last
 	// seen to follow it; 2 s if zero. All bridges of a Redis need the same.

@@ -53,7 +53,8 @@ func RedisFromEnv(getenv func(string) string) (o redis.UniversalOptions, warning
 }
 
 // DefaultReplicas is how many replicas a bridge should ask for: one where another
-// server may be elected primary, none of a single server.
+// server may be elected primary, none of a single server. With Sentinels one is enough for
+// up to three replicas, see Options.Replicas.
 func DefaultReplicas(o redis.UniversalOptions) int {
 	if o.MasterName != "" || o.IsClusterMode {
 		return 1

@@ -110,7 +110,9 @@
 // last (Sentinel's down-after-milliseconds, a Cluster's cluster-node-timeout), nobody
 // believes the old one any more; where one is elected on purpose, a bridge may
 // for that long serve what others have raised at the new one. min-replicas-to-write
-// lets the old one itself refuse, once it counts too few replicas.
+// lets the old one itself refuse, once it counts too few replicas. Under Sentinels both have to be
+// at least half of the replicas, rounded down: fewer may be cut off together with the old
+// primary, and go on to follow it. /readyz says so.
 //
 // What the old primary acknowledged and no replica heard of is lost. The new one
 // begins an epoch, and so forgets everything stored, and what was suspended is

@@ -76,6 +76,9 @@ func (b *Bridge) advice(s server) string {
 	switch {
 	case s.Replicas > 0 && b.options.Replicas == 0:
 		return "Redis has replicas: where one may be elected primary, set --replicas"
+	case s.Mode != "cluster" && s.Replicas/2 > b.options.Replicas:
+		return fmt.Sprintf("%d replicas follow Redis' primary: cut off together with %d of them it goes on being believed; set --replicas and min-replicas-to-write to %d",
+			s.Replicas, b.options.Replicas, s.Replicas/2)
 	case b.options.Replicas > 0 && !s.Guarded:
 		return fmt.Sprintf("min-replicas-to-write is 0: a primary that was cut off is believed for up to %v", b.trustBound)
 	}

@@ -319,6 +319,30 @@ func TestReadinessOfReplicas(t *testing.T) {
 	ready("demoted", "not ready: Redis is a replica, want its primary: name the Sentinels or the Cluster")
 }
 
+// Under Sentinels a minority with the old primary must be too small to vouch for it.
+func TestAdviceOnReplicas(t *testing.T) {
+	for _, c := range []struct {
+		mode              string
+		replicas, askedOf int
+		want              string
+	}{
+		{"standalone", 0, 0, ""},
+		{"standalone", 1, 0, "Redis has replicas: where one may be elected primary, set --replicas"},
+		{"standalone", 2, 1, ""},
+		{"standalone", 3, 1, ""},
+		{"standalone", 4, 1, "4 replicas follow Redis' primary: cut off together with 1 of them it goes on being believed; set --replicas and min-replicas-to-write to 2"},
+		{"standalone", 4, 2, ""},
+		{"standalone", 5, 2, ""},
+		{"standalone", 6, 2, "6 replicas follow Redis' primary: cut off together with 2 of them it goes on being believed; set --replicas and min-replicas-to-write to 3"},
+		{"cluster", 4, 1, ""},
+	} {
+		b := &Bridge{options: Options{Replicas: c.askedOf}}
+		if got := b.advice(server{Mode: c.mode, Replicas: c.replicas, Guarded: true}); got != c.want {
+			t.Errorf("%s, %d replicas, --replicas %d: %q, want %q", c.mode, c.replicas, c.askedOf, got, c.want)
+		}
+	}
+}
+
 // Without Redis every call fails at once, and the bridge stays alive.
 func TestRedisUnreachable(t *testing.T) {
 	w := newMemoryWorld(t, func(o *Options) { o.Timeout, o.StoreTimeout, o.AdminTimeout = 0, 0, 0 })

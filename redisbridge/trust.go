@@ -28,7 +28,13 @@ const confirmTries = 2
 //     at t they followed A, and none of them was promoted;
 //  2. replica B is promoted, and answers other bridges;
 //  3. this bridge still asks A, which answers: the answer is used until t + bound,
-//     and from then on no more, because no replica acknowledges another write of A's.
+//     and from then on no more, because too few replicas acknowledge another write of A's.
+//
+// That needs Options.Replicas to be more than can be cut off together with A while the others
+// elect. With a Sentinel beside each server those are more than half of all servers, so that it
+// is enough to ask for half of the replicas, rounded down: one of two or three, two of four or
+// five. With fewer A is believed for as long as the cut lasts. In a Cluster the primaries elect,
+// and a primary that most others are out of reach of refuses after cluster-node-timeout.
 //
 // Confirmations are of an epoch, which one process on one line of replication
 // has, so that a word of A's isn't taken on the strength of B's replicas. They

@@ -29,7 +29,8 @@ Flags:
   --policy FILE       a policy whose rules /v1/invalidate may name; repeatable
   --timeout DURATION  bound of a lookup, suspension or close in Redis (default 40ms)
   --replicas N        how many replicas must follow a primary for its word to be
-                      taken (default 1 with Sentinels or a Cluster, otherwise 0)
+                      taken (default 1 with Sentinels or a Cluster, otherwise 0);
+                      with Sentinels half of the replicas at least, rounded down
   --trust DURATION    how long it is taken after they were last seen to follow it
                       (default 2s; the same for all bridges, and less than
                       the time after which another primary is elected)
