@@ -250,6 +250,21 @@ func (b *Bridge) Close() error {
 // ServeHTTP serves every call, see package wire and the routes.
 func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) { b.handler.ServeHTTP(w, r) }
 
+// policyOf gives the state of a policy to a filter, whose scope it takes in.
 func (b *Bridge) policyOf(scope wire.Scope) (*policyState, error) {
-	return b.policies.of(scope, b.options.Bootstrap)
+	p, err := b.policies.of(scope.Policy, b.options.Bootstrap)
+	if err == nil {
+		p.hear(scope.Horizon, scope.Quarantine)
+	}
+	return p, err
+}
+
+// administered gives the state of a policy to an administrator. What is known of it is what
+// filters have said, and its document.
+func (b *Bridge) administered(policy string) (*policyState, error) {
+	p, err := b.policies.of(policy, b.options.Bootstrap)
+	if d := b.document(policy); err == nil && d != nil {
+		p.hear(d.MaxTTL().Milliseconds(), max(d.MaxDeadline(), d.L1.MaxStaleness).Milliseconds()) // as filters say it
+	}
+	return p, err
 }

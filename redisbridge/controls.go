@@ -220,7 +220,10 @@ func (b *Bridge) writeControls(ctx context.Context, p *policyState, args []any) 
 	return mark, err
 }
 
-func (p *policyState) controlsKey() string { return p.prefix + "controls" }
+func (p *policyState) controlsKey() string { return controlsKey(p.prefix) }
+
+// controlsKey is where the controls of a policy stand whose keys begin so.
+func controlsKey(prefix string) string { return prefix + "controls" }
 
 // Controls tells what is set for a policy. The error matches ErrRequest, ErrNotFound or ErrRedis.
 func (b *Bridge) Controls(ctx context.Context, policy string) (ControlsAnswer, error) {
@@ -231,6 +234,7 @@ func (b *Bridge) Controls(ctx context.Context, policy string) (ControlsAnswer, e
 	return b.controls(ctx, name)
 }
 
+// controls reads what is set for a policy. Nothing is remembered of one that nobody but readers asks for.
 func (b *Bridge) controls(ctx context.Context, policy string) (ControlsAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
 	defer cancel()

@@ -14,9 +14,9 @@ import (
 )
 
 // readControls reads, without changing anything, what is set and what stands suspended for
-// other reasons.
+// other reasons, of the policy whose keys begin so.
 func readControls(ctx context.Context, pipe redis.Pipeliner, prefix string) (read func() Controls) {
-	fields := pipe.HGetAll(ctx, prefix+"controls")
+	fields := pipe.HGetAll(ctx, controlsKey(prefix))
 	differ := pipe.HGet(ctx, prefix+"state", "differ")
 	return func() Controls { return newControls(fields.Val(), differ.Val()) }
 }

@@ -61,8 +61,9 @@
 //
 //   - A new epoch starts with everything suspended, for the longest write
 //     deadline, because suspensions may have been lost; longer where the state before it
-//     can be read and has something to raise later than that. [Options.Bootstrap]
-//     spares the very first one. A primary without any replica changes its
+//     can be read and has something to raise later than that. Filters say that deadline with
+//     each call, or the policy's document does; until then it is the longest that any policy
+//     may have, two minutes. [Options.Bootstrap] spares the very first quarantine. A primary without any replica changes its
 //     replication id when one is attached: that begins a new epoch, too.
 //   - What is due once more is in the state, too: every script of every bridge
 //     sees to it, and a held poll waits no longer than until then. Its times are

@@ -25,8 +25,9 @@ type policies struct {
 type policyState struct {
 	name       string
 	prefix     string       // of the keys that decide validity
+	heard      atomic.Bool  // of the policy's terms: what follows is more than a guess
 	quarantine atomic.Int64 // the longest write deadline seen, ms
-	horizon    atomic.Int64 // the longest TTL seen, ms
+	horizon    atomic.Int64 // the longest TTL seen, ms; 0 costs hits only, see lookup.lua
 	bootstrap  bootstrap
 	trust      trust
 	wake       wake
@@ -38,24 +39,43 @@ type policyState struct {
 	counters   counters
 }
 
-// of gives the state of the scope's policy, made at its first use.
-func (p *policies) of(scope wire.Scope, mayBootstrap bool) (*policyState, error) {
-	if err := checkPolicyName(scope.Policy); err != nil {
+// of gives the state of a policy, made at its first use.
+func (p *policies) of(name string, mayBootstrap bool) (*policyState, error) {
+	if err := checkPolicyName(name); err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
-	s := p.byName[scope.Policy]
+	s := p.byName[name]
 	if s == nil && len(p.byName) < maxPolicies {
-		s = newPolicyState(scope.Policy, mayBootstrap, p.clock)
+		s = newPolicyState(name, mayBootstrap, p.clock)
 		p.byName[s.name] = s
 	}
 	p.mu.Unlock()
 	if s == nil {
 		return nil, fmt.Errorf("%w policies: this bridge serves %d already", ErrTooMany, maxPolicies)
 	}
-	raiseTo(&s.quarantine, scope.Quarantine)
-	raiseTo(&s.horizon, scope.Horizon)
 	return s, nil
+}
+
+// hear takes in what a filter's call, or the policy's document, says of the policy, ms.
+func (s *policyState) hear(horizon, quarantine int64) {
+	raiseTo(&s.quarantine, quarantine)
+	raiseTo(&s.horizon, horizon)
+	s.heard.Store(true) // last: whoever sees it sees the quarantine
+}
+
+// ofNewEpoch is the quarantine of an epoch that a call may begin, ms: the longest there is until
+// the bridge has heard of the policy's. It is of that call alone and never kept:
+//
+//  1. a write is suspended at another bridge, and Redis loses that
+//  2. an administrator's call is the first to notice, at a bridge that was just started
+//  3. the epoch that it begins must last out the write
+//  4. a filter's call comes: later epochs begin with what that says
+func (s *policyState) ofNewEpoch() int64 {
+	if !s.heard.Load() {
+		return wire.MaxQuarantine
+	}
+	return s.quarantine.Load()
 }
 
 // known gives the state of a policy that was asked about before, or nil.

@@ -175,7 +175,7 @@ func (b *Bridge) Receipts(ctx context.Context, raise RaiseAnswer, wait string) (
 			return Receipts{}, cmp.Or(err, fmt.Errorf("%w: Redis knows nothing of policy %q", ErrNotFound, name))
 		}
 	}
-	p, err := b.policyOf(wire.Scope{Policy: name})
+	p, err := b.administered(name)
 	if err != nil {
 		return Receipts{}, err
 	}

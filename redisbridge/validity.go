@@ -41,7 +41,7 @@ func (b *Bridge) commonArgs(p *policyState, bootstrap bool) []any {
 		flag = "1"
 	}
 	life := p.horizon.Load() + generationMargin
-	quarantine, longest := p.quarantine.Load(), int64(wire.MaxQuarantine)
+	quarantine, longest := p.ofNewEpoch(), int64(wire.MaxQuarantine)
 	if b.options.Replicas > 0 {
 		// So long another bridge may go on to suspend at the primary before this one.
 		quarantine += b.trustBound.Milliseconds()

@@ -153,16 +153,6 @@ func (b *Bridge) raise(ctx context.Context, policy string, groups []string, also
 	return raise, err
 }
 
-// administered gives the state of a policy to an administrator. Where nothing is known of it
-// yet it assumes the longest of everything.
-func (b *Bridge) administered(policy string) (*policyState, error) {
-	scope := wire.Scope{Policy: policy}
-	if b.policies.known(policy) == nil {
-		scope.Horizon, scope.Quarantine = wire.MaxTTL, wire.MaxQuarantine
-	}
-	return b.policyOf(scope)
-}
-
 func checkWrite(id string, groups []string) error {
 	if id == "" || id == quarantineID {
 		return fmt.Errorf("%w: suspension id %q, want a random word", ErrRequest, id)

@@ -344,7 +344,7 @@ func (w *world) restart(n int16) {
 	}
 	old.end()
 	w.bridges[n] = w.bubble.start()
-	w.heard[n] = w.controls.version // it has polled
+	w.heard[n] = 0
 	synctest.Wait()
 	for _, c := range w.calls {
 		if c.bridge == old && c.response != nil {

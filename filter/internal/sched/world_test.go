@@ -146,6 +146,7 @@ func newBubble(t *testing.T, s store) *bubble {
 	b.network.direct = func(commands ...redis.Cmder) error { return run(b.store, commands...) }
 	for i := range b.bridges {
 		b.bridges[i] = b.start()
+		b.teach(b.bridges[i].Bridge)
 	}
 	return b
 }
@@ -159,16 +160,16 @@ func (b *bubble) start() *bridge {
 		b.t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	b.teach(started)
 	return &bridge{Bridge: started, line: l, ctx: ctx, stop: stop}
 }
 
+// scope is the policy's terms.
+var scope = wire.Scope{Policy: "chat", Horizon: withL1.MaxTTL().Milliseconds(), Quarantine: withL1.MaxDeadline().Milliseconds()}
+
 // teach makes the server see each script's text once, and the bridge the policy's
-// terms, so that no schedule begins with that.
+// terms, so that no schedule begins with that. One that restarts knows nothing.
 func (b *bubble) teach(to *redisbridge.Bridge) {
-	ctx, scope := context.Background(), wire.Scope{
-		Policy: "chat", Horizon: withL1.MaxTTL().Milliseconds(), Quarantine: withL1.MaxDeadline().Milliseconds(),
-	}
+	ctx := context.Background()
 	groups, key := []string{wire.GroupCache("stats")}, wire.EntryKey("stats", "chat", "", "GET", "/", "d")
 	_, err1 := to.Suspend(ctx, wire.SuspendRequest{Scope: scope, ID: "a", Groups: groups, Deadline: 1})
 	_, err2 := to.CloseSuspension(ctx, wire.CloseRequest{Scope: scope, ID: "a", Groups: groups})
@@ -187,9 +188,8 @@ func (b *bubble) teach(to *redisbridge.Bridge) {
 	}
 }
 
-// forgive ends what the bridge's circuit breaker holds against Redis.
+// forgive ends what the bridge's circuit breaker holds against Redis, and tells it the policy's terms.
 func (b *bubble) forgive(what *bridge) {
-	scope := wire.Scope{Policy: "chat", Horizon: 1, Quarantine: 1}
 	if _, err := what.Suspend(context.Background(), wire.SuspendRequest{Scope: scope, ID: "a", Groups: []string{wire.GroupAll}, Deadline: 1}); err != nil {
 		b.t.Fatal(err)
 	}
