@@ -81,9 +81,12 @@ const allControls = "*"
 // The settings, as Redis and the "unset" of a request name them.
 var settingNames = []string{"off", "ttl", "percent", "observe", "verify"}
 
-// maxSettings bounds what may be set for one policy; so a cache that has any is within
-// wire.MaxCaches.
+// maxSettings bounds what may be set for one policy, and what its caches' "off" may be beyond; so a cache
+// that has any is within wire.MaxCaches, unless that many have others.
 const maxSettings = wire.MaxCaches
+
+// maxPutBacks bounds how often a change of the controls puts lost ones back first.
+const maxPutBacks = 3
 
 // settings gives "name=value" of each setting to change, without a value where it is unset. Values
 // are those that Redis keeps: 1, milliseconds, or basis points.
@@ -141,12 +144,12 @@ func (b *Bridge) SetControls(ctx context.Context, r ControlsRequest) (ControlsAn
 	if r.All {
 		cache = allControls
 	}
-	args := []any{0, maxSettings}
+	fields := make([]any, 0, 2*len(list))
 	for _, setting := range list {
 		name, value, _ := strings.Cut(setting, "=")
-		args = append(args, cache+" "+name, value)
+		fields = append(fields, cache+" "+name, value)
 	}
-	raise, err := b.writeControls(ctx, p, args)
+	raise, err := b.changeControls(ctx, p, fields)
 	if err != nil {
 		return ControlsAnswer{}, err
 	}
@@ -155,6 +158,7 @@ func (b *Bridge) SetControls(ctx context.Context, r ControlsRequest) (ControlsAn
 	if err != nil {
 		return ControlsAnswer{}, err
 	}
+	p.remembered.lost(answer.Controls)
 	answer.Epoch, answer.Sequence, answer.SetAt = epochText(raise.ticket.Epoch), raise.ticket.Sequence, raise.at
 	if r.Wait != "" {
 		receipts, err := b.Receipts(ctx, answer.raise(), r.Wait)
@@ -202,22 +206,57 @@ func (b *Bridge) checkControls(ctx context.Context, r ControlsRequest) (*policyS
 	return p, list, err
 }
 
-// writeControls runs the script, and where replicas are asked for waits until they have
-// heard of it: so what was acknowledged survives a failover.
-func (b *Bridge) writeControls(ctx context.Context, p *policyState, args []any) (raiseMark, error) {
+// changeControls sets fields, on top of what this bridge has read before, should Redis have lost that: what is
+// set otherwise would count as newer than an "off" that nobody has unset. Where replicas are asked for it waits until
+// they have heard of it: so what was acknowledged survives a failover.
+func (b *Bridge) changeControls(ctx context.Context, p *policyState, fields []any) (raiseMark, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
 	defer cancel()
-	t, rest, err := b.run(ctx, p, b.scripts.controls, validityKeys(p, p.controlsKey()), args...)
-	if err == nil && b.options.Replicas > 0 {
-		if _, err = b.askReplicas(ctx, p); err != nil {
-			err = fmt.Errorf("%w: the controls are set, but a failover may lose them: %w", ErrRedis, err)
+	for range maxPutBacks {
+		known := p.remembered.known()
+		mark, done, err := b.runControls(ctx, p, known.Version, false, fields)
+		switch {
+		case err != nil:
+			return mark, err
+		case done:
+			return mark, b.replicated(ctx, p)
+		}
+		if err := b.putBack(ctx, p, known); err != nil {
+			return raiseMark{}, err
 		}
 	}
-	mark := raiseMark{ticket: t}
-	if len(rest) == 1 {
-		mark.at, _ = rest[0].(int64)
+	return raiseMark{}, fmt.Errorf("%w has lost the controls again and again; nothing is set", ErrRedis)
+}
+
+// replicated waits until the replicas that are asked for have heard of what was set.
+func (b *Bridge) replicated(ctx context.Context, p *policyState) error {
+	if b.options.Replicas == 0 {
+		return nil
 	}
-	return mark, err
+	if _, err := b.askReplicas(ctx, p); err != nil {
+		return fmt.Errorf("%w: the controls are set, but a failover may lose them: %w", ErrRedis, err)
+	}
+	return nil
+}
+
+// runControls runs the script controls, and tells whether it has done anything.
+func (b *Bridge) runControls(ctx context.Context, p *policyState, known uint64, back bool, fields []any) (mark raiseMark, done bool, err error) {
+	flag := "0"
+	if back {
+		flag = "1"
+	}
+	args := append([]any{known, flag, maxSettings}, fields...)
+	t, rest, err := b.run(ctx, p, b.scripts.controls, validityKeys(p, p.controlsKey()), args...)
+	if err == nil && len(rest) != 2 {
+		err = fmt.Errorf("%w: %w: %d values of the controls, want 2", ErrRedis, errScript, len(rest))
+	}
+	if err != nil {
+		return raiseMark{}, false, err
+	}
+	mark.ticket = t
+	mark.at, _ = rest[0].(int64)
+	n, _ := rest[1].(int64)
+	return mark, n == 1, nil
 }
 
 func (p *policyState) controlsKey() string { return controlsKey(p.prefix) }

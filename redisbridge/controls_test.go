@@ -2,6 +2,7 @@ package redisbridge
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -165,6 +166,68 @@ func TestControlsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Redis loses an operator's off, and before anybody has polled, something else is set at a bridge that
+// knows of it: the cache stays off, and what is set counts, too.
+func TestOffOutlivesAFlushAndAChange(t *testing.T) {
+	for _, name := range []string{"polled", "only set"} {
+		t.Run(name, func(t *testing.T) {
+			onEachRedis(t, nil, func(t *testing.T, w *world) {
+				w.look() // so the bridge knows the policy's quarantine
+				w.set("stats", ControlSettings{Off: true})
+				if name == "polled" {
+					w.follow("vm-1", wire.Ticket{}, wire.Knows{})
+				}
+				w.check(w.raw.FlushDB(w.ctx).Err())
+				a := w.set("user", ControlSettings{TTL: "30s"})
+				c := w.follow("vm-1", wire.Ticket{}, wire.Knows{}).Controls
+				if !c.Of("stats").Off || c.Of("user").TTL != 30_000 || c.Version != a.Controls.Version {
+					t.Errorf("the VM hears %+v, the answer was %+v", c, a.Controls)
+				}
+				w.look()
+				w.pass(quarantine + 1)
+				w.want(wire.LookupSuspended, "stats is off")
+				w.set("stats", ControlSettings{}, "off")
+				w.want(wire.LookupMiss, "stats is on")
+			})
+		})
+	}
+}
+
+// At the bound of settings what is there can be changed and unset, and everything can be switched off.
+func TestControlsAtTheirBound(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		fields := []any{"version", 1}
+		for i := range maxSettings - 1 {
+			fields = append(fields, fmt.Sprintf("c%d ttl", i), 30_000)
+		}
+		w.check(w.raw.HSet(w.ctx, "{chatcache:chat}:controls", fields...).Err())
+		_, err := w.SetControls(w.ctx, ControlsRequest{Policy: "chat", Cache: "c1", Set: ControlSettings{Observe: true}})
+		wantError(t, err, ErrTooMany)
+		w.set("c1", ControlSettings{TTL: "5s"})
+		w.set("", ControlSettings{Off: true})
+		w.set("stats", ControlSettings{Off: true})
+		got := w.follow("vm-1", wire.Ticket{}, wire.Knows{}).Controls
+		if !got.All.Off || !got.Of("stats").Off || got.Of("c1").TTL != 5000 || len(got.Caches) > wire.MaxCaches {
+			t.Errorf("%d caches, all %+v, stats %+v, c1 %+v", len(got.Caches), got.All, got.Of("stats"), got.Of("c1"))
+		}
+		w.set("", ControlSettings{}, "off")
+		w.set("stats", ControlSettings{}, "off")
+		w.set("c1", ControlSettings{}, "ttl")
+		w.set("c1", ControlSettings{Observe: true})
+		w.set("stats", ControlSettings{Off: true})
+		for i := range maxSettings {
+			if _, err = w.SetControls(w.ctx, ControlsRequest{Policy: "chat", Cache: fmt.Sprint("c", i), Set: ControlSettings{Off: true}}); err != nil {
+				break
+			}
+		}
+		wantError(t, err, ErrTooMany)
+		got = w.follow("vm-1", wire.Ticket{}, wire.Knows{}).Controls
+		if !got.Of("stats").Off || !got.Of("c1").Off || len(got.Caches) > wire.MaxCaches {
+			t.Errorf("%d caches, stats %+v, c1 %+v", len(got.Caches), got.Of("stats"), got.Of("c1"))
+		}
+	})
 }
 
 func TestControlsAreBounded(t *testing.T) {

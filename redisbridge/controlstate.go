@@ -59,15 +59,36 @@ func newControls(fields map[string]string, differ string) Controls {
 	c.All = newSettings(c.wire.All)
 	delete(byName, allControls)
 	for name, control := range byName {
-		if *control != (wire.Control{}) && len(c.wire.Caches) < wire.MaxCaches {
+		if *control != (wire.Control{}) {
 			c.wire.Caches = append(c.wire.Caches, wire.CacheControl{Cache: name, Control: *control})
 		}
 	}
 	slices.SortFunc(c.wire.Caches, func(a, b wire.CacheControl) int { return strings.Compare(a.Cache, b.Cache) })
+	c.wire.Caches = atMost(c.wire.Caches)
 	for _, one := range c.wire.Caches {
 		c.Caches = append(c.Caches, CacheControls{Name: one.Cache, ControlSettings: newSettings(one.Control), Rollout: one.Rollout})
 	}
 	return c
+}
+
+// atMost leaves as many caches as an answer may have, rather those that are off.
+func atMost(list []wire.CacheControl) []wire.CacheControl {
+	others := wire.MaxCaches
+	for _, c := range list {
+		if c.Off {
+			others--
+		}
+	}
+	kept := list[:0]
+	for _, c := range list {
+		if !c.Off {
+			others--
+		}
+		if (c.Off || others >= 0) && len(kept) < wire.MaxCaches {
+			kept = append(kept, c)
+		}
+	}
+	return kept
 }
 
 // apply puts one setting into a control.
@@ -105,9 +126,11 @@ func newSettings(c wire.Control) ControlSettings {
 //  2. Redis is flushed, or a replica is promoted that stands at 6
 //  3. the next poll at this bridge reads less than 7, puts 7 back by a script that
 //     does nothing where there is 7 or more by then, and reads again
+//  4. or a change comes to this bridge before that poll: its script does nothing where
+//     there is less than 7, which is put back first
 //
-// Versions are times by Redis' clock: what is set after 2 is greater than 7, so
-// it stays.
+// Versions are times by Redis' clock: what another bridge, which knows nothing of 7, sets after 2 is
+// greater than 7, so it stays.
 type remembered struct {
 	mu     sync.Mutex
 	latest Controls
@@ -124,16 +147,25 @@ func (r *remembered) lost(c Controls) (known Controls, lost bool) {
 	return c, false
 }
 
+// known gives what was known last.
+func (r *remembered) known() Controls {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.latest
+}
+
 // putBack gives Redis the controls that it has lost.
 func (b *Bridge) putBack(ctx context.Context, p *policyState, c Controls) error {
-	args := []any{c.Version, maxSettings}
+	var fields []any
 	for field, value := range c.fields {
 		if field != "version" {
-			args = append(args, field, value)
+			fields = append(fields, field, value)
 		}
 	}
-	t, _, err := b.run(ctx, p, b.scripts.controls, validityKeys(p, p.controlsKey()), args...)
-	b.log.Warn("Redis had lost the controls; they are put back", "policy", p.name, "version", c.Version, "sequence", t.Sequence, "error", err)
+	mark, done, err := b.runControls(ctx, p, c.Version, true, fields)
+	if done || err != nil {
+		b.log.Warn("Redis had lost the controls; they are put back", "policy", p.name, "version", c.Version, "sequence", mark.ticket.Sequence, "error", err)
+	}
 	return err
 }
 

@@ -91,7 +91,7 @@
 //
 // A failover keeps the controls: with [Options.Replicas] they are acknowledged only once
 // the replicas have them. What Redis loses all the same, a flush for example, every bridge
-// puts back that has read it since it started.
+// puts back that has read it since it started, before it sets anything else.
 //
 // # Policies that differ
 //

@@ -112,7 +112,10 @@ local open = {}`},
 	}},
 	// In the stand-in for the script, since schedules on the script itself are too slow to come to it.
 	{Name: "older controls put back over newer", Edits: []Edit{
-		{"test/redisfake/standing.go", "	case back > 0 && back <= version:\n", "	case false:\n"},
+		{"test/redisfake/standing.go", "	case back && known <= version:\n", "	case false:\n"},
+	}},
+	{Name: "controls set over lost ones", Edits: []Edit{
+		{"test/redisfake/standing.go", "	case !back && known > version:\n", "	case false:\n"},
 	}},
 	{Name: "upload under a later ticket", Edits: []Edit{
 		{exchangeDir + "upload.go", "	u.commit = wire.CommitRequest{", "	head.Ticket.Sequence += 3\n	u.commit = wire.CommitRequest{"},

@@ -104,15 +104,17 @@ func (v *Validity) differing(c *call) (differ []string) {
 
 // controlsScript is script/controls.lua.
 func (v *Validity) controlsScript(c *call) (any, error) {
-	back, most, settings := integer(c.own[0]), int(integer(c.own[1])), c.own[2:]
+	known, back, most, settings := integer(c.own[0]), c.own[1] == "1", int(integer(c.own[2])), c.own[3:]
 	version := integer(v.Controls["version"])
 	switch {
-	case back > 0 && back <= version:
-		return append(v.position(), c.now), nil
-	case back > 0:
+	case back && known <= version:
+		return append(v.position(), c.now, int64(0)), nil
+	case !back && known > version:
+		return append(v.position(), c.now, int64(0)), nil
+	case back:
 		clear(v.Controls)
-		version = back
-	case len(v.Controls)+len(settings)/2 > most:
+		version = known
+	case !v.room(settings, most):
 		return nil, Error("TOOMANY controls set: at most " + strconv.Itoa(most))
 	default:
 		version = max(c.now, version+1)
@@ -127,7 +129,22 @@ func (v *Validity) controlsScript(c *call) (any, error) {
 	}
 	v.take("c", "")
 	v.stand(c)
-	return append(v.position(), c.now), nil
+	return append(v.position(), c.now, int64(1)), nil
+}
+
+// room tells whether those settings are within the bound that aren't there yet.
+func (v *Validity) room(settings []string, most int) bool {
+	more, off := 0, false
+	for pair := range slices.Chunk(settings, 2) {
+		cache, name, _ := strings.Cut(pair[0], " ")
+		if _, there := v.Controls[pair[0]]; pair[1] != "" && cache != "*" && !there {
+			more, off = more+1, off || name == "off"
+		}
+	}
+	if off {
+		most *= 2
+	}
+	return more == 0 || len(v.Controls)+more <= most
 }
 
 // know takes in what rules a VM knows, or gives the reason why not.

@@ -127,16 +127,23 @@ func (w *world) renew() {
 	w.require(w.version)
 }
 
-// controlled takes in what a script has done that sets controls.
+// controlled takes in what a script has done that sets controls, or puts them back.
 func (w *world) controlled(o *operation) {
-	if o.call.path == pathControls {
+	const first = 6 + 7 // the keys are behind three words, the script's own arguments behind seven more
+	version, _ := o.commands[0].Args()[first].(uint64)
+	back := o.commands[0].Args()[first+1] == "1"
+	if !back {
+		switch b := w.bridgeOf(o.call); {
+		case int64(version) > w.controls.version:
+			return // they must be put back first
+		case w.heard[b] > w.controls.version && o.call.bridge == w.bridges[b] && !o.call.excused:
+			w.violation("%s: sets controls, though Redis has lost version %d, which its bridge has heard of", name(o.call.owner), w.heard[b])
+		}
 		next := controls{time.Now().UnixMilli(), o.call.setting.of(w.controls.set)}
 		w.were[next.version] = next.set | everSet
 		w.control(next)
 		return
 	}
-	const first = 6 + 7 // the keys are behind three words, the script's own arguments behind seven more
-	version, _ := o.commands[0].Args()[first].(uint64)
 	set, known := w.were[int64(version)]
 	switch {
 	case !known:
