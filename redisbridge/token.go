@@ -81,16 +81,18 @@ func ReadTokens(file string) ([]Token, error) {
 type tokens struct {
 	fixed, file string
 	log         *slog.Logger
+	read        func(file string) ([]Token, error)
 
-	mu     sync.Mutex
-	looked time.Time
-	seen   fs.FileInfo // what the list was read from, or what couldn't be read
-	list   []Token
+	mu      sync.Mutex
+	looked  time.Time
+	seen    fs.FileInfo // what the list was read from
+	list    []Token
+	problem string // that the last read ended in, and that was logged
 }
 
 // newTokens reads the file for the first time. The error matches ErrTokens.
 func newTokens(fixed, file string, log *slog.Logger, now time.Time) (*tokens, error) {
-	t := &tokens{fixed: fixed, file: file, log: log, looked: now}
+	t := &tokens{fixed: fixed, file: file, log: log, looked: now, read: ReadTokens}
 	if file == "" {
 		if fixed != "" {
 			t.list = []Token{{Value: fixed}}
@@ -119,13 +121,16 @@ func (t *tokens) current(now time.Time) []Token {
 	if err == nil && unchanged(t.seen, info) {
 		return t.list
 	}
-	t.seen = info
-	list, err := ReadTokens(t.file)
+	list, err := t.read(t.file)
 	if err != nil {
-		t.log.Warn("the tokens stay as they were", "error", err)
+		if text := err.Error(); text != t.problem {
+			t.log.Warn("the tokens stay as they were", "error", err)
+			t.problem = text
+		}
 		return t.list
 	}
-	t.list = list
+	// Only now: what couldn't be read for a moment (too many open files) is tried again.
+	t.seen, t.list, t.problem = info, list, ""
 	t.log.Info("tokens read again", "file", t.file, "tokens", len(list))
 	return t.list
 }

@@ -2,6 +2,7 @@ package redisbridge
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -105,6 +106,33 @@ func TestTokenFilesAreReadAgain(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "tokens stay as they were") {
 		t.Errorf("the log doesn't tell of the bad file:\n%s", out.String())
+	}
+}
+
+// A file that can't be read for a moment is read again, although it hasn't changed since: the new
+// token lets in, and the old one no more. The log says once what was wrong.
+func TestTokenFileIsReadAgainAfterAFailure(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens")
+	replace(t, file, "old")
+	var out bytes.Buffer
+	now := time.Unix(1000, 0)
+	tokens := must(newTokens("", file, slog.New(slog.NewTextHandler(&out, nil)), now))
+	replace(t, file, "new")
+	admits := func(token string) bool {
+		now = now.Add(tokenFileAge)
+		_, err := tokens.admit("Bearer "+token, now)
+		return err == nil
+	}
+	tokens.read = func(string) ([]Token, error) { return nil, errors.New("too many open files") }
+	if !admits("old") || !admits("old") || admits("new") {
+		t.Error("the tokens don't stay while the file can't be read")
+	}
+	tokens.read = ReadTokens
+	if !admits("new") || admits("old") {
+		t.Error("the file isn't read again")
+	}
+	if n := strings.Count(out.String(), "too many open files"); n != 1 {
+		t.Errorf("%d lines about it:\n%s", n, out.String())
 	}
 }
 
