@@ -91,4 +91,7 @@ func parsePercent(s string) (float64, error) {
 }
 
 // percent writes a percentage with two digits behind the point at most.
-func percent(p float64) string { return fmt.Sprintf("%v%%", math.Round(100*p)/100) }
+func percent(p float64) string { return fmt.Sprintf("%v%%", inPoints(p)) }
+
+// inPoints rounds a percentage to basis points, as a bridge keeps it.
+func inPoints(p float64) float64 { return math.Round(100*p) / 100 }

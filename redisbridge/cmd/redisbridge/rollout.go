@@ -52,6 +52,9 @@ Exit codes: 0 the target is reached, 1 a gate was breached or the bridge said no
 3 stopped before that, with what is set left as it is.
 `
 
+// leastPercent is the least that a bridge can tell from nothing.
+const leastPercent = 0.01
+
 type rolloutFlags struct {
 	clientFlags
 	policy, cache string
@@ -95,8 +98,8 @@ func (f *rolloutFlags) parse(args []string, env environment) error {
 func (f *rolloutFlags) check() string {
 	w := &f.widening
 	switch {
-	case w.to == 0 || w.step == 0:
-		return "--to and --step must be more than 0"
+	case w.to < leastPercent || w.step < leastPercent:
+		return fmt.Sprintf("--to and --step must be at least %v", leastPercent)
 	case w.gate.hold <= 0 || w.patience < 0:
 		return "--hold must be more than 0, and --patience not negative"
 	case w.verify > 0 && w.gate.minCompared == 0:

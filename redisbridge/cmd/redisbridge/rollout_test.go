@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -102,7 +103,7 @@ func (m *mesh) set(ctx context.Context, set redisbridge.ControlSettings, unset .
 	}
 	m.cache.Off = m.cache.Off || set.Off
 	if set.Percent > 0 {
-		m.cache.Percent = set.Percent
+		m.cache.Percent = math.Round(set.Percent*100) * 100 / 10_000 // as a bridge keeps it
 	}
 	if set.Verify > 0 {
 		m.cache.Verify = set.Verify
@@ -139,6 +140,19 @@ func rollOut(ctx context.Context, m *mesh, edit func(w *widening)) (string, erro
 		err = w.run(ctx)
 	}
 	return text.String(), err
+}
+
+// Steps that aren't a whole percent reach their target, too, although their sum isn't exactly a number.
+func TestRolloutInFractions(t *testing.T) {
+	for _, tt := range []struct{ to, step, reached float64 }{
+		{10, 3.3, 10}, {1, 0.1, 1}, {33.333, 10, 33.33}, {0.05, 0.01, 0.05}, {100, 33.3333, 100},
+	} {
+		m := off()
+		out, err := rolledOut(t, m, func(w *widening) { w.to, w.step = tt.to, tt.step })
+		if err != nil || m.cache.Percent != tt.reached {
+			t.Errorf("--to %v --step %v: %v at %v%%\n%s", tt.to, tt.step, err, m.cache.Percent, out)
+		}
+	}
 }
 
 func off() *mesh {
@@ -415,7 +429,8 @@ func TestRolloutFlags(t *testing.T) {
 		"":                         "found 0 arguments, want a CACHE",
 		"stats user":               "found 2 arguments, want a CACHE",
 		"stats --to 101":           `invalid value "101" for flag -to: want a percentage from 0 to 100`,
-		"stats --to 0":             "--to and --step must be more than 0",
+		"stats --to 0":             "--to and --step must be at least 0.01",
+		"stats --step 0.001":       "--to and --step must be at least 0.01",
 		"stats --hold 0s":          "--hold must be more than 0, and --patience not negative",
 		"stats --max-mismatch NaN": `invalid value "NaN" for flag -max-mismatch: want a percentage from 0 to 100`,
 		"stats --min-compared 0":   "--min-compared must be more than 0: without any answer that was compared nothing is known; --verify 0 compares none",

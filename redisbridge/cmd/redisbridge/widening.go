@@ -90,6 +90,8 @@ func (w *widening) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// What is set is compared with what the bridge tells of it.
+	w.to, w.step = inPoints(w.to), inPoints(w.step)
 	w.found, w.before = served(cache.ControlSettings), cache.Verify
 	switch {
 	case all.Off || all.Observe:
@@ -119,7 +121,7 @@ func served(s redisbridge.ControlSettings) float64 {
 func (w *widening) run(ctx context.Context) error {
 	for next := w.found; w.at < w.to; {
 		if next == w.at {
-			next = min(w.at+w.step, w.to)
+			next = min(inPoints(w.at+w.step), w.to)
 		}
 		err := w.bridge.set(ctx, redisbridge.ControlSettings{Percent: next, Verify: w.verify}, "off", "observe")
 		switch {
