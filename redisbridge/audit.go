@@ -26,7 +26,8 @@ const (
 // audit limits and logs the calls of administrators.
 type audit struct {
 	log      *slog.Logger
-	calls    *rate.Limiter // of those that were let in
+	admins   *rate.Limiter // of their calls that were let in
+	viewers  *rate.Limiter // likewise: who may only look must not keep others from the kill switch
 	refusals *rate.Limiter // of log lines about those that weren't
 
 	mu      sync.Mutex
@@ -34,22 +35,26 @@ type audit struct {
 	omitted int                  // refusals that weren't logged
 }
 
-// newAudit lets so many calls pass in a second; any number if it is negative.
+// newAudit lets so many calls pass in a second, of administrators and of viewers each; any number if it is negative.
 func newAudit(log *slog.Logger, perSecond float64) *audit {
 	limit, burst := rate.Limit(perSecond), int(adminBurst*perSecond)
 	if perSecond < 0 {
 		limit, burst = rate.Inf, 0
 	}
 	return &audit{
-		log: log, calls: rate.NewLimiter(limit, max(burst, 1)),
+		log: log, admins: rate.NewLimiter(limit, max(burst, 1)), viewers: rate.NewLimiter(limit, max(burst, 1)),
 		refusals: rate.NewLimiter(1, 10), reads: make(map[string]time.Time),
 	}
 }
 
-// admit takes one call off the rate. The error matches ErrRate.
-func (a *audit) admit(now time.Time) error {
-	if !a.calls.AllowN(now, 1) {
-		return fmt.Errorf("%w: administrators may make %g in a second", ErrRate, float64(a.calls.Limit()))
+// admit takes one call off the rate of administrators, or of viewers. The error matches ErrRate.
+func (a *audit) admit(now time.Time, viewer bool) error {
+	calls, whose := a.admins, "administrators"
+	if viewer {
+		calls, whose = a.viewers, "viewers"
+	}
+	if !calls.AllowN(now, 1) {
+		return fmt.Errorf("%w: %s may make %g in a second", ErrRate, whose, float64(calls.Limit()))
 	}
 	return nil
 }

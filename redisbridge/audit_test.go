@@ -96,17 +96,26 @@ func TestAuditOfStrangersIsBounded(t *testing.T) {
 	}
 }
 
-// Administrators are limited; strangers don't use up what administrators may do, and filters
-// aren't concerned.
+// Administrators are limited; neither strangers nor viewers use up what administrators may do, and
+// filters aren't concerned.
 func TestAdminRate(t *testing.T) {
 	clock := &handClock{now: time.Unix(1_790_000_000, 0)}
 	w := newMemoryWorld(t, func(o *Options) {
 		withTokens(o)
-		o.Clock, o.AdminRate = clock, 2
+		o.ViewerToken, o.Clock, o.AdminRate = viewerToken, clock, 2
 	})
 	const bearer = "Bearer " + adminToken
 	for range 100 {
 		administer(w, "GET", "/v1/status", "", "Authorization", "Bearer wrong")
+	}
+	looks := 0
+	for range 100 {
+		if administer(w, "GET", "/v1/controls?policy=chat", "", "Authorization", "Bearer "+viewerToken) == http.StatusOK {
+			looks++
+		}
+	}
+	if looks != 20 {
+		t.Errorf("%d calls of a viewer at once, want 20", looks)
 	}
 	count := func() (passed int) {
 		for range 30 {

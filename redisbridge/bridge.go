@@ -43,8 +43,8 @@ type Options struct {
 	// they are read again when they have changed.
 	TokenFile, AdminTokenFile, ViewerTokenFile string
 	Insecure                                   bool // let everybody in where there is none
-	// AdminRate is how many calls administrators may make in a second, ten times as
-	// many at once; 100 if zero, no limit if negative.
+	// AdminRate is how many calls administrators may make in a second, and viewers besides, ten
+	// times as many at once; 100 if zero, no limit if negative.
 	AdminRate float64
 
 	// PartitionSecret is the secret that the filters derive partitions with;

@@ -155,8 +155,8 @@
 // the bridge knows others; purge and controls take "newPolicy": true for one that is meant to be new.
 //
 // Tokens may be in files ([Options.TokenFile], [ParseTokens]), which are read again when they
-// change. Administrators' calls are limited to [Options.AdminRate], beyond which they get a
-// 429, and logged ("audit"): the call, the name of the token that was shown, the address,
+// change. Administrators' calls are limited to [Options.AdminRate], and viewers' by themselves to
+// as much, beyond which they get a 429, and logged ("audit"): the call, the name of the token that was shown, the address,
 // the status, what it was about, and beside a token that Envoy shows for clients that it
 // has authenticated, their certificate; never a token or an identity. Reads are
 // logged once a minute for each caller.

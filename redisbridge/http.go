@@ -71,30 +71,39 @@ func (b *Bridge) ofFilters(h handler) handler {
 
 // ofAdmins lets those in that show an administrators' token, so many in a second, and
 // logs each call.
-func (b *Bridge) ofAdmins(h handler) handler { return b.audited(b.adminTokens.admit, h) }
+func (b *Bridge) ofAdmins(h handler) handler { return b.audited(b.admitAdmin, h) }
 
 // ofViewers lets those in, too, that show a viewers' token, likewise.
 func (b *Bridge) ofViewers(h handler) handler { return b.audited(b.admitViewer, h) }
 
-// admitViewer finds the name of a viewer or an administrator. The error matches ErrUnauthorized.
-func (b *Bridge) admitViewer(authorization string, now time.Time) (name string, err error) {
+// entrance finds the name of a caller, and tells whether it may only look. The error matches ErrUnauthorized.
+type entrance func(authorization string, now time.Time) (name string, viewer bool, err error)
+
+func (b *Bridge) admitAdmin(authorization string, now time.Time) (name string, viewer bool, err error) {
+	name, err = b.adminTokens.admit(authorization, now)
+	return name, false, err
+}
+
+// admitViewer lets administrators in, too.
+func (b *Bridge) admitViewer(authorization string, now time.Time) (name string, viewer bool, err error) {
 	if name, err = b.adminTokens.admit(authorization, now); err != nil && !b.viewerTokens.none() {
-		return b.viewerTokens.admit(authorization, now)
+		name, err = b.viewerTokens.admit(authorization, now)
+		return name, true, err
 	}
-	return name, err
+	return name, false, err
 }
 
 // audited limits and logs the calls of those that admit lets in, and logs that others came.
 // What a browser sends for another site's page is refused: where no token is
 // needed, no page but the bridge's own may do anything.
-func (b *Bridge) audited(admit func(authorization string, now time.Time) (string, error), h handler) handler {
+func (b *Bridge) audited(admit entrance, h handler) handler {
 	sites := http.NewCrossOriginProtection()
 	return func(w http.ResponseWriter, r *http.Request) error {
 		now := b.clock.Now()
 		what := new(subject)
-		who, err := admit(r.Header.Get("Authorization"), now)
+		who, viewer, err := admit(r.Header.Get("Authorization"), now)
 		if err == nil {
-			err = b.audit.admit(now)
+			err = b.audit.admit(now, viewer)
 		}
 		if err == nil && sites.Check(r) != nil {
 			err = ErrSite

@@ -53,8 +53,8 @@ Flags:
                       likewise for administrators; the audit log has the names
   --viewer-token-file FILE
                       likewise for those who may see the status, and change nothing
-  --admin-rate N      calls of administrators in a second, ten times as many at
-                      once (default 100; 0: any number)
+  --admin-rate N      calls of administrators in a second, and as many of viewers,
+                      ten times as many at once (default 100; 0: any number)
   --log-level LEVEL   debug, info, warn or error (default info; debug has a line
                       for every call, with its trace)
   --insecure          let callers in without tokens; for a demonstration: only on
