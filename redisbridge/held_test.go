@@ -138,6 +138,9 @@ func TestHeldLookupAbandoned(t *testing.T) {
 	wantError(t, <-gone, context.Canceled)
 	w.fillAs("f1", first.Ticket)
 	answered(t, held, "hit")
+	if n := w.policies.known("chat").counters.cache("stats").errors.Load(); n != 0 {
+		t.Errorf("%d errors of Redis, which has answered everything", n)
+	}
 }
 
 // pipelines counts the reads of lookups, and lets a test hold them.

@@ -169,6 +169,12 @@ func TestRefusals(t *testing.T) {
 			`400 bad request: key is not one of policy "chat", as wire.EntryKey builds them`},
 		{"foreign key stored", wire.PathStore, wire.StoreRequest{Scope: w.scope, Key: "session:1", TTL: 1, Entry: entry.Encode()}.Encode(),
 			`400 bad request: key is not one of policy "chat", as wire.EntryKey builds them`},
+		{"cache that isn't text", wire.PathLookup, wire.LookupRequest{Scope: w.scope, Key: "\xff:chat:{a}:GET /:d"}.Encode(),
+			`400 bad request: cache "\xff" has byte 'ÿ' at 0, want letters, digits and -_. only`},
+		{"group of a cache that isn't text", wire.PathSuspend, wire.SuspendRequest{Scope: w.scope, ID: "w1", Groups: []string{"c:\xff"}, Deadline: 1}.Encode(),
+			`400 bad request: cache "\xff" has byte 'ÿ' at 0, want letters, digits and -_. only`},
+		{"partition of a cache that isn't text", wire.PathClose, wire.CloseRequest{Scope: w.scope, ID: "w1", Groups: []string{"p:\xff:a"}}.Encode(),
+			`400 bad request: cache "\xff" has byte 'ÿ' at 0, want letters, digits and -_. only`},
 		{"no TTL", wire.PathStore, wire.StoreRequest{Scope: w.scope, Key: w.key, Entry: entry.Encode()}.Encode(),
 			"400 bad request: store with a TTL of 0 ms, want 1 to 2592000000"},
 		{"no entry", wire.PathStore, wire.StoreRequest{Scope: w.scope, Key: w.key, TTL: 1, Entry: []byte("x")}.Encode(),
@@ -234,6 +240,9 @@ func TestRefusals(t *testing.T) {
 	}
 	if keys := w.memory.Keys(); len(keys) > 0 {
 		t.Errorf("refused calls left %q in Redis", keys)
+	}
+	if status, body := call(w, "GET", "/metrics", "", nil); status != 200 {
+		t.Errorf("the metrics afterwards: %d %s", status, body)
 	}
 }
 

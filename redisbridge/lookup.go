@@ -46,7 +46,9 @@ func (b *Bridge) Lookup(ctx context.Context, m wire.LookupRequest) (answer wire.
 		f, err = b.lookup(ctx, p, m, m.Fetch)
 		answer = f.answer
 	}
-	p.counters.cache(cacheOfKey(m.Key)).countLookup(answer.State, err)
+	if err == nil || ctx.Err() == nil { // a client that has gone says nothing of Redis
+		p.counters.cache(cacheOfKey(m.Key)).countLookup(answer.State, err)
+	}
 	return answer, err
 }
 
@@ -244,5 +246,5 @@ func checkKey(key, policy string) error {
 	if !wire.KeyOfPolicy(key, policy) {
 		return fmt.Errorf("%w: key is not one of policy %q, as wire.EntryKey builds them", ErrRequest, policy)
 	}
-	return nil
+	return checkPlain("cache", cacheOfKey(key)) // metrics have it as a label
 }

@@ -171,6 +171,9 @@ func checkGroups(groups []string) error {
 		if g == "" {
 			return fmt.Errorf("%w: group %d is empty", ErrRequest, i)
 		}
+		if err := checkPlain("cache", wire.CacheOfGroup(g)); err != nil { // metrics have it as a label
+			return err
+		}
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ const (
 	MaxQuarantine = MaxDeadline + MaxAlsoAfter
 	MaxHold       = 30_000 // milliseconds a poll or a lookup may be held
 	UploadLife    = 30_000 // milliseconds that an upload waits for its next piece
-	MaxLease      = 60_000 // milliseconds a fetch lease or a hit-for-miss mark may last
+	MaxLease      = 60_000 // milliseconds a fetch lease, a hit-for-miss mark, or a VM's lease on its memory may last
 	MaxCaches     = 256    // caches of a policy
 	MaxCacheName  = 64     // bytes
 	MaxRules      = 512    // digests of the rules that concern caches

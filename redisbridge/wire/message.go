@@ -438,7 +438,7 @@ func DecodeFeedRequest(frame []byte) (FeedRequest, error) {
 func (r *reader) feedRequest() FeedRequest {
 	return FeedRequest{
 		Scope: r.scope(), VM: r.string(MaxID), Cursor: r.ticket(),
-		Hold: r.millis(MaxHold), Lease: r.millis(MaxTTL),
+		Hold: r.millis(MaxHold), Lease: r.millis(MaxLease),
 	}
 }
 

@@ -145,6 +145,7 @@ func TestLimits(t *testing.T) {
 		{"also after", suspend, SuspendRequest{Scope: scope, AlsoAfter: MaxAlsoAfter}, SuspendRequest{Scope: scope, AlsoAfter: MaxAlsoAfter + 1}},
 		{"also after a close", erased(DecodeCloseRequest), CloseRequest{Scope: scope, AlsoAfter: MaxAlsoAfter}, CloseRequest{Scope: scope, AlsoAfter: MaxAlsoAfter + 1}},
 		{"hold", feed, FeedRequest{Scope: scope, Hold: MaxHold}, FeedRequest{Scope: scope, Hold: MaxHold + 1}},
+		{"lease of a VM", feed, FeedRequest{Scope: scope, Lease: MaxLease}, FeedRequest{Scope: scope, Lease: MaxLease + 1}},
 		{"report", erased(DecodeFollowRequest), FollowRequest{Report: Report{Caches: make([]Counts, MaxCaches)}}, FollowRequest{Report: Report{Caches: make([]Counts, MaxCaches+1)}}},
 		{"rules", erased(DecodeFollowRequest), FollowRequest{Knows: Knows{Rules: make([]CacheRules, MaxRules)}}, FollowRequest{Knows: Knows{Rules: make([]CacheRules, MaxRules+1)}}},
 		{"controls", erased(DecodeFollowAnswer), controlled(make([]CacheControl, MaxCaches)...), controlled(make([]CacheControl, MaxCaches+1)...)},

@@ -73,7 +73,7 @@ func (b *bridge) applied(vm string) {
 
 func (b *bridge) poll(vm string, cursor wire.Ticket, report wire.Report) wire.Ticket {
 	b.t.Helper()
-	feed := wire.FeedRequest{Scope: wire.Scope{Policy: "chat", Horizon: 600_000}, VM: vm, Cursor: cursor, Lease: 600_000}
+	feed := wire.FeedRequest{Scope: wire.Scope{Policy: "chat", Horizon: 600_000}, VM: vm, Cursor: cursor, Lease: wire.MaxLease}
 	answer, err := b.Follow(b.t.Context(), wire.FollowRequest{FeedRequest: feed, Report: report, Knows: wire.Knows{Version: "5eed"}})
 	if err != nil {
 		b.t.Fatal(err)
