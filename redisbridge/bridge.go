@@ -60,6 +60,9 @@ type Options struct {
 	StoreTimeout time.Duration
 	// AdminTimeout bounds one call of an administrator; 1 s if zero.
 	AdminTimeout time.Duration
+	// MaxUnderway bounds the bytes of entries that are being sent to filters, whoever reads them slowly:
+	// lookups beyond get a 503. 64 MiB if zero, which a container of 256 MiB has room for.
+	MaxUnderway int64
 	// MaxSuspensions bounds the open suspensions of one policy; 10,000 if zero.
 	MaxSuspensions int
 	// Replicas is how many replicas must follow the primary for its word to be
@@ -99,6 +102,7 @@ type Bridge struct {
 
 	timeout, storeTimeout, adminTimeout, trustBound time.Duration
 	maxOpen                                         int
+	underway                                        underway
 
 	filterTokens, adminTokens, viewerTokens *tokens
 	audit                                   *audit
@@ -125,8 +129,8 @@ func New(o Options) (*Bridge, error) {
 		clock: o.Clock, log: o.Log,
 		timeout: or(o.Timeout, 40*time.Millisecond), storeTimeout: or(o.StoreTimeout, time.Second),
 		adminTimeout: or(o.AdminTimeout, time.Second), maxOpen: or(o.MaxSuspensions, 10_000),
-		trustBound: or(o.Trust, 2*time.Second),
-		breaker:    breaker{limit: or(o.BreakerFailures, 5), wait: or(o.BreakerWait, time.Second)},
+		trustBound: or(o.Trust, 2*time.Second), underway: underway{most: or(o.MaxUnderway, 64<<20)},
+		breaker: breaker{limit: or(o.BreakerFailures, 5), wait: or(o.BreakerWait, time.Second)},
 	}
 	if b.clock == nil {
 		b.clock = systemClock{}

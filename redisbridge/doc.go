@@ -128,6 +128,13 @@
 // at a time is tried. Suspensions, closes, raises and the feed's reads are always
 // tried; the first of them that succeeds closes the breaker.
 //
+// # Memory
+//
+// Entries on their way to filters are bounded together ([Options.MaxUnderway]); one that a
+// round of lookups has found counts once, and isn't copied for each of them. A lookup beyond
+// gets a 503, so its request goes to the origin. What filters send, a frame of up to 9 MiB each,
+// isn't bounded together.
+//
 // Redis 7 or Valkey is required, with maxmemory-policy noeviction or volatile-*
 // (/readyz checks it); Redis' user needs INFO, PUBLISH and PSUBSCRIBE besides
 // the commands of the scripts.

@@ -23,7 +23,7 @@ func (b *Bridge) routes() http.Handler {
 	filter, admin, viewer, open := b.ofFilters, b.ofAdmins, b.ofViewers, anybody
 	handle := func(pattern string, let access, h handler) { mux.Handle(pattern, b.answering(let(h))) }
 
-	handle("POST "+wire.PathLookup, filter, deep(frame(wire.DecodeLookupRequest, b.Lookup)))
+	handle("POST "+wire.PathLookup, filter, deep(frameTo(b.sendFound, wire.DecodeLookupRequest, b.Lookup)))
 	handle("POST "+wire.PathStore, filter, frame(wire.DecodeStoreRequest, b.Store))
 	handle("POST "+wire.PathPiece, filter, frame(wire.DecodePieceRequest, b.Piece))
 	handle("POST "+wire.PathCommit, filter, frame(wire.DecodeCommitRequest, b.Commit))
@@ -157,6 +157,21 @@ type encoder interface{ Encode() []byte }
 func frame[Request any, Answer encoder](
 	decode func([]byte) (Request, error), call func(context.Context, Request) (Answer, error),
 ) handler {
+	return frameTo(sendFrame[Answer], decode, call)
+}
+
+// sendFrame answers with a frame as a whole.
+func sendFrame[Answer encoder](w http.ResponseWriter, answer Answer) error {
+	w.Header().Set("Content-Type", wire.ContentType)
+	_, err := w.Write(answer.Encode())
+	return err
+}
+
+// frameTo is frame with a way to send the answer.
+func frameTo[Request, Answer any](
+	send func(http.ResponseWriter, Answer) error,
+	decode func([]byte) (Request, error), call func(context.Context, Request) (Answer, error),
+) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		body, err := readBody(w, r, wire.MaxFrame)
 		if err != nil {
@@ -170,9 +185,7 @@ func frame[Request any, Answer encoder](
 		if err != nil {
 			return err
 		}
-		w.Header().Set("Content-Type", wire.ContentType)
-		_, err = w.Write(answer.Encode())
-		return err
+		return send(w, answer)
 	}
 }
 

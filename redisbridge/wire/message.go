@@ -226,12 +226,25 @@ func (m LookupAnswer) Encode() []byte {
 }
 
 func (w *writer) lookupAnswer(m LookupAnswer) {
+	w.lookupAnswerBeginning(m)
+	w.buf = append(w.buf, m.Entry...)
+}
+
+func (w *writer) lookupAnswerBeginning(m LookupAnswer) {
 	w.byte(byte(m.State))
 	w.ticket(m.Ticket)
 	w.bool(m.Granted)
 	w.uint(uint64(m.Age))
 	w.uint(uint64(m.Remaining))
-	w.bytes(m.Entry)
+	w.uint(uint64(len(m.Entry)))
+}
+
+// Beginning gives the frame without the entry's bytes, which are its end: a large entry needn't be
+// copied to be sent.
+func (m LookupAnswer) Beginning() []byte {
+	w := newWriter(kindLookupAnswer, 64)
+	w.lookupAnswerBeginning(m)
+	return w.buf
 }
 
 // DecodeLookupAnswer reads the frame; Entry aliases it.
