@@ -9,6 +9,8 @@ const (
 	// frameHeader is the length of an HTTP/2 frame's header, bytes (RFC 9113, section 4.1).
 	frameHeader                                 = 9
 	frameHeaders, flagEndStream, flagEndHeaders = 0x1, 0x1, 0x4
+	// status200 begins a header section of that status (RFC 7541, appendix A: index 8).
+	status200 = 0x88
 
 	// maxJoined bounds what one connection keeps back, bytes.
 	maxJoined = 4 << 10
@@ -30,8 +32,8 @@ func (l joinedListener) Accept() (net.Conn, error) {
 	return &joinedConn{Conn: c}, nil
 }
 
-// joinedConn keeps back HEADERS that don't end their stream, until the next write: every handler
-// of the bridge writes its content right after. Whatever else the server has to say
+// joinedConn keeps back HEADERS of status 200 that don't end their stream, until the next write: every handler
+// of the bridge writes its content right after. Nothing needs to come after those of another status, 100 for one. Whatever else the server has to say
 // (an end of the stream, of the connection) lets them go, too.
 type joinedConn struct {
 	net.Conn
@@ -80,7 +82,8 @@ func (c *joinedConn) passFrames(b []byte) (heads bool) {
 		}
 		c.have, c.rest = 0, int(c.head[0])<<16|int(c.head[1])<<8|int(c.head[2])
 		kind, flags := c.head[3], c.head[4]
-		heads = heads && kind == frameHeaders && flags&(flagEndStream|flagEndHeaders) == flagEndHeaders && len(b) >= c.rest
+		heads = heads && kind == frameHeaders && flags&(flagEndStream|flagEndHeaders) == flagEndHeaders &&
+			c.rest > 0 && len(b) >= c.rest && b[0] == status200
 	}
 	return heads
 }

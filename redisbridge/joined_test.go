@@ -30,9 +30,9 @@ func (w *writes) Write(b []byte) (int, error) {
 
 func TestJoinedWrites(t *testing.T) {
 	const data, settings, ping = 0, 4, 6
-	head := frameOf(frameHeaders, flagEndHeaders, "head")
-	last := frameOf(frameHeaders, flagEndHeaders|flagEndStream, "head")
-	part := frameOf(frameHeaders, 0, "part of a head")
+	head, interim := frameOf(frameHeaders, flagEndHeaders, "\x88head"), frameOf(frameHeaders, flagEndHeaders, "\x48\x03100")
+	last := frameOf(frameHeaders, flagEndHeaders|flagEndStream, "\x88head")
+	part := frameOf(frameHeaders, 0, "\x88part of a head")
 	body, start := frameOf(data, flagEndStream, "body"), frameOf(settings, 0, "")
 	large := frameOf(data, flagEndStream, strings.Repeat("x", 5000))
 	for _, c := range []struct {
@@ -40,6 +40,7 @@ func TestJoinedWrites(t *testing.T) {
 		write, want []string
 	}{
 		{"an answer", []string{start, head, body}, []string{start, head + body}},
+		{"100, and then an answer", []string{start, interim, head, body}, []string{start, interim, head + body}},
 		{"two answers", []string{start, head, body, head, body}, []string{start, head + body, head + body}},
 		{"two heads at once, and their bodies", []string{head + head, body, body}, []string{head + head + body, body}},
 		{"one head after another", []string{head, head, body + body}, []string{head + head + body + body}},
@@ -66,11 +67,38 @@ func TestJoinedWrites(t *testing.T) {
 	}
 }
 
+// A client that waits for 100 (Continue) before it sends its body gets that at once.
+func TestExpectContinue(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
+	go server.Serve(joinedListener{l})
+	defer server.Close()
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	client := &http.Client{Transport: &http.Transport{Protocols: protocols, ExpectContinueTimeout: time.Hour}, Timeout: patience / 3}
+	r, err := http.NewRequest("POST", "http://"+l.Addr().String(), strings.NewReader("body"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Expect", "100-continue")
+	response, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); string(body) != "body" || err != nil {
+		t.Errorf("%q, %v", body, err)
+	}
+}
+
 // However many heads come without a body, what is kept back is bounded.
 func TestJoinedWritesAreBounded(t *testing.T) {
 	w := &writes{}
 	conn := &joinedConn{Conn: w}
-	head := frameOf(frameHeaders, flagEndHeaders, strings.Repeat("h", 200))
+	head := frameOf(frameHeaders, flagEndHeaders, "\x88"+strings.Repeat("h", 200))
 	for range 100 {
 		_, _ = conn.Write([]byte(head))
 	}
