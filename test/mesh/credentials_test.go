@@ -13,19 +13,6 @@ import (
 	"chatcache/redisbridge"
 )
 
-// ofOrigin is a simulated mesh with an origin of the test's own.
-func ofOrigin(t *testing.T, document string, origin http.HandlerFunc) *simulated {
-	t.Helper()
-	module, err := FilterModule()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := newSimulated(t)
-	m.origin = newOrigin(m.clock.Wait)
-	m.start(module, document, origin)
-	return m
-}
-
 func whole(w http.ResponseWriter, body string) {
 	w.Header().Set("content-length", fmt.Sprint(len(body)))
 	io.WriteString(w, body)

@@ -11,9 +11,9 @@ import (
 
 // versionedDocuments is an origin whose documents have a version that each PUT and POST changes. Its responses belong to the
 // group "docs", by a CDN's field, and those to a POST invalidate it.
-func versionedDocuments() http.Handler {
+func versionedDocuments() http.HandlerFunc {
 	var version atomic.Int64
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
 			version.Add(1)
 		}
@@ -25,20 +25,13 @@ func versionedDocuments() http.Handler {
 		w.Header().Set("Surrogate-Key", "docs")
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		io.WriteString(w, body)
-	})
+	}
 }
 
 // documents is a simulated mesh in front of versionedDocuments.
 func documents(t *testing.T, document string) *simulated {
 	t.Helper()
-	module, err := FilterModule()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := newSimulated(t)
-	m.origin = newOrigin(m.clock.Wait)
-	m.start(module, document, versionedDocuments())
-	return m
+	return ofOrigin(t, document, versionedDocuments())
 }
 
 // While one proxy doesn't know yet that unsafe requests invalidate what is stored for their URIs, a write that passes it

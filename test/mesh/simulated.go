@@ -70,13 +70,22 @@ type simulated struct {
 // Simulated runs a mesh in this process, in virtual time.
 func Simulated(t *testing.T, o Options) Mesh {
 	t.Helper()
+	return ofOrigin(t, o.Policy, nil)
+}
+
+// ofOrigin is a simulated mesh with an origin of the test's own, or with the usual one.
+func ofOrigin(t *testing.T, document string, origin http.HandlerFunc) *simulated {
+	t.Helper()
 	module, err := FilterModule()
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := newSimulated(t)
 	m.origin = newOrigin(m.clock.Wait)
-	m.start(module, o.Policy, m.origin)
+	if origin == nil {
+		origin = m.origin.ServeHTTP
+	}
+	m.start(module, document, origin)
 	return m
 }
 
