@@ -130,10 +130,10 @@
 //
 // # Memory
 //
-// Entries on their way to filters are bounded together ([Options.MaxUnderway]); one that a
+// Entries on their way to filters are bounded together ([Options.MaxUnderway]); a large one that a
 // round of lookups has found counts once, and isn't copied for each of them. A lookup beyond
-// gets a 503, so its request goes to the origin. What filters send, a frame of up to 9 MiB each,
-// isn't bounded together.
+// gets a 503, so its request goes to the origin; one that is to fetch, or waits for who does, is told so without
+// the entry. What filters send, a frame of up to 9 MiB each, isn't bounded together.
 //
 // Redis 7 or Valkey is required, with maxmemory-policy noeviction or volatile-*
 // (/readyz checks it); Redis' user needs INFO, PUBLISH and PSUBSCRIBE besides

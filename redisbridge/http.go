@@ -30,7 +30,7 @@ func (b *Bridge) routes() http.Handler {
 	handle("POST "+wire.PathRelease, filter, frame(wire.DecodeReleaseRequest, b.Release))
 	handle("POST "+wire.PathSuspend, filter, frame(wire.DecodeSuspendRequest, b.Suspend))
 	handle("POST "+wire.PathClose, filter, frame(wire.DecodeCloseRequest, b.CloseSuspension))
-	handle("POST "+wire.PathJoin, filter, frame(wire.DecodeJoinRequest, b.Join))
+	handle("POST "+wire.PathJoin, filter, frameTo(b.sendJoined, wire.DecodeJoinRequest, b.Join))
 	handle("POST "+wire.PathFollow, filter, frame(wire.DecodeFollowRequest, b.Follow))
 	handle("POST "+wire.PathFeed, filter, frame(wire.DecodeFeedRequest, b.Feed))
 

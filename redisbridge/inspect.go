@@ -140,7 +140,7 @@ func (b *Bridge) resolve(found *Inspection, r InspectRequest) (definition string
 		found.Reason = "the cache is private: say whose entry is meant (--identity)"
 		return "", []string{wire.GroupAll, wire.GroupCache(cache.Name)}, nil
 	case !cache.IgnoreAuthority && request.authority == "":
-		found.Reason = "the authority is part of the key: give http://HOST/PATH, with the HOST that clients ask for"
+		found.Reason = "scheme and authority are part of the key: give the URL that clients ask for, with http:// or https://"
 		return "", []string{wire.GroupAll, wire.GroupCache(cache.Name)}, nil
 	case cache.Shared:
 		partition = policy.Partition{}

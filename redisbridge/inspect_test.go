@@ -68,7 +68,7 @@ func TestInspect(t *testing.T) {
 			t.Errorf("HEAD has the key %s, want %s", found.Key, key)
 		}
 		request = InspectRequest{URL: "/api/chat/stats", Identity: alice}
-		want("without a host", "the authority is part of the key: give http://HOST/PATH", false)
+		want("without a host", "scheme and authority are part of the key: give the URL that clients ask for", false)
 		request = InspectRequest{URL: "http://api.test/api/chat/stats", Identity: &Identity{Claim: map[string]string{"sub": "bob"}}}
 		want("somebody else", "nothing is stored", false)
 		request.Identity = nil

@@ -94,6 +94,11 @@ var (
 	breakerRefused  = prometheus.NewDesc("chatcache_bridge_breaker_refused_total", "Lookups and stores that were not tried.", nil, nil)
 )
 
+var (
+	underwayBytes   = prometheus.NewDesc("chatcache_bridge_underway_bytes", "Bytes of entries that are being sent to filters right now.", nil, nil)
+	underwayRefused = prometheus.NewDesc("chatcache_bridge_underway_refused_total", "Entries that were found and not sent, since more than --max-underway would have been on their way.", nil, nil)
+)
+
 // Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range cacheMetrics {
@@ -107,11 +112,14 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 	ch <- breakerOpenings
 	ch <- breakerRefused
+	ch <- underwayBytes
+	ch <- underwayRefused
 }
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	c.bridge.collectBreaker(ch)
+	c.bridge.collectUnderway(ch)
 	c.collectStanding(ch)
 	for _, p := range c.bridge.policies.all() {
 		ch <- prometheus.MustNewConstMetric(heldPolls, prometheus.GaugeValue, float64(p.counters.held.Load()), p.name)
@@ -134,6 +142,12 @@ func (b *Bridge) collectBreaker(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(breakerOpen, prometheus.GaugeValue, open)
 	ch <- prometheus.MustNewConstMetric(breakerOpenings, prometheus.CounterValue, float64(s.Openings))
 	ch <- prometheus.MustNewConstMetric(breakerRefused, prometheus.CounterValue, float64(s.Refused))
+}
+
+func (b *Bridge) collectUnderway(ch chan<- prometheus.Metric) {
+	bytes, refused := b.underway.status()
+	ch <- prometheus.MustNewConstMetric(underwayBytes, prometheus.GaugeValue, float64(bytes))
+	ch <- prometheus.MustNewConstMetric(underwayRefused, prometheus.CounterValue, float64(refused))
 }
 
 // collectStanding tells nothing of the policies while Redis doesn't answer.

@@ -12,14 +12,15 @@ import (
 // than a second write, by which the filters' proxy is woken once more.
 const sentWhole = 64 << 10
 
-// underway bounds the bytes of entries that are being sent. An entry that several lookups have found in
+// underway bounds the bytes of entries that are being sent. A large entry that several lookups have found in
 // one read is there once, and counts once.
 type underway struct {
 	most int64
 
-	mu    sync.Mutex
-	bytes int64
-	sent  map[*byte]int // by whom each is
+	mu      sync.Mutex
+	bytes   int64
+	sent    map[*byte]int // by whom each is
+	refused int64
 }
 
 // enter takes an entry in, which must leave. The error matches ErrTooMany.
@@ -32,6 +33,7 @@ func (u *underway) enter(entry []byte) error {
 	first := &entry[0]
 	if u.sent[first] == 0 {
 		if u.bytes+int64(len(entry)) > u.most {
+			u.refused++
 			return fmt.Errorf("%w bytes of entries on their way to filters: %d, at most %d", ErrTooMany, u.bytes+int64(len(entry)), u.most)
 		}
 		u.bytes += int64(len(entry))
@@ -56,20 +58,57 @@ func (u *underway) leave(entry []byte) {
 	}
 }
 
+// status tells how many bytes are being sent, and how many entries weren't for the bound's sake.
+func (u *underway) status() (bytes, refused int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.bytes, u.refused
+}
+
 // sendFound answers a lookup. What waits for slow readers is bounded: beyond, the answer is a 503, and the
 // filter asks the origin.
 func (b *Bridge) sendFound(w http.ResponseWriter, answer wire.LookupAnswer) error {
+	if len(answer.Entry) <= sentWhole {
+		return b.sendCopy(w, &answer, &answer)
+	}
 	if err := b.underway.enter(answer.Entry); err != nil {
-		return err
+		return sendWithout(w, &answer, &answer, err)
 	}
 	defer b.underway.leave(answer.Entry)
-	if len(answer.Entry) <= sentWhole {
-		return sendFrame(w, answer)
-	}
 	w.Header().Set("Content-Type", wire.ContentType)
 	if _, err := w.Write(answer.Beginning()); err != nil {
 		return err
 	}
 	_, err := w.Write(answer.Entry)
 	return err
+}
+
+// sendJoined answers a join likewise; the VM is registered whatever becomes of its lookup's answer.
+func (b *Bridge) sendJoined(w http.ResponseWriter, answer wire.JoinAnswer) error {
+	return b.sendCopy(w, &answer, &answer.Lookup)
+}
+
+// sendCopy sends an answer as a whole, with what it has found: a copy of its own, which counts by itself.
+func (b *Bridge) sendCopy(w http.ResponseWriter, answer encoder, found *wire.LookupAnswer) error {
+	if len(found.Entry) == 0 {
+		return sendFrame(w, answer)
+	}
+	frame := answer.Encode()
+	if err := b.underway.enter(frame); err != nil {
+		return sendWithout(w, answer, found, err)
+	}
+	defer b.underway.leave(frame)
+	w.Header().Set("Content-Type", wire.ContentType)
+	_, err := w.Write(frame)
+	return err
+}
+
+// sendWithout answers where there is no room for the entry. Whoever has been granted the right to fetch, or waits
+// for who has, is told so without it: a lease that nobody knows of would keep everybody waiting.
+func sendWithout(w http.ResponseWriter, answer encoder, found *wire.LookupAnswer, full error) error {
+	if !found.Granted && found.State != wire.LookupLeased {
+		return full
+	}
+	found.Entry = nil
+	return sendFrame(w, answer)
 }

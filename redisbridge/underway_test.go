@@ -23,10 +23,10 @@ func (s slowReader) Write(b []byte) (int, error) {
 	return s.ResponseRecorder.Write(b)
 }
 
-// large stores an entry of so many bytes under the world's key.
-func (w *world) large(size int) {
+// large stores an entry of so many bytes under the world's key. It is fresh for so many milliseconds; 0: as long as it is kept.
+func (w *world) large(size int, fresh int64) {
 	w.t.Helper()
-	e := wire.Entry{Head: wire.Head{Ticket: w.look().Ticket, Groups: w.groups}, Payload: bytes.Repeat([]byte("x"), size)}
+	e := wire.Entry{Head: wire.Head{Ticket: w.look().Ticket, Groups: w.groups, Fresh: fresh}, Payload: bytes.Repeat([]byte("x"), size)}
 	_, err := w.Store(w.ctx, wire.StoreRequest{Scope: w.scope, Key: w.key, TTL: 600_000, Entry: e.Encode()})
 	w.check(err)
 }
@@ -36,7 +36,7 @@ func (w *world) large(size int) {
 func TestEntriesUnderwayAreBounded(t *testing.T) {
 	const size = 1 << 20
 	w := newMemoryWorld(t, func(o *Options) { o.MaxUnderway = size + size/2 })
-	w.large(size)
+	w.large(size, 0)
 	lookup := wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups}.Encode()
 	slow := slowReader{httptest.NewRecorder(), make(chan int), make(chan struct{})}
 	done := make(chan struct{})
@@ -65,6 +65,30 @@ func TestEntriesUnderwayAreBounded(t *testing.T) {
 	}
 	if status, _ := call(w, "POST", wire.PathLookup, "", lookup); status != 200 {
 		t.Errorf("afterwards: %d", status)
+	}
+}
+
+// A join's answer is bounded, too; and whoever has been granted the fetch is told so also where there is no room for
+// the stale entry.
+func TestRegistrationAndLeaseWithoutRoom(t *testing.T) {
+	const size = 1 << 20
+	w := newMemoryWorld(t, func(o *Options) { o.MaxUnderway = size / 2 })
+	w.large(size, 0)
+	lookup := wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups}
+	join := wire.JoinRequest{Follow: wire.FollowRequest{FeedRequest: wire.FeedRequest{Scope: w.scope, VM: "vm", Lease: 3000}}, Lookup: lookup}
+	if status, text := call(w, "POST", wire.PathJoin, "", join.Encode()); status != http.StatusServiceUnavailable {
+		t.Errorf("a join: %d, %d bytes", status, len(text))
+	}
+	w.large(size, 1)
+	w.pass(1000)
+	lookup.Fetch, lookup.Lease = "f1", 5000
+	status, text := call(w, "POST", wire.PathLookup, "", lookup.Encode())
+	a, err := wire.DecodeLookupAnswer([]byte(text))
+	if status != 200 || err != nil || !a.Granted || len(a.Entry) > 0 {
+		t.Errorf("whoever is to fetch: %d, granted %v, %d bytes, %v", status, a.Granted, len(a.Entry), err)
+	}
+	if bytes, refused := w.underway.status(); bytes != 0 || refused != 2 {
+		t.Errorf("%d bytes under way, %d refused, want none and 2", bytes, refused)
 	}
 }
 

@@ -39,6 +39,9 @@ Flags:
                       lookups and stores fail at once (default 5; 0: never)
   --breaker-wait DURATION
                       how long, until one lookup is tried again (default 1s)
+  --max-underway MIB  of entries that are being sent to filters, however slowly they
+                      read; what would be more isn't sent (default 64; a
+                      container needs about four times as much)
   --memory            keep everything in this process instead of Redis, for trying
   --drain-delay DURATION
                       go on that long after /readyz says no (default 0s); more
@@ -78,6 +81,7 @@ type serveFlags struct {
 	policies                    []string
 	timeout, drainDelay         time.Duration
 	breakerFailures, replicas   int
+	maxUnderway                 int // MiB
 	breakerWait, trust          time.Duration
 	memory, bootstrap, insecure bool
 	tokenFile, adminTokenFile   string
@@ -95,6 +99,7 @@ func (f *serveFlags) parse(args []string, env environment) error {
 	durationFlag(set, &f.trust, "trust", 0)
 	set.IntVar(&f.breakerFailures, "breaker-failures", 5, "")
 	durationFlag(set, &f.breakerWait, "breaker-wait", 0)
+	set.IntVar(&f.maxUnderway, "max-underway", 64, "")
 	set.BoolVar(&f.memory, "memory", false, "")
 	set.BoolVar(&f.bootstrap, "bootstrap", false, "")
 	set.BoolVar(&f.insecure, "insecure", false, "")
@@ -125,6 +130,9 @@ func (f *serveFlags) check() string {
 		if one.value < 0 {
 			return fmt.Sprintf("--%s is %v, want a duration that isn't negative", one.name, one.value)
 		}
+	}
+	if f.maxUnderway < 1 {
+		return fmt.Sprintf("--max-underway is %d, want at least 1 MiB", f.maxUnderway)
 	}
 	return ""
 }
@@ -212,7 +220,7 @@ func serveOptions(f serveFlags, env environment, log *slog.Logger) (o redisbridg
 		return o, func() {}, err
 	}
 	o.Log, o.Policies = log, documents
-	o.DrainDelay = f.drainDelay
+	o.DrainDelay, o.MaxUnderway = f.drainDelay, int64(f.maxUnderway)<<20
 	o.Replicas, o.Trust = f.replicas, f.trust
 	if f.replicas < 0 {
 		o.Replicas = redisbridge.DefaultReplicas(o.Redis)
