@@ -92,7 +92,8 @@ func oracleJSON(in []byte) ([]byte, error) {
 // Readers that don't look at a name's case, as Go's encoding/json, take the last of such members, whatever the order.
 func TestMembersThatDifferInCase(t *testing.T) {
 	b := &Body{MaxBytes: 1000}
-	for body, want := range map[string]bool{`{"Q":1,"q":2}`: false, `{"q":2,"p":1,"Q":1}`: false, `{"aB":1,"AC":2,"ab ":3}`: true, `{"q":{"q":1},"p":{"Q":1}}`: true} {
+	for body, want := range map[string]bool{`{"Q":1,"q":2}`: false, `{"q":2,"p":1,"Q":1}`: false, `{"aB":1,"AC":2,"ab ":3}`: true, `{"q":{"q":1},"p":{"Q":1}}`: true,
+		`{"é":1,"É":2}`: false, `{"kind":1,"\u212Aind":2}`: false, `{"é":1,"è":2}`: true} {
 		if _, err := b.Canonical(nil, []byte(body)); (err == nil) != want || err != nil && !errors.Is(err, ErrBody) {
 			t.Errorf("%s: %v, want that it is keyed: %v", body, err, want)
 		}

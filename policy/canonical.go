@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"unicode"
+	"unicode/utf8"
 
 	"chatcache/policy/internal/strictjson"
 )
@@ -138,19 +140,26 @@ func byName(a, b []byte) int {
 	return cmp.Or(fold(a, b), bytes.Compare(a, b))
 }
 
-// fold compares without the case of ASCII letters.
+// fold compares without case (Unicode's simple folding).
 func fold(a, b []byte) int {
-	for i := range min(len(a), len(b)) {
-		if order := cmp.Compare(lower(a[i]), lower(b[i])); order != 0 {
-			return order
+	for len(a) > 0 && len(b) > 0 {
+		x, n := utf8.DecodeRune(a)
+		y, m := utf8.DecodeRune(b)
+		if x != y {
+			if order := cmp.Compare(folded(x), folded(y)); order != 0 {
+				return order
+			}
 		}
+		a, b = a[n:], b[m:]
 	}
 	return cmp.Compare(len(a), len(b))
 }
 
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		return c | 0x20
+// folded is the least of the letters that differ from one in case alone.
+func folded(r rune) rune {
+	least := r
+	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+		least = min(least, next)
 	}
-	return c
+	return least
 }

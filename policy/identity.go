@@ -160,7 +160,7 @@ func (id *Identifier) of(source int, r Request) (p Partition, ok bool) {
 // together gives the partition of all, and remembers it. When it expires follows from the parts' IDs, as they are made of
 // the whole credentials.
 func (id *Identifier) together() Partition {
-	id.buf = appendField(id.buf[:0], "identities") // no source's label, nor its index
+	id.buf = appendField(append(id.buf[:0], 0xff), "identities") // no source's index, and no label's length
 	for _, one := range id.all {
 		id.buf = appendField(id.buf, one.ID)
 	}

@@ -100,7 +100,7 @@ func (r *read) begin(fields httpcache.Fields, end bool) httpcache.Reason {
 		return reasonHead
 	}
 	if secondHand(fields) {
-		return httpcache.ReasonNotOrigin
+		return reasonSecondHand
 	}
 	now := r.plugin.host.Now()
 	plan, reason := r.plan(fields, end, now)

@@ -192,11 +192,31 @@ func TestLateJoin(t *testing.T) {
 	s := w.read("/stats", "ann")
 	late := w.take(wire.PathJoin)
 	w.run()
+	w.now += time.Millisecond
 	w.feed(1)
 	w.control(wire.Control{Off: true})
 	late.ok(joined(wire.Controls{}, wire.LookupMiss))
 	s.respond("200", "x")
 	s.wants("chatcache; fwd=bypass; detail=off")
+}
+
+// Likewise after a pause: the poll that was sent before it joined again brings newer controls.
+func TestLateJoinAfterAPause(t *testing.T) {
+	w := kept(t)
+	w.showJoins = true
+	w.take(wire.PathFollow).fails()
+	w.now += 10 * time.Second
+	w.run()
+	w.now += 20 * time.Millisecond
+	s := w.read("/stats", "ann")
+	late := w.take(wire.PathJoin)
+	w.now += 5 * time.Millisecond
+	off := wire.Controls{Version: 2, Caches: []wire.CacheControl{{Cache: "stats", Control: wire.Control{Off: true}}}}
+	w.take(wire.PathFollow).ok(wire.FollowAnswer{FeedAnswer: wire.FeedAnswer{Last: wire.Ticket{Epoch: 9, Sequence: 1}}, Controls: off}.Encode())
+	late.ok(joined(wire.Controls{Version: 1}, wire.LookupMiss))
+	s.respond("200", "x")
+	s.wants("chatcache; fwd=bypass; detail=off")
+	w.bypassed("ann", "off")
 }
 
 // A policy with other rules begins only when the bridge has answered to them: until then L1 isn't used,

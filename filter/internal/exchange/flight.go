@@ -64,6 +64,7 @@ func (f *flight) lookedUp(answer wire.LookupAnswer, stale *found, reason httpcac
 	case answer.State == wire.LookupLeased:
 		f.leader, f.hold = nil, true
 		f.wait(leader, 0)
+		leader.joined = 0 // it came before its own lookup
 		f.next()
 		return true
 	case leads(answer):

@@ -37,6 +37,7 @@ type follower struct {
 	term      time.Duration // from then on L1 may be used for so long; 0: never heard
 
 	registered int64 // until then the bridge knows of the VM, by a poll or by a join
+	answers    int   // how many polls were answered
 
 	polling *poll // under way, nil if none
 	retryAt int64
@@ -145,6 +146,7 @@ func (f *follower) answered(p *Plugin, this *poll, a Answer) {
 	f.cursor = answer.Last
 	f.heard, f.term = this.sent, this.term
 	f.registered = max(f.registered, this.sent+int64(this.term))
+	f.answers++
 	f.poll(p, p.host.Now())
 }
 

@@ -193,3 +193,25 @@ func TestRefreshThatComesTooLate(t *testing.T) {
 		t.Errorf("reply %d, resumed %d", own.status, own.resumed)
 	}
 }
+
+// Whoever has waited in vain for somebody else's validation still has what its own lookup has found.
+func TestStaleIfErrorAfterWaiting(t *testing.T) {
+	w := newWorld(t, `"deep":   {"match": ["GET /deep"], "ttl": "600s", "l1": false}`,
+		`"deep":   {"match": ["GET /deep"], "ttl": "600s", "l1": false, "stale_if_error": "600s", "keep_stale": "1h"}`)
+	w.lease()
+	first := w.read("/deep", "ann")
+	w.take(wire.PathLookup).miss(1)
+	first.respond("200", "one", tagged)
+	m := w.stored()
+	w.now += 601 * time.Second
+	w.feed(1)
+	w.feed(1)
+	s := w.read("/deep", "ann")
+	w.answers(m, 601*time.Second, wire.LookupLeased, false)
+	w.now += 2001 * time.Millisecond
+	w.run()
+	s.head("503", [2]string{"content-length", "0"})
+	if s.status != 200 || string(s.reply) != "one" {
+		t.Errorf("%d %q, %s", s.status, s.reply, s.cacheStatus())
+	}
+}

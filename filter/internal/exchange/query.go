@@ -21,6 +21,7 @@ type query struct {
 	frame   []byte
 	edition int   // of what the VM knows, where it joins
 	until   int64 // when the lease ends that it joins for
+	answers int   // how many polls had been answered then
 }
 
 // query makes the lookup of the read's key. With a flight it asks for the fetch lease,
@@ -36,7 +37,7 @@ func (r *read) query(p *Plugin, wait time.Duration) query {
 		return query{path: wire.PathLookup, frame: m.Encode()}
 	}
 	join := wire.JoinRequest{Follow: f.request(p), Lookup: m}
-	return query{path: wire.PathJoin, frame: join.Encode(), edition: f.knows.edition, until: now + int64(p.Policy.L1.MaxStaleness)}
+	return query{path: wire.PathJoin, frame: join.Encode(), edition: f.knows.edition, until: now + int64(p.Policy.L1.MaxStaleness), answers: f.answers}
 }
 
 // decode reads the answer, and takes in what a join's says beside it.
@@ -45,10 +46,12 @@ func (q query) decode(s *State, body []byte) (wire.LookupAnswer, error) {
 		return wire.DecodeLookupAnswer(body)
 	}
 	a, err := wire.DecodeJoinAnswer(body)
-	if f := &s.follower; err == nil && (f.knows.heard < q.edition || f.registered < q.until) {
-		f.knows.heard = max(f.knows.heard, q.edition) // no poll's answer was first
+	if f := &s.follower; err == nil {
+		f.knows.heard = max(f.knows.heard, q.edition)
 		f.registered = max(f.registered, q.until)
-		s.obey(a.Controls)
+		if f.answers == q.answers { // otherwise a poll's was first
+			s.obey(a.Controls)
+		}
 	}
 	return a.Lookup, err
 }

@@ -375,10 +375,10 @@ func TestOutboxIsBounded(t *testing.T) {
 // What a filter behind this one has answered from memory may be older than what this one's lookup has seen: see secondHand.
 func TestResponseOfAFilterBehindThisOne(t *testing.T) {
 	for status, want := range map[string]string{
-		"chatcache; hit; ttl=599; detail=l1":                            "chatcache; fwd=uri-miss; detail=not-from-origin",
-		`Envoy; fwd=miss, chatcache; hit; ttl=599; detail=l1; key="0f"`: "chatcache; fwd=uri-miss; detail=not-from-origin",
-		"chatcache; fwd=uri-miss; collapsed; ttl=5; detail=l1":          "chatcache; fwd=uri-miss; detail=not-from-origin",
-		"chatcache; fwd=stale; fwd-status=503; detail=stale-if-error":   "chatcache; fwd=uri-miss; detail=not-from-origin",
+		"chatcache; hit; ttl=599; detail=l1":                            "chatcache; fwd=uri-miss; detail=second-hand",
+		`Envoy; fwd=miss, chatcache; hit; ttl=599; detail=l1; key="0f"`: "chatcache; fwd=uri-miss; detail=second-hand",
+		"chatcache; fwd=uri-miss; collapsed; ttl=5; detail=l1":          "chatcache; fwd=uri-miss; detail=second-hand",
+		"chatcache; fwd=stale; fwd-status=503; detail=stale-if-error":   "chatcache; fwd=uri-miss; detail=second-hand",
 		"chatcache; fwd=uri-miss; stored":                               "chatcache; fwd=uri-miss; stored",
 		"chatcache; fwd=bypass; detail=bridge-timeout":                  "chatcache; fwd=uri-miss; stored",
 		"Envoy; hit; ttl=7":                                             "chatcache; fwd=uri-miss; stored",
@@ -403,4 +403,18 @@ func TestResponseOfAFilterBehindThisOne(t *testing.T) {
 	}
 	w.run()
 	w.none(wire.PathStore)
+}
+
+// The next response will be of the same filter's memory: those who wait don't ask for it one after the other.
+func TestWaitersForAFilterBehindThisOne(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	leader, waiting := w.herd("/stats", 3)
+	leader.respond("200", "x", [2]string{"cache-status", "chatcache; hit; ttl=599; detail=l1"})
+	w.settle()
+	for _, s := range waiting {
+		if s.resumed != 1 {
+			t.Errorf("%s: resumed %d times, want that all go at once", s.name, s.resumed)
+		}
+	}
 }

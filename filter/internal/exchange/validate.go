@@ -184,8 +184,12 @@ func (r *read) refresh(s *storedResponse, answer httpcache.Fields) httpcache.Rea
 	fields := httpcache.Refreshed(s.Fields, answer)
 	plan, reason := r.plan(s.described(fields, answer), false, now)
 	s.Fields, s.age = append(make(httpcache.Fields, 0, len(fields)+3), fields...), plan.InitialAge
-	if reason == httpcache.Storable && (r.ticket.Epoch == 0 || secondHand(answer)) {
+	switch {
+	case reason != httpcache.Storable:
+	case r.ticket.Epoch == 0:
 		reason = httpcache.ReasonNotOrigin
+	case secondHand(answer):
+		reason = reasonSecondHand
 	}
 	if reason == httpcache.Storable {
 		r.fill(plan, httpcache.StoredFields(fields, plan.Without), s.Body, now)
