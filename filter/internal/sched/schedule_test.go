@@ -16,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"chatcache/redisbridge/wire"
+
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 )
@@ -176,7 +178,8 @@ func (w *world) follow(steps []step) {
 	}
 }
 
-// patience is how long everything may take to come to rest once no fault happens any more, ms.
+// patience is how long everything may take to come to rest once no fault happens any more, ms: but for the
+// quarantine of an epoch that an administrator's call has begun, at a bridge that no filter had spoken to.
 const patience = 30_000
 
 // calm takes steps until nothing can happen before time passes.
@@ -197,10 +200,14 @@ func (w *world) calm() {
 
 // settle lets everything end that has begun, and looks whether it does.
 func (w *world) settle() {
-	end := w.now() + patience
+	began := w.now()
 	for w.calm(); !w.rests() && w.broken == ""; w.calm() {
-		if w.now() >= end {
-			w.violation("after %d ms without a fault %s", patience, w.unrest())
+		why, wait := w.unrest(), int64(patience)
+		if why == quarantined {
+			wait += wire.MaxQuarantine
+		}
+		if w.now() >= began+wait {
+			w.violation("after %d ms without a fault %s", wait, why)
 		}
 		w.take(step{kind: timePasses, n: 50})
 	}
@@ -228,6 +235,9 @@ func (w *world) stream(number int16) *stream {
 	}
 	return nil
 }
+
+// quarantined is what unrest says of an epoch that has just begun.
+const quarantined = "suspension quarantine is open"
 
 // rests tells whether nothing is under way but polls.
 func (w *world) rests() bool { return w.unrest() == "" }
