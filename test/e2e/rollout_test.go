@@ -120,7 +120,19 @@ func each(t *testing.T, interval time.Duration, do func(ctx context.Context, n i
 	return func() { cancel(); running.Wait() }
 }
 
+// follows waits until a worker has spoken to the bridge: before that nobody answers --wait.
+func (w rolloutWorld) follows(t *testing.T) {
+	t.Helper()
+	for status := ""; !strings.Contains(status, "fwd=uri-miss") && !strings.Contains(status, "hit"); {
+		var err error
+		if status, err = w.read(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func rolledOut(t *testing.T, w rolloutWorld) {
+	w.follows(t)
 	defer each(t, 10*time.Millisecond, func(ctx context.Context, n int) { _, _ = w.read(ctx, n) })()
 	turnOff := func() {
 		t.Helper()
