@@ -199,6 +199,10 @@ func (p *Policy) MaxDeadline() time.Duration {
 	return suspended + also
 }
 
+// Quarantine is how long a new epoch suspends everything at least: no write that an earlier one knew of is in flight
+// then, and no VM trusts what it has in memory from before.
+func (p *Policy) Quarantine() time.Duration { return max(p.MaxDeadline(), p.L1.MaxStaleness) }
+
 // Cache finds a cache by name, nil when there is none.
 func (p *Policy) Cache(name string) *Cache {
 	for _, c := range p.Caches {

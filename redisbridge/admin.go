@@ -126,7 +126,7 @@ func (b *Bridge) Invalidate(ctx context.Context, r InvalidateRequest) (RaiseAnsw
 	}
 	rule := document.Invalidation(r.Rule)
 	if rule == nil {
-		return RaiseAnswer{}, fmt.Errorf("%w: policy %q has no invalidation %q, it has %s", ErrNotFound, name, r.Rule, ruleNames(document))
+		return RaiseAnswer{}, fmt.Errorf("%w: policy %q has no invalidation %q, it has %s", ErrNotFound, name, r.Rule, quoted(document.Invalidations, func(i *policy.Invalidation) string { return i.Name }))
 	}
 	partition, as, err := b.identify(document, r.Identity)
 	if err != nil {
@@ -138,22 +138,20 @@ func (b *Bridge) Invalidate(ctx context.Context, r InvalidateRequest) (RaiseAnsw
 }
 
 // checkCache refuses a cache that the policy's document hasn't, where there is one; "" stands for all.
-func (b *Bridge) checkCache(policy, cache string) error {
-	known := b.document(policy)
+func (b *Bridge) checkCache(name, cache string) error {
+	known := b.document(name)
 	if known == nil || cache == "" || known.Cache(cache) != nil {
 		return nil
 	}
-	var names []string
-	for i := range known.Caches {
-		names = append(names, strconv.Quote(known.Caches[i].Name))
-	}
-	return fmt.Errorf("%w: policy %q has no cache %q, it has %s", ErrNotFound, policy, cache, strings.Join(names, ", "))
+	names := quoted(known.Caches, func(c *policy.Cache) string { return c.Name })
+	return fmt.Errorf("%w: policy %q has no cache %q, it has %s", ErrNotFound, name, cache, names)
 }
 
-func ruleNames(p *policy.Policy) string {
-	names := make([]string, len(p.Invalidations))
-	for i, rule := range p.Invalidations {
-		names[i] = strconv.Quote(rule.Name)
+// quoted lists the names of what a policy has, for people.
+func quoted[T any](list []T, name func(T) string) string {
+	names := make([]string, len(list))
+	for i, one := range list {
+		names[i] = strconv.Quote(name(one))
 	}
 	return strings.Join(names, ", ")
 }
@@ -230,7 +228,7 @@ func (b *Bridge) inRedis(ctx context.Context, policy string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
 	defer cancel()
 	prefix := prefixOf(policy)
-	n, err := b.redis.Exists(ctx, prefix+"state", prefix+"controls", prefix+"vms").Result()
+	n, err := b.redis.Exists(ctx, prefix+"state", controlsKey(prefix), prefix+"vms").Result()
 	return n > 0, redisError(err)
 }
 

@@ -268,7 +268,7 @@ func (b *Bridge) policyOf(scope wire.Scope) (*policyState, error) {
 func (b *Bridge) administered(policy string) (*policyState, error) {
 	p, err := b.policies.of(policy, b.options.Bootstrap)
 	if d := b.document(policy); err == nil && d != nil {
-		p.hear(d.MaxTTL().Milliseconds(), max(d.MaxDeadline(), d.L1.MaxStaleness).Milliseconds()) // as filters say it
+		p.hear(d.MaxTTL().Milliseconds(), d.Quarantine().Milliseconds()) // as filters say it
 	}
 	return p, err
 }

@@ -241,11 +241,7 @@ func (b *Bridge) replicated(ctx context.Context, p *policyState) error {
 
 // runControls runs the script controls, and tells whether it has done anything.
 func (b *Bridge) runControls(ctx context.Context, p *policyState, known uint64, back bool, fields []any) (mark raiseMark, done bool, err error) {
-	flag := "0"
-	if back {
-		flag = "1"
-	}
-	args := append([]any{known, flag, maxSettings}, fields...)
+	args := append([]any{known, flagArg(back), maxSettings}, fields...)
 	t, rest, err := b.run(ctx, p, b.scripts.controls, validityKeys(p, p.controlsKey()), args...)
 	if err == nil && len(rest) != 2 {
 		err = fmt.Errorf("%w: %w: %d values of the controls, want 2", ErrRedis, errScript, len(rest))

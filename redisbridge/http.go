@@ -162,8 +162,15 @@ func frame[Request any, Answer encoder](
 
 // sendFrame answers with a frame as a whole.
 func sendFrame[Answer encoder](w http.ResponseWriter, answer Answer) error {
+	return writeFrame(w, answer.Encode())
+}
+
+// writeFrame writes a frame that is in so many parts.
+func writeFrame(w http.ResponseWriter, parts ...[]byte) (err error) {
 	w.Header().Set("Content-Type", wire.ContentType)
-	_, err := w.Write(answer.Encode())
+	for i := 0; i < len(parts) && err == nil; i++ {
+		_, err = w.Write(parts[i])
+	}
 	return err
 }
 

@@ -75,12 +75,7 @@ func (b *Bridge) sendFound(w http.ResponseWriter, answer wire.LookupAnswer) erro
 		return sendWithout(w, &answer, &answer, err)
 	}
 	defer b.underway.leave(answer.Entry)
-	w.Header().Set("Content-Type", wire.ContentType)
-	if _, err := w.Write(answer.Beginning()); err != nil {
-		return err
-	}
-	_, err := w.Write(answer.Entry)
-	return err
+	return writeFrame(w, answer.Beginning(), answer.Entry)
 }
 
 // sendJoined answers a join likewise; the VM is registered whatever becomes of its lookup's answer.
@@ -98,9 +93,7 @@ func (b *Bridge) sendCopy(w http.ResponseWriter, answer encoder, found *wire.Loo
 		return sendWithout(w, answer, found, err)
 	}
 	defer b.underway.leave(frame)
-	w.Header().Set("Content-Type", wire.ContentType)
-	_, err := w.Write(frame)
-	return err
+	return writeFrame(w, frame)
 }
 
 // sendWithout answers where there is no room for the entry. Whoever has been granted the right to fetch, or waits

@@ -36,10 +36,6 @@ var errScript = errors.New("unexpected answer of a script")
 
 // commonArgs are the arguments that script/prelude.lua reads.
 func (b *Bridge) commonArgs(p *policyState, bootstrap bool) []any {
-	flag := "0"
-	if bootstrap {
-		flag = "1"
-	}
 	life := p.horizon.Load() + generationMargin
 	quarantine, longest := p.ofNewEpoch(), int64(wire.MaxQuarantine)
 	if b.options.Replicas > 0 {
@@ -47,7 +43,15 @@ func (b *Bridge) commonArgs(p *policyState, bootstrap bool) []any {
 		quarantine += b.trustBound.Milliseconds()
 		longest += b.trustBound.Milliseconds()
 	}
-	return []any{newEpoch(), quarantine, flag, life, b.maxOpen, feedLength, longest}
+	return []any{newEpoch(), quarantine, flagArg(bootstrap), life, b.maxOpen, feedLength, longest}
+}
+
+// flagArg is a script's argument that says yes or no.
+func flagArg(is bool) string {
+	if is {
+		return "1"
+	}
+	return "0"
 }
 
 // newEpoch draws the random bits of an epoch, in case that one begins. They are to differ, not to

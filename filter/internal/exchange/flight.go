@@ -85,7 +85,8 @@ func (f *flight) giveBack(answer wire.LookupAnswer) {
 }
 
 // saw keeps what a lookup has seen: a read that is let go without a lookup of its own
-// may store with it, as it is older than whatever the origin will say.
+// may store with it, as it is older than whatever the origin will say. last is the youngest of those who wait
+// that came before the lookup was sent.
 func (f *flight) saw(ticket wire.Ticket, fence fence, stale *found, last uint64) {
 	if ticket.Epoch != 0 {
 		f.ticket, f.fence, f.stale, f.last = ticket, fence, stale, last

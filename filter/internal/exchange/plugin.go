@@ -38,7 +38,7 @@ func NewPlugin(p *policy.Policy, secret []byte, host Host, states *States) (*Plu
 		scope: wire.Scope{
 			Policy:     p.Name,
 			Horizon:    p.MaxTTL().Milliseconds(),
-			Quarantine: max(p.MaxDeadline(), p.L1.MaxStaleness).Milliseconds(),
+			Quarantine: p.Quarantine().Milliseconds(),
 		},
 		version: p.Version(), rules: make(map[string]string),
 	}

@@ -70,8 +70,10 @@ func (r *read) startPrefetch(end bool) Action {
 	return PauseAll
 }
 
-// prefetched tells whether the read itself is one.
-func (r *read) prefetched() bool { return r.request.fields.Has(prefetchField) }
+// prefetched tells whether the read itself is one. Where nothing is prefetched the field is a client's own.
+func (r *read) prefetched() bool {
+	return r.cache.Prefetch != nil && r.request.fields.Has(prefetchField)
+}
 
 // pageAt is the read of another page by whoever reads this one.
 func (r *read) pageAt(path string) read {
@@ -137,7 +139,7 @@ func (ps *prefetches) begin(fields httpcache.Fields, m *cacheMetrics) {
 
 // mark marks a response for its entry, if the read was a prefetch.
 func (r *read) mark(fields httpcache.Fields) httpcache.Fields {
-	if r.cache.Prefetch != nil && r.prefetched() {
+	if r.prefetched() {
 		return append(slices.Clip(fields), [2]string{prefetchField, prefetchedMark})
 	}
 	return fields

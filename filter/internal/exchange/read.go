@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"bytes"
+	"cmp"
 	"strconv"
 
 	"chatcache/filter/internal/httpcache"
@@ -77,7 +78,7 @@ func (r *read) start(end bool) Action {
 	switch {
 	case r.request.wants.refresh:
 		return r.startRefresh(end)
-	case r.cache.Prefetch != nil && r.prefetched():
+	case r.prefetched():
 		return r.startPrefetch(end)
 	}
 	return r.enter(end)
@@ -171,7 +172,7 @@ func (r *read) letGo(reason httpcache.Reason) Action {
 func (r *read) find(body []byte) Action {
 	r.base = r.plugin.Policy.AppendKey(r.state.scratch.key[:0], r.cache, r.request, r.partition.ID, body)
 	r.state.scratch.key = r.base
-	if meant := r.refreshes + r.fetches; meant != "" && meant != wire.KeyDigest(r.base) {
+	if meant := cmp.Or(r.refreshes, r.fetches); meant != "" && meant != wire.KeyDigest(r.base) {
 		return r.letGo(reasonMisdirected)
 	}
 	r.key = r.base

@@ -39,9 +39,9 @@ const (
 	reasonVerify  httpcache.Reason = "verify"        // it is compared with what the origin answers
 	reasonUnheld  httpcache.Reason = "capture-limit" // too many responses are being captured
 	reasonUnsent  httpcache.Reason = "upload-failed" // the bridge doesn't take its pieces, or not as fast as they come
+	// A filter behind this one had it in memory, see secondHand.
+	reasonSecondHand httpcache.Reason = "second-hand"
 	// A request with only-if-cached, and nothing stored that would do.
-	reasonSecondHand httpcache.Reason = "second-hand" // a filter behind this one had it in memory, see secondHand
-
 	reasonOnlyIfCached httpcache.Reason = "only-if-cached"
 	// A request to refresh what is stored that would be another's than the one that was answered with it.
 	reasonMisdirected  httpcache.Reason = "misdirected"

@@ -22,11 +22,10 @@ type place struct {
 }
 
 // Slots remember, in fixed memory, when the groups of the policy last moved: at
-// a suspension, at a raise, at a reset. Groups are hashed into places. An entry is lost
-// without need only when two other groups of its place have moved since, or one
-// of the same hash: a collision costs a miss and is never a stale hit. One place for one mark would
-// lose it at the first of them; where users write ten times a second, that was most of
-// L1 within ten minutes.
+// a suspension, at a raise, at a reset. Groups are hashed into places, and a place tells
+// the group that moved there last from the others: an entry is lost without need only
+// when two others have moved in its place since, or one of the same hash. A
+// collision costs a miss and is never a stale hit.
 //
 // The mark is the VM's own event number. An entry carries the mark at which its
 // lookup was sent, and is usable only while none of its groups moved later:

@@ -79,10 +79,7 @@ func (f *controlsFlags) parse(args []string, env environment) error {
 	if err != nil {
 		return err
 	}
-	if problem := f.take(words); problem != "" {
-		return env.misused(set, problem)
-	}
-	return nil
+	return env.checked(set, f.take(words))
 }
 
 // take reads the words, and tells what is wrong with them.

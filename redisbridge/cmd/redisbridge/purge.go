@@ -75,10 +75,7 @@ func (f *purgeFlags) parse(args []string, env environment) error {
 	if err := env.parse(set, args); err != nil {
 		return err
 	}
-	if problem := f.check(); problem != "" {
-		return env.misused(set, problem)
-	}
-	return nil
+	return env.checked(set, f.check())
 }
 
 // check tells what is wrong with the flags together.

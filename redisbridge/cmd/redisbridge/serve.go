@@ -115,10 +115,7 @@ func (f *serveFlags) parse(args []string, env environment) error {
 	if err := env.parse(set, args); err != nil {
 		return err
 	}
-	if problem := f.check(); problem != "" {
-		return env.misused(set, problem)
-	}
-	return nil
+	return env.checked(set, f.check())
 }
 
 // check tells what is wrong with the flags.
@@ -310,6 +307,14 @@ func (e environment) parseWords(set *flag.FlagSet, args []string) (words []strin
 		}
 		words, args = append(words, set.Arg(0)), set.Args()[1:]
 	}
+}
+
+// checked is the error of what is wrong with the arguments, nil where that is nothing.
+func (e environment) checked(set *flag.FlagSet, problem string) error {
+	if problem == "" {
+		return nil
+	}
+	return e.misused(set, problem)
 }
 
 // misused says what is wrong with the arguments, and where to find what is right.

@@ -54,11 +54,10 @@ func run(ctx context.Context, s settings) error {
 		Dir: dir, Workers: 2, Ports: s.ports, RedisURL: s.redisURL,
 		Origin: chatapi.New(chatapi.Options{Latency: s.latency}),
 	})
-	switch {
-	case errors.Is(err, loopback.ErrPortTaken):
+	if errors.Is(err, loopback.ErrPortTaken) {
 		err = fmt.Errorf("%w\n%s", err, portHelp)
-		fallthrough
-	case err != nil:
+	}
+	if err != nil {
 		return stack.Failed(ctx, dir, err)
 	}
 	stack.WarmUp(ctx, mesh.Envoys[0].URL())

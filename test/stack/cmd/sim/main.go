@@ -64,11 +64,10 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 	sim, err := stack.StartSimulator(ctx, stack.Options{
 		Dir: dir, Ports: s.ports, Origin: chatapi.New(chatapi.Options{Latency: s.latency}),
 	})
-	switch {
-	case errors.Is(err, loopback.ErrPortTaken):
+	if errors.Is(err, loopback.ErrPortTaken) {
 		err = fmt.Errorf("%w\n  Choose others with ENVOY_PORT, BRIDGE_PORT or CHATAPI_PORT.", err)
-		fallthrough
-	case err != nil:
+	}
+	if err != nil {
 		return stack.Failed(ctx, dir, err)
 	}
 	stack.WarmUp(ctx, sim.URL())
