@@ -89,7 +89,20 @@ func (f *flight) giveBack(answer wire.LookupAnswer) {
 // that came before the lookup was sent.
 func (f *flight) saw(ticket wire.Ticket, fence fence, stale *found, last uint64) {
 	if ticket.Epoch != 0 {
-		f.ticket, f.fence, f.stale, f.last = ticket, fence, stale, last
+		f.ticket, f.fence, f.last = ticket, fence, last
+		f.keep(stale)
+	}
+}
+
+// keep keeps what a lookup has found in place of what the one before has, as long as there is room for it.
+func (f *flight) keep(stale *found) {
+	before := f.stale
+	f.stale = nil
+	if stale != nil && f.state.keep(stale.block) {
+		f.stale = stale
+	}
+	if before != nil {
+		f.state.letGo(before.block)
 	}
 }
 
@@ -151,6 +164,7 @@ func (f *flight) next() {
 
 // land ends the leader's part while its store or release is on its way, after which next is called.
 func (f *flight) land() {
+	f.keep(nil)
 	f.leader.flight = nil
 	f.leader, f.landing = nil, true
 }
@@ -180,6 +194,7 @@ func (f *flight) endIfEmpty() bool {
 	if f.leader != nil || f.landing || f.round != nil || len(f.waiters) > 0 {
 		return false
 	}
+	f.keep(nil)
 	f.state.flights.forget(f)
 	return true
 }

@@ -90,6 +90,7 @@ func (r *read) verify(fields httpcache.Fields, end bool) {
 // verified ends the comparison, when the stream has ended.
 func (r *read) verified() {
 	c, s := r.capture, r.shadow
+	r.shadow = nil // a recheck needs its digest only
 	r.drop()
 	r.state.release(s.reserved)
 	details, _ := r.stream.Property("response", "code_details")

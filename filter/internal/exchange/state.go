@@ -3,6 +3,7 @@ package exchange
 import (
 	"hash/maphash"
 	"time"
+	"unsafe"
 
 	"chatcache/filter/internal/httpcache"
 	"chatcache/filter/internal/l1"
@@ -43,8 +44,9 @@ type State struct {
 	scratch    scratch
 
 	ids      uint64
-	captured int    // bytes
-	samples  uint64 // stored responses that could have been withheld
+	captured int           // bytes
+	kept     map[*byte]int // by whom each stored response is that is kept for when the origin confirms it
+	samples  uint64        // stored responses that could have been withheld
 	seed     maphash.Seed
 }
 
@@ -69,7 +71,7 @@ func (s *States) of(policy string) *State {
 	if state, ok := s.byName[policy]; ok {
 		return state
 	}
-	state := &State{name: policy, seed: maphash.MakeSeed(), l1: l1.NewStore(0), slots: l1.NewSlots()}
+	state := &State{name: policy, seed: maphash.MakeSeed(), l1: l1.NewStore(0), slots: l1.NewSlots(), kept: make(map[*byte]int)}
 	state.follower = follower{state: state, vm: s.vm}
 	state.variants = newVariants()
 	state.journal = journal{state: state, blocked: make(map[string]int)}
@@ -184,3 +186,22 @@ func (s *State) reserve(n int) bool {
 }
 
 func (s *State) release(n int) { s.captured -= n }
+
+// keep takes a stored response's block into the budget, once for all who keep it; each must let it go. It tells whether there
+// was room.
+func (s *State) keep(block []byte) bool {
+	first := unsafe.SliceData(block)
+	if s.kept[first] == 0 && !s.reserve(len(block)) {
+		return false
+	}
+	s.kept[first]++
+	return true
+}
+
+func (s *State) letGo(block []byte) {
+	first := unsafe.SliceData(block)
+	if s.kept[first]--; s.kept[first] == 0 {
+		delete(s.kept, first)
+		s.release(len(block))
+	}
+}

@@ -39,7 +39,7 @@ func (r *read) offer(f *found, now int64) {
 		r.keep(r.fence, *f) // reads that come meanwhile may be answered with it
 	}
 	useful := r.request.method != "POST" && s.Fields.HasValidator() || s.OnError(s.age) || r.request.head
-	if useful && r.state.reserve(len(s.block)) {
+	if useful && r.state.keep(s.block) {
 		r.stale = &s
 	}
 }
@@ -47,7 +47,7 @@ func (r *read) offer(f *found, now int64) {
 // withdraw gives back what offer has kept.
 func (r *read) withdraw() {
 	if r.stale != nil {
-		r.state.release(len(r.stale.block))
+		r.state.letGo(r.stale.block)
 		r.stale = nil
 	}
 }

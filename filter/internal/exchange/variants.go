@@ -3,6 +3,7 @@ package exchange
 import (
 	"hash/maphash"
 	"slices"
+	"strings"
 )
 
 const (
@@ -49,6 +50,9 @@ func (v *variants) learn(key []byte, names []string) {
 	}
 	if len(v.names) >= maxVaried {
 		clear(v.names)
+	}
+	for i, name := range all {
+		all[i] = strings.Clone(name) // not the whole response that it stands in
 	}
 	v.names[hash] = all
 }
