@@ -319,6 +319,20 @@ func TestStatusGolden(t *testing.T) {
 	golden(t, "status.json", fmt.Sprint(status, "\n", body))
 }
 
+// While Redis is silent a status has empty lists, which whoever reads the JSON can go through: never null.
+func TestStatusOfASilentRedis(t *testing.T) {
+	w := newMemoryWorld(t, func(o *Options) { o.AdminTimeout = 200 * time.Millisecond })
+	someWork(w)
+	w.silence()
+	status, body := call(w, "GET", "/v1/status", "", nil)
+	if status != 200 || !strings.Contains(body, `"ok": false`) || !strings.Contains(body, `"name": "chat"`) {
+		t.Fatalf("%d\n%s", status, body)
+	}
+	if strings.Contains(body, "null") {
+		t.Errorf("a null in\n%s", body)
+	}
+}
+
 // A deadline that passes is an invalidation, too.
 func TestRaisesAreCounted(t *testing.T) {
 	onEachRedis(t, nil, func(t *testing.T, w *world) {

@@ -183,7 +183,11 @@ func (b *Bridge) readAge(ctx context.Context, p *policyState, number uint64, now
 }
 
 func (p *policyState) status() PolicyStatus {
-	s := PolicyStatus{Name: p.name, HeldPolls: p.counters.held.Load(), HeldLookups: int64(p.held.waiting()), Followers: []VMStatus{}, Caches: []CacheStatus{}}
+	s := PolicyStatus{
+		Name: p.name, HeldPolls: p.counters.held.Load(), HeldLookups: int64(p.held.waiting()),
+		// Empty, not nil, which would be null: that is no list to whoever reads the JSON.
+		Followers: []VMStatus{}, Caches: []CacheStatus{}, Controls: Controls{Caches: []CacheControls{}},
+	}
 	for _, name := range p.counters.names() {
 		s.Caches = append(s.Caches, p.counters.cache(name).status(name))
 	}

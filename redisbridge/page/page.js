@@ -28,13 +28,14 @@ function askForToken(refusal) {
 }
 
 function show(status) {
-  samples = [...samples, { at: performance.now(), status }].slice(-remembered);
+  // Without Redis a status has no figures: those of before stay, and aren't taken for having begun anew.
+  if (status.redis.ok) samples = [...samples, { at: performance.now(), status }].slice(-remembered);
   element("enter").hidden = true;
   element("leave").hidden = token.get() === null;
   showRedis(element("redis"), status.redis);
-  showPolicies(element("policies"), element("policy"), samples);
+  if (samples.length > 0) showPolicies(element("policies"), element("policy"), samples);
   const access = status.access === "administer" ? "administrator" : "viewer: read only";
-  say(status.redis.ok ? `live, ${access}` : `Redis doesn't answer, ${access}`, !status.redis.ok);
+  say(status.redis.ok ? `live, ${access}` : `Redis doesn't answer; figures are old (${access})`, !status.redis.ok);
 }
 
 // ask gets one status. A token that is entered while it is under way makes it void.

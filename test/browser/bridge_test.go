@@ -26,6 +26,7 @@ type bridge struct {
 	url     string
 	raw     redis.UniversalClient
 	down    atomic.Bool // it breaks every connection
+	noRedis func()      // stops its Redis
 	reports uint64
 }
 
@@ -37,7 +38,7 @@ func newBridge(t *testing.T) *bridge {
 	}
 	t.Cleanup(stop)
 	o.Token, o.AdminToken, o.ViewerToken, o.Bootstrap = "filters-own", adminToken, viewerToken, true
-	b := &bridge{t: t, raw: redis.NewUniversalClient(&o.Redis)}
+	b := &bridge{t: t, raw: redis.NewUniversalClient(&o.Redis), noRedis: stop}
 	t.Cleanup(func() { b.raw.Close() })
 	if b.Bridge, err = redisbridge.New(o); err != nil {
 		t.Fatal(err)

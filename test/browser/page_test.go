@@ -89,6 +89,13 @@ func TestFigures(t *testing.T) {
 	page.untilSees("the bridge can't be reached; figures are old")
 	b.down.Store(false)
 	page.untilSees("live, administrator")
+
+	b.noRedis()
+	page.untilSees("Redis doesn't answer; figures are old")
+	want(map[string]string{"name": "chat", "ratioOfAll": "82.7%", "server": "doesn't answer"})
+	page.do(chromedp.Reload())
+	page.untilSees("Redis doesn't answer; figures are old")
+	want(map[string]string{"server": "doesn't answer"})
 }
 
 // Whatever names are: they are text.
