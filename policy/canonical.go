@@ -24,11 +24,13 @@ type canonicalizer struct {
 	spans   []span   // of the members of all objects that are being read
 	places  ignoring // of all values that are being read
 	scratch []byte
+	folds   []byte // of the names of one object
 }
 
-// span is where one member stands in out: its name from start, its end.
+// span is where one member stands in out: its name from start, its end; and its name's folded form in folds.
 type span struct {
 	start, nameEnd, end int
+	fold, foldEnd       int
 	ignored             bool
 }
 
@@ -113,13 +115,23 @@ func (c *canonicalizer) object(at ignoring) error {
 	return err
 }
 
-// arrange rewrites out from start on as one object of the members.
+// arrange rewrites out from start on as one object of the members, ordered so that those names stand together which readers that
+// don't look at case take for one, as Go's encoding/json does. Names are folded once: a body may have thousands of long ones.
 func (c *canonicalizer) arrange(start int, members []span) error {
 	name := func(s span) []byte { return c.out[s.start:s.nameEnd] }
-	slices.SortFunc(members, func(a, b span) int { return byName(name(a), name(b)) })
+	fold := func(s span) []byte { return c.folds[s.fold:s.foldEnd] }
+	c.folds = c.folds[:0]
+	for i := range members {
+		members[i].fold = len(c.folds)
+		c.folds = appendFolded(c.folds, name(members[i]))
+		members[i].foldEnd = len(c.folds)
+	}
+	slices.SortFunc(members, func(a, b span) int {
+		return cmp.Or(bytes.Compare(fold(a), fold(b)), bytes.Compare(name(a), name(b)))
+	})
 	c.scratch = append(c.scratch[:0], '{')
 	for i, s := range members {
-		if i > 0 && fold(name(members[i-1]), name(s)) == 0 {
+		if i > 0 && bytes.Equal(fold(members[i-1]), fold(s)) {
 			return fmt.Errorf("duplicate member %s", name(s))
 		}
 		if s.ignored {
@@ -134,29 +146,20 @@ func (c *canonicalizer) arrange(start int, members []span) error {
 	return nil
 }
 
-// byName orders names so that those stand together which readers that don't look at case take for one,
-// as Go's encoding/json does.
-func byName(a, b []byte) int {
-	return cmp.Or(fold(a, b), bytes.Compare(a, b))
-}
-
-// fold compares without case (Unicode's simple folding).
-func fold(a, b []byte) int {
-	for len(a) > 0 && len(b) > 0 {
-		x, n := utf8.DecodeRune(a)
-		y, m := utf8.DecodeRune(b)
-		if x != y {
-			if order := cmp.Compare(folded(x), folded(y)); order != 0 {
-				return order
-			}
-		}
-		a, b = a[n:], b[m:]
+// appendFolded appends a name without case (Unicode's simple folding).
+func appendFolded(dst, name []byte) []byte {
+	for len(name) > 0 {
+		r, n := utf8.DecodeRune(name)
+		dst, name = utf8.AppendRune(dst, folded(r)), name[n:]
 	}
-	return cmp.Compare(len(a), len(b))
+	return dst
 }
 
 // folded is the least of the letters that differ from one in case alone.
 func folded(r rune) rune {
+	if r < utf8.RuneSelf {
+		return unicode.ToUpper(r)
+	}
 	least := r
 	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
 		least = min(least, next)

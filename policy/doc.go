@@ -287,6 +287,6 @@
 // those of one name, or of one name up to "[", keep their order: which of them counts is the origin's choice.
 // X-Forwarded-Proto, which many origins take for the scheme, is part of the key, too, where it says something else than that; unsafe requests by either scheme
 // invalidate what is stored by both.
-// "+" and "%20" differ. A query with ";" is left whole, nothing of it ignored, since some origins separate parameters there.
+// "+" and "%20" differ. A query with ";" is left whole, nothing of it ignored, since some origins separate parameters there; so is one with more than 1000 parameters.
 // A body is reduced to its canonical form; one that JSON readers could disagree on bypasses.
 package policy

@@ -50,6 +50,8 @@ func TestKeys(t *testing.T) {
 		{"/a?x=%zz", "/a?x=%ZZ", false},
 		{"/a?x=%%341", "/a?x=A", false},
 		{"/a?_tsx=1", "/a", false},
+		{"/a?y&x" + strings.Repeat("&z", 998), "/a?x&y" + strings.Repeat("&z", 998), true},
+		{"/a?y&x" + strings.Repeat("&z", 999), "/a?x&y" + strings.Repeat("&z", 999), false}, // too many to sort
 	} {
 		if same := key(test.a) == key(test.b); same != test.same {
 			t.Errorf("%s and %s: same key: %v, want %v", test.a, test.b, same, test.same)

@@ -7,16 +7,20 @@ import (
 	"strings"
 )
 
+// maxParameters is how many parameters are sorted: a query that is as long as the proxy lets it be has twenty thousand, and while
+// these were sorted nothing else of the worker would go on.
+const maxParameters = 1000
+
 // appendQuery appends the number of query parameters and each of them, length-prefixed:
 // escapes normalized, ignored ones dropped, sorted by name. Parameters of one name keep their order,
 // since origins differ in which of them counts, and so do those that are parts of one
 // value (a[x]=, a[y]=). A query with ";" is one parameter, as it was sent: some origins
-// separate parameters there, and would see what dropping and sorting by "&" don't.
+// separate parameters there, and would see what dropping and sorting by "&" don't. So is one with too many.
 func appendQuery(dst []byte, query string, ignore []string) []byte {
 	if query == "" {
 		return append(dst, 0)
 	}
-	if strings.IndexByte(query, ';') >= 0 {
+	if strings.IndexByte(query, ';') >= 0 || strings.Count(query, "&") >= maxParameters {
 		dst = binary.AppendUvarint(dst, 1)
 		return appendField(dst, query)
 	}

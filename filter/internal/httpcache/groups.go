@@ -7,9 +7,13 @@ import (
 	"github.com/dunglas/httpsfv"
 )
 
+// maxNames is how many different names of one list are read: more than anybody can use. So a field that is as long as the proxy
+// lets it be takes no more time than its length, while nothing else of the worker goes on.
+const maxNames = 100
+
 // Groups reads a list of cache groups (RFC 9875), Cache-Groups or Cache-Group-Invalidation:
 // a List of Strings, of which parameters are ignored. What isn't one is no list at all,
-// and ok is false: then it isn't known which groups were meant.
+// and ok is false: then it isn't known which groups were meant. Of very many, some are given: more than can be kept.
 func (f Fields) Groups(name string) (groups []string, ok bool) {
 	lines := f.Values(name)
 	if len(lines) == 0 {
@@ -34,7 +38,7 @@ func (f Fields) Groups(name string) (groups []string, ok bool) {
 }
 
 // Tags reads the groups of a field that CDNs have for them: Surrogate-Key and xkey are
-// separated by spaces, Cache-Tag by commas.
+// separated by spaces, Cache-Tag by commas. Of very many, some are given, as by [Fields.Groups].
 func (f Fields) Tags(name string) (tags []string) {
 	for _, field := range f {
 		if field[0] != name {
@@ -51,8 +55,9 @@ func (f Fields) Tags(name string) (tags []string) {
 	return tags
 }
 
+// appendNew appends what the list hasn't yet, up to one more than maxNames.
 func appendNew(list []string, s string) []string {
-	if slices.Contains(list, s) {
+	if len(list) > maxNames || slices.Contains(list, s) {
 		return list
 	}
 	return append(list, s)

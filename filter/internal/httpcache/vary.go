@@ -8,7 +8,7 @@ import (
 )
 
 // Vary gives the lower-case names of the request fields that a response depends on, sorted
-// and once each (RFC 9110 §12.5.5). star: it depends on more than the request, and matches none. One with a content coding
+// and once each (RFC 9110 §12.5.5). star: it depends on more than the request, or on more fields than are read, and matches none. One with a content coding
 // depends on Accept-Encoding, whether it says so or not: not everybody can read it.
 func (f Fields) Vary() (names []string, star bool) {
 	if f.coded() {
@@ -19,7 +19,7 @@ func (f Fields) Vary() (names []string, star bool) {
 		names = appendNew(names, strings.ToLower(item))
 	})
 	slices.Sort(names)
-	return names, star
+	return names, star || len(names) > maxNames
 }
 
 const acceptEncoding = "accept-encoding"
