@@ -20,7 +20,7 @@ const smallChunks = 4 << 10
 // capture is a copy of a response that streams through.
 type capture struct {
 	received int64 // when its header section came, monotonic nanoseconds
-	plan     httpcache.Plan
+	plan     storePlan
 	fields   httpcache.Fields
 	chunks   [][]byte // of the body, as the proxy has handed them over
 	reserved int      // bytes of the state's budget
@@ -157,17 +157,24 @@ func (r *read) endFetch(mark time.Duration) {
 	}
 }
 
+// storePlan is how a response is to be stored.
+type storePlan struct {
+	httpcache.Plan
+	groups []string // that it belongs to: the read's, and those that it names itself
+}
+
 // plan decides on a response whose header section came at now.
-func (r *read) plan(fields httpcache.Fields, end bool, now int64) (httpcache.Plan, httpcache.Reason) {
+func (r *read) plan(fields httpcache.Fields, end bool, now int64) (storePlan, httpcache.Reason) {
 	status, _ := strconv.ParseUint(fields.Get(":status"), 10, 32)
 	plan, reason := httpcache.PlanStore(fields, end, r.storeRules(uint32(status), now))
 	if reason != httpcache.Storable {
-		return plan, reason
+		return storePlan{Plan: plan}, reason
 	}
-	if _, ok := r.named(fields); !ok || slices.ContainsFunc(plan.Without, r.plugin.namesGroups) {
-		return plan, httpcache.ReasonGroups
+	groups, ok := r.groupsOf(fields)
+	if !ok || slices.ContainsFunc(plan.Without, r.plugin.namesGroups) {
+		return storePlan{Plan: plan}, httpcache.ReasonGroups
 	}
-	return plan.Jittered(r.cache.Jitter, r.keyInRedis(), now), httpcache.Storable
+	return storePlan{plan.Jittered(r.cache.Jitter, r.keyInRedis(), now), groups}, httpcache.Storable
 }
 
 func (r *read) storeRules(status uint32, now int64) httpcache.StoreRules {
@@ -339,7 +346,7 @@ func (r *read) commit(c *capture) {
 }
 
 // freshFor is for how many milliseconds what is stored by a plan is fresh; 0 where it is of no use beyond them.
-func freshFor(plan httpcache.Plan) int64 {
+func freshFor(plan storePlan) int64 {
 	fresh := max(plan.Lifetime-plan.InitialAge, 0)
 	if fresh >= plan.Kept {
 		return 0
@@ -348,13 +355,11 @@ func freshFor(plan httpcache.Plan) int64 {
 }
 
 // fill stores a whole response: in L1 at once, in L2 through the outbox.
-func (r *read) fill(plan httpcache.Plan, fields httpcache.Fields, body []byte, now int64) {
-	named, ok := r.named(fields)
-	groups := append(slices.Clip(r.groups), named...)
-	if !ok || r.state.journal.blocks(groups) {
+func (r *read) fill(plan storePlan, fields httpcache.Fields, body []byte, now int64) {
+	if r.state.journal.blocks(plan.groups) {
 		return
 	}
-	head := r.head(plan, groups)
+	head := r.head(plan)
 	m := wire.StoreRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), TTL: head.TTL}
 	s := &parcel{path: wire.PathStore, metrics: r.metrics}
 	if f := r.flight; f != nil {
@@ -367,8 +372,8 @@ func (r *read) fill(plan httpcache.Plan, fields httpcache.Fields, body []byte, n
 	payload := entry.Len()
 	entry.Append(r.stored(plan, fields, body).Append)
 	fence := r.fence
-	if len(named) > 0 {
-		fence.slots = r.state.slotsOf(groups)
+	if len(plan.groups) > len(r.groups) {
+		fence.slots = r.state.slotsOf(plan.groups)
 	}
 	r.fillL1(fence, entry.Bytes()[payload:], now, now+plan.Kept*int64(time.Second))
 	s.frame = m.EncodeWith(entry)
@@ -379,7 +384,7 @@ func (r *read) fill(plan httpcache.Plan, fields httpcache.Fields, body []byte, n
 const storedHead = 1024
 
 // stored is a response as the cache keeps it.
-func (r *read) stored(plan httpcache.Plan, fields httpcache.Fields, body []byte) httpcache.Response {
+func (r *read) stored(plan storePlan, fields httpcache.Fields, body []byte) httpcache.Response {
 	response := httpcache.Response{
 		Status: plan.Status, InitialAge: plan.InitialAge, Freshness: plan.Freshness, Fields: r.mark(fields), Body: body,
 	}
@@ -390,9 +395,9 @@ func (r *read) stored(plan httpcache.Plan, fields httpcache.Fields, body []byte)
 }
 
 // head is that of its entry in L2.
-func (r *read) head(plan httpcache.Plan, groups []string) wire.Head {
+func (r *read) head(plan storePlan) wire.Head {
 	return wire.Head{
 		Ticket: r.ticket, Definition: r.cache.Definition, Stored: r.plugin.host.Unix(),
-		TTL: min(plan.Kept*1000, wire.MaxTTL), Fresh: freshFor(plan), Groups: groups,
+		TTL: min(plan.Kept*1000, wire.MaxTTL), Fresh: freshFor(plan), Groups: plan.groups,
 	}
 }

@@ -46,9 +46,9 @@ func groupNamed(authority, name string) string {
 	return group
 }
 
-// named lists the groups that the response to a read says that it belongs to. ok is false where they
-// can't be told, or are too many.
-func (r *read) named(response httpcache.Fields) (groups []string, ok bool) {
+// groupsOf lists the groups that the response to a read belongs to: the read's, and behind them those that it
+// names. ok is false where these can't be told, or are too many.
+func (r *read) groupsOf(response httpcache.Fields) (groups []string, ok bool) {
 	names, ok := response.Groups("cache-groups")
 	for _, field := range r.plugin.Policy.Tags {
 		names = append(names, response.Tags(field)...)
@@ -57,12 +57,13 @@ func (r *read) named(response httpcache.Fields) (groups []string, ok bool) {
 	if r.cache.IgnoreAuthority {
 		authority = anyAuthority
 	}
+	groups = slices.Clip(r.groups)
 	for _, name := range names {
 		if group := groupNamed(authority, name); !slices.Contains(groups, group) {
 			groups = append(groups, group)
 		}
 	}
-	return groups, ok && len(groups) <= min(maxNamed, wire.MaxGroups-len(r.groups))
+	return groups, ok && len(groups) <= min(len(r.groups)+maxNamed, wire.MaxGroups)
 }
 
 // namesGroups tells of the fields by which a response says what groups it belongs to. One that must be stored without

@@ -62,12 +62,10 @@ func (r *read) startPrefetch(end bool) Action {
 	} else {
 		_ = r.stream.SetRequestField(prefetchField, prefetchedMark) // all that the origin needs to know
 	}
-	action := r.enter(end)
-	if r.bypass != reasonMisdirected {
+	if action := r.enter(end); r.bypass != reasonMisdirected {
 		return action
 	}
-	r.misdirect()
-	return PauseAll
+	return r.misdirect()
 }
 
 // prefetched tells whether the read itself is one. Where nothing is prefetched the field is a client's own.

@@ -121,21 +121,19 @@ func (r *read) revalidate() {
 func (r *read) startRefresh(end bool) Action {
 	r.refreshes, r.fetch, _ = strings.Cut(r.request.fields.Get(refreshField), " ")
 	if r.cache.Body != nil || r.refreshes == "" {
-		r.misdirect()
-		return PauseAll
+		return r.misdirect()
 	}
-	action := r.enter(end)
-	if r.bypass == "" {
+	if action := r.enter(end); r.bypass == "" {
 		return action
 	}
-	r.misdirect()
-	return PauseAll
+	return r.misdirect()
 }
 
 // misdirect refuses a request for a refresh or a prefetch that would be another's, or store nothing (RFC 9110 section 15.5.20).
-func (r *read) misdirect() {
+func (r *read) misdirect() Action {
 	r.endFetch(0)
 	r.stream.Describe(r.cache.Name, resultMisdirected)
 	r.reply(421, httpcache.Fields{{"content-type", "text/plain"}, {statusField, statusMisdirected()}},
 		[]byte("chatcache: this request is to refresh a stored response, or to fetch the next one, and isn't of the same scheme, authority or identity\n"))
+	return PauseAll
 }

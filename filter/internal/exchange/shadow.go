@@ -80,7 +80,7 @@ func (r *read) verify(fields httpcache.Fields, end bool) {
 		return // nothing is copied: it ends uncompared
 	}
 	r.capture = &capture{
-		plan: plan, fields: httpcache.Fields{
+		plan: storePlan{Plan: plan}, fields: httpcache.Fields{
 			{":status", fields.Get(":status")}, {"content-encoding", fields.Get("content-encoding")},
 		},
 		reserved: size, end: end,

@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"slices"
 	"time"
 
 	"chatcache/redisbridge/wire"
@@ -41,12 +40,11 @@ type upload struct {
 
 // upload begins one, with what has been captured.
 func (r *read) upload(c *capture) {
-	named, _ := r.named(c.fields)
 	u := &upload{
-		state: r.state, plugin: r.plugin, metrics: r.metrics, groups: append(slices.Clip(r.groups), named...), key: r.key,
+		state: r.state, plugin: r.plugin, metrics: r.metrics, groups: c.plan.groups, key: r.key,
 		began: c.received, reserved: c.reserved,
 	}
-	head := r.head(c.plan, u.groups)
+	head := r.head(c.plan)
 	u.commit = wire.CommitRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), Upload: r.state.newID(), TTL: head.TTL}
 	room := u.piece().Room()
 	u.unsent, u.sent = wire.NewTail(room, 0), wire.NewTail(room, 0)

@@ -144,14 +144,18 @@ func (r *read) compareHead(answer httpcache.Fields) (updated, outdated bool) {
 // outdate stores a response again as one that must be validated each time.
 func (r *read) outdate(s storedResponse) {
 	now := r.plugin.host.Now()
-	plan := httpcache.Plan{
+	r.state.l1.Delete(r.key) // also where L1 may not be filled now
+	groups, ok := r.groupsOf(s.Fields)
+	if !ok {
+		return
+	}
+	plan := storePlan{groups: groups, Plan: httpcache.Plan{
 		Status: s.Status, InitialAge: s.age, Freshness: httpcache.Freshness{Strict: true},
 		Kept: max((s.expires-now)/int64(time.Second), 1),
-	}
+	}}
 	if s.Varies {
 		plan.Vary, _ = s.Fields.VaryBeyond(keyHeaders(r.plugin.Policy, r.cache, r.partition))
 	}
-	r.state.l1.Delete(r.key) // also where L1 may not be filled now
 	r.fill(plan, s.Fields, s.Body, now)
 }
 

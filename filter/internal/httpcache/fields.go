@@ -47,30 +47,30 @@ func (f Fields) listItems(name string, yield func(item string)) {
 		if field[0] != name {
 			continue
 		}
-		rest := field[1]
-		for rest != "" {
-			var item string
-			item, rest = cutListItem(rest)
+		splitList(field[1], func(item string) {
 			if item != "" {
 				yield(item)
 			}
-		}
+		})
 	}
 }
 
-func cutListItem(s string) (item, rest string) {
-	quoted := false
-	for i := 0; i < len(s); i++ {
+// splitList calls yield for what is between the commas of a value, trimmed, empty or not: once more than there
+// are commas. Those in quoted strings don't separate.
+func splitList(value string, yield func(item string)) {
+	quoted, begin := false, 0
+	for i := 0; i < len(value); i++ {
 		switch {
-		case quoted && s[i] == '\\':
+		case quoted && value[i] == '\\':
 			i++
-		case s[i] == '"':
+		case value[i] == '"':
 			quoted = !quoted
-		case !quoted && s[i] == ',':
-			return trim(s[:i]), s[i+1:]
+		case !quoted && value[i] == ',':
+			yield(trim(value[begin:i]))
+			begin = i + 1
 		}
 	}
-	return trim(s), ""
+	yield(trim(value[begin:]))
 }
 
 // trim removes optional whitespace (RFC 9110 §5.6.3).

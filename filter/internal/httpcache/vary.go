@@ -49,11 +49,7 @@ func (f Fields) Variant(names []string) [16]byte {
 		}
 		var items []string
 		if joined := strings.Join(f.Values(name), ","); joined != "" {
-			for rest := joined + ","; rest != ""; { // with the empty ones: not every field is a list
-				var item string
-				item, rest = cutListItem(rest)
-				items = append(items, item)
-			}
+			splitList(joined, func(item string) { items = append(items, item) }) // with the empty ones: not every field is a list
 		}
 		switch name {
 		case acceptEncoding:
