@@ -32,7 +32,6 @@ var (
 	opLoop     = []byte{0x03, 0x40, 0x0c, 0x00, 0x0b}     // loop br 0 end
 	opTrap     = []byte{0x00}                             // unreachable
 	opBomb     = cat(op(10000), []byte{0x40, 0x00, 0x1a}) // memory.grow, drop
-	opNothing  []byte
 )
 
 // op pushes numbers.

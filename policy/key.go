@@ -6,6 +6,15 @@ import (
 	"strings"
 )
 
+// StoredMethod is the method of the requests whose stored responses answer one with this method: GET answers HEAD too
+// (RFC 9110 section 9.3.2). The request that a key is made of has it.
+func StoredMethod(method string) string {
+	if method == "HEAD" {
+		return "GET"
+	}
+	return method
+}
+
 // AppendKey appends the cache key of a request that [Policy.Match] gave the cache c
 // for. partition is empty for a shared cache; body is what [Body.Canonical] gave,
 // nil for a cache that isn't body-keyed. Every field is length-prefixed and

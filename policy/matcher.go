@@ -103,9 +103,7 @@ type node struct {
 // of finds a method's patterns. Methods are case-sensitive, but not to every origin: an inexact one is
 // treated as an unclean path is.
 func (r routes) of(method string) (t *hostTrees, exact bool) {
-	if method == "HEAD" { // there are no HEAD patterns: GET's match HEAD too
-		method = "GET"
-	}
+	method = StoredMethod(method) // there are no HEAD patterns
 	if t = r[method]; t != nil || isSafe(method) {
 		return t, true
 	}

@@ -181,10 +181,7 @@ func (r inspected) Header(name string) []string {
 var _ policy.Request = inspected{}
 
 func newInspected(r InspectRequest) (inspected, error) {
-	i := inspected{method: or(r.Method, "GET"), header: r.Header, path: r.URL}
-	if i.method == "HEAD" {
-		i.method = "GET" // whose response answers it
-	}
+	i := inspected{method: policy.StoredMethod(or(r.Method, "GET")), header: r.Header, path: r.URL}
 	if r.Identity != nil {
 		i.Identity = *r.Identity
 	}

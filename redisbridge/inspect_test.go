@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"chatcache/policy"
 	"chatcache/redisbridge/wire"
 )
 
@@ -164,7 +163,7 @@ func TestInspectRefusals(t *testing.T) {
 // The key that the bridge makes is the filter's: both make it of the same parts.
 func TestInspectFindsTheFiltersKey(t *testing.T) {
 	w := newMemoryWorld(t, withPolicy(t))
-	var p *policy.Policy = w.options.Policies[0]
+	p := w.options.Policies[0]
 	request := inspected{method: "GET", authority: "api.test", path: "/api/models?b=2&a=1"}
 	key := p.AppendKey(nil, p.Cache("models"), request, "", nil)
 	want := wire.EntryKey("models", "chat", "", "GET", "/api/models", wire.KeyDigest(key))

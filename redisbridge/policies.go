@@ -58,10 +58,10 @@ func (p *policies) of(name string, mayBootstrap bool) (*policyState, error) {
 }
 
 // hear takes in what a filter's call, or the policy's document, says of the policy, ms.
-func (s *policyState) hear(horizon, quarantine int64) {
-	raiseTo(&s.quarantine, quarantine)
-	raiseTo(&s.horizon, horizon)
-	s.heard.Store(true) // last: whoever sees it sees the quarantine
+func (p *policyState) hear(horizon, quarantine int64) {
+	raiseTo(&p.quarantine, quarantine)
+	raiseTo(&p.horizon, horizon)
+	p.heard.Store(true) // last: whoever sees it sees the quarantine
 }
 
 // ofNewEpoch is the quarantine of an epoch that a call may begin, ms: the longest there is until
@@ -71,11 +71,11 @@ func (s *policyState) hear(horizon, quarantine int64) {
 //  2. an administrator's call is the first to notice, at a bridge that was just started
 //  3. the epoch that it begins must last out the write
 //  4. a filter's call comes: later epochs begin with what that says
-func (s *policyState) ofNewEpoch() int64 {
-	if !s.heard.Load() {
+func (p *policyState) ofNewEpoch() int64 {
+	if !p.heard.Load() {
 		return wire.MaxQuarantine
 	}
-	return s.quarantine.Load()
+	return p.quarantine.Load()
 }
 
 // known gives the state of a policy that was asked about before, or nil.

@@ -173,18 +173,18 @@ type FeedAnswer struct {
 }
 
 // Continues tells whether the answer leads from cursor to Last without a gap.
-func (a FeedAnswer) Continues(cursor Ticket) bool {
-	if a.Last.Epoch != cursor.Epoch || cursor.Epoch == 0 {
+func (m FeedAnswer) Continues(cursor Ticket) bool {
+	if m.Last.Epoch != cursor.Epoch || cursor.Epoch == 0 {
 		return false
 	}
 	next := cursor.Sequence
-	for _, e := range a.Events {
+	for _, e := range m.Events {
 		next++
 		if e.Sequence != next {
 			return false
 		}
 	}
-	return next == a.Last.Sequence
+	return next == m.Last.Sequence
 }
 
 // Encode gives the frame.

@@ -20,10 +20,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"chatcache/test/stack"
 )
@@ -33,12 +31,7 @@ func main() {
 	only := flag.String("test", "", "run one test by its id, and show its messages")
 	results := flag.String("results", "", "existing directory to keep results and logs in; the former are as the tests' own results/*.json")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, suite{dir: *checkout}, *only, *results); err != nil {
-		fmt.Fprintln(os.Stderr, "cachetests:", err)
-		os.Exit(1)
-	}
+	stack.Main("cachetests", func(ctx context.Context) error { return run(ctx, suite{dir: *checkout}, *only, *results) })
 }
 
 func run(ctx context.Context, s suite, only, results string) (err error) {

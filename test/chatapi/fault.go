@@ -3,7 +3,6 @@ package chatapi
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -157,7 +156,7 @@ func (f Fault) abort(w http.ResponseWriter, body []byte) {
 		if f.Kind != FaultTruncateChunks {
 			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		}
-		io.WriteString(w, string(body[:len(body)/2]))
+		w.Write(body[:len(body)/2])
 		http.NewResponseController(w).Flush()
 	}
 	panic(http.ErrAbortHandler) // net/http's way to break an answer off

@@ -3,8 +3,6 @@ package fault
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -185,14 +183,4 @@ func (m *Mesh) Counters(ctx context.Context) (map[string]int64, error) {
 		}
 	}
 	return sums, errors.Join(errs...)
-}
-
-// Named gives the fault of a name.
-func (m *Mesh) Named(name string) (Fault, error) {
-	all := m.All()
-	i := slices.IndexFunc(all, func(f Fault) bool { return f.Name == name })
-	if i < 0 {
-		return Fault{}, fmt.Errorf("no fault %q", name)
-	}
-	return all[i], nil
 }

@@ -93,16 +93,6 @@ func (r *Replicated) Primary(ctx context.Context) *RedisNode {
 	return nil
 }
 
-// Set changes a setting of the set at every Sentinel.
-func (r *Replicated) Set(ctx context.Context, option, value string) error {
-	for _, w := range r.watchers {
-		if err := w.Set(ctx, SentinelMaster, option, value).Err(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Failover asks a Sentinel to promote a replica although the primary is well.
 func (r *Replicated) Failover(ctx context.Context) error {
 	return r.watchers[0].Failover(ctx, SentinelMaster).Err()

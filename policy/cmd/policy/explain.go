@@ -93,9 +93,7 @@ func explain(args []string, s streams) int {
 
 func explainRequest(p *policy.Policy, o options) (explanation, error) {
 	e := explanation{Method: o.request.method, URL: o.url, Kind: "none"}
-	if o.request.method == "HEAD" {
-		o.request.method = "GET" // whose response answers it: the filter's rules and keys have GET
-	}
+	o.request.method = policy.StoredMethod(o.request.method)
 	cache, rule := p.Match(o.request.method, o.request.authority, o.request.path)
 	if cache == nil && rule == nil {
 		if rule = p.Unruled(o.request.method); rule == nil {

@@ -19,9 +19,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"chatcache/redisbridge/wire"
@@ -51,12 +49,7 @@ func main() {
 	flag.StringVar(&s.json, "json", "", "file to write the figures to")
 	flag.StringVar(&s.markdown, "markdown", "", "file to write the tables to")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, s); err != nil {
-		fmt.Fprintln(os.Stderr, "bridge:", err)
-		os.Exit(1)
-	}
+	stack.Main("bridge", func(ctx context.Context) error { return run(ctx, s) })
 }
 
 func run(ctx context.Context, s settings) (err error) {

@@ -15,8 +15,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"chatcache/test/bench"
@@ -40,13 +38,7 @@ func main() {
 	flag.StringVar(&s.json, "json", "", "file to write the figures to")
 	flag.StringVar(&s.markdown, "markdown", "", "file to write the table to")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
-	if err := run(ctx, s); err != nil {
-		fmt.Fprintln(os.Stderr, "bench-chat:", err)
-		os.Exit(1)
-	}
+	stack.Main("bench-chat", func(ctx context.Context) error { return run(ctx, s) })
 }
 
 // The two proxies.

@@ -153,11 +153,10 @@ func answer(in *bufio.Reader, t traffic) (expected bool, status string, err erro
 // readHead reads a header section with its empty line. It must fit into the reader's buffer.
 func readHead(in *bufio.Reader) ([]byte, error) {
 	for have := 1; ; have = in.Buffered() + 1 {
-		some, err := in.Peek(have)
-		if err != nil {
+		if _, err := in.Peek(have); err != nil {
 			return nil, err
 		}
-		some, _ = in.Peek(in.Buffered())
+		some, _ := in.Peek(in.Buffered())
 		if end := bytes.Index(some, []byte("\r\n\r\n")); end >= 0 {
 			_, err := in.Discard(end + 4)
 			return some[:end+4], err

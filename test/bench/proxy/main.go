@@ -22,13 +22,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"regexp"
 	"slices"
-	"syscall"
 	"time"
 
 	"chatcache/test/bench"
+	"chatcache/test/stack"
 )
 
 type settings struct {
@@ -48,13 +47,7 @@ func main() {
 	flag.StringVar(&s.json, "json", "", "file to write the figures to; those that it holds are compared with")
 	flag.StringVar(&s.markdown, "markdown", "", "file to write the table to")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
-	if err := run(ctx, s); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
+	stack.Main("bench", func(ctx context.Context) error { return run(ctx, s) })
 }
 
 func run(ctx context.Context, s settings) (err error) {

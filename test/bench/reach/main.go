@@ -14,8 +14,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"chatcache/test/bench"
 	"chatcache/test/chatapi"
@@ -36,12 +34,7 @@ func main() {
 	flag.IntVar(&s.entries, "entries", 1_000_000, "how many entries Redis holds in the end")
 	flag.StringVar(&s.json, "json", "", "file to write the figures to")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, s); err != nil {
-		fmt.Fprintln(os.Stderr, "reach:", err)
-		os.Exit(1)
-	}
+	stack.Main("reach", func(ctx context.Context) error { return run(ctx, s) })
 }
 
 func run(ctx context.Context, s settings) (err error) {

@@ -15,9 +15,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
-	"syscall"
 	"time"
 
 	"chatcache/test/bench"
@@ -47,12 +45,7 @@ func main() {
 	flag.StringVar(&s.redis, "redis-memory", "128mb", "maxmemory of Redis, which then evicts entries (volatile-lru)")
 	flag.StringVar(&s.json, "json", "", "file to write the figures to")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, s); err != nil {
-		fmt.Fprintln(os.Stderr, "soak:", err)
-		os.Exit(1)
-	}
+	stack.Main("soak", func(ctx context.Context) error { return run(ctx, s) })
 }
 
 func run(ctx context.Context, s settings) (err error) {

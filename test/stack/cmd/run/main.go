@@ -8,8 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"chatcache/test/chatapi"
 	"chatcache/test/loopback"
@@ -28,13 +26,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "make run:", err)
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
-	if err := run(ctx, settings); err != nil {
-		fmt.Fprintln(os.Stderr, "make run:", err)
-		os.Exit(1)
-	}
+	stack.Main("make run", func(ctx context.Context) error { return run(ctx, settings) })
 }
 
 // run starts everything and returns when ctx is done, or with an error when a

@@ -10,9 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"chatcache/test/chatapi"
 	"chatcache/test/loopback"
@@ -39,12 +37,7 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, s, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "make sim:", err)
-		os.Exit(1)
-	}
+	stack.Main("make sim", func(ctx context.Context) error { return run(ctx, s, os.Stdout) })
 }
 
 // readSettings reads the environment. There is neither an Envoy's admin interface nor a Valkey.
