@@ -43,11 +43,17 @@ type journalEntry struct {
 // delivery is one call for an entry. Its answer is lost with its plugin.
 type delivery struct{ by *Plugin }
 
-// block stops use and filling of groups in this VM until unblock.
+// block stops use and filling of groups in this VM until unblock:
+//
+//  1. the bridge is asked to raise a group; what L1 has of it can't be used any more
+//  2. a lookup overtakes that, and brings an entry that names the group into L1
+//  3. the raise fails, and the group is blocked
+//  4. a read finds the entry in L1: nothing but its slots tells that it is of the group
 func (j *journal) block(groups []string) {
 	for _, g := range groups {
 		j.blocked[g]++
 	}
+	j.state.move(groups)
 }
 
 func (j *journal) unblock(groups []string) {
