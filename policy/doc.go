@@ -261,7 +261,8 @@
 // authority, as groups have it: in any case, with or without the port 80 or 443 and the root's dot; of a cache with "authority": "ignore" those of the policy,
 // which a write by any authority reaches. The response to a write with a rule names groups in Cache-Group-Invalidation; in a policy with a cache of "ttl": "origin", the
 // response to any unsafe request does. They are invalidated in all caches and partitions before that response
-// goes on to the client. A response with groups that can't be read, or with more than 60 (of requests with several credentials: less one
+// goes on to the client, and once more when it has ended, unless it has no content, since the origin may go on with the write until then: where its
+// outcome is unknown, after settle. A response with groups that can't be read, or with more than 60 (of requests with several credentials: less one
 // for each), isn't stored.
 //
 // # Patterns

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"chatcache/filter/internal/httpcache"
 	"chatcache/redisbridge/wire"
 )
 
@@ -233,6 +234,66 @@ func TestRaiseThatIsNotAcknowledged(t *testing.T) {
 	}
 }
 
+// The origin may go on with a write after the header section that names groups: they end as the rule's own do.
+func TestNamedGroupsAtTheEndOfTheStream(t *testing.T) {
+	for name, test := range map[string]struct {
+		path, status string
+		end          func(s *fakeStream)
+		want         string // what is asked of the bridge at the end
+	}{
+		"streamed":          {"/other/1", "200", func(s *fakeStream) { s.send("done", true) }, wire.PathClose},
+		"of a rule":         {"/messages", "200", func(s *fakeStream) { s.send("done", true) }, wire.PathClose},
+		"trailers":          {"/other/1", "200", func(s *fakeStream) { s.exchange.ResponseTrailers() }, wire.PathClose},
+		"cut off":           {"/other/1", "200", func(s *fakeStream) { s.send("do", false) }, wire.PathSuspend},
+		"a gateway's error": {"/other/1", "503", func(s *fakeStream) { s.send("no", true) }, wire.PathSuspend},
+		"rejected":          {"/other/1", "409", func(s *fakeStream) { s.send("no", true) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.lease()
+			s := w.stream("POST", test.path, "ann")
+			s.exchange.RequestHeaders(true)
+			if test.path == "/messages" {
+				w.take(wire.PathSuspend).ack()
+			}
+			s.head(test.status, [2]string{"cache-group-invalidation", `"a"`})
+			w.take(wire.PathClose).ack()
+			w.cached("before the commit", maxAge("max-age=60"), [2]string{"cache-groups", `"a"`})
+			test.end(s)
+			s.exchange.Done()
+			if got := w.page(); (got.status != 0) != (test.want == "") {
+				t.Errorf("a read after the end is answered with status %d", got.status)
+			}
+			w.run()
+			var again []string
+			for _, c := range w.calls {
+				if m, err := wire.DecodeCloseRequest(c.frame); err == nil && m.Raise && slices.Contains(m.Groups, "n:chat.test a") {
+					again = append(again, c.path)
+				}
+				if m, err := wire.DecodeSuspendRequest(c.frame); err == nil && m.Deadline == 10_000 && slices.Contains(m.Groups, "n:chat.test a") {
+					again = append(again, c.path)
+				}
+			}
+			if got := strings.Join(again, " "); got != test.want {
+				t.Errorf("asks for %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// A response without a body has no end but its header section.
+func TestNamedGroupsOfAResponseWithoutABody(t *testing.T) {
+	w := newWorld(t)
+	s := w.unsafe("POST", "/other/1")
+	s.fields = httpcache.Fields{{":status", "204"}, {"cache-group-invalidation", `"a"`}}
+	s.exchange.ResponseHeaders(true)
+	w.take(wire.PathClose).ack()
+	s.exchange.Done()
+	w.run()
+	w.none(wire.PathClose)
+	w.none(wire.PathSuspend)
+}
+
 // A write with a rule suspends what the rule says and its URI, and raises what its response names.
 func TestRuleAndNamedGroups(t *testing.T) {
 	w := newWorld(t)
@@ -246,13 +307,13 @@ func TestRuleAndNamedGroups(t *testing.T) {
 	s.exchange.Done()
 	w.run()
 	var owed [][]string
-	for range 2 {
+	for range 3 { // that of the header section, that of the end, and the rule's
 		c := w.take(wire.PathClose)
 		m, _ := wire.DecodeCloseRequest(c.frame)
 		owed = append(owed, m.Groups)
 		c.ack()
 	}
-	if len(owed[0]) != 1 || len(owed[1]) != 2 || len(w.plugin.state.journal.blocked) != 0 {
+	if len(owed[0]) != 1 || len(owed[1]) != 1 || len(owed[2]) != 2 || len(w.plugin.state.journal.blocked) != 0 {
 		t.Errorf("owed %q, blocked %v", owed, w.plugin.state.journal.blocked)
 	}
 }

@@ -22,7 +22,7 @@ func (w *write) raiseNamed(groups []string) (waits bool) {
 	if len(groups) > maxNamed {
 		groups = []string{groupAll}
 	}
-	w.named, w.raise = true, &raise{id: w.state.newID(), groups: groups}
+	w.named, w.raise = groups, &raise{id: w.state.newID(), groups: groups}
 	w.state.move(groups)
 	if w.pending { // it has waited for the bridge once, in vain
 		w.owe()
@@ -76,4 +76,22 @@ func (w *write) owe() {
 		id: w.raise.id, groups: w.raise.groups, outcome: changed, also: w.rule.AlsoAfter, blocks: true,
 	})
 	w.raise = nil
+}
+
+// raiseAgain raises the groups that the response names once more when its stream is done, as the groups of the rule are, for
+// the origin may go on with the write after its header section:
+//
+//  1. an answer is streamed; its header section names a group, which is raised, and goes on
+//  2. a read of the group asks the origin, and what that answers is stored
+//  3. the origin has sent the last byte, and commits; or the stream breaks, and it commits all the same
+//
+// Where the outcome is unknown they are suspended for as long as the rule's.
+func (w *write) raiseAgain(o outcome) {
+	if len(w.named) == 0 || o == unchanged || o == changed && w.headOnly {
+		return
+	}
+	w.state.journal.block(w.named)
+	w.state.journal.add(&journalEntry{
+		id: w.state.newID(), groups: w.named, outcome: o, settle: w.rule.Settle, also: w.rule.AlsoAfter, blocks: true,
+	})
 }

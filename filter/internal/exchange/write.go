@@ -16,7 +16,7 @@ import (
 //  2. it is forwarded; reads of the groups go to the origin meanwhile and store nothing
 //  3. its response streams through; where it names more groups, they are raised before its header
 //     section goes on
-//  4. when the stream is done the journal ends the suspension, as judge decides
+//  4. when the stream is done the journal ends the suspension, as judge decides, and raises those once more
 type write struct {
 	*Exchange
 	request *request
@@ -32,9 +32,10 @@ type write struct {
 	forwarded bool
 	status    int
 	end       bool
-	raise     *raise // of the groups that the response names, until it is acknowledged or in the journal
-	named     bool   // the response has named groups
-	owed      bool   // their raise is in the journal
+	headOnly  bool     // the response ended with its header section
+	raise     *raise   // of the groups that the response names, until it is acknowledged or in the journal
+	named     []string // the groups that the response names
+	owed      bool     // their raise is in the journal
 }
 
 func newWrite(e *Exchange, target request, rule *policy.Invalidation) (*write, *request) {
@@ -48,6 +49,7 @@ func (w *write) start(bool) Action {
 		w.groups = append(w.groups, groupURI(c, w.request.authority, w.request.path))
 	}
 	if len(w.groups) == 0 {
+		w.forwarded = true
 		return Continue // only its response may name what it invalidates
 	}
 	w.id = w.state.newID()
@@ -109,7 +111,7 @@ func (w *write) unreachable() (forward bool) {
 
 func (w *write) response(fields httpcache.Fields, end bool) Action {
 	w.status, _ = strconv.Atoi(fields.Get(":status"))
-	w.end = end
+	w.end, w.headOnly = end, end
 	if groups := w.invalidated(fields); len(groups) > 0 && w.raiseNamed(groups) {
 		w.phase = held
 		return PauseAll
@@ -125,7 +127,7 @@ func (w *write) describe() {
 		w.stream.Describe(w.rule.Name, resultPending)
 		return
 	}
-	if len(w.groups) == 0 && !w.named {
+	if len(w.groups)+len(w.named) == 0 {
 		return // nothing was done
 	}
 	w.addStatus(statusWrite(""))
@@ -156,11 +158,15 @@ func (w *write) abort() {
 // stream would not hear the answer any more.
 func (w *write) done() {
 	w.owe() // its stream has ended before the raise was acknowledged
+	if len(w.groups)+len(w.named) == 0 {
+		return
+	}
+	o := judge(w.observed())
+	w.raiseAgain(o)
 	if len(w.groups) == 0 {
 		return
 	}
 	w.state.writes.remove(w.id)
-	o := judge(w.observed())
 	if o != unchanged {
 		for _, c := range w.rule.Caches {
 			w.plugin.host.Add(w.plugin.metrics[c.Index].invalidations, 1)
