@@ -265,6 +265,9 @@
 // outcome is unknown, after settle. A response with groups that can't be read, or with more than 60 (of requests with several credentials: less one
 // for each), isn't stored.
 //
+// With group_headers every rule concerns every cache, since its writes may name groups of any: while proxies are at work that have different rules, none is
+// used. Where origins only send Cache-Groups, a cache waits for the rules that name it: after a change of others it may have to be purged.
+//
 // # Patterns
 //
 // Patterns are those of Go's net/http.ServeMux, the method being mandatory: "METHOD [HOST]/PATH", with {name} for

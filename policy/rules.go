@@ -12,7 +12,7 @@ import (
 // cache at one of them does so at the other, in the same partition.
 //
 // In a policy that has a cache with "ttl": "origin" every cache has one: what a response names is then invalidated
-// whether the request has a rule or not.
+// whether the request has a rule or not. So it is with group_headers: any rule's writes may name groups of any cache.
 func (p *Policy) Rules() []wire.CacheRules { return p.rules }
 
 func (p *Policy) findRules() []wire.CacheRules {
@@ -32,12 +32,13 @@ func (p *Policy) findRules() []wire.CacheRules {
 				}
 			}
 		}
-		if len(rules) > 0 || p.unruled != nil {
+		named := p.appendNamed(nil, c, table)
+		if len(rules) > 0 || p.unruled != nil || len(named) > 0 {
 			b := appendField(nil, "chatcache rules 1")
 			b = append(appendIdentity(b, c, p.Identity), flag(c.Shared))
 			slices.Sort(others)
 			b = appendList(appendList(b, rules), slices.Compact(others))
-			b = p.appendUnruled(b, c)
+			b = append(p.appendUnruled(b, c), named...)
 			list = append(list, wire.CacheRules{Cache: c.Name, Digest: digest(b)})
 		}
 	}
@@ -55,6 +56,34 @@ func (p *Policy) appendUnruled(b []byte, c *Cache) []byte {
 		b = appendField(appendList(b, c.IgnoreQuery), string(p.unruled.define()))
 	}
 	return b
+}
+
+// appendNamed adds what decides whether groups that the response to a write names reach those of a cache, beyond
+// what its own rules do:
+//
+//  1. proxy A has a policy with a new rule, or one by which the cache's responses are of every authority; B hasn't
+//  2. A stores a response of the cache that belongs to a group
+//  3. a write passes B. Its response names the group, but to B that is no write, or the group is another one
+//
+// That responses belong to groups the policy says by group_headers. Where origins only send Cache-Groups, a change of
+// other caches' rules doesn't make the cache wait.
+func (p *Policy) appendNamed(b []byte, c *Cache, table []*overlapped) []byte {
+	if len(p.Invalidations) > 0 && c.IgnoreAuthority && !c.ByURI() {
+		b = appendField(b, "any authority")
+	}
+	if len(p.Invalidations) == 0 || len(p.Tags) == 0 || p.unruled != nil {
+		return b
+	}
+	var writes []string
+	for _, one := range table {
+		switch {
+		case one.invalidation != nil:
+			writes = append(writes, string(binary.AppendVarint([]byte(one.text+" "), int64(one.invalidation.AlsoAfter))))
+		case !isSafe(one.method):
+			writes = append(writes, one.text) // takes writes away
+		}
+	}
+	return appendList(appendField(b, "named"), writes)
 }
 
 // overlapped is a pattern of the policy, and the places of those of other caches and rules that match some

@@ -100,6 +100,23 @@ func TestRulesOfURIs(t *testing.T) {
 	})
 }
 
+// Where responses belong to groups, any rule's writes may name them.
+func TestRulesOfNamedGroups(t *testing.T) {
+	const end, groups = `"invalidate": ["user"]}`, `"version": 1, "group_headers": ["Surrogate-Key"]`
+	rule := end + `, {"name": "r", "match": ["PUT /other"], "invalidate": ["user"]}`
+	every := []string{`"GET /models"], "ttl": "60s"`, `"GET /models"], "ttl": "60s", "authority": "ignore"`}
+	compareRules(t, versionOf(t), []rulesTest{
+		{"group headers", []string{`"version": 1`, groups}, "models stats user"},
+		{"responses of every authority", every, "models"},
+	})
+	compareRules(t, versionOf(t, `"version": 1`, groups), []rulesTest{
+		{"a rule", []string{`"version": 1`, groups, end, rule}, "models stats user"},
+		{"once more later", []string{`"version": 1`, groups, `"name": "rename"`, `"name": "rename", "also_after": "2s"`}, "models stats user"},
+		{"responses of every authority", append([]string{`"version": 1`, groups}, every...), "models"},
+		{"another ttl", []string{`"version": 1`, groups, `"GET /stats"], "ttl": "60s"`, `"GET /stats"], "ttl": "61s"`}, ""},
+	})
+}
+
 // Another release with the same policy has the same digests: during an upgrade no cache waits.
 func TestRulesStayTheSame(t *testing.T) {
 	want := []wire.CacheRules{{Cache: "stats", Digest: "d0e8e52341f09af4"}, {Cache: "user", Digest: "ec871084c7cb6d7e"}}

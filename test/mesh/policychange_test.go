@@ -81,3 +81,36 @@ func TestGroupHeadersAreAdded(t *testing.T) {
 		}
 	}
 }
+
+// While one proxy doesn't know yet what its writes' responses invalidate by naming a group, a write that passes it leaves nothing stale
+// in the others.
+func TestCanaryOfNamedGroups(t *testing.T) {
+	policy := func(docs, rules string) string {
+		return `{"version": 1, "name": "docs", "group_headers": ["Surrogate-Key"], "bridge": {"cluster": "redis-bridge", "timeout": "1s"},
+			"caches": {"docs": {"match": ["GET /docs/{d}"], "ttl": "600s", "shared": true` + docs + `}, "list": {"match": ["GET /docs"], "ttl": "600s", "shared": true}},
+			"invalidations": [{"name": "save", "match": ["POST /docs` + rules + `"], "invalidate": ["list"]}]}`
+	}
+	for name, test := range map[string]struct{ before, after, write string }{
+		"a rule is added":                  {policy("", ""), policy("", `", "POST /docs/{d}`), "/docs/1"},
+		"responses are of every authority": {policy("", ""), policy(`, "authority": "ignore"`, ""), "/docs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := documents(t, test.before)
+			get := Request{Method: "GET", Path: "/docs/1"}
+			m.Do(0, get)
+			m.Do(1, get)
+			m.Reconfigure(test.after, 1)
+			for range 3 { // time for the canary to drain what it had before, and to store the document
+				m.clock.Advance(10 * time.Second)
+				m.Do(1, get)
+			}
+			m.Do(0, Request{Method: "POST", Path: test.write, Body: "{}"})
+			m.clock.Advance(20 * time.Second)
+			if after := m.Do(1, get); after.Body != "version 1" {
+				t.Errorf("20 s after a write: %v, want version 1", after)
+			}
+			m.Reconfigure(test.after, 0)
+			m.Until(time.Minute, "both know it, and documents are hit again", func() bool { return m.Do(1, get).Hit() })
+		})
+	}
+}
