@@ -219,7 +219,7 @@ func (b *Bridge) changeControls(ctx context.Context, p *policyState, fields []an
 		case err != nil:
 			return mark, err
 		case done:
-			return mark, b.replicated(ctx, p)
+			return mark, b.replicated(ctx, p, mark.ticket.Epoch)
 		}
 		if err := b.putBack(ctx, p, known); err != nil {
 			return raiseMark{}, err
@@ -228,13 +228,17 @@ func (b *Bridge) changeControls(ctx context.Context, p *policyState, fields []an
 	return raiseMark{}, fmt.Errorf("%w has lost the controls again and again; nothing is set", ErrRedis)
 }
 
-// replicated waits until the replicas that are asked for have heard of what was set.
-func (b *Bridge) replicated(ctx context.Context, p *policyState) error {
+// replicated waits until the replicas that are asked for have heard of what was set in an epoch. Those of another one are of
+// a primary that was elected meanwhile, and may never have heard of it.
+func (b *Bridge) replicated(ctx context.Context, p *policyState, set uint64) error {
 	if b.options.Replicas == 0 {
 		return nil
 	}
-	if _, err := b.askReplicas(ctx, p); err != nil {
+	switch epoch, err := b.askReplicas(ctx, p); {
+	case err != nil:
 		return fmt.Errorf("%w: the controls are set, but a failover may lose them: %w", ErrRedis, err)
+	case epoch != set:
+		return fmt.Errorf("%w: the controls were set, but another epoch has begun since, and may have lost them: set them again", ErrRedis)
 	}
 	return nil
 }

@@ -2,9 +2,11 @@ package redisbridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
@@ -384,6 +386,47 @@ func TestControlsSetWhileOlderOnesArePutBack(t *testing.T) {
 		got := w.follow("vm-1", want.Last, wire.Knows{})
 		if got.Controls.Version != want.Controls.Version || got.Controls.Of("stats") != want.Controls.Of("stats") {
 			t.Errorf("after the second loss: %+v, want %+v", got.Controls, want.Controls)
+		}
+	})
+}
+
+// elects answers for replicas. Once it is told to, one is elected that has heard of nothing, before they are asked again.
+type elects struct {
+	between
+	elect func() // nil: not now
+}
+
+func (e *elects) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		wait, ok := cmds[len(cmds)-1].(*redis.Cmd)
+		if !ok || wait.Args()[0] != any("WAIT") {
+			return next(ctx, cmds)
+		}
+		if elect := e.elect; elect != nil {
+			e.elect = nil
+			elect()
+		}
+		wait.SetVal(int64(1))
+		return next(ctx, cmds[:len(cmds)-1])
+	}
+}
+
+// Controls that a failover has lost before the replicas were asked aren't acknowledged because the replicas of the new primary follow it.
+func TestControlsLostBeforeReplicasHearOfThem(t *testing.T) {
+	hook := &elects{between: between{key: "{chatcache:chat}:controls"}}
+	change := func(o *Options) { o.Hooks, o.Replicas, o.Trust = append(o.Hooks, hook), 1, time.Minute }
+	onEachRedis(t, change, func(t *testing.T, w *world) {
+		w.look() // the primary is confirmed
+		hook.call = func() {
+			hook.elect = func() { w.check(w.raw.FlushDB(w.ctx).Err()) }
+		}
+		r := ControlsRequest{Policy: "chat", Cache: "stats", Set: ControlSettings{Off: true}}
+		if answer, err := w.SetControls(w.ctx, r); !errors.Is(err, ErrRedis) || errors.Is(err, errUnconfirmed) {
+			t.Errorf("acknowledged as %+v, %v, want that they are lost", answer.Controls.Caches, err)
+		}
+		answer, err := w.SetControls(w.ctx, r)
+		if err != nil || len(answer.Controls.Caches) != 1 || !answer.Controls.Caches[0].Off {
+			t.Errorf("set again: %+v, %v", answer.Controls.Caches, err)
 		}
 	})
 }
