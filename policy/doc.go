@@ -286,8 +286,9 @@
 // # Keys
 //
 // A cache key is made of the policy's name, the cache's, the method, the scheme, the authority in lower case with its port,
-// the path, the query, the selected headers, the partition and the body. Path and query stand as they were sent, but for their escapes
-// (RFC 3986 section 6.2.2: upper-case digits, unreserved characters decoded). Query parameters are sorted by name, and
+// the path, the query, the selected headers, the partition and the body. The path stands as it was sent: some origins route it before they decode
+// it, and answer 404 to /%61pi, or a page for people, which must not be the answer to /api. The query's escapes are normalized (RFC 3986
+// section 6.2.2: upper-case digits, unreserved characters decoded). Query parameters are sorted by name, and
 // those of one name, or of one name up to "[", keep their order: which of them counts is the origin's choice.
 // X-Forwarded-Proto, which many origins take for the scheme, is part of the key, too, where it says something else than that; unsafe requests by either scheme
 // invalidate what is stored by both.

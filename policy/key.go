@@ -21,14 +21,15 @@ func StoredMethod(method string) string {
 // every list counted, so that no value can pose as another ([SplitKey] reads it back).
 //
 // The key is made of what the request says, never of less than what tells resources
-// apart: the scheme and the authority in lower case, with its port, the path with normalized
-// escapes, the query as the package documentation says, all values of the selected headers.
+// apart: the scheme and the authority in lower case, with its port, the path as it was sent, since some origins
+// route it before they decode it, the query as the package documentation says, all values of the selected headers.
 func (p *Policy) AppendKey(dst []byte, c *Cache, r Request, partition string, body []byte) []byte {
 	dst = appendField(dst, p.Name)
 	dst = appendField(dst, c.Name)
 	dst = appendField(dst, r.Method())
 	dst = c.appendOrigin(dst, r)
-	dst = c.appendPath(dst, r.Path())
+	dst = appendField(dst, withoutQuery(r.Path()))
+	dst = appendQuery(dst, queryOf(r.Path()), c.IgnoreQuery)
 	dst = binary.AppendUvarint(dst, uint64(len(c.Headers)))
 	for _, name := range c.Headers {
 		dst = appendField(dst, name)
@@ -77,18 +78,13 @@ func (c *Cache) appendOrigin(dst []byte, r Request) []byte {
 }
 
 // AppendURI appends what tells the cache's resources apart for unsafe requests, which invalidate what is stored for their URI by
-// either scheme: the authority, unless the cache ignores it, path and query.
+// either scheme: the authority, unless the cache ignores it, path and query, with normalized escapes.
 func (c *Cache) AppendURI(dst []byte, authority, path string) []byte {
 	if c.IgnoreAuthority {
 		dst = append(dst, 0)
 	} else {
 		dst = appendLowerField(append(dst, 1), authority)
 	}
-	return c.appendPath(dst, path)
-}
-
-// appendPath appends a path and its query.
-func (c *Cache) appendPath(dst []byte, path string) []byte {
 	var buffer [256]byte
 	normal := appendNormalized(buffer[:0], withoutQuery(path))
 	dst = binary.AppendUvarint(dst, uint64(len(normal)))
