@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"math"
 	"strconv"
 	"strings"
@@ -14,6 +15,8 @@ type credential struct {
 	values  []string // none: no identity here
 	issuer  string
 	expires int64 // seconds since 1970, 0: doesn't say
+	// nameless: it doesn't have what the source looks for, but the origin may go by it.
+	nameless bool
 }
 
 // field is the request field that the source is read from, "" if it is what the proxy knows beside the
@@ -119,19 +122,30 @@ func (s *Source) verified(r Request) credential {
 // unverified reads a claim that anybody could have written. So the whole token enters:
 // who doesn't hold it can't reach the partition, and a forged one is only a partition of its own.
 func (s *Source) unverified(fields []string) credential {
-	if len(fields) != 1 {
-		return credential{}
+	c := fromHeader(fields)
+	c.nameless = true
+	if len(fields) != 1 || len(c.values) == 0 {
+		return c
 	}
-	token := stripScheme(fields[0])
-	claims, ok := tokenClaims(token)
-	if !ok {
-		return credential{}
-	}
+	claims, _ := tokenClaims(c.values[0])
 	claim := claims.Get(s.Name)
-	if claim == nil || claim.Text == "" || claim.Kind == strictjson.Null {
-		return credential{}
+	c.nameless = claim == nil || claim.Text == "" || claim.Kind == strictjson.Null
+	return c
+}
+
+// asProperty gives a claim as Envoy's property has it (source/extensions/common/wasm/context.cc, serializeValue), "" where it isn't known how.
+func asProperty(claim *strictjson.Value) string {
+	switch {
+	case claim == nil:
+		return ""
+	case claim.Kind == strictjson.String:
+		return strings.Clone(claim.Text)
+	case claim.Kind == strictjson.Number:
+		if n, err := strconv.ParseFloat(claim.Text, 64); err == nil {
+			return string(binary.LittleEndian.AppendUint64(nil, math.Float64bits(n)))
+		}
 	}
-	return credential{values: []string{token}, expires: expiry(claims)}
+	return ""
 }
 
 // maxToken bounds the tokens that are looked into, in bytes.

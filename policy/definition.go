@@ -34,16 +34,11 @@ func appendIdentity(b []byte, c *Cache, identity []Source) []byte {
 			b = append(b, s.label()...)
 			b = appendField(b, s.Payload)
 		}
-		if severalCount(identity) {
-			b = appendField(b, "together") // once the first that had a value was all
+		if len(identity) > 1 {
+			b = appendField(b, "together 2") // once the first that had a value was all, then a verified claim ended the list
 		}
 	}
 	return b
-}
-
-// severalCount tells whether more than one of the sources may count.
-func severalCount(identity []Source) bool {
-	return len(identity) > 1 && identity[0].Kind != SourceVerified
 }
 
 // digest is the beginning of a SHA-256: 16 hexadecimal digits.

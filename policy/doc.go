@@ -32,7 +32,7 @@
 //   - version: the number 1. Must be there.
 //   - name: a-z, 0-9 and -, not beginning with -, at most 64 bytes. Must be there. It sets the policy's
 //     keys in Redis apart; policies of one name share their responses.
-//   - identity: a list of at most 16 sources. All that have a value make the identity together, up to the first verified claim.
+//   - identity: a list of at most 16 sources. All that have a value make the identity together.
 //     Needed by every cache that isn't shared.
 //   - bridge: an object. Must be there.
 //   - l1: an object, true for its defaults, or false to keep nothing in the proxies' own memory. Default: an object with its defaults.
@@ -107,8 +107,11 @@
 // Where a request has several credentials, which of them the origin goes by it alone knows. So all of them make the partition
 // together: whoever makes a client send a cookie that isn't its own, or has the key of the app that it uses, doesn't reach what was stored
 // for its token. A write invalidates, in the caches of its rule, whatever was read with any of its credentials, with or without others beside it: name no
-// source that many users share, like an app's key, unless the answers are theirs in common. A verified claim ends the list, since nobody but
-// its subject has one: sources after it count only in requests without it. Those before it count beside it.
+// source that many users share, like an app's key, unless the answers are theirs in common.
+//
+// Where a verified claim has a value, a token after it in the list doesn't count that says the same of itself, by the same issuer: so all tokens of
+// one subject are one identity, with [{"jwt_authn_claim": "sub"}, {"header": "authorization"}]. A source before it, and any other credential, counts
+// beside it, a cookie above all: jwt_authn takes tokens from the query, too (access_token, unless its provider says where), and so from links of somebody else's.
 //
 //   - header: the name of a request header. The scheme Bearer, Basic or Token before a credential is dropped, in any case.
 //     All values of a repeated header enter.
@@ -116,7 +119,7 @@
 //   - jwt_authn_claim: the name of a claim that Envoy's jwt_authn filter verified, with the token's issuer.
 //   - payload: for jwt_authn_claim: the provider's payload_in_metadata. Default "jwt_payload".
 //   - jwt_claim: the name of a claim of a token that nobody verified. The whole token is then the identity; the claim
-//     only has to be there. Its token is in header, by default authorization.
+//     only has to be there: a credential without it is nobody's alone, and counts beside others. Its token is in header, by default authorization.
 //   - unverified: for jwt_claim: must be true, to show that this is meant.
 //   - property: an Envoy property, as a list: ["connection", "uri_san_peer_certificate"].
 //

@@ -69,14 +69,28 @@ type Identifier struct {
 	buf []byte
 	all []Partition // what the sources of one request give
 
+	claims []verifiedClaim // of one request
+
 	known      map[string]identified // what lines of fields have given, see ofLines, and several sources, see together
 	knownBytes int
 }
 
-// identified is what the lines of a source's field have given; without a partition they name nobody.
+// verifiedClaim is one that counts.
+type verifiedClaim struct {
+	source int
+	subject
+}
+
+// subject is whom a claim names: its value as Envoy's property has it, and the token's issuer.
+type subject struct{ issuer, value string }
+
+// identified is what a source has given; where there is no credential, ok is false.
 type identified struct {
 	Partition
-	ok bool
+	ok       bool
+	nameless bool      // it names nobody, but is a credential that the origin may go by
+	claim    subject   // of a verified claim
+	says     []subject // by source: what a credential that is one token says of itself where the source is a verified claim
 }
 
 // Bounds of what an identifier remembers. Beyond them it begins anew.
@@ -116,43 +130,63 @@ func (s Source) label() []byte {
 	return appendField(nil, string(b))
 }
 
-// Identify gives the partition of all sources that have a value in the request, up to the first verified claim;
-// ok is false where none has: then only shared caches may answer.
+// Identify gives the partition of all sources that have a value in the request, but for a token that says of itself what a
+// verified claim before it says, which may have been taken from it. ok is false where no source has a value: then only shared caches may answer.
 //
 // Which of several credentials an origin goes by, it alone knows. A partition of some of them could be had by
-// whoever makes a client send one that isn't its own. Nobody but its subject has a verified claim.
+// whoever makes a client send one that isn't its own, a verified one included:
+//
+//  1. a page of somebody else's asks for /stats?access_token=…, which has that one's token; jwt_authn looks there unless it is told otherwise
+//  2. the browser adds the session's cookie; jwt_authn verifies the token, and takes it away
+//  3. the origin goes by the cookie: were the answer in the partition of the claim, its owner would get it
 func (id *Identifier) Identify(r Request) (p Partition, ok bool) {
 	id.mu.Lock()
 	defer id.mu.Unlock()
-	id.all = id.all[:0]
+	id.all, id.claims = id.all[:0], id.claims[:0]
 	for i := range id.sources {
-		one, ok := id.of(i, r)
-		if !ok {
+		one := id.of(i, r)
+		if !one.ok || id.repeated(i, one) {
 			continue
 		}
-		id.all = append(id.all, one)
+		id.all = append(id.all, one.Partition)
+		ok = ok || !one.nameless
 		if id.sources[i].Kind == SourceVerified {
-			break
+			id.claims = append(id.claims, verifiedClaim{i, one.claim})
 		}
 	}
-	switch len(id.all) {
-	case 0:
+	switch {
+	case !ok:
 		return Partition{}, false
-	case 1:
+	case len(id.all) == 1:
 		return id.all[0], true
 	}
 	return id.together(), true
 }
 
-// of gives the partition of one source alone.
-func (id *Identifier) of(source int, r Request) (p Partition, ok bool) {
+// repeated tells whether a source says no more than a verified claim has said already.
+func (id *Identifier) repeated(source int, one identified) bool {
+	return slices.ContainsFunc(id.claims, func(v verifiedClaim) bool {
+		if one.says != nil {
+			return one.says[v.source] == v.subject
+		}
+		return one.claim == v.subject && id.sources[source].Name == id.sources[v.source].Name // under another payload's name
+	})
+}
+
+// of gives what one source has.
+func (id *Identifier) of(source int, r Request) identified {
 	field := id.sources[source].field()
 	if field == "" {
-		return id.partition(source, id.sources[source].fromProxy(r))
+		c := id.sources[source].fromProxy(r)
+		one := id.partition(source, c)
+		if one.ok && id.sources[source].Kind == SourceVerified {
+			one.claim = subject{c.issuer, c.values[0]}
+		}
+		return one
 	}
 	lines := r.Header(field)
 	if len(lines) == 0 {
-		return Partition{}, false
+		return identified{}
 	}
 	return id.ofLines(source, lines)
 }
@@ -177,24 +211,46 @@ func (id *Identifier) together() Partition {
 	}
 	key := string(id.buf)
 	p.ID = id.sumUp()
-	id.remember(key, identified{p, true})
+	id.remember(key, identified{Partition: p, ok: true})
 	return p
 }
 
 // ofLines remembers what the lines of a field gave: a digest costs more than all else that a hit in a
 // proxy's memory does.
-func (id *Identifier) ofLines(source int, lines []string) (Partition, bool) {
+func (id *Identifier) ofLines(source int, lines []string) identified {
 	id.buf = append(id.buf[:0], byte(source))
 	for _, line := range lines {
 		id.buf = appendField(id.buf, line)
 	}
 	if found, known := id.known[string(id.buf)]; known {
-		return found.Partition, found.ok
+		return found
 	}
 	key := string(id.buf)
-	p, ok := id.partition(source, id.sources[source].fromFields(lines))
-	id.remember(key, identified{p, ok})
-	return p, ok
+	c := id.sources[source].fromFields(lines)
+	one := id.partition(source, c)
+	if len(c.values) == 1 {
+		one.says = id.saidBy(c.values[0])
+	}
+	id.remember(key, one)
+	return one
+}
+
+// saidBy gives what a token says of itself, by source; nil where no source is a verified claim, or it isn't one.
+func (id *Identifier) saidBy(token string) (says []subject) {
+	if !slices.ContainsFunc(id.sources, func(s Source) bool { return s.Kind == SourceVerified }) {
+		return nil
+	}
+	claims, ok := tokenClaims(token)
+	if !ok {
+		return nil
+	}
+	says = make([]subject, len(id.sources))
+	for i, s := range id.sources {
+		if s.Kind == SourceVerified {
+			says[i] = subject{asProperty(claims.Get("iss")), asProperty(claims.Get(s.Name))}
+		}
+	}
+	return says
 }
 
 func (id *Identifier) remember(key string, what identified) {
@@ -210,11 +266,11 @@ func (id *Identifier) remember(key string, what identified) {
 }
 
 // partition is that of a credential, if there is one.
-func (id *Identifier) partition(source int, c credential) (p Partition, ok bool) {
+func (id *Identifier) partition(source int, c credential) identified {
 	if len(c.values) == 0 {
-		return Partition{}, false
+		return identified{}
 	}
-	return Partition{ID: id.digest(source, c), Expires: c.expires, Sources: 1 << source}, true
+	return identified{Partition: Partition{ID: id.digest(source, c), Expires: c.expires, Sources: 1 << source}, ok: true, nameless: c.nameless}
 }
 
 // KeyDigest is a digest of a cache key that tells nobody without the secret what the key is made of: half of an

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -139,31 +140,56 @@ func TestNoIdentity(t *testing.T) {
 	}
 }
 
-// TestSourcesThatCount: all that have a value, up to the first verified claim.
+// TestSourcesThatCount: all that have a value, but for a token that says no more than a verified claim before it.
 func TestSourcesThatCount(t *testing.T) {
-	id := identifier(t, fromSID, fromSub, fromAuthorization)
-	cookie, claim, token := [2]string{"cookie", "sid=x"}, [2]string{"sub", "x"}, [2]string{"authorization", "Bearer x"}
+	certificate := Source{Kind: SourceProperty, Path: []string{"connection", "id"}}
+	unverified := Source{Kind: SourceClaim, Name: "sub", Header: "x-token"}
+	id := identifier(t, fromSID, fromSub, fromAuthorization, Source{Kind: SourceVerified, Name: "org", Payload: "jwt_payload"},
+		Source{Kind: SourceVerified, Name: "sub", Payload: "other"}, certificate, unverified)
+	cookie, claim, opaque := [2]string{"cookie", "sid=x"}, [2]string{"jwt_payload/sub", "x"}, [2]string{"authorization", "Bearer x"}
+	issuer := [2]string{"jwt_payload/iss", "https://idp"}
+	says := func(claims string) [2]string { return [2]string{"authorization", "Bearer " + token(claims)} }
 	for _, test := range []struct {
 		has  [][2]string
 		want SourceSet
 	}{
-		{[][2]string{cookie}, 0b001},
-		{[][2]string{claim}, 0b010},
-		{[][2]string{token}, 0b100},
-		{[][2]string{cookie, token}, 0b101},
-		{[][2]string{claim, token}, 0b010},
-		{[][2]string{cookie, claim, token}, 0b011},
+		{[][2]string{cookie}, 0b1},
+		{[][2]string{claim}, 0b10},
+		{[][2]string{opaque}, 0b100},
+		{[][2]string{cookie, opaque}, 0b101},
+		{[][2]string{claim, opaque}, 0b110}, // the origin may go by either
+		{[][2]string{cookie, claim, says(`{"sub":"x"}`)}, 0b11},
+		{[][2]string{claim, says(`{"sub":"x","exp":5,"jti":7}`)}, 0b10},
+		{[][2]string{claim, issuer, says(`{"sub":"x","iss":"https://idp"}`)}, 0b10},
+		{[][2]string{claim, issuer, says(`{"sub":"x"}`)}, 0b110},
+		{[][2]string{claim, says(`{"sub":"x","iss":"https://idp"}`)}, 0b110},
+		{[][2]string{claim, says(`{"sub":"y"}`)}, 0b110},
+		{[][2]string{claim, says(`{}`)}, 0b110},
+		{[][2]string{{"jwt_payload/sub", "\x00\x00\x00\x00\x00\x00\x1c\x40"}, says(`{"sub":7}`)}, 0b10}, // a number, as Envoy has it
+		{[][2]string{claim, {"jwt_payload/org", "o"}}, 0b1010},
+		{[][2]string{claim, {"other/sub", "x"}}, 0b10},
+		{[][2]string{claim, {"other/sub", "y"}}, 0b10010},
+		{[][2]string{claim, {"connection/id", "7"}}, 0b100010},
+		{[][2]string{claim, {"x-token", token(`{"sub":"x"}`)}}, 0b10},
+		{[][2]string{cookie, {"x-token", token(`{"sub":"x"}`)}}, 0b1000001},
+		{[][2]string{cookie, {"x-token", token(`{}`)}}, 0b1000001}, // it names nobody, but the origin may
+		{[][2]string{cookie, {"x-token", "opaque"}}, 0b1000001},
 	} {
-		r := &fakeRequest{headers: map[string][]string{}}
+		r := &fakeRequest{headers: map[string][]string{}, properties: map[string]string{}}
 		for _, f := range test.has {
-			if f[0] == "sub" {
-				r.properties = verified("jwt_payload", map[string]string{"sub": f[1]}).properties
-			} else {
+			switch payload, claim, isProperty := strings.Cut(f[0], "/"); {
+			case payload == "connection":
+				r.properties[f[0]] = f[1]
+			case isProperty:
+				maps.Copy(r.properties, verified(payload, map[string]string{claim: f[1]}).properties)
+			default:
 				r.headers[f[0]] = []string{f[1]}
 			}
 		}
-		if p, ok := id.Identify(r); !ok || p.Sources != test.want {
-			t.Errorf("%v: sources %03b, want %03b", test.has, p.Sources, test.want)
+		for range 2 { // what is remembered says the same
+			if p, ok := id.Identify(r); !ok || p.Sources != test.want {
+				t.Errorf("%q: sources %b, want %b", test.has, p.Sources, test.want)
+			}
 		}
 	}
 }

@@ -79,7 +79,7 @@ func TestVaryOnCredentials(t *testing.T) {
 			t.Errorf("vary: %s, to %v: %s", test.vary, s.request, s.cacheStatus())
 		}
 	}
-	// Of two tokens without the claim the key knows neither.
+	// Tokens without the claim are told apart, too.
 	w := newWorld(t, severalSources...)
 	w.lease()
 	read := func(token string) *fakeStream {
@@ -92,6 +92,49 @@ func TestVaryOnCredentials(t *testing.T) {
 	s.respond("200", "one", [2]string{"vary", "x-token"})
 	if s := read("another"); s.status != 0 {
 		t.Errorf("another token gets %q", s.reply)
+	}
+}
+
+// A verified claim may be of a token that isn't the client's own: a page of somebody else's has asked for /stats?access_token=…, the browser
+// has added the cookie, and jwt_authn has taken the token away. Whoever owns it doesn't get what the cookie got.
+func TestVerifiedClaimOfAnother(t *testing.T) {
+	token := "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln" // {"sub":"x"}
+	victim, fresh := [2]string{"cookie", "sid=victim"}, [2]string{"cache-control", "max-age=60"}
+	var w *world
+	begin := func() {
+		w = newWorld(t, `"identity": [{"header": "authorization"}]`, `"identity": [{"jwt_authn_claim": "sub"}, {"cookie": "sid"}, {"header": "authorization"}]`)
+		w.lease()
+	}
+	read := func(user string, extra ...[2]string) *fakeStream {
+		s := w.stream("GET", "/stats", user, extra...)
+		s.properties["metadata.filter_metadata.envoy.filters.http.jwt_authn.jwt_payload.sub"] = []byte("x")
+		s.exchange.RequestHeaders(true)
+		return s
+	}
+	answer := func(s *fakeStream, body string, field [2]string) string {
+		w.take(wire.PathLookup).miss(1)
+		s.respond("200", body, field)
+		return s.cacheStatus()
+	}
+	for user, field := range map[string][2]string{"": fresh, "basic": fresh, "digest": {"vary", "authorization"}} {
+		begin()
+		if got := answer(read(user, victim), "the victim's", field); got != "chatcache; fwd=uri-miss; stored" {
+			t.Errorf("with %q: %s", user, got)
+		}
+		for _, s := range []*fakeStream{read(""), read(token), read(token, [2]string{"cookie", "sid=x"})} {
+			if s.status != 0 {
+				t.Errorf("%v gets %q", s.request, s.reply)
+			}
+		}
+	}
+	begin()
+	answer(read(token), "of x", fresh)
+	if s := read(""); string(s.reply) != "of x" {
+		t.Errorf("another request of the same subject gets %q", s.reply)
+	}
+	begin() // the token isn't part of the key, so nothing that varies on it is stored
+	if got := answer(read(token), "of x", [2]string{"vary", "authorization"}); got != "chatcache; fwd=uri-miss; detail=vary" {
+		t.Errorf("what varies on the token: %s", got)
 	}
 }
 

@@ -194,22 +194,21 @@ func (e *Exchange) addStatus(member string) {
 }
 
 // keyHeaders lists the request fields that the key of a cache covers: those of its
-// rule, and those that the partition was made of. It tells a header without a credential from one with any, too;
-// a token without the claim from another such, it doesn't.
+// rule, and those that the partition was made of. It tells a header without a credential from one with any, too.
 func keyHeaders(p *policy.Policy, c *policy.Cache, partition policy.Partition) []string {
 	if c.Shared {
 		return c.Headers
 	}
-	names := slices.Clip(c.Headers)
+	names, verified := slices.Clip(c.Headers), false
 	for i, source := range p.Identity {
 		counts := partition.Sources.Has(i)
 		switch {
-		case source.Kind == policy.SourceHeader:
+		case source.Kind == policy.SourceHeader && (counts || !verified): // behind a verified claim it may be there and not count
 			names = append(names, source.Name)
 		case source.Kind == policy.SourceClaim && counts:
 			names = append(names, source.Header)
 		case source.Kind == policy.SourceVerified && counts:
-			return names // what comes after it doesn't count
+			verified = true
 		}
 	}
 	return names
