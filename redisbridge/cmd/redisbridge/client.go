@@ -23,6 +23,8 @@ const (
 	clientTimeout = 5 * time.Second
 	// maxAnswer bounds what is read of an answer, bytes.
 	maxAnswer = 8 << 20
+	// maxRefusal bounds what is shown of an answer that says no, bytes: a bridge says why in one line, another server in pages.
+	maxRefusal = 2000
 )
 
 // errBridge says that the bridge can't be reached or said no.
@@ -58,17 +60,19 @@ func (f *clientFlags) client(env environment) (client, error) {
 
 // baseURL reads where somebody is to be asked: a URL, whose "http://" may be left out, or unix:/path.
 func baseURL(name string) (string, error) {
-	base := strings.TrimSuffix(name, "/")
-	if path, isUnix := strings.CutPrefix(base, "unix:"); isUnix && path != "" {
-		return base, nil
+	path, isUnix := strings.CutPrefix(name, "unix:")
+	if isUnix && path != "" {
+		return name, nil
 	}
+	base := name
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
 	}
-	if u, err := url.Parse(base); err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+	u, err := url.Parse(base)
+	if isUnix || err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery+u.Fragment != "" {
 		return "", fmt.Errorf("%q: want http://host:port, host:port or unix:/path", name)
 	}
-	return base, nil
+	return strings.TrimSuffix(base, "/"), nil
 }
 
 // client calls a bridge's administration.
@@ -79,6 +83,7 @@ type client struct {
 
 // call sends body as JSON, if there is one, and reads the answer into answer.
 func (c client) call(ctx context.Context, method, path string, body, answer any) error {
+	interrupt := ctx
 	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
 	defer cancel()
 	request, err := c.request(ctx, method, path, body)
@@ -86,7 +91,10 @@ func (c client) call(ctx context.Context, method, path string, body, answer any)
 		return err
 	}
 	response, err := c.http().Do(request)
-	if err != nil {
+	switch {
+	case err != nil && interrupt.Err() != nil:
+		return fmt.Errorf("%w before the bridge has answered", errInterrupted)
+	case err != nil:
 		return fmt.Errorf("%w at %s can't be reached: %w; is it the right --bridge?", errBridge, c.base, err)
 	}
 	defer response.Body.Close()
@@ -95,16 +103,28 @@ func (c client) call(ctx context.Context, method, path string, body, answer any)
 		return fmt.Errorf("%w at %s: reading its answer: %w", errBridge, c.base, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		hint := ""
-		if response.StatusCode == http.StatusUnauthorized {
-			hint = "; set CHATCACHE_ADMIN_TOKEN or --admin-token-file to the bridge's"
-		}
-		return fmt.Errorf("%w said %s: %s%s", errBridge, response.Status, strings.TrimSpace(string(b)), hint)
+		return refusal(response.StatusCode, string(b))
 	}
 	if err := json.Unmarshal(b, answer); err != nil {
-		return fmt.Errorf("%w at %s gave no JSON: %w", errBridge, c.base, err)
+		return fmt.Errorf("%w at %s gave no JSON: %w; is it the right --bridge?", errBridge, c.base, err)
 	}
 	return nil
+}
+
+// refusal is the error of an answer other than 200.
+func refusal(status int, text string) error {
+	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
+	hint := ""
+	switch {
+	case status == http.StatusUnauthorized:
+		hint = "; set CHATCACHE_ADMIN_TOKEN or --admin-token-file to the bridge's"
+	case status == http.StatusNotFound && !strings.HasPrefix(text, redisbridge.ErrNotFound.Error()):
+		hint = "; is it the right --bridge?"
+	}
+	if len(text) > maxRefusal {
+		text = strings.ToValidUTF8(text[:maxRefusal], "") + "…"
+	}
+	return fmt.Errorf("%w said %d %s: %s%s", errBridge, status, http.StatusText(status), text, hint)
 }
 
 func (c client) request(ctx context.Context, method, path string, body any) (*http.Request, error) {

@@ -120,7 +120,7 @@ func (f *controlsFlags) take(words []string) string {
 // setOne reads one setting.
 func setOne(s *redisbridge.ControlSettings, word string) string {
 	name, value, hasValue := strings.Cut(word, "=")
-	percent, err := strconv.ParseFloat(strings.TrimSuffix(value, "%"), 64)
+	percent, err := parsePercent(value)
 	bad := err != nil || percent == 0
 	switch {
 	case name == "off" && !hasValue:
@@ -134,7 +134,7 @@ func setOne(s *redisbridge.ControlSettings, word string) string {
 	case name == "verify" && !bad:
 		s.Verify = percent
 	case (name == "percent" || name == "verify") && hasValue:
-		return fmt.Sprintf("%q: want a percentage of more than 0, as in %s=10", word, name)
+		return fmt.Sprintf("%q: want a percentage of more than 0, up to 100, as in %s=10", word, name)
 	default:
 		return fmt.Sprintf("found setting %q, want off, ttl=TIME, percent=N, observe or verify=N", word)
 	}

@@ -60,6 +60,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
+		if len(args) > 1 && commands[args[1]] != nil {
+			return commands[args[1]](ctx, []string{"-h"}, environment{getenv, stdout, stderr})
+		}
 		fmt.Fprint(stdout, usage)
 		return exitOK
 	}

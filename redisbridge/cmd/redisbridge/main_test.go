@@ -1,18 +1,22 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"chatcache/redisbridge"
 )
 
 func TestMain(m *testing.M) {
@@ -119,7 +123,7 @@ func TestStatusOfABrokenBridge(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, `{"redis":{"ok":false,"error":"redis did not answer in time",
 			"breaker":{"state":"half-open","cause":"i/o timeout","openings":2,"refused":7}},"policies":[
-			{"name":"chat","vms":7,"behind":2,"behindMs":1200,"followers":[{"vm":"vm-1","lag":12,"leaseMs":1500,"policyVersion":"5f"},{"vm":"vm-2","lag":3,"leaseMs":2000},{"vm":"vm-3"}],"controls":{"caches":[{"name":"stats","ttl":"30s","rollout":true}]},"caches":[{"name":"stats","hits":1,"misses":2,"suspended":1,"errors":12,"hitRate":0.25,"stores":2,"proxies":{"hitsL1":8,"hitsL2":1,"misses":2,"wouldHits":1,"matches":3,"mismatches":1,"hitRatio":0.75,"savedMs":4510}},{"name":"user"}]}]}`)
+			{"name":"chat","epoch":"5eed","sequence":3,"vms":7,"behind":2,"behindMs":1200,"followers":[{"vm":"vm-1","lag":12,"leaseMs":1500,"policyVersion":"5f"},{"vm":"vm-2","lag":3,"leaseMs":2000},{"vm":"vm-3"}],"controls":{"caches":[{"name":"stats","ttl":"30s","rollout":true}]},"caches":[{"name":"stats","hits":1,"misses":2,"suspended":1,"errors":12,"hitRate":0.25,"stores":2,"proxies":{"hitsL1":8,"hitsL2":1,"misses":2,"wouldHits":1,"matches":3,"mismatches":1,"hitRatio":0.75,"savedMs":4510}},{"name":"user"}]}]}`)
 	}))
 	defer server.Close()
 	var out strings.Builder
@@ -127,7 +131,7 @@ func TestStatusOfABrokenBridge(t *testing.T) {
 	want := `redis: redis did not answer in time
 circuit breaker: half-open (i/o timeout), 7 lookups and stores refused so far
 
-policy chat: sequence 0 of epoch , 0 raises in it, 0 open suspensions, 7 VMs (2 behind, for up to 1.2s), 0 held polls
+policy chat: sequence 3 of epoch 5eed, 0 raises in it, 0 open suspensions, 7 VMs (2 behind, for up to 1.2s), 0 held polls
   VM vm-1 is 12 behind; its lease has 1.5s left
   VM vm-2 is 3 behind; its lease has 2s left
 policy versions: unknown in 2 VMs, 5f in 1 VMs
@@ -141,6 +145,97 @@ stats     -    30s  -        -        -  not used: the proxies' policies have di
 `
 	if out.String() != want || code != exitNo {
 		t.Errorf("exit code %d, printed\n%s", code, out.String())
+	}
+}
+
+// While Redis is silent nothing is said of where a policy stands.
+func TestStatusWithoutRedis(t *testing.T) {
+	var out strings.Builder
+	printStatus(&out, redisbridge.Status{
+		Redis:    redisbridge.RedisStatus{Error: "redis: connection refused"},
+		Policies: []redisbridge.PolicyStatus{{Name: "chat", HeldPolls: 2}},
+	})
+	if want := "redis: connection refused\n\npolicy chat: nothing is known of it in Redis, 2 held polls\n"; !strings.HasPrefix(out.String(), want) {
+		t.Errorf("printed\n%s", out.String())
+	}
+}
+
+// What isn't a bridge says no in pages: one line is shown, and what may be wrong.
+func TestAnswersOfOtherServers(t *testing.T) {
+	for _, tt := range []struct {
+		status     int
+		body, want string
+	}{
+		{404, "invalid path. admin commands are:\n  /: Admin home page\n", "redisbridge: bridge said 404 Not Found: invalid path. admin commands are:; is it the right --bridge?\n"},
+		{404, "not found: policy \"chat\" has no cache \"x\"\n", "redisbridge: bridge said 404 Not Found: not found: policy \"chat\" has no cache \"x\"\n"},
+		{503, strings.Repeat("ä", 5000), "redisbridge: bridge said 503 Service Unavailable: " + strings.Repeat("ä", maxRefusal/2) + "…\n"},
+		{200, "<!doctype html>", "; is it the right --bridge?\n"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(tt.status)
+			io.WriteString(w, tt.body)
+		}))
+		var errors strings.Builder
+		code := run(t.Context(), []string{"status", "--bridge", server.URL}, func(string) string { return "" }, io.Discard, &errors)
+		server.Close()
+		if code != exitNo || !strings.HasSuffix(errors.String(), tt.want) {
+			t.Errorf("%d %.20s: exit code %d, %s", tt.status, tt.body, code, errors.String())
+		}
+	}
+}
+
+// Ctrl-C isn't taken for a bridge that can't be reached.
+func TestInterruptedCall(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body) // only then the server sees that the caller is gone
+		cancel()
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	var errors strings.Builder
+	code := run(ctx, []string{"purge", "--all", "--bridge", server.URL}, func(string) string { return "" }, io.Discard, &errors)
+	if want := "redisbridge: interrupted before the bridge has answered\n"; code != exitNo || errors.String() != want {
+		t.Errorf("exit code %d, %s", code, errors.String())
+	}
+}
+
+// Each flag that a command's usage tells is one, and each flag stands in a usage.
+func TestUsageTellsTheFlags(t *testing.T) {
+	told := map[string]bool{}
+	for _, command := range []string{"serve", "purge", "status", "controls", "inspect", "doctor", "rollout", "warm"} {
+		var help strings.Builder
+		run(t.Context(), []string{command, "-h"}, func(string) string { return "" }, &help, io.Discard)
+		found := regexp.MustCompile(`(?m)^  (--?[A-Za-z][a-z-]*)`).FindAllStringSubmatch(help.String(), -1)
+		if len(found) == 0 {
+			t.Errorf("%s tells no flag", command)
+		}
+		for _, m := range regexp.MustCompile(`(?m)(?:^  -|--)([A-Za-z][a-z-]*)`).FindAllStringSubmatch(help.String(), -1) {
+			told[m[1]] = true
+		}
+		for _, m := range found {
+			var errors strings.Builder
+			// With a value or without: the flag behind it ends the command.
+			code := run(t.Context(), []string{command, m[1], "1", "--no-such-flag"}, func(string) string { return "" }, io.Discard, &errors)
+			if code != exitUsage || strings.Contains(errors.String(), "not defined: -"+strings.TrimLeft(m[1], "-")+"\n") {
+				t.Errorf("%s %s: exit code %d, %s", command, m[1], code, errors.String())
+			}
+		}
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil || strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		for _, m := range regexp.MustCompile(`(?:set\.[A-Z][A-Za-z0-9]*|durationFlag|share)\((?:set, )?(?:&[\w.]+, )?"([A-Za-z-]+)"`).FindAllStringSubmatch(string(text), -1) {
+			if !told[m[1]] {
+				t.Errorf("%s: no usage tells the flag %s", file, m[1])
+			}
+		}
 	}
 }
 

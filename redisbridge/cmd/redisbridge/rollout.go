@@ -216,6 +216,8 @@ func (p progress) text() string {
 	switch {
 	case p.Event == "set":
 		return "set"
+	case p.Event == "done" && p.Reason != "":
+		return "reached; " + p.Reason
 	case p.Event == "done":
 		return "reached"
 	case p.Event == "held":

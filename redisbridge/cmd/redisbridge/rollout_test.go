@@ -184,6 +184,19 @@ stats at 100%: reached
 	}
 }
 
+// Whoever had fewer answers compared before the rollout has so after it.
+func TestRolloutComparesAsBeforeInTheEnd(t *testing.T) {
+	m := off()
+	m.cache.Verify = 1
+	out, err := rolledOut(t, m, func(w *widening) { w.step = 100 })
+	if err != nil || !strings.HasSuffix(out, "stats at 100%: reached; verify=1% stays, as it was set before\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if diff := cmp.Diff([]string{"0s: 100%, verify 10%", "6s: 100%, verify 1%"}, m.log); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Where answers differ the cache is turned off, whatever has held before; where too much fails, it goes back
 // to what has held.
 func TestRolloutFallsBack(t *testing.T) {
@@ -273,10 +286,14 @@ func TestRolloutIsInterruptedAndGoesOn(t *testing.T) {
 		t.Errorf("left behind: %+v", s)
 	}
 	m.past, m.log = 0, nil
-	if _, err := rolledOut(t, m, nil); err != nil {
+	out, err := rolledOut(t, m, nil)
+	if err != nil {
 		t.Error(err)
 	}
-	log := []string{"0s: 80%, verify 10%", "6s: 100%, verify 10%"} // as found: somebody has set it
+	if last := lastLine(out); last != "stats at 100%: reached; verify=10% stays, as it was set before" {
+		t.Errorf("the last line is %q", last)
+	}
+	log := []string{"0s: 80%, verify 10%", "6s: 100%, verify 10%"} // as found: somebody may have set it
 	if diff := cmp.Diff(log, m.log); diff != "" {
 		t.Error(diff)
 	}

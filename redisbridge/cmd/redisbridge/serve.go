@@ -118,6 +118,9 @@ func (f *serveFlags) parse(args []string, env environment) error {
 	return env.checked(set, f.check())
 }
 
+// maxAdminRate is the most that --admin-rate takes: ten times as much, the burst, is still a number of calls.
+const maxAdminRate = 1e6
+
 // check tells what is wrong with the flags.
 func (f *serveFlags) check() string {
 	for _, one := range []struct {
@@ -130,6 +133,9 @@ func (f *serveFlags) check() string {
 	}
 	if f.maxUnderway < 1 {
 		return fmt.Sprintf("--max-underway is %d, want at least 1 MiB", f.maxUnderway)
+	}
+	if !(f.adminRate >= 0) || f.adminRate > maxAdminRate {
+		return fmt.Sprintf("--admin-rate is %v, want a number from 0 (any number of calls) to %v", f.adminRate, float64(maxAdminRate))
 	}
 	return ""
 }

@@ -63,7 +63,7 @@ func printStatus(w io.Writer, s redisbridge.Status) {
 	if s.Redis.OK {
 		fmt.Fprintf(w, "redis: ok, %s %s, ping %.2f ms, %d keys of whoever wrote them\n", s.Redis.Mode, s.Redis.Version, s.Redis.PingMS, s.Redis.Keys)
 	} else {
-		fmt.Fprintf(w, "redis: %s\n", s.Redis.Error)
+		fmt.Fprintf(w, "redis: %s\n", strings.TrimPrefix(s.Redis.Error, "redis: "))
 	}
 	if s.Redis.Role != "" {
 		fmt.Fprintf(w, "%s with %d replicas, maxmemory-policy %s\n", s.Redis.Role, s.Redis.Replicas, s.Redis.EvictionPolicy)
@@ -75,8 +75,7 @@ func printStatus(w io.Writer, s redisbridge.Status) {
 		fmt.Fprintf(w, "circuit breaker: %s (%s), %d lookups and stores refused so far\n", b.State, b.Cause, b.Refused)
 	}
 	for _, p := range s.Policies {
-		fmt.Fprintf(w, "\npolicy %s: sequence %d of epoch %s, %d raises in it, %d open suspensions, %d VMs (%s), %d held polls\n",
-			p.Name, p.Sequence, p.Epoch, p.Raises, p.Suspensions, p.VMs, behind(p), p.HeldPolls)
+		fmt.Fprintf(w, "\npolicy %s: %s, %d held polls\n", p.Name, standing(p), p.HeldPolls)
 		if c := p.Confirmation; c != nil && c.Error != "" {
 			fmt.Fprintf(w, "not confirmed by replicas for %d ms: %s\n", c.AgeMS, c.Error)
 		}
@@ -126,6 +125,15 @@ func printVersions(w io.Writer, p redisbridge.PolicyStatus) {
 		list = append(list, fmt.Sprintf("%s in %d VMs", cmp.Or(version, "unknown"), count[version]))
 	}
 	fmt.Fprintln(w, "policy versions:", strings.Join(list, ", "))
+}
+
+// standing tells where a policy stands in Redis.
+func standing(p redisbridge.PolicyStatus) string {
+	if p.Epoch == "" {
+		return "nothing is known of it in Redis"
+	}
+	return fmt.Sprintf("sequence %d of epoch %s, %d raises in it, %d open suspensions, %d VMs (%s)",
+		p.Sequence, p.Epoch, p.Raises, p.Suspensions, p.VMs, behind(p))
 }
 
 // behind tells how many VMs are, and for how long the last of them.

@@ -100,7 +100,7 @@ func (f *warmFlags) addFields(argument string) error {
 // check tells what is wrong with the flags.
 func (f *warmFlags) check() string {
 	switch {
-	case f.rate <= 0 || f.rate > 1e6:
+	case !(f.rate > 0 && f.rate <= 1e6):
 		return "--rate must be more than 0, and 1000000 at most"
 	case f.concurrency < 1 || f.concurrency > 1000:
 		return "--concurrency must be from 1 to 1000"

@@ -139,7 +139,11 @@ func (w *widening) run(ctx context.Context) error {
 	if err := w.restore(ctx); err != nil {
 		return err
 	}
-	w.report(progress{Event: "done", Percent: w.to})
+	done := progress{Event: "done", Percent: w.to}
+	if w.before > 0 {
+		done.Reason = fmt.Sprintf("verify=%s stays, as it was set before", share(w.before))
+	}
+	w.report(done)
 	return nil
 }
 
@@ -238,12 +242,16 @@ func (w *widening) fallBack(ctx context.Context, v verdict, p progress) error {
 	return e
 }
 
-// restore ends the comparing that the rollout has begun.
+// restore compares as many answers again as before the rollout.
 func (w *widening) restore(ctx context.Context) error {
-	if w.before > 0 || w.verify == 0 {
+	if w.verify == w.before {
 		return nil
 	}
-	if err := w.bridge.set(ctx, redisbridge.ControlSettings{}, "verify"); err != nil {
+	set, unset := redisbridge.ControlSettings{Verify: w.before}, []string(nil)
+	if w.before == 0 {
+		unset = append(unset, "verify")
+	}
+	if err := w.bridge.set(ctx, set, unset...); err != nil {
 		return fmt.Errorf("%s has held, but comparing can't be ended: %w", percent(w.to), err)
 	}
 	return nil
