@@ -13,6 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v4/pkg/chart/v2/lint"
 	"helm.sh/helm/v4/pkg/strvals"
+	apps "k8s.io/api/apps/v1"
+	core "k8s.io/api/core/v1"
+	network "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 )
@@ -117,8 +120,12 @@ func TestChart(t *testing.T) {
 			delete(want, "Namespace chatcache") // helm install --create-namespace
 			got := map[string]any{}
 			for _, o := range objects {
+				if d, ok := o.(*apps.Deployment); ok {
+					delete(d.Spec.Template.Annotations, "chatcache/policy") // a policy's digest
+				}
 				add(t, got, o)
 			}
+			delete(got, "ConfigMap chatcache-policies") // with the files it is made by kubectl
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("the chart says something else than %v:\n%s", i.same, diff)
 			}
@@ -253,6 +260,63 @@ func TestChartRefuses(t *testing.T) {
 		_, _, err := Template(chart, "chatcache", installation{values: c.values}.all(t))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// The bridge gets the filter's policy, as it was written, and another policy starts it anew.
+func TestTheBridgeGetsThePolicy(t *testing.T) {
+	i := installations[0]
+	values := i.all(t)
+	given := values["filter"].(map[string]any)["policy"].(string)
+	rendered := func() (core.ConfigMap, apps.Deployment) {
+		manifests, _, err := Template(chart, i.namespace, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects, err := Decode([]byte(manifests))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *only[*core.ConfigMap](t, objects), *only[*apps.Deployment](t, objects)
+	}
+	policies, bridge := rendered()
+	volumes := bridge.Spec.Template.Spec.Volumes
+	if diff := cmp.Diff(map[string]string{"policy.json": strings.TrimSpace(given) + "\n"}, policies.Data); diff != "" {
+		t.Error(diff)
+	}
+	if v := volumes[len(volumes)-1].ConfigMap; v == nil || v.Name != policies.Name || policies.Namespace != bridge.Namespace {
+		t.Errorf("the ConfigMap is %s in %s, the volumes are %+v", policies.Name, policies.Namespace, volumes)
+	}
+	values["filter"].(map[string]any)["policy"] = strings.Replace(given, "600s", "60s", 1)
+	if _, other := rendered(); cmp.Equal(bridge.Spec.Template, other.Spec.Template) {
+		t.Error("with another policy the pods stay as they are")
+	}
+}
+
+// A list of the NetworkPolicy without any labels lets nobody in: a rule of no sources would let everybody in.
+func TestNetworkPolicyOfNobody(t *testing.T) {
+	for values, want := range map[string]int{
+		"{monitoring: []}":              1,
+		"{clients: []}":                 1,
+		"{clients: [], monitoring: []}": 0,
+	} {
+		manifests, _, err := Template(chart, "chatcache", installation{values: "{target: none, bridge: {digest: DIGEST}, networkPolicy: " + values + "}"}.all(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects, err := Decode([]byte(manifests))
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec := only[*network.NetworkPolicy](t, objects).Spec
+		for _, rule := range spec.Ingress {
+			if len(rule.From) == 0 {
+				t.Errorf("%s: everybody may connect to %v", values, rule.Ports)
+			}
+		}
+		if len(spec.Ingress) != want || len(spec.PolicyTypes) != 1 {
+			t.Errorf("%s: %+v", values, spec)
 		}
 	}
 }

@@ -276,6 +276,9 @@ func TestSecretsAreReferences(t *testing.T) {
 			}
 		}
 		for _, volume := range spec.Volumes {
+			if volume.Secret == nil {
+				continue
+			}
 			for _, item := range volume.Secret.Items {
 				keys[item.Key] = true
 			}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +27,8 @@ SIGINT; then it drains.
 
 Flags:
   --listen ADDRESS    host:port or unix:/path (default 127.0.0.1:8470)
-  --policy FILE       a policy whose rules /v1/invalidate may name; repeatable
+  --policy FILE       a policy whose rules /v1/invalidate and /v1/inspect may name, or
+                      a directory with such files, NAME.json; repeatable
   --timeout DURATION  bound of a lookup, suspension or close in Redis (default 40ms)
   --replicas N        how many replicas must follow a primary for its word to be
                       taken (default 1 with Sentinels or a Cluster, otherwise 0);
@@ -164,7 +166,7 @@ func serve(ctx context.Context, args []string, env environment) int {
 	if err := checkOpen(options, listener.Addr()); err != nil {
 		return env.fail(exitUsage, errors.Join(err, listener.Close()))
 	}
-	log.Info("serving", "listen", f.listen, "memory", f.memory, "bootstrap", f.bootstrap)
+	log.Info("serving", "listen", f.listen, "memory", f.memory, "bootstrap", f.bootstrap, "policies", len(options.Policies))
 	if r := bridge.Status(ctx).Redis; !r.OK {
 		log.Warn("Redis doesn't answer: until it does, everything goes to the origin", "address", strings.Join(options.Redis.Addrs, ","), "error", r.Error)
 	}
@@ -195,20 +197,9 @@ func checkOpen(o redisbridge.Options, at net.Addr) error {
 // memory, if there is one.
 func serveOptions(f serveFlags, env environment, log *slog.Logger) (o redisbridge.Options, stop func(), err error) {
 	stop = func() {}
-	var documents []*policy.Policy
-	for _, file := range f.policies {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			return o, stop, err
-		}
-		document, problems := policy.Parse(b)
-		if len(problems) > 0 {
-			return o, stop, fmt.Errorf("%s: %w", file, problems)
-		}
-		if i := slices.IndexFunc(documents, func(d *policy.Policy) bool { return d.Name == document.Name }); i >= 0 {
-			return o, stop, fmt.Errorf("--policy %s and %s: both are policy %q, want each once", f.policies[i], file, document.Name)
-		}
-		documents = append(documents, document)
+	documents, err := readPolicies(f.policies)
+	if err != nil {
+		return o, stop, err
 	}
 	if f.memory {
 		o, stop, err = redisbridge.Memory()
@@ -251,6 +242,46 @@ func serveOptions(f serveFlags, env environment, log *slog.Logger) (o redisbridg
 	}
 	o.PartitionSecret = env.getenv("CHATCACHE_PARTITION_SECRET")
 	return o, stop, nil
+}
+
+// readPolicies reads the policies of files and directories, each policy once.
+func readPolicies(names []string) (documents []*policy.Policy, err error) {
+	files, err := policyFiles(names)
+	for i := 0; i < len(files) && err == nil; i++ {
+		b, err := os.ReadFile(files[i])
+		if err != nil {
+			return nil, err
+		}
+		document, problems := policy.Parse(b)
+		if len(problems) > 0 {
+			return nil, fmt.Errorf("%s: %w", files[i], problems)
+		}
+		if j := slices.IndexFunc(documents, func(d *policy.Policy) bool { return d.Name == document.Name }); j >= 0 {
+			return nil, fmt.Errorf("--policy %s and %s: both are policy %q, want each once", files[j], files[i], document.Name)
+		}
+		documents = append(documents, document)
+	}
+	return documents, err
+}
+
+// policyFiles lists the files that names are, or that end with .json in directories by these names.
+func policyFiles(names []string) (files []string, err error) {
+	for _, name := range names {
+		if info, err := os.Stat(name); err != nil || !info.IsDir() {
+			files = append(files, name) // reading it says what is wrong
+			continue
+		}
+		list, err := os.ReadDir(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range list {
+			if filepath.Ext(file.Name()) == ".json" {
+				files = append(files, filepath.Join(name, file.Name()))
+			}
+		}
+	}
+	return files, nil
 }
 
 // errUsage says that the flags were refused and that it has been reported.
