@@ -106,6 +106,7 @@ type Bridge struct {
 
 	filterTokens, adminTokens, viewerTokens *tokens
 	audit                                   *audit
+	looks                                   *looks
 
 	breaker       breaker
 	failures      failureLog
@@ -141,7 +142,7 @@ func New(o Options) (*Bridge, error) {
 	if err := b.readTokens(); err != nil {
 		return nil, err
 	}
-	b.audit = newAudit(b.log, or(o.AdminRate, 100))
+	b.audit, b.looks = newAudit(b.log, or(o.AdminRate, 100)), newLooks()
 	b.policies.byName, b.policies.clock = make(map[string]*policyState), b.clock
 	b.redis = newClient(o.Redis)
 	for _, hook := range o.Hooks {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/time/rate"
 )
 
 // errNotReady says why a bridge shouldn't get calls.
@@ -42,7 +43,7 @@ func (b *Bridge) readyz(w http.ResponseWriter, r *http.Request) error {
 	if b.draining.Load() {
 		return fmt.Errorf("%w: draining", errNotReady)
 	}
-	s, err := b.inspect(r.Context())
+	s, err := b.looks.look(r.Context(), b)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotReady, err)
 	}
@@ -55,6 +56,38 @@ func (b *Bridge) readyz(w http.ResponseWriter, r *http.Request) error {
 	}
 	_, err = fmt.Fprintln(w, "ready")
 	return err
+}
+
+// looksASecond bounds how often /readyz, which is open to everybody, asks Redis for itself.
+const looksASecond = 20
+
+// looks are those at Redis for /readyz: whoever comes beyond the bound is told what the last one has found.
+type looks struct {
+	rate *rate.Limiter
+
+	mu   sync.Mutex
+	last server
+	err  error
+}
+
+func newLooks() *looks {
+	return &looks{rate: rate.NewLimiter(looksASecond, looksASecond), err: errors.New("Redis is being asked")}
+}
+
+func (l *looks) look(ctx context.Context, b *Bridge) (server, error) {
+	if !l.rate.AllowN(b.clock.Now(), 1) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.last, l.err
+	}
+	found, err := b.inspect(ctx)
+	if ctx.Err() != nil {
+		return found, err // its caller has gone: it says nothing of Redis
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last, l.err = found, err
+	return found, err
 }
 
 // checkServer refuses a server with which calls can't succeed, or that evicts keys

@@ -194,8 +194,9 @@ type standing struct {
 func (s *standing) read() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := s.bridge.clock.Now(); s.at.IsZero() || now.Sub(s.at) >= standingAge {
-		s.status, s.at = s.bridge.Status(context.Background()), now
+	if s.at.IsZero() || s.bridge.clock.Now().Sub(s.at) >= standingAge {
+		s.status = s.bridge.Status(context.Background())
+		s.at = s.bridge.clock.Now() // a Redis that hangs takes as long as that
 	}
 	return s.status
 }
