@@ -294,6 +294,34 @@ func TestTheBridgeGetsThePolicy(t *testing.T) {
 	}
 }
 
+// A VM's heap has room beside what its policy lets L1 hold.
+func TestMemoryLimitFollowsThePolicy(t *testing.T) {
+	for l1, want := range map[string]string{
+		`{"max_bytes": "256MiB", "max_staleness": "3s"}`:   "416MiB",
+		`{"max_bytes": "4096", "max_staleness": "3s"}`:     "160MiB",
+		`{"max_bytes": "65536KiB", "max_staleness": "3s"}`: "224MiB",
+		`{"max_staleness": "3s"}`:                          "192MiB",
+		`true`:                                             "192MiB",
+		`false`:                                            "160MiB",
+	} {
+		values := installations[0].all(t)
+		filter := values["filter"].(map[string]any)
+		given := filter["policy"].(string)
+		filter["policy"] = strings.Replace(given, `{"max_bytes": "32MiB", "max_staleness": "3s"}`, l1, 1)
+		manifests, _, err := Template(chart, "chatcache", values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line := "{ name: GOMEMLIMIT, value: " + want + " }"; !strings.Contains(manifests, line) {
+			t.Errorf("l1 %s: no %s", l1, line)
+		}
+		filter["memoryLimit"] = "1GiB"
+		if manifests, _, err = Template(chart, "chatcache", values); err != nil || !strings.Contains(manifests, "{ name: GOMEMLIMIT, value: 1GiB }") {
+			t.Errorf("l1 %s: what was given isn't taken (%v)", l1, err)
+		}
+	}
+}
+
 // A list of the NetworkPolicy without any labels lets nobody in: a rule of no sources would let everybody in.
 func TestNetworkPolicyOfNobody(t *testing.T) {
 	for values, want := range map[string]int{

@@ -54,7 +54,7 @@ func parseDeployment(args []string, s streams) (dep deployment, code int) {
 		return dep, exitUsage
 	}
 	dep.file = files[0]
-	if err := dep.check(); err != nil {
+	if err := errors.Join(dep.foreign(flags), dep.check()); err != nil {
 		fmt.Fprintf(s.err, "policy: render --for %s: %v\n", dep.to, err)
 		return dep, exitUsage
 	}
@@ -93,6 +93,23 @@ var (
 	isURL    = regexp.MustCompile(`^https?://[-A-Za-z0-9._]+(:[0-9]+)?/[!-~]*$`).MatchString
 	isPath   = regexp.MustCompile(`^[-A-Za-z0-9_./@+]+$`).MatchString
 )
+
+// flagsForEnvoy are those that have a meaning for Envoy, and flagsForEnvoyAlone for no other target.
+var (
+	flagsForEnvoyAlone = []string{"wasm", "url", "sha256", "origin", "bridge"}
+	flagsForEnvoy      = append([]string{"for", "fail"}, flagsForEnvoyAlone...)
+)
+
+// foreign refuses flags that the target makes nothing of: whoever gives them wants something else than they would get.
+func (dep *deployment) foreign(flags *flag.FlagSet) error {
+	var problems []error
+	flags.Visit(func(f *flag.Flag) {
+		if dep.to == targetEnvoy && !slices.Contains(flagsForEnvoy, f.Name) || dep.to != targetEnvoy && slices.Contains(flagsForEnvoyAlone, f.Name) {
+			problems = append(problems, fmt.Errorf("--%s isn't for %s", f.Name, dep.to))
+		}
+	})
+	return errors.Join(problems...)
+}
 
 // check says what is wrong with the flags, all of it, and sets the defaults that depend on the target.
 func (dep *deployment) check() error {

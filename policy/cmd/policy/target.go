@@ -26,6 +26,7 @@ const (
 	targetBodies   policy.ID = "target-bodies"   // no request bodies there, or not by the usual way
 	targetCluster  policy.ID = "target-cluster"  // the bridge's cluster has another name there
 	targetLoopback policy.ID = "target-loopback" // nothing there makes the cluster
+	targetMemory   policy.ID = "target-memory"   // the VMs' memory is set elsewhere there
 	targetPayload  policy.ID = "target-payload"  // verified claims stand elsewhere there
 )
 
@@ -62,6 +63,10 @@ func (t target) warnings(p *policy.Policy) (list policy.Problems) {
 	if t != targetIstio && t != "" && strings.Contains(p.Bridge.Cluster, "|") {
 		warn(targetCluster, "/bridge/cluster", "this is how Istio names a cluster", `the shipped configuration has "redis-bridge"`)
 	}
+	if limit := memoryLimit(p); t == targetEnvoyGateway && p.L1.Enabled && p.L1.MaxBytes > shippedL1 {
+		warn(targetMemory, "/l1/max_bytes", "a VM's Go heap is limited by the proxies' environment there, which leaves no room for so much",
+			"set GOMEMLIMIT in envoy/envoy-gateway/proxy.yaml to "+limit+"; the Helm chart does so by itself")
+	}
 	if hint := t.missingLoopback(p.Loopback); hint != "" {
 		warn(targetLoopback, "/host/loopback_cluster", "nothing there makes a cluster of this name, without which nothing is prefetched, and clients wait for refreshes", hint)
 	}
@@ -72,6 +77,9 @@ func (t target) warnings(p *policy.Policy) (list policy.Problems) {
 	}
 	return list
 }
+
+// shippedL1 is what envoy/envoy-gateway/proxy.yaml has room for, bytes.
+const shippedL1 = 32 << 20
 
 // istioCluster is what Istio makes of the Service in envoy/kubernetes/bridge.yaml.
 const istioCluster = "outbound|8470||redis-bridge.chatcache.svc.cluster.local"

@@ -31,6 +31,21 @@ redis-bridge
 {{- toJson $policy -}}
 {{- end }}
 
+{{/* The Go heap's limit in a VM: unless it is given, 160 MiB above what the policy lets L1 hold, as `policy render` has it. */}}
+{{- define "chatcache.memoryLimit" -}}
+{{- if .Values.filter.memoryLimit -}}
+{{ .Values.filter.memoryLimit }}
+{{- else -}}
+{{- $l1 := dig "l1" true (fromJson .Values.filter.policy) -}}
+{{- $size := ternary "32MiB" "0" (not (empty $l1)) -}}
+{{- if kindIs "map" $l1 -}}
+{{- $size = dig "max_bytes" "32MiB" $l1 -}}
+{{- end -}}
+{{- $unit := get (dict "KiB" 1024 "MiB" 1048576 "GiB" 1073741824) (regexFind "[KMG]iB$" $size) | default 1 -}}
+{{ add 160 (div (mul (regexFind "^[0-9]+" $size | int64) $unit) 1048576) }}MiB
+{{- end -}}
+{{- end }}
+
 {{- define "chatcache.attachment" -}}
 {{- with .Values.filter.targetRef -}}
 targetRefs:
