@@ -22,7 +22,8 @@ func StoredMethod(method string) string {
 //
 // The key is made of what the request says, never of less than what tells resources
 // apart: the scheme and the authority in lower case, with its port, the path as it was sent, since some origins
-// route it before they decode it, the query as the package documentation says, all values of the selected headers.
+// route it before they decode it, the query as the package documentation says, all values of the selected headers, and of those that
+// steer ([Steers]).
 func (p *Policy) AppendKey(dst []byte, c *Cache, r Request, partition string, body []byte) []byte {
 	dst = appendField(dst, p.Name)
 	dst = appendField(dst, c.Name)
@@ -30,13 +31,17 @@ func (p *Policy) AppendKey(dst []byte, c *Cache, r Request, partition string, bo
 	dst = c.appendOrigin(dst, r)
 	dst = appendField(dst, withoutQuery(r.Path()))
 	dst = appendQuery(dst, queryOf(r.Path()), c.IgnoreQuery)
-	dst = binary.AppendUvarint(dst, uint64(len(c.Headers)))
+	count := len(dst)
+	dst = append(dst, byte(len(c.Headers))) // a uvarint: with those that steer less than 128
 	for _, name := range c.Headers {
-		dst = appendField(dst, name)
-		values := r.Header(name)
-		dst = binary.AppendUvarint(dst, uint64(len(values)))
-		for _, v := range values {
-			dst = appendField(dst, v)
+		dst = appendHeader(dst, name, r.Header(name))
+	}
+	if r.Steered() {
+		for _, name := range steering {
+			if values := c.steeringValues(r, name); len(values) > 0 {
+				dst = appendHeader(dst, name, values)
+				dst[count]++
+			}
 		}
 	}
 	dst = appendField(dst, partition)
@@ -45,6 +50,15 @@ func (p *Policy) AppendKey(dst []byte, c *Cache, r Request, partition string, bo
 	}
 	dst = binary.AppendUvarint(append(dst, 1), uint64(len(body)))
 	return append(dst, body...)
+}
+
+func appendHeader(dst []byte, name string, values []string) []byte {
+	dst = appendField(dst, name)
+	dst = binary.AppendUvarint(dst, uint64(len(values)))
+	for _, v := range values {
+		dst = appendField(dst, v)
+	}
+	return dst
 }
 
 // What a key says first of a URI's origin. A third was in keys without a scheme: 1.
@@ -109,9 +123,9 @@ type KeyParts struct {
 	Forwarded             []string // X-Forwarded-Proto, where it says something else than the scheme
 	Authority             string
 	Path                  string
-	Query                 []string // parameters in the key's order
-	Headers               []KeyHeader
-	Partition             string // empty for a shared cache
+	Query                 []string    // parameters in the key's order
+	Headers               []KeyHeader // the cache's own, then those that steer
+	Partition             string      // empty for a shared cache
 	Body                  string
 	HasBody               bool
 }

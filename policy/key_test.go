@@ -141,6 +141,58 @@ func TestKeysOfSchemes(t *testing.T) {
 	}
 }
 
+// TestKeysOfFieldsThatSteer: what makes an origin take a request for another one is part of its key, where it says
+// anything else than the request.
+func TestKeysOfFieldsThatSteer(t *testing.T) {
+	p, c := keyPolicy(t)
+	key := func(c *Cache, name string, values ...string) string {
+		r := get("/a")
+		r.scheme, r.authority, r.headers[name] = "https", "Chat.test", values
+		return string(p.AppendKey(nil, c, r, "", nil))
+	}
+	none := key(c, "x-other", "1")
+	for name, values := range map[string][]string{
+		"x-forwarded-host": {"chat.test"}, "x-host": {"CHAT.TEST"}, "x-forwarded-scheme": {"HTTPS"}, "x-forwarded-port": {"443"}, "x-original-url": {"/a"}, "x-rewrite-url": {"/a"},
+		"forwarded": {`for=192.0.2.43, for="[2001:db8::1]:4711";by=_proxy;proto=https;HOST="chat.test"`, "for=unknown"},
+	} {
+		if key(c, name, values...) != none {
+			t.Errorf("%s: %q is a key of its own, and says nothing new", name, values)
+		}
+	}
+	seen := map[string]string{none: "none of them"}
+	for _, field := range [][]string{
+		{"x-forwarded-host", "evil"}, {"x-forwarded-host", "chat.test", "evil"}, {"x-forwarded-host", "chat.test,evil"}, {"x-forwarded-host", ""}, {"x-host", "evil"},
+		{"x-forwarded-scheme", "http"}, {"x-forwarded-port", "80"}, {"x-forwarded-port", "8443"}, {"x-forwarded-prefix", "/b"}, {"x-forwarded-prefix", "/a"},
+		{"x-original-url", "/b"}, {"x-rewrite-url", "/b"}, {"forwarded", "host=evil"}, {"forwarded", "for=1;host=other"}, {"forwarded", "for=1 host=evil"},
+		{"forwarded", "for=1", "proto=http"}, {"forwarded", `for="1;host=quoted"`}, {"forwarded", "host"},
+	} {
+		k := key(c, field[0], field[1:]...)
+		if other := seen[k]; other != "" {
+			t.Errorf("%q has the key of %s", field, other)
+		}
+		seen[k] = strings.Join(field, " ")
+		parts, err := SplitKey([]byte(k))
+		if err != nil || len(parts.Headers) != 2 || parts.Headers[1].Name != field[0] {
+			t.Errorf("%q: read back %+v, %v", field, parts.Headers, err)
+		}
+	}
+	r := get("/a")
+	r.headers["x-forwarded-host"], r.headers["x-forwarded-port"] = []string{"h"}, []string{"8443"}
+	room := make([]byte, 0, 1024)
+	if n := testing.AllocsPerRun(100, func() { p.AppendKey(room, c, r, "", nil) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	anyHost := p.Cache("any-host")
+	for _, name := range []string{"x-forwarded-host", "x-host", "x-forwarded-scheme", "x-forwarded-port"} {
+		if key(anyHost, name, "evil") != key(anyHost, "x-other") {
+			t.Errorf(`%s changes the key in spite of "authority": "ignore"`, name)
+		}
+	}
+	if key(anyHost, "forwarded", "host=evil;proto=http") != key(anyHost, "x-other") || key(anyHost, "x-original-url", "/b") == key(anyHost, "x-other") {
+		t.Error(`"authority": "ignore" ignores too little, or too much`)
+	}
+}
+
 // FuzzKeys: a key reads back as exactly the request's fields, so two requests that
 // differ in any field can't have the same key.
 func FuzzKeys(f *testing.F) {

@@ -125,6 +125,7 @@ func (identityRequest) Method() string    { return "" }
 func (identityRequest) Scheme() string    { return "" }
 func (identityRequest) Authority() string { return "" }
 func (identityRequest) Path() string      { return "" }
+func (identityRequest) Steered() bool     { return true }
 
 func (r identityRequest) Header(name string) []string {
 	var values []string

@@ -134,6 +134,7 @@ func TestBypass(t *testing.T) {
 		"a POST's range": {"POST", "/flags", "ann", [2]string{"range", "bytes=0-1"}, false, "range"},
 		"a POST's tag":   {"POST", "/flags", "ann", [2]string{"if-none-match", `"x"`}, false, "conditional"},
 		"upgrade":        {"GET", "/stats", "ann", [2]string{"upgrade", "websocket"}, true, "upgrade"},
+		"override":       {"GET", "/models", "", [2]string{"x-http-method-override", "HEAD"}, true, "method-override"},
 		"no-cache":       {"GET", "/stats", "ann", [2]string{"pragma", "no-cache"}, true, "request-no-cache"},
 		"no-store":       {"GET", "/stats", "ann", [2]string{"cache-control", "no-store"}, true, "request-no-cache"},
 		"a GET's body":   {"GET", "/stats", "ann", [2]string{"a", ""}, false, "request-body"},

@@ -27,6 +27,8 @@ type wants struct {
 	ranges     bool // Range
 	match      bool // If-Match or If-Unmodified-Since
 	upgrade    bool
+	steered    bool // a field that policy.Steers tells of
+	overridden bool // another method than its own
 	refresh    bool // a request of the proxy's own, see refresh.go
 }
 
@@ -72,8 +74,12 @@ func (w *wants) note(name string) {
 		w.match = true
 	case "upgrade":
 		w.upgrade = true
+	case "x-http-method-override", "x-http-method", "x-method-override":
+		w.overridden = true
 	case refreshField:
 		w.refresh = true
+	default:
+		w.steered = w.steered || policy.Steers(name)
 	}
 }
 
@@ -84,6 +90,7 @@ func (r *request) Path() string      { return r.path }
 func (r *request) Header(name string) []string {
 	return r.fields.AppendValues(r.values[:0], name)
 }
+func (r *request) Steered() bool                          { return r.wants.steered }
 func (r *request) Property(path ...string) ([]byte, bool) { return r.stream.Property(path...) }
 
 // plainPath is the path without its query.
@@ -93,7 +100,7 @@ func (r *request) plainPath() string {
 }
 
 // unanswerable says why a request of a cache can't be answered from it,
-// whatever is stored; end tells that the request has no body. Preconditions of a POST are
+// whatever is stored; end tells that the request has no body. To many origins one with X-HTTP-Method-Override is of that method. Preconditions of a POST are
 // about something else than whether its answer has changed; those of a QUERY aren't.
 func (r *request) unanswerable(c *policy.Cache, limits httpcache.Limits, end bool) httpcache.Reason {
 	bodyKeyed, post, w := c.Body != nil, r.method == "POST", r.wants
@@ -104,6 +111,8 @@ func (r *request) unanswerable(c *policy.Cache, limits httpcache.Limits, end boo
 		return reasonRange
 	case w.upgrade:
 		return reasonUpgrade
+	case w.overridden:
+		return reasonOverridden
 	case w.limits && r.fields.CacheControl().NoStore, limits.NoCache && !c.Origin:
 		return reasonRequest
 	case bodyKeyed && r.fields.Has("expect"):

@@ -36,6 +36,24 @@ func TestSchemes(t *testing.T) {
 	}
 }
 
+// What an origin makes of a client's own X-Forwarded-Host isn't the answer to anybody else.
+func TestForwardedHostOfAClient(t *testing.T) {
+	for _, field := range [][2]string{{"x-forwarded-host", "evil.test"}, {"forwarded", "host=evil.test"}, {"x-original-url", "/other"}} {
+		w := newWorld(t)
+		w.lease()
+		s := w.page(field)
+		w.take(wire.PathLookup).miss(1)
+		s.respond("200", "see https://evil.test/", maxAge("max-age=60"))
+		s.wants("chatcache; fwd=uri-miss; stored")
+		if s := w.page(); s.status != 0 {
+			t.Errorf("%q: another client gets %q", field, s.reply)
+		}
+		if s := w.page(field); s.status != 200 {
+			t.Errorf("%q again is no hit", field)
+		}
+	}
+}
+
 // An unsafe request by either scheme invalidates what is stored for its URI by both.
 func TestWriteByTheOtherScheme(t *testing.T) {
 	for _, schemes := range [][2]string{{"http", "https"}, {"https", "http"}} {

@@ -17,6 +17,7 @@ const (
 	reasonRange         httpcache.Reason = "range"                // of a body-keyed request
 	reasonConditional   httpcache.Reason = "conditional"          // If-Match and the like
 	reasonUpgrade       httpcache.Reason = "upgrade"              // WebSocket and the like
+	reasonOverridden    httpcache.Reason = "method-override"      // X-HTTP-Method-Override and the like
 	reasonRequest       httpcache.Reason = "request-no-cache"     // the client asked for the origin
 	reasonRequestBody   httpcache.Reason = "request-body"         // a body that isn't part of the key
 	reasonNoIdentity    httpcache.Reason = "no-identity"          // a private cache, nobody named

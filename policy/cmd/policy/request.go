@@ -18,6 +18,7 @@ func (r *request) Method() string              { return r.method }
 func (r *request) Scheme() string              { return r.scheme }
 func (r *request) Authority() string           { return r.authority }
 func (r *request) Path() string                { return r.path }
+func (r *request) Steered() bool               { return true }
 func (r *request) Header(name string) []string { return r.headers[name] }
 
 func (r *request) Property(path ...string) ([]byte, bool) {

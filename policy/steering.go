@@ -1,0 +1,85 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+)
+
+const (
+	fieldForwarded       = "forwarded"
+	fieldForwardedHost   = "x-forwarded-host"
+	fieldForwardedPort   = "x-forwarded-port"
+	fieldForwardedPrefix = "x-forwarded-prefix"
+	fieldForwardedScheme = "x-forwarded-scheme"
+	fieldHost            = "x-host"
+)
+
+// steering are the fields that steer, in the order of keys.
+var steering = [...]string{
+	fieldForwarded, fieldForwardedHost, fieldForwardedPort, fieldForwardedPrefix, fieldForwardedScheme, fieldHost, "x-original-url", "x-rewrite-url",
+}
+
+// Steers tells of the request fields by which many origins take a request for one of another URI than it has. They are meant for
+// the proxies before an origin, but nobody asks who has written them: Envoy passes a client's own on. Without them in the key
+// one client's X-Forwarded-Host would be in the links of the page that everybody gets.
+func Steers(name string) bool { return slices.Contains(steering[:], name) }
+
+// steeringValues gives what a field that steers says beyond what the key has already; nothing of scheme and authority where the cache ignores these.
+func (c *Cache) steeringValues(r Request, name string) []string {
+	if slices.Contains(c.Headers, name) {
+		return nil
+	}
+	values := r.Header(name)
+	if name == fieldForwarded {
+		values = forwardedPairs(values)
+	}
+	if !slices.ContainsFunc(values, func(value string) bool { return !c.said(r, name, value) }) {
+		return nil
+	}
+	return values
+}
+
+// said tells whether a value says nothing but what the key has already or the cache ignores.
+func (c *Cache) said(r Request, name, value string) bool {
+	if name == fieldForwarded {
+		pair, rest, _ := strings.Cut(value, "=")
+		name, value = "forwarded "+strings.ToLower(pair), strings.Trim(rest, `"`)
+	}
+	switch name {
+	case fieldForwardedHost, fieldHost, "forwarded host":
+		return c.IgnoreAuthority || strings.EqualFold(value, r.Authority())
+	case fieldForwardedScheme, "forwarded proto":
+		return c.IgnoreAuthority || strings.EqualFold(value, r.Scheme())
+	case fieldForwardedPort:
+		return c.IgnoreAuthority || value == portOf(r)
+	}
+	return name != fieldForwardedPrefix && value == r.Path()
+}
+
+// portOf is the port of a request's authority, or of its scheme.
+func portOf(r Request) string {
+	authority := r.Authority()
+	if port, ok := strings.CutPrefix(authority[len(stripPort(authority)):], ":"); ok {
+		return port
+	}
+	if strings.EqualFold(r.Scheme(), "https") {
+		return "443"
+	}
+	return "80"
+}
+
+// forwardedPairs gives the pairs of Forwarded (RFC 7239), but for those that say whom the request passed through: for and by are
+// different for each client. What isn't clearly one of these stays.
+func forwardedPairs(lines []string) (pairs []string) {
+	for _, line := range lines {
+		for pair := range strings.FieldsFuncSeq(line, func(c rune) bool { return c == ',' || c == ';' }) {
+			pair = strings.TrimSpace(pair)
+			name, value, found := strings.Cut(pair, "=")
+			node := strings.EqualFold(name, "for") || strings.EqualFold(name, "by")
+			if pair != "" && !(found && node && !strings.Contains(value, "=")) {
+				pairs = append(pairs, pair)
+			}
+		}
+	}
+	return pairs
+}
