@@ -46,6 +46,7 @@ func TestEnvoyAcceptsWhatIsDeployed(t *testing.T) {
 	for name, configuration := range map[string]func(*testing.T) []byte{
 		"render":                    rendered("envoy/chat.policy.json"),
 		"render, prefetching":       rendered(prefetching),
+		"render, routes elsewhere":  rendered("--disable-elsewhere", prefetching),
 		"render, Istio's policy":    rendered("--fail", "close", "envoy/istio/bodies.policy.json"),
 		"Istio's EnvoyFilter":       func(t *testing.T) []byte { return envoyFilterAlone(t, root) },
 		"Envoy Gateway's bootstrap": func(t *testing.T) []byte { return gatewayBootstrap(t, root) },

@@ -39,6 +39,7 @@ type deployment struct {
 	wasm            string   // Envoy: file of the code
 	url, sha256     string   // Envoy: or where it is fetched from, and the file's digest, hexadecimal
 	origin, bridge  string   // Envoy: host:port of the clusters
+	elsewhere       bool     // Envoy: the filter is disabled for reads that no rule matches
 }
 
 // parseDeployment reads the arguments; code is the exit code where there is nothing left to do, otherwise -1.
@@ -82,6 +83,8 @@ func (dep *deployment) define(flags *flag.FlagSet) {
 	flags.StringVar(&dep.sha256, "sha256", "", "Envoy: of the file at --url, 64 hexadecimal `digits`, as `make image` prints it")
 	flags.StringVar(&dep.origin, "origin", "127.0.0.1:3000", "Envoy: `host:port` of the API")
 	flags.StringVar(&dep.bridge, "bridge", "127.0.0.1:8470", "Envoy: `host:port` of the bridge")
+	flags.BoolVar(&dep.elsewhere, "disable-elsewhere", false, "Envoy: routes of their own, with the filter disabled, for GETs and HEADs that begin like no pattern of the policy; "+
+		"they then cost what they cost without the filter")
 }
 
 var (
@@ -96,7 +99,7 @@ var (
 
 // flagsForEnvoy are those that have a meaning for Envoy, and flagsForEnvoyAlone for no other target.
 var (
-	flagsForEnvoyAlone = []string{"wasm", "url", "sha256", "origin", "bridge"}
+	flagsForEnvoyAlone = []string{"wasm", "url", "sha256", "origin", "bridge", "disable-elsewhere"}
 	flagsForEnvoy      = append([]string{"for", "fail"}, flagsForEnvoyAlone...)
 )
 

@@ -37,10 +37,34 @@ func (dep deployment) envoy(p *policy.Policy, d document) (string, error) {
 		return "", err
 	}
 	e.replace("\nstats_config:", clusters+"\nstats_config:")
+	if dep.elsewhere {
+		routes, err := elsewhere(p)
+		if err != nil {
+			return "", err
+		}
+		e.replace(onlyRoute, routes+onlyRoute)
+	}
 	if p.Loopback != "" {
 		e.must("    address: { socket_address: " + listenerAddress + " }\n    filter_chains:\n")
 	}
 	return e.text, e.err
+}
+
+// onlyRoute is the route of the shipped configuration.
+const onlyRoute = "              - match: { prefix: / }\n                route: { cluster: chat, timeout: 300s }\n"
+
+// elsewhere gives the routes before it: those of reads that may match a rule, and that of all others. A path with a percent sign may
+// be another spelling of one that matches.
+func elsewhere(p *policy.Policy) (string, error) {
+	prefixes := p.ReadPrefixes()
+	if slices.Equal(prefixes, []string{"/"}) {
+		return "", fmt.Errorf("%w: --disable-elsewhere: every path may match one of the policy's patterns; leave the flag out", errRender)
+	}
+	quoted := make([]string, len(prefixes))
+	for i, prefix := range prefixes {
+		quoted[i] = yamlText(prefix)
+	}
+	return execute("envoy-elsewhere.yaml", nil, map[string]any{"Prefixes": quoted})
 }
 
 // bridgeByName stands for a cluster's type STRICT_DNS, whose own field for the rate Envoy has deprecated.

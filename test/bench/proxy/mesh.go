@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -228,6 +229,9 @@ func configure(p proxy, manager map[string]any, root string) {
 	}
 }
 
+// elsewherePath is answered like /direct/1, and doesn't meet the filter: what `policy render --disable-elsewhere` writes.
+const elsewherePath = "/elsewhere"
+
 // routes answer below /direct themselves, hand lookups to the bridge, and everything else to the origin.
 func routes() map[string]any {
 	var list []any
@@ -236,11 +240,20 @@ func routes() map[string]any {
 		for name, value := range sampleFields() {
 			fields = append(fields, map[string]any{"header": map[string]any{"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"})
 		}
-		list = append(list, map[string]any{
+		direct := map[string]any{
 			"match":                   map[string]any{"path": fmt.Sprintf("/direct/%d", kib)},
 			"direct_response":         map[string]any{"status": 200, "body": map[string]any{"inline_string": body(kib)}},
 			"response_headers_to_add": fields,
-		})
+		}
+		list = append(list, direct)
+		if kib == 1 {
+			elsewhere := maps.Clone(direct)
+			elsewhere["match"] = map[string]any{"path": elsewherePath}
+			elsewhere["typed_per_filter_config"] = map[string]any{"chatcache": map[string]any{
+				"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": true,
+			}}
+			list = append(list, elsewhere)
+		}
 	}
 	list = append(list,
 		map[string]any{"match": map[string]any{"path": wire.PathLookup}, "route": map[string]any{"cluster": "redis-bridge"}},

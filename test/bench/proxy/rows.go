@@ -113,6 +113,8 @@ func rows() []row {
 		{name: floor, proxy: plain, traffic: get("/direct/1", "")},
 		{name: noop, proxy: idle, traffic: get("/direct/1", ""), bounds: []bound{{metric: cpu, base: floor}}},
 		passThrough(1), passThrough(100), passThrough(1000),
+		{name: "no rule matches, the filter disabled on its route", proxy: caching, traffic: get(elsewherePath, ""),
+			bounds: []bound{{metric: cpu, base: floor}, {metric: cpu, base: noop, limit: 1.05}}},
 		{name: hitSmall, proxy: caching, traffic: among("/l1/1/", 10, "detail=l1"),
 			bounds: []bound{{metric: cpu, base: floor, limit: 1.25}, {metric: cpu, base: envoyCache, limit: 1.10}, {metric: cpu, base: noop}}},
 		{name: envoyCache, proxy: envoysCache, traffic: anonymous("/items/1/1", "age:"), bounds: []bound{{metric: cpu, base: floor}}},
