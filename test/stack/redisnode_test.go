@@ -3,8 +3,34 @@ package stack
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
 	"testing"
 )
+
+// The Sentinels watch the port that the servers have. (The tests give them others.)
+func TestSentinelsWatchTheServers(t *testing.T) {
+	found := func(file, pattern string) string {
+		root, err := Root()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(filepath.Join(root, "envoy", "redis", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := regexp.MustCompile(pattern).FindStringSubmatch(string(text))
+		if m == nil {
+			t.Fatalf("%s has nothing like %s", file, pattern)
+		}
+		return m[1]
+	}
+	server, watched := found("server.conf", `(?m)^port (\d+)$`), found("sentinel.conf", `(?m)^sentinel monitor \S+ \S+ (\d+) 2$`)
+	if said := found("server.conf", `--replicaof HOST (\d+)`); server != watched || server != said {
+		t.Errorf("server.conf has port %s and speaks of %s, sentinel.conf watches %s", server, said, watched)
+	}
+}
 
 // The shipped settings make a set that elects another primary, and a cluster
 // that serves every slot.
