@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -28,30 +29,87 @@ func document(t *testing.T, path ...string) string {
 	return string(text)
 }
 
-// The README names every reason and every metric that the filter has, and no other.
-func TestReadmeNamesReasonsAndMetrics(t *testing.T) {
-	readme := document(t, "README.md")
-	for _, source := range []struct{ file, pattern string }{
-		{"filter/internal/exchange/status.go", `httpcache\.Reason += "([a-z0-9-]+)"`},
-		{"filter/internal/httpcache/storable.go", `Reason += "([a-z0-9-]+)"`},
-		{"filter/internal/exchange/metrics.go", `"chatcache\.([a-z0-9_]+)"`},
-		{"filter/internal/exchange/metrics.go", `prefix \+ "(?:tier\.l.\.)?([a-z_]+)"`},
-	} {
-		found := regexp.MustCompile(source.pattern).FindAllStringSubmatch(document(t, filepath.FromSlash(source.file)), -1)
-		if len(found) == 0 {
-			t.Fatalf("nothing in %s looks like %s", source.file, source.pattern)
+// namedIn collects what a pattern's first group finds in files of the filter's packages.
+func namedIn(t *testing.T, file, pattern string) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(document(t, filepath.FromSlash(file)), -1) {
+		found[m[1]] = true
+	}
+	if len(found) == 0 {
+		t.Fatalf("nothing in %s looks like %s", file, pattern)
+	}
+	return found
+}
+
+// reasons are those that the filter has.
+func reasons(t *testing.T) map[string]bool {
+	t.Helper()
+	list := namedIn(t, "filter/internal/exchange/status.go", `httpcache\.Reason += "([a-z0-9-]+)"`)
+	maps.Copy(list, namedIn(t, "filter/internal/httpcache/storable.go", `Reason += "([a-z0-9-]+)"`))
+	return list
+}
+
+// The README explains every reason that the filter has, and no other.
+func TestReadmeNamesTheReasons(t *testing.T) {
+	readme, known := document(t, "README.md"), reasons(t)
+	for reason := range known {
+		if !strings.Contains(readme, "`"+reason+"`") {
+			t.Errorf("README.md doesn't name the reason %s", reason)
 		}
-		for _, m := range found {
-			if !strings.Contains(readme, "`"+m[1]+"`") && !strings.Contains(readme, "`chatcache_"+m[1]+"`") {
-				t.Errorf("README.md doesn't name %s (%s)", m[1], source.file)
+	}
+	_, section, _ := strings.Cut(readme, "## What does Cache-Status say?")
+	section, _, _ = strings.Cut(section, "\nAccess logs have")
+	explained := 0
+	for _, row := range regexp.MustCompile("(?m)^\\| (?:… |[^|]*detail=…`: |`detail=…`: )((?:`[a-z-]+`(?:, )?)+)").FindAllStringSubmatch(section, -1) {
+		for _, word := range regexp.MustCompile("`([a-z-]+)`").FindAllStringSubmatch(row[1], -1) {
+			if explained++; !known[word[1]] {
+				t.Errorf("README.md explains the reason %s, which the filter doesn't have", word[1])
 			}
 		}
 	}
-	metrics := document(t, "filter", "internal", "exchange", "metrics.go")
-	for _, m := range regexp.MustCompile("`chatcache_([a-z0-9_]+)`").FindAllStringSubmatch(readme, -1) {
-		if !strings.HasPrefix(m[1], "bridge_") && !strings.Contains(metrics, m[1]) {
-			t.Errorf("README.md names the metric %s, which the filter doesn't have", m[0])
+	for _, m := range regexp.MustCompile("detail=([a-z-]{3,})[`;]").FindAllStringSubmatch(section, -1) {
+		if !known[m[1]] {
+			t.Errorf("README.md has detail=%s, which the filter doesn't say", m[1])
 		}
+	}
+	if explained < len(known)-5 { // upload-failed, incomplete and those of single rows stand elsewhere
+		t.Errorf("README.md's table has %d reasons, the filter %d: does the table look otherwise now?", explained, len(known))
+	}
+}
+
+// The README names every metric of the filter, and no other.
+func TestReadmeNamesTheFiltersMetrics(t *testing.T) {
+	const file = "filter/internal/exchange/metrics.go"
+	want := namedIn(t, file, `"chatcache\.([a-z0-9_]+)"`)
+	maps.Copy(want, namedIn(t, file, `prefix \+ "(?:tier\.l.\.)?([a-z_]+)"`))
+	maps.Copy(want, namedIn(t, file, `"\.([a-z]+)"\n`))
+	got := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| (`chatcache_[^|]+)\\|").FindAllStringSubmatch(document(t, "README.md"), -1) {
+		for _, m := range regexp.MustCompile("`chatcache_([a-z0-9_]+)`").FindAllStringSubmatch(row[1], -1) {
+			if !strings.HasPrefix(m[1], "bridge_") {
+				got[m[1]] = true
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the filter's metrics (-), and README.md's (+):\n%s", diff)
+	}
+}
+
+// The README names everything that access logs show, and nothing else.
+func TestReadmeNamesWhatAccessLogsShow(t *testing.T) {
+	_, text, _ := strings.Cut(document(t, "README.md"), "the name of the cache or the invalidation and, behind a space, ")
+	text, _, _ = strings.Cut(text, ". A request's")
+	got := map[string]bool{}
+	for _, m := range regexp.MustCompile("`([a-z0-9:-]+)…?`").FindAllStringSubmatch(text, -1) {
+		got[m[1]] = true
+	}
+	want := namedIn(t, "filter/internal/exchange/accesslog.go", `(?m)^\tresult\w+ += "([a-z0-9:]+)"(?: |$)`)
+	delete(want, "write:") // with its one reason:
+	want["write:invalidation-pending"] = true
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("what access logs show (-), and README.md (+):\n%s", diff)
 	}
 }
 

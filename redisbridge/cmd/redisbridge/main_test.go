@@ -239,6 +239,35 @@ func TestUsageTellsTheFlags(t *testing.T) {
 	}
 }
 
+// The commands of the READMEs are understood: a bridge that isn't there is all that they miss.
+func TestCommandsOfTheReadmes(t *testing.T) {
+	word := regexp.MustCompile(`'([^']*)'|([^\s']+)`)
+	for _, name := range []string{"README.md", "envoy/istio/README.md"} {
+		text, err := os.ReadFile("../../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(`(?m)^redisbridge ([^#\n]+)`).FindAllStringSubmatch(string(text), -1)
+		if len(found) == 0 {
+			t.Errorf("%s has no command", name)
+		}
+		for _, line := range found {
+			var args []string
+			for _, m := range word.FindAllStringSubmatch(line[1], -1) {
+				args = append(args, m[1]+m[2])
+			}
+			if args[0] == "warm" {
+				continue // of a file, and without a bridge
+			}
+			var errors strings.Builder
+			args = append(args, "--bridge", "unix:/nonexistent")
+			if code := run(t.Context(), args, func(string) string { return "" }, io.Discard, &errors); code != exitNo || strings.Contains(errors.String(), "flag") {
+				t.Errorf("%s: redisbridge %q: exit code %d, %s", name, args, code, errors.String())
+			}
+		}
+	}
+}
+
 // A wait shows how far it is, and says in the end what came of it, also by its exit code.
 func TestPurgeWait(t *testing.T) {
 	const raised = `{"policy":"chat","epoch":"e","sequence":7,"raisedAt":100,"groups":["*"],"receipts":`
