@@ -244,7 +244,8 @@
 //  5. with "ttl": "origin": s-maxage, max-age, Expires, in this order
 //  6. a tenth of the time since Last-Modified, at most a day, for statuses that allow it
 //
-// With "ttl": "origin" the filter is a shared cache by RFC 9111 (partitions may store what is private). With a TTL of its own a rule
+// With "ttl": "origin" the filter is a shared cache by RFC 9111 (partitions may store what is private). A verified claim of the policy's identity stands for
+// Authorization (section 3.5), which jwt_authn takes away from requests unless its provider says "forward". With a TTL of its own a rule
 // differs from it so:
 //
 //   - max-age, s-maxage and Expires of the response don't count, nor do its Date and stale-…, and Authorization doesn't keep a

@@ -163,6 +163,11 @@ func (id *Identifier) Identify(r Request) (p Partition, ok bool) {
 	return id.together(), true
 }
 
+// Verified tells whether a verified claim has a value: the request had credentials, whatever is left of them in its fields.
+func (id *Identifier) Verified(r Request) bool {
+	return slices.ContainsFunc(id.sources, func(s Source) bool { return s.Kind == SourceVerified && len(s.verified(r).values) > 0 })
+}
+
 // repeated tells whether a source says no more than a verified claim has said already.
 func (id *Identifier) repeated(source int, one identified) bool {
 	return slices.ContainsFunc(id.claims, func(v verifiedClaim) bool {

@@ -181,7 +181,7 @@ func (r *read) storeRules(status uint32, now int64) httpcache.StoreRules {
 	ttl, ruled := r.ttlOf(status)
 	rules := httpcache.StoreRules{
 		Private:    r.cache.Private(),
-		Authorized: r.request.fields.Has("authorization"),
+		Authorized: r.request.fields.Has("authorization") || r.authenticated(),
 		Ranged:     r.request.wants.ranges,
 		KeyHeaders: keyHeaders(r.plugin.Policy, r.cache, r.partition),
 		Targets:    r.plugin.Policy.Targets,
@@ -199,6 +199,12 @@ func (r *read) storeRules(status uint32, now int64) httpcache.StoreRules {
 		rules.UntilExpiry = max(0, r.partition.Expires-r.plugin.host.Unix())
 	}
 	return rules
+}
+
+// authenticated tells whether jwt_authn has verified a credential of the request, which it has taken away from it unless its provider
+// says "forward".
+func (r *read) authenticated() bool {
+	return r.cache.Origin && r.cache.Shared && r.plugin.identity != nil && r.plugin.identity.Verified(r.request)
 }
 
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }

@@ -138,6 +138,26 @@ func TestVerifiedClaimOfAnother(t *testing.T) {
 	}
 }
 
+// jwt_authn takes Authorization away from requests: what the origin answered to a verified subject is for all only if it says so (RFC 9111
+// section 3.5).
+func TestAuthorizationThatWasTakenAway(t *testing.T) {
+	const claims = `"identity": [{"jwt_authn_claim": "sub"}]`
+	for _, test := range []struct{ identity, subject, control, want string }{
+		{claims, "x", "max-age=60", "chatcache; fwd=uri-miss; detail=authorization"},
+		{claims, "x", "max-age=60, public", "chatcache; fwd=uri-miss; stored"},
+		{claims, "", "max-age=60", "chatcache; fwd=uri-miss; stored"},
+		{`"identity": [{"cookie": "sid"}]`, "x", "max-age=60", "chatcache; fwd=uri-miss; stored"},
+	} {
+		w := newWorld(t, `"identity": [{"header": "authorization"}]`, test.identity)
+		s := w.stream("GET", "/pages/1", "", [2]string{"cookie", "sid=x"})
+		s.properties["metadata.filter_metadata.envoy.filters.http.jwt_authn.jwt_payload.sub"] = []byte(test.subject)
+		s.exchange.RequestHeaders(true)
+		w.take(wire.PathLookup).miss(1)
+		s.respond("200", "of x", maxAge(test.control))
+		s.wants(test.want)
+	}
+}
+
 // A read whose identity is the connection's, too, validates by itself: the loopback has another one.
 func TestRefreshWithAPropertyBesideTheHeader(t *testing.T) {
 	for _, connected := range []bool{false, true} {

@@ -15,7 +15,7 @@
 //   - §3 MUST NOT store 206 or 304, or with must-understand, unless the status is understood: TestStorableByOrigin, scenario rfc9111/statuses
 //   - §3 MUST NOT store with no-store in the response: TestStorableByOrigin, scenario rfc9111/forbidden
 //   - §3 MUST NOT store what is private, in a cache that is shared: TestStorableByOrigin, scenario rfc9111/forbidden
-//   - §3 MUST NOT store what Authorization got, in a cache that is shared, unless it is allowed: TestStorableByOrigin, scenario rfc9111/forbidden
+//   - §3 MUST NOT store what Authorization got, in a cache that is shared, unless it is allowed, also where the proxy has taken it away: TestStorableByOrigin, exchange.TestAuthorizationThatWasTakenAway, scenario rfc9111/forbidden
 //   - §3 MUST NOT store unless public, private in its partition, Expires, max-age, s-maxage or the status allows it: TestStorableByOrigin, TestAgainstCacheControl, scenario rfc9111/statuses
 //   - §3.1 MUST include all fields that it doesn't know: TestStoredFields, scenario hit-keeps-the-header-fields
 //   - §3.1 MUST NOT store Connection and what it names, the fields of the connection and those of proxies' authentication: TestStoredFields

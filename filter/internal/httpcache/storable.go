@@ -37,7 +37,7 @@ const (
 // StoreRules say what a policy allows of a response, and what is known of its request.
 type StoreRules struct {
 	Private     bool     // the response belongs to one partition
-	Authorized  bool     // the request had Authorization
+	Authorized  bool     // the request had Authorization, or a credential that the proxy has taken away
 	Ranged      bool     // the request had Range
 	KeyHeaders  []string // request header fields that are part of the key
 	Targets     []string // targeted cache control fields, the most specific first
