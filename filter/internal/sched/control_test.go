@@ -4,6 +4,7 @@ package sched
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"chatcache/redisbridge/wire"
@@ -177,11 +178,16 @@ func (w *world) paid(c *call) {
 	}
 }
 
-// forgotten takes in that Redis has lost everything.
+// forgotten takes in that Redis has lost everything. What a bridge has sent on it may have sent before it had heard: also for a
+// call whose answer was lost.
 func (w *world) forgotten() {
 	w.controls = controls{}
+	excuse := func(c *call) { c.owes, c.excused = 0, true }
 	for _, c := range w.calls {
-		c.owes, c.excused = 0, true
+		excuse(c)
+	}
+	for _, o := range slices.Concat(w.operations(), w.late) {
+		excuse(o.call)
 	}
 }
 
