@@ -194,6 +194,66 @@ func TestSourcesThatCount(t *testing.T) {
 	}
 }
 
+// TestPartitionHasEveryCredential: in whatever order the sources stand, two requests share a partition only if they have the same
+// credentials, but for tokens that say what a verified claim before them says.
+func TestPartitionHasEveryCredential(t *testing.T) {
+	sources := []Source{fromSub, fromSID, fromAuthorization, {Kind: SourceClaim, Name: "sub", Header: "x-token"}, {Kind: SourceProperty, Path: []string{"connection", "id"}}}
+	ofX, ofNobody := token(`{"sub":"x"}`), token(`{}`)
+	values := [][]string{{"", "x", "y"}, {"", "a", ofX}, {"", "a", ofX}, {"", "a", ofX, ofNobody}, {"", "1"}}
+	var check func(order []int)
+	check = func(order []int) {
+		if len(order) < len(sources) {
+			for i := range sources {
+				if !slices.Contains(order, i) {
+					check(append(order[:len(order):len(order)], i))
+				}
+			}
+			return
+		}
+		checkPartitions(t, sources, values, order)
+	}
+	check(nil)
+}
+
+func checkPartitions(t *testing.T, sources []Source, values [][]string, order []int) {
+	var sorted []Source
+	for _, i := range order {
+		sorted = append(sorted, sources[i])
+	}
+	id := identifier(t, sorted...)
+	partitions, credentials := map[string]string{}, map[string]string{}
+	for n := range 3 * 3 * 3 * 4 * 2 {
+		has := make([]string, len(values))
+		for i := range values {
+			has[i], n = values[i][n%len(values[i])], n/len(values[i])
+		}
+		r := verified("jwt_payload", map[string]string{"sub": has[0]})
+		r.properties["connection/id"] = has[4]
+		r.headers = map[string][]string{"cookie": {"sid=" + has[1]}, "authorization": {has[2]}, "x-token": {has[3]}}
+		what := ""
+		for at, i := range order {
+			says := i > 0 && has[0] == "x" && has[i] == values[2][2] && slices.Contains(order[:at], 0)
+			if has[i] != "" && !says {
+				what += fmt.Sprintf("%d=%s ", i, has[i])
+			}
+		}
+		p, ok := id.Identify(r)
+		if alone := what == "3=a " || what == "3="+values[3][3]+" "; ok != (what != "" && !alone) {
+			t.Fatalf("order %v: %q has an identity: %t", order, what, ok)
+		}
+		if !ok {
+			continue
+		}
+		if other, found := partitions[p.ID]; found && other != what {
+			t.Fatalf("order %v: %q and %q share a partition", order, what, other)
+		}
+		if other, found := credentials[what]; found && other != p.ID {
+			t.Fatalf("order %v: %q has two partitions", order, what)
+		}
+		partitions[p.ID], credentials[what] = what, p.ID
+	}
+}
+
 // TestSeveralCredentials: a request with two credentials has a partition that neither of them reaches alone, and that
 // belongs to both.
 func TestSeveralCredentials(t *testing.T) {
