@@ -54,8 +54,23 @@ func (f Fields) CacheControl() Directives {
 		// what it forbids is.
 		ok = ok && name == trim(name)
 		d.set(strings.ToLower(trim(name)), value, has, ok)
+		if !ok {
+			d.forbid(item)
+		}
 	})
 	return d
+}
+
+// forbid takes what stands behind a comma in a malformed directive and forbids something: a quotation mark that
+// is never closed hides all that follows.
+func (d *Directives) forbid(item string) {
+	_, rest, _ := strings.Cut(item, ",")
+	for name := range strings.SplitSeq(rest, ",") {
+		switch name = strings.ToLower(trim(name)); name {
+		case "no-store", "no-cache", "private":
+			d.set(name, "", false, true)
+		}
+	}
 }
 
 // token reads a directive's argument, a token or a quoted string.

@@ -72,6 +72,18 @@ func TestDirectives(t *testing.T) {
 	}
 }
 
+// What a quotation mark that is never closed would hide still forbids.
+func TestUnclosedQuotes(t *testing.T) {
+	for _, line := range []string{`max-age=60, ext="x, no-store`, `no-cache="x, no-store`, `a="b", c="d, no-store, e`} {
+		if d := (httpcache.Fields{{"cache-control", line}}).CacheControl(); !d.NoStore {
+			t.Errorf("%s: no-store isn't seen", line)
+		}
+	}
+	if d := (httpcache.Fields{{"cache-control", `a="b, no-store, c", d="\", no-store"`}}).CacheControl(); d.NoStore {
+		t.Error("no-store is seen within quotation marks")
+	}
+}
+
 func TestFieldNamesOfDirectives(t *testing.T) {
 	for _, test := range []struct {
 		line  string
