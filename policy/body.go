@@ -37,7 +37,7 @@ func IsJSON(contentType []string) bool {
 
 // Canonical appends the canonical form of a JSON body: no white space, members sorted by name, strings
 // with the fewest escapes, ignored members dropped, numbers as they were sent. Two bodies
-// with one canonical form mean the same to every JSON reader. What readers disagree on is
+// with one canonical form mean the same to every JSON reader that doesn't go by the order of members. What readers disagree on is
 // refused with [ErrBody]: duplicate members (ignored or not, and also if they differ in case), lone surrogates, invalid UTF-8, anything
 // after the value, nesting beyond 64 levels; and so is a body larger than MaxBytes.
 func (b *Body) Canonical(dst, body []byte) ([]byte, error) {

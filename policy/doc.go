@@ -161,6 +161,9 @@
 // A request's Content-Type has to be application/json, once and in no other charset than UTF-8, as the body is compared as such: origins may take a body of another type, or of
 // none, for something else or for nothing, and their answer must not be given to those who say the same in JSON. It bypasses.
 //
+// The order of an object's members is taken to mean nothing (RFC 8259 section 4). An origin that goes by it, as MongoDB does in a sort document, would
+// be answered for: keep what it is asked so out of body-keyed caches, or send a list.
+//
 // A QUERY is a safe request whose body says what it asks for (draft-ietf-httpbis-safe-method-w-body): its preconditions and ranges
 // are answered as those of a GET are, where those of a POST bypass, and what is stale is validated.
 //
