@@ -69,6 +69,7 @@ const quiet = `chatcache_bridge_redis_up{instance="b"} 1+0x200
 	chatcache_errors{instance="e",cache="stats"} 0+1x200
 	chatcache_journal_entries{instance="e"} 0x40 1 0 2 0+0x200
 	chatcache_feed_errors{instance="e"} 1+0x200
+	chatcache_mismatches{instance="e",cache="stats"} 1+0x200
 	chatcache_panics{instance="e"} 1+0x200`
 
 // TestAlerts lets Prometheus evaluate each alert every 30 s, from the 16th minute on: one that
@@ -100,6 +101,8 @@ func TestAlerts(t *testing.T) {
 		{"ChatcacheHitRatio", `chatcache_hits{instance="e",cache="stats",tier="l2"} 0+1x200
 			chatcache_latency_us_count{instance="e",cache="stats"} 0+30x200`, 46, "The cache stats answers 3.333% of its reads"},
 		{"ChatcacheHitRatio", `chatcache_latency_us_count{instance="e",cache="stats"} 0+30x200`, 46, "The cache stats answers 0% of its reads"},
+		{"ChatcacheMismatches", `chatcache_mismatches{instance="e",cache="stats"} _x40 1+0x200`, 20, "The cache stats would have answered something else than the origin"},
+		{"ChatcacheMismatches", `chatcache_mismatches{instance="e",cache="stats"} 3+0x39 4+0x200`, 20, "The cache stats would have answered something else than the origin"},
 		{"ChatcachePanics", `chatcache_panics{instance="e"} _x40 1+0x200`, 20, "The filter in e recovered from a panic"},
 		{"ChatcachePanics", `chatcache_panics{instance="e"} 3+0x39 4+0x200`, 20, "The filter in e recovered from a panic"},
 	} {

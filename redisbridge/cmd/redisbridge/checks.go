@@ -38,6 +38,7 @@ var checks = []check{
 	{"feed", "look at the named proxies' CPU and at their way to the bridge; they answer from memory no longer than their lease", lookFeed},
 	{"policies", "give all proxies the same policy; after a change wait until the old ones, and the connections that they drain, are gone", lookPolicies},
 	{"controls", "redisbridge controls unset, when it is over", lookControls},
+	{"comparisons", "where answers differ the proxies' logs say it (verify: cache NAME): turn the cache off, or let its verify.ignore have what may differ", lookComparisons},
 	{"clock", "let NTP set both clocks; credentials' expiry goes by them", lookClock},
 	{"envoy", "name the admin interface with --envoy, and let it answer", lookEnvoy},
 	{"filter", "Envoy's log says why the .wasm or the policy was refused", lookFilter},
@@ -199,6 +200,31 @@ func lookControls(e evidence) (problem, detail string) {
 		return "", "nothing is set"
 	}
 	return "", "set are " + strings.Join(set, ", ") + "; redisbridge controls unset forgets them"
+}
+
+// lookComparisons tells how many answers differed from the origin's. It is no problem by itself: the counts stay when what was wrong is over.
+func lookComparisons(e evidence) (problem, detail string) {
+	if e.statusError != nil || !e.status.Redis.OK {
+		return "", ""
+	}
+	compared := uint64(0)
+	var differ []string
+	for _, p := range e.status.Policies {
+		for _, c := range p.Caches {
+			all := c.Proxies.Matches + c.Proxies.Mismatches
+			compared += all
+			if c.Proxies.Mismatches > 0 {
+				differ = append(differ, fmt.Sprintf("%s %s %d of %d", p.Name, c.Name, c.Proxies.Mismatches, all))
+			}
+		}
+	}
+	switch {
+	case compared == 0:
+		return "", "no answer was compared with the origin's"
+	case len(differ) > 0:
+		return "", "since Redis was empty other answers than the origin's: " + strings.Join(differ, ", ") + "; the proxies' logs say where (verify: cache NAME)"
+	}
+	return "", fmt.Sprintf("%d answers were compared with the origin's, none differs", compared)
 }
 
 func lookFeed(e evidence) (problem, detail string) {

@@ -80,7 +80,7 @@ func TestDoctorFindsEachProblem(t *testing.T) {
 		}
 		shown[tt.check] = true
 	}
-	shown["controls"] = true // is never a problem
+	shown["controls"], shown["comparisons"] = true, true // are never a problem
 	for _, c := range checks {
 		if !shown[c.name] {
 			t.Errorf("nothing shows that check %q fails", c.name)
@@ -111,6 +111,14 @@ func TestDoctorTellsWhatItHasSeen(t *testing.T) {
 		{"journal", "", func(e *evidence) { e.envoys[0].metrics = sumMetrics("") }},
 		{"filter panics", "", func(e *evidence) { e.envoys[0].metrics = sumMetrics("") }},
 		{"feed", "", func(e *evidence) { e.status.Policies = nil }},
+		{"comparisons", "no answer was compared with the origin's", func(*evidence) {}},
+		{"comparisons", "", func(e *evidence) { e.status.Redis.OK = false }},
+		{"comparisons", "7 answers were compared with the origin's, none differs", func(e *evidence) {
+			e.status.Policies[0].Caches = []redisbridge.CacheStatus{{Name: "stats", Proxies: redisbridge.ProxyCounts{Matches: 7}}}
+		}},
+		{"comparisons", "since Redis was empty other answers than the origin's: chat user 1 of 3; the proxies' logs say where (verify: cache NAME)", func(e *evidence) {
+			e.status.Policies[0].Caches = []redisbridge.CacheStatus{{Name: "stats", Proxies: redisbridge.ProxyCounts{Matches: 7}}, {Name: "user", Proxies: redisbridge.ProxyCounts{Matches: 2, Mismatches: 1}}}
+		}},
 		{"controls", "nothing is set", func(*evidence) {}},
 		{"controls", "", func(e *evidence) { e.statusError = errors.New("bridge at x can't be reached") }},
 		{"controls", "set are chat (all) off, chat stats percent=10% observe; redisbridge controls unset forgets them", func(e *evidence) {
