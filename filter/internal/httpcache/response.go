@@ -30,8 +30,13 @@ type Response struct {
 var hopByHop = []string{
 	"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
 	"proxy-authenticate", "proxy-authentication-info", "proxy-authorization",
-	"content-length", "age", "x-envoy-upstream-service-time",
+	"content-length", "age",
 }
+
+// fromEnvoy begins the fields by which one Envoy tells the next of a single request or host. Replayed by a hit they would be told of this proxy: by
+// X-Envoy-Immediate-Health-Check-Fail, which a host that is being drained sends with each response, the one before would take it for a host that
+// fails (source/common/router/router.cc, onUpstreamHeaders), for as long as the response is stored.
+const fromEnvoy = "x-envoy-"
 
 // StoredFields gives the fields that are kept of a response's header section
 // (RFC 9111 §3.1), without those of the lower-case names in without.
@@ -42,7 +47,7 @@ func StoredFields(f Fields, without []string) Fields {
 	})
 	kept := make(Fields, 0, len(f))
 	for _, field := range f {
-		if !strings.HasPrefix(field[0], ":") && !slices.Contains(drop, field[0]) {
+		if !strings.HasPrefix(field[0], ":") && !strings.HasPrefix(field[0], fromEnvoy) && !slices.Contains(drop, field[0]) {
 			kept = append(kept, field)
 		}
 	}
