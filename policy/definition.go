@@ -30,9 +30,8 @@ func define(c *Cache, p *Policy) string {
 // appendIdentity adds what the partitions of a cache are made of.
 func appendIdentity(b []byte, c *Cache, identity []Source) []byte {
 	if c.Private() {
-		for _, s := range identity {
-			b = append(b, s.label()...)
-			b = appendField(b, s.Payload)
+		for i, label := range labels(identity) {
+			b = appendField(append(b, label...), identity[i].Payload)
 		}
 		if len(identity) > 1 {
 			b = appendField(b, "together 2") // once the first that had a value was all, then a verified claim ended the list

@@ -100,7 +100,7 @@
 // # Fields of identity
 //
 // Each source is an object with one of header, cookie, jwt_authn_claim, jwt_claim and property. The partition is
-// a keyed digest of the source's kind and name, the issuer and the value; no source can
+// a keyed digest of the source's kind and name, a verified claim's issuer (and payload, where sources name several), and the value; no source can
 // pose as another. An empty value is none. Several credentials of one user are several
 // partitions.
 //

@@ -21,7 +21,7 @@ var ErrSecret = errors.New("policy: the partition secret must have at least 16 b
 // Partition is the identity that stored responses belong to.
 type Partition struct {
 	// ID is half of an HMAC-SHA256 (32 hexadecimal digits) over the source's kind, its
-	// name, the issuer and the value, each length-prefixed; of several sources, over what each of them alone would give.
+	// name, a verified claim's issuer (and its payload, where sources have several), and the value, each length-prefixed; of several sources, over what each of them alone would give.
 	ID string
 	// Expires is when the first of the credentials itself says that it ends, in seconds since
 	// 1970: no response may be used after it. 0 where none says so, and for verified
@@ -106,15 +106,24 @@ func NewIdentifier(sources []Source, secret []byte) (*Identifier, error) {
 	if len(secret) < MinSecret {
 		return nil, ErrSecret
 	}
-	id := &Identifier{sources: slices.Clone(sources), mac: hmac.New(sha256.New, secret), known: make(map[string]identified)}
-	for _, s := range sources {
-		id.labels = append(id.labels, s.label())
-	}
+	id := &Identifier{sources: slices.Clone(sources), labels: labels(sources), mac: hmac.New(sha256.New, secret), known: make(map[string]identified)}
 	return id, nil
 }
 
-// label is what tells a source's values from those of every other source.
-func (s Source) label() []byte {
+// labels are what tells each source's values from those of every other source.
+func labels(sources []Source) (labels [][]byte) {
+	for _, s := range sources {
+		otherPayload := slices.ContainsFunc(sources, func(other Source) bool {
+			return s.Kind == SourceVerified && other.Kind == s.Kind && other.Payload != s.Payload
+		})
+		labels = append(labels, s.label(otherPayload))
+	}
+	return labels
+}
+
+// label is that of one source. Payloads are told apart where there are several: a provider without an issuer lets tokens pass that
+// say whatever issuer, so what it has verified is no other's. A single one is only where Envoy was told to put it.
+func (s Source) label(payload bool) []byte {
 	b := appendField(nil, s.Kind.String())
 	switch s.Kind {
 	case SourceProperty:
@@ -124,8 +133,10 @@ func (s Source) label() []byte {
 	case SourceClaim:
 		b = appendField(appendField(b, s.Name), s.Header)
 	default:
-		// A verified claim's payload is only where Envoy was told to put it.
 		b = appendField(b, s.Name)
+		if payload {
+			b = appendField(b, s.Payload)
+		}
 	}
 	return appendField(nil, string(b))
 }

@@ -123,6 +123,23 @@ func TestOtherIdentity(t *testing.T) {
 	}
 }
 
+// TestPayloads: what one provider has verified is no other's, since one without an issuer doesn't look at iss.
+func TestPayloads(t *testing.T) {
+	partner := Source{Kind: SourceVerified, Name: "sub", Payload: "partner"}
+	says := map[string]string{"sub": "x", "iss": "https://idp"}
+	id := identifier(t, fromSub, partner)
+	own, _ := id.Identify(verified("jwt_payload", says))
+	others, _ := id.Identify(verified("partner", says))
+	if own.ID == others.ID || own.ID == "" {
+		t.Errorf("partitions %q and %q", own.ID, others.ID)
+	}
+	one, _ := identifier(t, fromSub).Identify(verified("jwt_payload", says))
+	renamed, _ := identifier(t, partner).Identify(verified("partner", says))
+	if one.ID != renamed.ID {
+		t.Error("another name for the only payload gives another partition")
+	}
+}
+
 func TestNoIdentity(t *testing.T) {
 	id := identifier(t, fromSub, fromAuthorization, fromSID, Source{Kind: SourceClaim, Name: "sub", Header: "x-token"},
 		Source{Kind: SourceProperty, Path: []string{"connection", "uri_san_peer_certificate"}})
