@@ -31,7 +31,7 @@
 //
 //   - version: the number 1. Must be there.
 //   - name: a-z, 0-9 and -, not beginning with -, at most 64 bytes. Must be there. It sets the policy's
-//     keys in Redis apart; policies of one name share their responses.
+//     keys in Redis apart; policies of one name share their responses, and those of different names don't hear of each other's writes.
 //   - identity: a list of at most 16 sources. All that have a value make the identity together.
 //     Needed by every cache that isn't shared.
 //   - bridge: an object. Must be there.
