@@ -68,7 +68,7 @@ func (p *Policy) appendUnruled(b []byte, c *Cache) []byte {
 // That responses belong to groups the policy says by group_headers. Where origins only send Cache-Groups, a change of
 // other caches' rules doesn't make the cache wait.
 func (p *Policy) appendNamed(b []byte, c *Cache, table []*overlapped) []byte {
-	if len(p.Invalidations) > 0 && c.IgnoreAuthority && !c.ByURI() {
+	if c.IgnoreAuthority && !c.ByURI() && (len(p.Invalidations) > 0 || p.unruled != nil) {
 		b = appendField(b, "any authority")
 	}
 	if len(p.Invalidations) == 0 || len(p.Tags) == 0 || p.unruled != nil {

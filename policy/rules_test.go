@@ -85,6 +85,10 @@ func TestRulesOfURIs(t *testing.T) {
 		}
 		return append(edits, at, with)
 	}
+	withoutRules := []string{models, `"GET /models"], "ttl": "origin", "shared": true`, versioned[strings.Index(versioned, `"invalidations"`):], `"collapse": true}`}
+	compareRules(t, versionOf(t, withoutRules...), []rulesTest{
+		{"hosts that are one", append([]string{`"GET /stats"], "ttl": "60s"`, `"GET /stats"], "ttl": "60s", "authority": "ignore"`}, withoutRules...), "stats"},
+	})
 	compareRules(t, versionOf(t, origin...), []rulesTest{
 		{"another ttl", edit(`"GET /stats"], "ttl": "60s"`, `"GET /stats"], "ttl": "61s"`), ""},
 		{"another bound", edit(`"ttl": "origin"`, `"ttl": "origin", "max_ttl": "1h"`), ""},
