@@ -126,4 +126,10 @@ local open = {}`},
 	{Name: "lost end of a write not repeated", Edits: []Edit{
 		{exchangeDir + "journal.go", "	if !a.acknowledges() {\n		e.postpone(p.host.Now())\n		return\n	}\n", ""},
 	}},
+	{Name: "named groups raised only before the response", Edits: []Edit{
+		{exchangeDir + "raise.go", "if len(w.named) == 0 || o == unchanged ||", "if o != unchanged ||"},
+	}},
+	{Name: "named groups not raised", Edits: []Edit{
+		{exchangeDir + "write.go", "len(groups) > 0 && w.raiseNamed(groups)", "len(groups) > 0 && false"},
+	}},
 }

@@ -75,12 +75,21 @@ func (s *stream) candidates(emit emitter) {
 		if s.over {
 			return
 		}
+		if s.rest != nil {
+			if !s.holding {
+				emit(step{kind: goesOn, who: s.number}, s.w.plan.ending)
+			}
+			return
+		}
 		end := func(e ending, weight int) { emit(step{kind: responseEnds, who: s.number, x: int16(e)}, weight) }
 		if s.write.version > 0 {
 			end(changed, s.w.plan.ending)
 		} else {
 			end(rejected, seldom)
-			if s.rule.also > 0 {
+			switch {
+			case s.w.plan.named:
+				end(changed, s.w.plan.ending) // it may commit between the header section and the rest
+			case s.rule.also > 0:
 				end(changedLater, s.w.plan.ending)
 			}
 		}
@@ -173,6 +182,7 @@ func (w *world) take(s step) {
 	switch s.kind {
 	case readBegins:
 		w.used[s.who] = true
+		w.deliver()
 		w.begin(s.who, w.vms[s.n], nil, nil)
 	case writeBegins:
 		w.used[s.who] = true
@@ -181,7 +191,7 @@ func (w *world) take(s step) {
 		w.takeCall(s)
 	case executed, failsBefore, failsAfter, executedLate:
 		w.takeOperation(s)
-	case originReads, originEnds, commits, responseEnds, clientLeaves:
+	case originReads, originEnds, commits, responseEnds, clientLeaves, goesOn:
 		w.takeStream(s)
 	case purge:
 		w.used[s.who] = true
@@ -211,7 +221,7 @@ func (w *world) take(s step) {
 	w.cut()
 	w.calls = slices.DeleteFunc(w.calls, func(c *call) bool { return c.over })
 	for _, v := range w.vms {
-		if v.journal() > 8 {
+		if v.journal() > 9 { // three writes, each with its own end, and the raises before and after its response
 			w.violation("%d entries in a journal", v.journal())
 		}
 	}
@@ -307,6 +317,8 @@ func (w *world) takeStream(s step) {
 			w.commit(st)
 		case responseEnds:
 			st.vm.enter(func() { st.writeEnds(ending(s.x)) })
+		case goesOn:
+			st.vm.enter(st.rest)
 		case clientLeaves:
 			st.details = "downstream_remote_disconnect"
 			st.vm.told(input{kind: clientLeaves, stream: st.number})
@@ -320,6 +332,7 @@ func (w *world) takeStream(s step) {
 func (w *world) kill(n int16) {
 	old := w.vms[n]
 	old.dead = true
+	w.forsake(old)
 	for _, s := range w.streams {
 		if s.vm == old && !s.over {
 			s.over, s.held = true, false

@@ -19,6 +19,10 @@ import (
 // gets an older version from L2, nor from the L1 of the VM that wrote; from another L1
 // max_staleness later. The end of a write makes up for a commit that wasn't covered.
 //
+// Where only the responses to writes name what they invalidate, a commit before such a header section is required once its raise is acknowledged,
+// and in the VM that wrote when it goes on, whatever has become of the raise; a commit before the response's end, once everything
+// has come to rest, unless the VM has died that owed the raise.
+//
 // It is said by what the scheduler knows, never by what Redis or a VM has noted: a
 // suspension that was lost covers as well.
 type oracle struct {
@@ -55,6 +59,10 @@ type writeState struct {
 	late           bool  // it has passed
 	gap            bool  // since then the VM's own L1 may hold anything
 	ended          bool  // the end is acknowledged
+
+	named     bool // its response names what it invalidates
+	head      int  // the version when its header section came
+	delivered bool // that is required, or nobody owes it any more
 }
 
 // require raises the floor.
@@ -136,7 +144,10 @@ func (w *world) ends(s *stream) {
 
 // answering notes an answer that a VM is about to get.
 func (w *world) answering(c *call, a exchange.Answer) {
-	if c.write == nil || a.Status != "200" {
+	if w.plan.named && c.stream != nil && c.path == wire.PathClose && a.Status == "200" {
+		w.require(c.stream.write.head)
+	}
+	if c.write == nil || a.Status != "200" || w.plan.named {
 		return
 	}
 	state := &c.write.write
@@ -157,6 +168,10 @@ func (w *world) commit(s *stream) {
 	state := &s.write
 	w.version++
 	state.version, state.over = w.version, true
+	if w.plan.named {
+		state.delivered = s.over || s.vm.dead // too late
+		return
+	}
 	state.late = state.late || state.acked && w.now() >= state.until
 	covered := state.acked && !state.late
 	if covered {
@@ -209,6 +224,9 @@ const rounding = 8
 // requires what was.
 func (w *world) endExecuted(s *stream, now int64) {
 	state := &s.write
+	if w.plan.named {
+		return
+	}
 	if state.later && state.due == 0 {
 		// What it commits from now on is required once also_after has passed.
 		state.acked, state.pending = false, false
@@ -247,4 +265,34 @@ func (w *world) writeOf(v *vm, path string, frame []byte) *stream {
 		}
 	}
 	return nil
+}
+
+// names notes that a header section goes on that names what its write invalidates.
+func (w *world) names(s *stream) {
+	if s.vm == w.vms[s.vm.index] {
+		w.own[s.vm.index] = max(w.own[s.vm.index], s.write.head)
+	}
+}
+
+// deliver requires what responses have named, once nobody owes anything.
+func (w *world) deliver() {
+	if !w.plan.named || !w.rests() {
+		return
+	}
+	for _, s := range w.streams {
+		if state := &s.write; state.named && state.version > 0 && !state.delivered {
+			state.delivered = true
+			w.require(state.version)
+		}
+	}
+}
+
+// forsake gives up what a VM owes that dies.
+func (w *world) forsake(v *vm) {
+	owes := v.journal() > 0
+	for _, s := range w.streams {
+		if s.vm == v && s.rule != nil && (owes || !s.over) {
+			s.write.delivered = true
+		}
+	}
 }

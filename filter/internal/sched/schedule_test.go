@@ -44,6 +44,7 @@ type plan struct {
 	operated         bool // operators set and unset controls meanwhile
 	stale            bool // what is stored is stale soon, and is validated
 	uploads          bool // what is stored comes to the bridge in pieces
+	named            bool // what writes invalidate their responses name, and no rule
 }
 
 func newPlan(seed uint64) plan {
@@ -60,6 +61,7 @@ func newPlan(seed uint64) plan {
 	p.operated = r.IntN(4) == 0
 	p.uploads = r.IntN(5) == 0
 	p.stale = r.IntN(4) == 0 && !p.operated // obey wants no answers that are used although they are stale
+	p.named = r.IntN(4) == 0 && !p.stale && !p.operated && !p.configured
 	return p
 }
 

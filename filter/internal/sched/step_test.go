@@ -33,6 +33,7 @@ const (
 	configures                 // n: VM, x: policy
 	pluginEnds                 // n: VM, x: which of its plugins
 	operates                   // who: pseudo stream, x: setting
+	goesOn                     // who: stream, whose response has been seen as far as its header section
 )
 
 // step is one step of a schedule. Its name says the same in every schedule.
@@ -138,6 +139,8 @@ func (s step) String() string {
 		return fmt.Sprintf("%s: the response ends: %v", who, ending(s.x))
 	case clientLeaves:
 		return who + ": the client leaves"
+	case goesOn:
+		return who + ": the rest of the response passes"
 	case purge:
 		return who + " begins"
 	case dies:

@@ -28,6 +28,9 @@ type stream struct {
 	forwarded bool // the origin has it
 	over      bool // it has ended for the proxy
 
+	holding bool   // the response's header section is held
+	rest    func() // lets the rest of the response pass; nil: it has, or hasn't begun
+
 	fields  httpcache.Fields // of the response
 	chunk   []byte
 	details string
@@ -86,8 +89,16 @@ func (s *stream) RequestBody(int) ([]byte, error)           { return nil, nil }
 func (s *stream) ResponseFields() (httpcache.Fields, error) { return s.fields, nil }
 func (s *stream) ResponseBody(n int) ([]byte, error)        { return s.chunk[:n], nil }
 
-func (s *stream) ResumeResponse() error           { return nil }
 func (s *stream) RemoveRequestField(string) error { return nil }
+
+func (s *stream) ResumeResponse() error {
+	if s.over || !s.holding {
+		s.w.violation("%s: a response resumed that isn't held", name(s.number))
+	}
+	s.holding = false
+	s.w.names(s)
+	return nil
+}
 
 func (s *stream) SetRequestField(name, value string) error {
 	if name == "if-none-match" {
@@ -157,6 +168,7 @@ func (s *stream) respond(status int, length int, more ...[2]string) bool {
 	s.inside = true
 	action := s.exchange.ResponseHeaders(false)
 	s.inside = false
+	s.holding = action == exchange.PauseAll
 	if s.over != (action == exchange.Replaced) {
 		s.w.violation("%s: action %v to a response, replaced: %t", name(s.number), action, s.over)
 	}
@@ -175,7 +187,7 @@ func (s *stream) finish(body string) {
 
 // end is the stream's end, whatever was seen of it.
 func (s *stream) end() {
-	s.held, s.over = false, true
+	s.held, s.over, s.holding, s.rest = false, true, false, nil
 	s.tell(0)
 	s.w.ends(s)
 	s.exchange.Done()
@@ -199,6 +211,9 @@ func (s *stream) readEnds(fails bool) {
 	if s.w.plan.stale {
 		more = append(more, [2]string{"etag", tag})
 	}
+	if s.w.plan.named {
+		more = append(more, [2]string{"cache-groups", `"stats"`})
+	}
 	if s.respond(status, len(body), more...) {
 		s.finish(body)
 	}
@@ -210,17 +225,22 @@ func (s *stream) writeEnds(e ending) {
 	switch e {
 	case changed, changedLater:
 		s.write.later = e == changedLater
-		s.respond(201, 2)
-		s.finish("{}")
+		s.succeed(func() {
+			if !s.write.later && s.write.version == 0 {
+				s.write.over = true // there was nothing to commit
+			}
+			s.finish("{}")
+		})
 	case rejected:
 		s.write.over = true
 		s.respond(422, 2)
 		s.finish("{}")
 	case cutOff:
 		s.details = "upstream_reset_after_response_started{remote_reset}"
-		s.respond(201, 2)
-		s.got(0, nil, "", false)
-		s.end()
+		s.succeed(func() {
+			s.got(0, nil, "", false)
+			s.end()
+		})
 	case unavailable:
 		s.details = "upstream_reset_before_response_started{connection_termination}"
 		s.respond(503, 2)
@@ -231,7 +251,21 @@ func (s *stream) writeEnds(e ending) {
 		s.finish("{}")
 	case retriedChanged:
 		s.tries = 2
+		s.succeed(func() { s.finish("{}") })
+	}
+}
+
+// succeed lets the proxy see that a write has succeeded, and then the rest of the response. Where it names what it invalidates the
+// rest comes later.
+func (s *stream) succeed(rest func()) {
+	if !s.w.plan.named {
 		s.respond(201, 2)
-		s.finish("{}")
+		rest()
+		return
+	}
+	s.rest, s.write.named, s.write.head = rest, true, s.write.version
+	s.respond(201, 2, [2]string{"cache-group-invalidation", `"stats"`})
+	if !s.holding {
+		s.w.names(s)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,7 +41,7 @@ const document = `{
   "identity": [{"header": "authorization"}],
   "bridge": {"cluster": "bridge", "timeout": "50ms"},
   "l1": %s, "stream_above": "%s", "host": {"loopback_cluster": "self"},
-  "caches": {"stats": {"match": ["GET /stats"], %s}},
+  "caches": {"stats": {"match": ["GET /stats"], %s}, "rooms": {"match": ["GET /rooms"], "ttl": "600s"}},
   "invalidations": [
     {"name": "save", "match": ["POST /messages"], "invalidate": ["stats"], "deadline": "400ms", "settle": "1s"},
     {"name": "strict", "match": ["PUT /messages"], "invalidate": ["stats"], "deadline": "300ms", "settle": "1500ms", "also_after": "400ms", "unreachable": "refuse"}
@@ -68,20 +69,24 @@ func documentOf(p plan) string {
 	if p.stale {
 		freshness = isStale
 	}
-	return fmt.Sprintf(document, l1, stream, freshness)
+	text := fmt.Sprintf(document, l1, stream, freshness)
+	if p.named {
+		text = strings.ReplaceAll(text, `"invalidate": ["stats"]`, `"invalidate": ["rooms"]`)
+	}
+	return text
 }
 
 var withL1 = parse(documentOf(plan{l1: true}))
 
 // policyOf is the policy with which a plan begins.
 func policyOf(p plan) *policy.Policy {
-	return begins[plan{l1: p.l1, uploads: p.uploads, stale: p.stale}]
+	return begins[plan{l1: p.l1, uploads: p.uploads, stale: p.stale, named: p.named}]
 }
 
 var begins = func() map[plan]*policy.Policy {
 	m := map[plan]*policy.Policy{}
-	for i := range 8 {
-		p := plan{l1: i&1 > 0, uploads: i&2 > 0, stale: i&4 > 0}
+	for i := range 16 {
+		p := plan{l1: i&1 > 0, uploads: i&2 > 0, stale: i&4 > 0, named: i&8 > 0}
 		m[p] = parse(documentOf(p))
 	}
 	return m
