@@ -31,6 +31,7 @@ var hopByHop = []string{
 	"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
 	"proxy-authenticate", "proxy-authentication-info", "proxy-authorization",
 	"content-length", "age",
+	"endpoint-load-metrics", "endpoint-load-metrics-bin", // how busy the origin was then (ORCA), which a proxy in front would take for this one's load
 }
 
 // fromEnvoy begins the fields by which one Envoy tells the next of a single request or host. Replayed by a hit they would be told of this proxy: by

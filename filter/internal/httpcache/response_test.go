@@ -41,7 +41,7 @@ func TestStoredFields(t *testing.T) {
 	got := httpcache.StoredFields(httpcache.Fields{
 		{":status", "200"}, {"connection", "close, X-Hop"}, {"x-hop", "1"}, {"keep-alive", "5"},
 		{"transfer-encoding", "chunked"}, {"content-length", "2"}, {"age", "9"},
-		{"x-envoy-upstream-service-time", "500"}, {"x-envoy-immediate-health-check-fail", "true"}, {"x-envoy", "1"}, {"etag", `"a"`}, {"cache-status", "cdn; hit"}, {"x-user", "ann"},
+		{"x-envoy-upstream-service-time", "500"}, {"x-envoy-immediate-health-check-fail", "true"}, {"endpoint-load-metrics", "JSON {}"}, {"x-envoy", "1"}, {"etag", `"a"`}, {"cache-status", "cdn; hit"}, {"x-user", "ann"},
 	}, []string{"x-user"})
 	want := httpcache.Fields{{"x-envoy", "1"}, {"etag", `"a"`}, {"cache-status", "cdn; hit"}}
 	if diff := cmp.Diff(want, got); diff != "" {
