@@ -27,6 +27,8 @@ type Exchange struct {
 	stream Stream
 	phase  phase
 	flow   flow // nil: no rule matches, nothing is touched
+
+	unlogged bool // its end may not be told
 }
 
 // flow is what a matched rule makes of a stream: a read or a write.
@@ -76,6 +78,7 @@ func (e *Exchange) RequestHeaders(end bool) Action {
 	action := e.flow.start(end)
 	if e.phase != replied {
 		r.keep()
+		e.watch()
 	}
 	return action
 }
@@ -109,13 +112,16 @@ func (e *Exchange) ResponseHeaders(end bool) Action {
 	if err != nil {
 		return Continue
 	}
-	return e.flow.response(fields, end)
+	action := e.flow.response(fields, end)
+	e.passed(end)
+	return action
 }
 
 // ResponseBody handles a chunk of n bytes.
 func (e *Exchange) ResponseBody(n int, end bool) {
 	if e.flow != nil && e.phase == flowing {
 		e.flow.chunk(n, end)
+		e.passed(end)
 	}
 }
 
@@ -123,10 +129,11 @@ func (e *Exchange) ResponseBody(n int, end bool) {
 func (e *Exchange) ResponseTrailers() {
 	if e.flow != nil && e.phase == flowing {
 		e.flow.trailers()
+		e.passed(true)
 	}
 }
 
-// Done handles the end of the stream, however it came.
+// Done handles the end of the stream, however it came. It may be called again.
 func (e *Exchange) Done() {
 	if e.flow != nil {
 		e.flow.done()

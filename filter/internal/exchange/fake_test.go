@@ -63,6 +63,8 @@ type world struct {
 	fetched []httpcache.Fields
 	entry   []byte // that a test has stored
 	secret  string // of partitions
+	// protocol is that of the streams that come; "" if the proxy doesn't say.
+	protocol string
 	// showJoins leaves joins as they are; otherwise they look like lookups.
 	showJoins bool
 }
@@ -268,6 +270,7 @@ func (w *world) stream(method, path, user string, extra ...[2]string) *fakeStrea
 	s := &fakeStream{w: w, name: fmt.Sprint("stream-", w.streams), properties: map[string][]byte{
 		"response.code_details":          []byte("via_upstream"),
 		"upstream.request_attempt_count": {1, 0, 0, 0, 0, 0, 0, 0},
+		"request.protocol":               []byte(w.protocol),
 	}}
 	s.request = httpcache.Fields{{":method", method}, {":authority", "chat.test"}, {":path", path}}
 	if user != "" {

@@ -62,6 +62,7 @@ func (w *write) raised(a Answer) {
 	}
 	w.describe()
 	w.resumeResponse()
+	w.passed(w.end)
 }
 
 // owe hands the raise to the journal, if it isn't acknowledged.

@@ -40,6 +40,7 @@ type State struct {
 	loopback   loopback
 	prefetches prefetches
 	refreshes  refreshes
+	unlogged   unlogged
 	controls   wire.Controls
 	scratch    scratch
 
@@ -139,6 +140,7 @@ func (s *State) run(p *Plugin) {
 	}
 	s.follower.run(p, now)
 	s.journal.run(p, now)
+	s.unlogged.run(p, now)
 	s.writes.run(p, now)
 	s.flights.run(p, now)
 	s.outbox.run(p)
