@@ -22,7 +22,8 @@ var ErrRedisConfig = errors.New("redis settings")
 //	REDIS_HOST, REDIS_PORT    one server; 127.0.0.1 and 6379 if unset
 //	REDIS_CLUSTER             host:port,host:port… of a Redis Cluster
 //	REDIS_SENTINELS           host:port,host:port… of Sentinels, with
-//	REDIS_SENTINEL_MASTER     the name of the primary that they watch
+//	REDIS_SENTINEL_MASTER     the name of the primary that they watch, and where they ask for a password
+//	REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD
 //	REDIS_USERNAME, REDIS_PASSWORD, REDIS_DB, REDIS_TLS (true or false)
 //
 // Warnings name settings that have no effect. No credential is part of an error
@@ -78,6 +79,7 @@ func redisFromURL(url string) (redis.UniversalOptions, error) {
 func shadowed(getenv func(string) string) (warnings []string) {
 	for _, name := range []string{
 		"REDIS_HOST", "REDIS_PORT", "REDIS_CLUSTER", "REDIS_SENTINELS", "REDIS_SENTINEL_MASTER",
+		"REDIS_SENTINEL_USERNAME", "REDIS_SENTINEL_PASSWORD",
 		"REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_DB", "REDIS_TLS",
 	} {
 		if getenv(name) != "" {
@@ -95,9 +97,10 @@ func setAddresses(o *redis.UniversalOptions, getenv func(string) string) error {
 	case (sentinels == "") != (master == ""):
 		return fmt.Errorf("%w: REDIS_SENTINELS and REDIS_SENTINEL_MASTER need each other", ErrRedisConfig)
 	case cluster != "":
-		o.Addrs, o.IsClusterMode = strings.Split(cluster, ","), true
+		o.Addrs, o.IsClusterMode = splitList(cluster), true
 	case sentinels != "":
-		o.Addrs, o.MasterName = strings.Split(sentinels, ","), master
+		o.Addrs, o.MasterName = splitList(sentinels), master
+		o.SentinelUsername, o.SentinelPassword = getenv("REDIS_SENTINEL_USERNAME"), getenv("REDIS_SENTINEL_PASSWORD")
 	default:
 		port, err := envInt(getenv, "REDIS_PORT", 6379)
 		if err != nil {
@@ -105,10 +108,24 @@ func setAddresses(o *redis.UniversalOptions, getenv func(string) string) error {
 		}
 		o.Addrs = []string{net.JoinHostPort(or(getenv("REDIS_HOST"), "127.0.0.1"), strconv.Itoa(port))}
 	}
+	for _, address := range o.Addrs {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return fmt.Errorf("%w: the address %q, want host:port", ErrRedisConfig, address)
+		}
+	}
 	if o.IsClusterMode && o.DB != 0 {
 		return fmt.Errorf("%w: REDIS_DB=%d with REDIS_CLUSTER: a cluster has database 0 only", ErrRedisConfig, o.DB)
 	}
 	return nil
+}
+
+// splitList takes a list apart, with spaces or without.
+func splitList(list string) []string {
+	words := strings.Split(list, ",")
+	for i := range words {
+		words[i] = strings.TrimSpace(words[i])
+	}
+	return words
 }
 
 func envInt(getenv func(string) string, name string, otherwise int) (int, error) {

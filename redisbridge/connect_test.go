@@ -2,6 +2,7 @@ package redisbridge
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,10 @@ func TestRedisFromEnv(t *testing.T) {
 		{"cluster", "REDIS_CLUSTER=a:1,b:2", "[a:1 b:2] db=0 user= password= master= cluster=true tls=false"},
 		{"cluster by one node", "REDIS_CLUSTER=a:1", "[a:1] db=0 user= password= master= cluster=true tls=false"},
 		{"sentinels", "REDIS_SENTINELS=a:1,b:2 REDIS_SENTINEL_MASTER=m REDIS_DB=1", "[a:1 b:2] db=1 user= password= master=m cluster=false tls=false"},
+		{"sentinels with a password", "REDIS_SENTINELS=a:1 REDIS_SENTINEL_MASTER=m REDIS_PASSWORD=p REDIS_SENTINEL_USERNAME=su REDIS_SENTINEL_PASSWORD=sp",
+			"[a:1] db=0 user= password=p master=m cluster=false tls=false sentinels=su:sp"},
+		{"a list without ports", "REDIS_CLUSTER=a:1,b", `redis settings: the address "b", want host:port`},
+		{"a list that ends early", "REDIS_CLUSTER=a:1,", `redis settings: the address "", want host:port`},
 		{"sentinels without a name", "REDIS_SENTINELS=a:1", "redis settings: REDIS_SENTINELS and REDIS_SENTINEL_MASTER need each other"},
 		{"both", "REDIS_SENTINELS=a:1 REDIS_SENTINEL_MASTER=m REDIS_CLUSTER=b:1", "redis settings: both REDIS_CLUSTER and REDIS_SENTINELS are set, want one"},
 		{"cluster's database", "REDIS_CLUSTER=a:1 REDIS_DB=1", "redis settings: REDIS_DB=1 with REDIS_CLUSTER: a cluster has database 0 only"},
@@ -53,11 +58,23 @@ func TestRedisFromEnv(t *testing.T) {
 	}
 }
 
+// Whoever writes a list by hand puts spaces into it.
+func TestRedisListsMayHaveSpaces(t *testing.T) {
+	env := map[string]string{"REDIS_CLUSTER": "a:1, b:2 ,c:3"}
+	o, _, err := RedisFromEnv(func(name string) string { return env[name] })
+	if err != nil || !slices.Equal(o.Addrs, []string{"a:1", "b:2", "c:3"}) {
+		t.Errorf("%q, %v", o.Addrs, err)
+	}
+}
+
 func describe(o redis.UniversalOptions, warnings []string) string {
 	s := fmt.Sprintf("%v db=%d user=%s password=%s master=%s cluster=%t tls=%t",
 		o.Addrs, o.DB, o.Username, o.Password, o.MasterName, o.IsClusterMode, o.TLSConfig != nil)
 	if o.TLSConfig != nil {
 		s += " " + o.TLSConfig.ServerName
+	}
+	if o.SentinelUsername+o.SentinelPassword != "" {
+		s += " sentinels=" + o.SentinelUsername + ":" + o.SentinelPassword
 	}
 	return strings.Join(append([]string{s}, warnings...), "; ")
 }

@@ -72,6 +72,9 @@ bridge:
   env: [{ name: REDIS_CLUSTER, value: "a:6379,b:6379" }]
   redisURL: false
   annotations: { example.com/team: "1" }
+  podSpec: { nodeSelector: { pool: infra }, tolerations: [{ key: infra, operator: Exists }], priorityClassName: high }
+  volumes: [{ name: ca, secret: { secretName: redis-ca } }]
+  volumeMounts: [{ name: ca, mountPath: /etc/redis-ca, readOnly: true }]
 networkPolicy:
   clients: [{ team: web }, { team: shop, stage: live }]
   monitoring: [{ team: sre }]
@@ -255,7 +258,8 @@ func TestChartRefuses(t *testing.T) {
 			"replaces no VM that died"},
 		"nothing to attach to": {`{target: envoy-gateway, filter: {policy: "{\"bridge\": {\"cluster\": \"redis-bridge\"}}", digest: DIGEST}, bridge: {digest: DIGEST}}`,
 			"filter.targetRef is empty"},
-		"a target without a name": {"{filter: {targetRef: {kind: Gateway}}}", "properties 'name' required"},
+		"what the chart sets itself": {"{bridge: {digest: DIGEST, podSpec: {hostNetwork: true}}}", "'hostNetwork'"},
+		"a target without a name":    {"{filter: {targetRef: {kind: Gateway}}}", "properties 'name' required"},
 	} {
 		_, _, err := Template(chart, "chatcache", installation{values: c.values}.all(t))
 		if err == nil || !strings.Contains(err.Error(), c.want) {

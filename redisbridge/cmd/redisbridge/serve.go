@@ -75,6 +75,8 @@ Environment:
   REDIS_CLUSTER               or host:port,… of a Redis Cluster
   REDIS_SENTINELS, REDIS_SENTINEL_MASTER
                               or host:port,… of Sentinels and the primary's name
+  REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD
+                              where the Sentinels ask for them
   REDIS_USERNAME, REDIS_PASSWORD, REDIS_DB, REDIS_TLS
 `
 
