@@ -35,9 +35,12 @@ export function change(policy, before, form) {
 
 // told says what has become of a change.
 export function told(name, answer) {
-  const { applied, leaseOut, pending, complete, error } = answer.receipts;
+  const { applied, leaseOut, pending, complete, newEpoch, error } = answer.receipts;
   if (error) return `${name}: set, but whether the workers know can't be told: ${error}`;
+  if (newEpoch) return `${name}: set; Redis has begun a new epoch since, in which each worker hears of it`;
+  if (!complete && pending.length === 0) return `${name}: set; Redis has begun its epoch so lately that there may be workers that it doesn't know of`;
   if (!complete) return `${name}: set; ${plural(pending.length, "worker")} may not know yet`;
+  if (applied.length + leaseOut.length === 0) return `${name}: set; no worker of a proxy follows the feed, so none has heard of it`;
   const last = applied.length > 0 ? `, the last after ${applied.at(-1).ms} ms` : "";
   return `${name}: set; ${plural(applied.length, "worker")} of proxies know${last}` + (leaseOut.length > 0 ? `; ${leaseOut.length} may not use their memory any more` : "");
 }

@@ -22,6 +22,19 @@ func (b *tab) change(row string) {
 	b.do(chromedp.Click(`[data-rows="controls"] button[aria-label="Change controls of `+row+`"]`), chromedp.WaitVisible("#change"))
 }
 
+// Where no worker follows the feed nobody is said to know.
+func TestControlsThatNobodyHears(t *testing.T) {
+	b := newBridge(t)
+	b.purge()
+	page := newTab(t, chromium(t))
+	page.do(chromedp.Navigate(b.url))
+	page.enter(adminToken)
+	page.untilSees("live, administrator")
+	page.change("(all caches)")
+	page.do(chromedp.Click(`[name=off]`), chromedp.Click(`[name=save]`), chromedp.WaitNotVisible("#change"))
+	page.untilSees("(all caches): set; no worker of a proxy follows the feed, so none has heard of it")
+}
+
 // An administrator sets and unsets controls, and is told when the workers know; a viewer sees them.
 func TestControls(t *testing.T) {
 	b, browser := newBridge(t), chromium(t)
