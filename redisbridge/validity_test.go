@@ -579,3 +579,47 @@ func TestKeysShareTheTag(t *testing.T) {
 		t.Errorf("keys\n%q, want\n%q", got, want)
 	}
 }
+
+// Many suspensions whose deadlines pass one after the other, as where the origin is down and nobody knows what became of its writes, are
+// turned into raises some at a time: each time reads all of them. Until then they go on suspending.
+func TestManyDeadlines(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	const many = 100
+	group := func(i int) string { return wire.GroupPartition("stats", fmt.Sprint("user-", i)) }
+	for i := range many {
+		w.suspend(fmt.Sprint("w", i), int64(1000+i), group(i))
+	}
+	state := func(i int) wire.LookupState {
+		a, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: []string{group(i)}})
+		w.check(err)
+		return a.State
+	}
+	raised := w.look().Ticket.Sequence
+	w.pass(1000)
+	if got := state(0); got != wire.LookupMiss {
+		t.Fatalf("the first deadline has passed: state %d", got)
+	}
+	rounds := 0
+	for ms := range many {
+		w.pass(1)
+		last := raised
+		if raised = w.look().Ticket.Sequence; raised > last {
+			rounds++
+		}
+		if passed := ms + 1; passed < many && raised == last && state(passed) != wire.LookupSuspended {
+			t.Errorf("deadline %d has passed without a raise, and suspends no more", passed)
+		}
+	}
+	if rounds > many/2 {
+		t.Errorf("all suspensions were read %d times in %d ms", rounds, many)
+	}
+	w.pass(many/10 + 1)
+	for i := range many {
+		if got := state(i); got != wire.LookupMiss {
+			t.Errorf("suspension %d: state %d after its deadline", i, got)
+		}
+	}
+	if got := w.look().Ticket.Sequence; got != 2*many {
+		t.Errorf("%d events, want a suspension and a raise of each of %d", got, many)
+	}
+}

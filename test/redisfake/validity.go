@@ -133,12 +133,16 @@ func (v *Validity) expire(c *call) {
 	}
 	var passed []due
 	v.Next = 0
+	pause := int64(len(v.Open) / 10)
 	for id, s := range v.Open {
 		if s.Deadline <= c.now {
 			passed = append(passed, due{id, s})
 		} else if v.Next == 0 || s.Deadline < v.Next {
 			v.Next = s.Deadline
 		}
+	}
+	if v.Next > 0 {
+		v.Next = max(v.Next, c.now+pause)
 	}
 	slices.SortFunc(passed, func(a, b due) int {
 		return cmp.Or(cmp.Compare(a.Deadline, b.Deadline), strings.Compare(a.id, b.id))
