@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"go/parser"
 	gotoken "go/token"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
@@ -208,18 +207,5 @@ func TestDocumentedExample(t *testing.T) {
 	start, end := strings.Index(text, "\t{\n"), strings.Index(text, "\t}\n")
 	if _, problems := Parse([]byte(text[start : end+2])); problems != nil {
 		t.Error(problems)
-	}
-}
-
-// TestDependencies: what costs the compiled filter megabytes stays out.
-func TestDependencies(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", ".").Output()
-	if err != nil {
-		t.Skip("go list:", err)
-	}
-	for _, heavy := range []string{"net/http", "net/url", "encoding/json", "regexp", "log/slog", "net"} {
-		if slices.Contains(strings.Fields(string(out)), heavy) {
-			t.Errorf("the package depends on %s", heavy)
-		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 
 	"chatcache/hostsim/internal/toolchain"
 	"chatcache/test/loopback"
+	"chatcache/test/stack"
 )
 
 // realEnvoy is an Envoy with the probe module on several listeners, one for
@@ -39,10 +40,7 @@ func requireEnvoy(t *testing.T) string {
 	t.Helper()
 	binary := os.Getenv("ENVOY")
 	if binary == "" {
-		if os.Getenv("CHATCACHE_REQUIRE") != "" {
-			t.Fatal("ENVOY is not set, and CHATCACHE_REQUIRE wants the comparison with a real Envoy: run `make tools` and set ENVOY to .tools/…/envoy")
-		}
-		t.Skip("no real Envoy to compare with: set ENVOY to the path of an Envoy 1.40")
+		stack.Require(t, errors.New("no real Envoy to compare with: run `make tools`, and set ENVOY to .tools/envoy"))
 	}
 	return binary
 }

@@ -3,12 +3,15 @@ package browser
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"chatcache/test/stack"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/log"
@@ -29,12 +32,8 @@ func chromium(t *testing.T) context.Context {
 		path = "chromium"
 	}
 	path, err := exec.LookPath(path)
-	switch {
-	case err == nil:
-	case os.Getenv("CHATCACHE_REQUIRE") == "1":
-		t.Fatalf("%v: run `make chromium`, or name yours with CHROMIUM=", err)
-	default:
-		t.Skipf("%v: run `make chromium`, or name yours with CHROMIUM=", err)
+	if err != nil {
+		stack.Require(t, fmt.Errorf("%w: run `make chromium`, or name yours with CHROMIUM=", err))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)

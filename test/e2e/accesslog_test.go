@@ -1,11 +1,12 @@
 package e2e
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"chatcache/test/chatapi"
 	"chatcache/test/stack"
@@ -66,9 +67,7 @@ func contents(t *testing.T, file string) string {
 // wantLines waits until a log has, for each pair, a line with both.
 func wantLines(t *testing.T, file string, pairs ...string) {
 	t.Helper()
-	var missing []string
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		missing = nil
+	stack.WaitT(t, "the log has all lines", func(context.Context) error {
 		text := contents(t, file)
 		for i := 0; i < len(pairs); i += 2 {
 			found := false
@@ -76,12 +75,9 @@ func wantLines(t *testing.T, file string, pairs ...string) {
 				found = found || strings.Contains(line, pairs[i]) && strings.Contains(line, pairs[i+1])
 			}
 			if !found {
-				missing = append(missing, pairs[i]+" … "+pairs[i+1])
+				return fmt.Errorf("none with %q and %q in\n%s", pairs[i], pairs[i+1], text)
 			}
 		}
-		if len(missing) == 0 {
-			return
-		}
-	}
-	t.Errorf("no lines with %q in\n%s", missing, contents(t, file))
+		return nil
+	})
 }

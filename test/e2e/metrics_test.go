@@ -2,10 +2,11 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"chatcache/test/chatapi"
 	"chatcache/test/stack"
@@ -51,20 +52,15 @@ func TestPrometheusLabels(t *testing.T) {
 func wantMetrics(t *testing.T, s *stack.Stack, missing ...string) {
 	t.Helper()
 	// Histograms are merged when Envoy flushes its statistics, every 5 s.
-	for end := time.Now().Add(20 * time.Second); len(missing) > 0 && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		text, err := s.Envoys[0].Admin(context.Background(), "/stats/prometheus")
+	stack.WaitT(t, "/stats/prometheus has all lines", func(ctx context.Context) error {
+		text, err := s.Envoys[0].Admin(ctx, "/stats/prometheus")
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
-		var still []string
-		for _, line := range missing {
-			if !strings.Contains(text, line) {
-				still = append(still, line)
-			}
+		missing = slices.DeleteFunc(missing, func(line string) bool { return strings.Contains(text, line) })
+		if len(missing) > 0 {
+			return fmt.Errorf("not there: %q", missing)
 		}
-		missing = still
-	}
-	if len(missing) > 0 {
-		t.Errorf("not in /stats/prometheus: %q", missing)
-	}
+		return nil
+	})
 }

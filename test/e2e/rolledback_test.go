@@ -67,14 +67,11 @@ func TestStatusThatMeansNothingWasWritten(t *testing.T) {
 	// settled reads until the cache is asked again.
 	settled := func(path string) (body, said string) {
 		t.Helper()
-		for range 1000 {
-			if _, body, said = ask("GET", path); !strings.Contains(said, "fwd=bypass") {
-				return body, said
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		t.Fatalf("%s: still %s", path, said)
-		return "", ""
+		stack.UntilT(t, path+" isn't bypassed", func() bool {
+			_, body, said = ask("GET", path)
+			return !strings.Contains(said, "fwd=bypass")
+		})
+		return body, said
 	}
 	for _, test := range []struct {
 		path string

@@ -1,11 +1,12 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"chatcache/test/chatapi"
 	"chatcache/test/loopback"
@@ -35,11 +36,10 @@ func TestUnixSockets(t *testing.T) {
 	if got := read(0); !strings.Contains(got, "stored") {
 		t.Fatalf("the first read: %s", got)
 	}
-	var got string
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // the store isn't waited for
-		if got = read(1); strings.Contains(got, "hit") {
-			return
+	stack.WaitT(t, "the other proxy has a hit", func(context.Context) error { // the store isn't waited for
+		if got := read(1); !strings.Contains(got, "hit") {
+			return errors.New(got)
 		}
-	}
-	t.Errorf("the other proxy's last read: %s", got)
+		return nil
+	})
 }

@@ -15,6 +15,7 @@ import (
 
 	"chatcache/redisbridge"
 	"chatcache/redisbridge/wire"
+	"chatcache/test/stack"
 )
 
 const (
@@ -224,11 +225,12 @@ func (w *world) follow(b *redisbridge.Bridge, vm string) {
 // eventually looks until ok, for at most a minute.
 func (w *world) eventually(what string, ok func() bool) {
 	w.t.Helper()
-	for limit := time.Now().Add(time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(limit) {
-			w.t.Fatalf("gave up waiting: %s; seen last: %v", what, w.log.tail(10))
+	stack.WaitT(w.t, what, func(context.Context) error {
+		if !ok() {
+			return fmt.Errorf("seen last: %v", w.log.tail(10))
 		}
-	}
+		return nil
+	})
 }
 
 func (w *world) check(err error) {

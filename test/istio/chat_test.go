@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"chatcache/test/stack"
 )
 
 // The proxies that the shipped files put the filter into.
@@ -45,7 +47,7 @@ func chat(t *testing.T, p *proxy, ada, bob string) {
 	if r := p.Do(request{http.MethodPost, "/api/chat/sessions", ada, `{"title":"told by ada"}`}); r.Status != http.StatusCreated || r.CacheStatus != "chatcache; fwd=method" {
 		t.Fatalf("write: %v", r)
 	}
-	until(t, "every worker shows the write", func() bool {
+	stack.UntilT(t, "every worker shows the write", func() bool {
 		for range 8 {
 			if !strings.Contains(p.Get(ada, "/api/chat/sessions").Body, "told by ada") {
 				return false
@@ -80,7 +82,7 @@ func TestCachesKeyedByABody(t *testing.T) {
 		}
 	}
 	for body, want := range stored {
-		until(t, "a hit on "+body, func() bool {
+		stack.UntilT(t, "a hit on "+body, func() bool {
 			r := ask("ada", body)
 			if r.Body != want.Body {
 				t.Fatalf("%s: %v, want what was stored: %v", body, r, want)

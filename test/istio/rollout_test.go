@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"chatcache/test/stack"
 )
 
 // canary is a gateway beside ingress, with a label more.
@@ -54,7 +56,7 @@ func keepReading(t *testing.T, g *proxy, user, path string) *traffic {
 func (f *traffic) Stop(t *testing.T) {
 	t.Helper()
 	seen := f.count.Load()
-	until(t, "fifty reads after what happened", func() bool { return f.count.Load() > seen+50 })
+	stack.UntilT(t, "fifty reads after what happened", func() bool { return f.count.Load() > seen+50 })
 	f.stop()
 	<-f.done
 	if len(f.failed) > 0 {
@@ -66,7 +68,7 @@ func (f *traffic) Stop(t *testing.T) {
 // untilRuns waits until the gateway's Envoy has the module whose digest a WasmPlugin pins.
 func untilRuns(t *testing.T, g *proxy, sha256 string) {
 	t.Helper()
-	until(t, "Envoy's plugin is "+sha256, func() bool {
+	stack.UntilT(t, "Envoy's plugin is "+sha256, func() bool {
 		dump, err := g.Admin("/config_dump?resource=ecds_filters")
 		return err == nil && strings.Contains(dump, sha256+".wasm")
 	})
@@ -135,7 +137,7 @@ func TestWritesWithoutAFilter(t *testing.T) {
 			untilHit(t, g, "ada", "/api/chat/sessions")
 
 			w.Istio.Apply(w.Plugin.with(wrongDigest).Config)
-			until(t, "the filter has gone", func() bool { return g.Get("ada", "/api/chat/sessions").CacheStatus == "" })
+			stack.UntilT(t, "the filter has gone", func() bool { return g.Get("ada", "/api/chat/sessions").CacheStatus == "" })
 			if r := g.Do(request{http.MethodPost, "/api/chat/sessions", "ada", `{"title":"unnoticed"}`}); r.Status != http.StatusCreated || r.CacheStatus != "" {
 				t.Fatalf("a write with a wrong digest: %v, want what the origin says, and no word of the cache", r)
 			}
@@ -149,11 +151,11 @@ func TestWritesWithoutAFilter(t *testing.T) {
 				}
 				return r
 			}
-			until(t, "the filter is back", func() bool { return strings.HasPrefix(read().CacheStatus, tt.back) })
+			stack.UntilT(t, "the filter is back", func() bool { return strings.HasPrefix(read().CacheStatus, tt.back) })
 			if tt.after != nil {
 				w.redisbridge(tt.after...)
 			}
-			until(t, "a hit", func() bool { return read().Hit() })
+			stack.UntilT(t, "a hit", func() bool { return read().Hit() })
 		})
 	}
 }
@@ -164,10 +166,10 @@ func TestPolicyChangeKeepsTheMemoryOfTheWorkers(t *testing.T) {
 	one.Workers = 1 // whose memory answers from the second hit on
 	g := startProxy(t, w, one)
 	g.Get("ada", "/api/chat/stats")
-	until(t, "the worker has it in its memory", func() bool { return strings.HasSuffix(g.Get("ada", "/api/chat/stats").CacheStatus, "detail=l1") })
+	stack.UntilT(t, "the worker has it in its memory", func() bool { return strings.HasSuffix(g.Get("ada", "/api/chat/stats").CacheStatus, "detail=l1") })
 
 	w.Istio.Apply(w.Plugin.with(func(p *wasmPlugin) { p.set(t, "0s", "caches", "models", "ttl") }).Config)
-	until(t, "the new policy is in force", func() bool {
+	stack.UntilT(t, "the new policy is in force", func() bool {
 		return g.Get("", "/api/models").CacheStatus == "chatcache; fwd=bypass; detail=off"
 	})
 	if r := g.Get("ada", "/api/chat/stats"); !strings.HasSuffix(r.CacheStatus, "detail=l1") {
@@ -183,7 +185,7 @@ func TestRemoval(t *testing.T) {
 
 	meanwhile := keepReading(t, g, "bob", "/api/chat/stats")
 	w.Istio.Delete(w.Plugin.Config)
-	until(t, "the filter has gone", func() bool { return g.Get("ada", "/api/chat/stats").CacheStatus == "" })
+	stack.UntilT(t, "the filter has gone", func() bool { return g.Get("ada", "/api/chat/stats").CacheStatus == "" })
 	meanwhile.Stop(t)
 }
 

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"chatcache/test/chatapi"
 	"chatcache/test/stack"
@@ -177,20 +176,10 @@ func (w *world) redisbridge(args ...string) {
 	}
 }
 
-// until repeats a condition until it holds; on the way it may ask the proxies.
-func until(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for limit := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(limit) {
-			t.Fatalf("after a minute, still not: %s", what)
-		}
-	}
-}
-
 // untilHit reads until the answer comes from the cache, and gives it.
 func untilHit(t *testing.T, g *proxy, user, path string) (r response) {
 	t.Helper()
-	until(t, "a hit on "+path, func() bool {
+	stack.UntilT(t, "a hit on "+path, func() bool {
 		r = g.Get(user, path)
 		return r.Hit()
 	})

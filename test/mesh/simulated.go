@@ -298,12 +298,7 @@ func (m *simulated) restartRedis() {
 	if err := m.redis.Restart(); err != nil {
 		m.t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); m.bridge.Status(context.Background()).Redis.Error != ""; {
-		if time.Now().After(end) {
-			m.t.Fatal("the bridge doesn't find Redis again")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	stack.UntilT(m.t, "the bridge finds Redis again", func() bool { return m.bridge.Status(context.Background()).Redis.Error == "" })
 }
 
 func (m *simulated) Flush() { m.redis.FlushAll() }

@@ -2,6 +2,7 @@ package stack_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -145,12 +146,13 @@ func TestAdministratorsByCertificate(t *testing.T) {
 		return string(body), err
 	}
 	alice := a.client("alice")
-	got, err := ask(alice)
-	for end := time.Now().Add(30 * time.Second); err != nil && time.Now().Before(end); got, err = ask(alice) {
-		time.Sleep(20 * time.Millisecond) // Envoy starts
-	}
-	if err != nil || !strings.HasPrefix(got, "[Bearer "+stack.AdminToken+"]") || !strings.Contains(got, `Subject="CN=alice"`) || strings.Contains(got, "forged") {
-		t.Errorf("the bridge gets %s (%v)", got, err)
+	var got string
+	stack.WaitT(t, "Envoy has started", func(context.Context) (err error) {
+		got, err = ask(alice)
+		return err
+	})
+	if !strings.HasPrefix(got, "[Bearer "+stack.AdminToken+"]") || !strings.Contains(got, `Subject="CN=alice"`) || strings.Contains(got, "forged") {
+		t.Errorf("the bridge gets %s", got)
 	}
 	if got, err := ask(a.client("")); err == nil {
 		t.Errorf("without a certificate: %s", got)

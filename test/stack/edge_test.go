@@ -1,7 +1,6 @@
 package stack_test
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -9,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"chatcache/test/loopback"
 	"chatcache/test/stack"
@@ -80,21 +78,19 @@ func TestStartThatEnvoyRefusesFailsAtOnceAndLeavesNothing(t *testing.T) {
 }
 
 // accessLogLine gives the last line with text; Envoy writes it a little after the answer.
-func accessLogLine(t *testing.T, e *stack.Envoy, text string) string {
+func accessLogLine(t *testing.T, e *stack.Envoy, text string) (line string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for ctx.Err() == nil {
+	stack.UntilT(t, "a line of the access log has "+text, func() bool {
 		log := string(readFile(t, e.Log))
 		// A line that is still being written doesn't count.
 		lines := strings.Split(log[:strings.LastIndex(log, "\n")+1], "\n")
 		for i := len(lines) - 1; i >= 0; i-- {
 			if strings.Contains(lines[i], text) {
-				return lines[i]
+				line = lines[i]
+				return true
 			}
 		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Fatalf("no line with %q in the access log", text)
-	return ""
+		return false
+	})
+	return line
 }

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // A process that dies takes its children with it, however it dies.
@@ -38,11 +37,7 @@ func TestChildrenDontOutliveTheirParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	parent.Wait()
-	for deadline := time.Now().Add(5 * time.Second); alive(pid); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the child %s outlived its parent", pid)
-		}
-	}
+	UntilT(t, "the child ends with its parent", func() bool { return !alive(pid) })
 }
 
 // readPID reads the line "pid N".

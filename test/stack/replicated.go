@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -144,24 +143,6 @@ func following(ctx context.Context, primary *RedisNode, replicas int) error {
 		return fmt.Errorf("%s has %d replicas online, want %d", primary.Name, online, replicas)
 	}
 	return nil
-}
-
-// WaitT looks until look gives nil, for at most a minute.
-func WaitT(t testing.TB, what string, look func(ctx context.Context) error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	for {
-		err := look(ctx)
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("gave up waiting until %s: %v", what, err)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
 }
 
 func nodeT(t testing.TB) func(*RedisNode, error) *RedisNode {

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -71,11 +70,7 @@ func (v *ScratchValkey) start() {
 	}
 	c := redis.NewClient(&redis.Options{Addr: v.Socket, Network: "unix"})
 	defer c.Close()
-	for limit := time.Now().Add(10 * time.Second); c.Ping(context.Background()).Err() != nil; time.Sleep(time.Millisecond) {
-		if time.Now().After(limit) {
-			v.t.Fatalf("%s doesn't answer on its socket", v.args[0])
-		}
-	}
+	WaitT(v.t, v.args[0]+" answers on its socket", func(ctx context.Context) error { return c.Ping(ctx).Err() })
 }
 
 func (v *ScratchValkey) kill() {

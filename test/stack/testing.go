@@ -78,3 +78,32 @@ func (s *Stack) endTest(t testing.TB) {
 	default:
 	}
 }
+
+// WaitT looks until look gives nil, for at most a minute.
+func WaitT(t testing.TB, what string, look func(ctx context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for {
+		err := look(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("gave up waiting until %s: %v", what, err)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// UntilT is WaitT for what only holds or doesn't.
+func UntilT(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	WaitT(t, what, func(context.Context) error {
+		if !holds() {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+}

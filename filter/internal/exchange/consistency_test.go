@@ -151,12 +151,13 @@ func TestGroupsThatOnlyTheEntryNames(t *testing.T) {
 
 func TestEntryIsNotTakenInWhenTheLookupHadNoLease(t *testing.T) {
 	w := newWorld(t)
-	s := w.stream("GET", "/stats", "ann")
-	s.exchange.RequestHeaders(true)
-	w.lease() // too late
-	w.take(wire.PathLookup).miss(1)
+	w.lease()
+	w.now += 4 * time.Second // it has run out
+	s := w.missed("ann")
+	w.feed(1)
+	w.feed(1) // the poll that was sent since then: too late
 	s.respond("200", "one")
-	if hit(w, "ann") {
+	if w.plugin.state.l1.Len() != 0 || hit(w, "ann") {
 		t.Error("an answer looked up without a lease is in L1")
 	}
 }

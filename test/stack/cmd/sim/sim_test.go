@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"regexp"
@@ -85,13 +86,12 @@ func TestServesUntilInterrupted(t *testing.T) {
 // await reads until the answer's Cache-Status begins so.
 func await(t *testing.T, url, status string) {
 	t.Helper()
-	got := ""
-	for deadline := time.Now().Add(20 * time.Second); !strings.HasPrefix(got, status); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("Cache-Status %q, want %q", got, status)
+	stack.WaitT(t, "a read gets "+status, func(context.Context) error {
+		if got := send(t, "GET", url+"/api/chat/stats"); !strings.HasPrefix(got, status) {
+			return fmt.Errorf("Cache-Status %q", got)
 		}
-		got = send(t, "GET", url+"/api/chat/stats")
-	}
+		return nil
+	})
 }
 
 // send gives the answer's Cache-Status.
