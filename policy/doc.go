@@ -304,4 +304,24 @@
 // "authority": "ignore". A read with X-HTTP-Method-Override, X-HTTP-Method or X-Method-Override bypasses.
 // "+" and "%20" differ. A query with ";" is left whole, nothing of it ignored, since some origins separate parameters there; so is one with more than 1000 parameters.
 // A body is reduced to its canonical form; one that JSON readers could disagree on bypasses.
+//
+// # Files
+//
+// For whoever changes this package:
+//
+//	policy, version, definition    what a policy is; the digests of it, and of one cache
+//	language                       every field, with its bounds
+//	decode, parse                  JSON to fields with their places; fields to a policy
+//	parse_identity, parse_rules    its identity; its caches
+//	parse_freshness                how long they are fresh
+//	parse_invalidations            its invalidations
+//	problem, suggest, units        what is wrong with a document, and what may be meant; sizes and durations
+//	pattern, relation, matcher     one pattern; which of two is more specific; the rule of a request
+//	path, escape, query            how paths and queries are read
+//	request, key                   what a request has; the cache key
+//	body, canonical, ignore        JSON bodies in keys
+//	source, credential, identity   where identities are; what is found there; partitions
+//	rules, unsafe                  what a write invalidates, as digests; writes without a rule
+//	prefetch                       the next page
+//	verify, differences            how an answer differs from the stored one
 package policy

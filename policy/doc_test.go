@@ -10,7 +10,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"chatcache/test/filemap"
 )
+
+func TestFiles(t *testing.T) { filemap.CheckT(t) }
 
 // TestDocumentation: the package documentation describes exactly the fields that the parser accepts.
 func TestDocumentation(t *testing.T) {

@@ -170,4 +170,42 @@
 //
 // A call may carry a traceparent (W3C Trace Context), as the filters hand on that of a
 // request: lines about the call then have its trace id.
+//
+// # Files
+//
+// What begins and ends, and what is shared by all calls:
+//
+//	bridge, policies            options, the bridge; what it remembers of each policy
+//	connect                     the connection to Redis out of the environment
+//	serve, joined               the servers; an answer of HTTP/2 in one write
+//	http                        every call, who may make it, frames and JSON
+//	error, failurelog, trace    the statuses of errors; the log of what went wrong
+//	clock                       time, for tests to hold
+//
+// What filters call:
+//
+//	lookup, lease               an entry, its validity, and the right to fetch it
+//	held, rounds                lookups that wait; one read for all who ask the same
+//	join                        a lookup of a VM that isn't registered yet
+//	underway                    the bound of the entries that are being sent
+//	write, upload               stores, suspensions and their ends; entries in pieces
+//	feed, feedread, pollreads   polls; one read for several of them
+//	registry, report            who polls, and with what rules; what VMs have counted
+//
+// What decides, see above:
+//
+//	validity, script            the scripts' arguments and answers; the scripts
+//	wake                        what happened wakes held polls and lookups, at other bridges too
+//	trust                       whether a primary's word counts
+//	breaker                     whether Redis is asked at all
+//
+// What operators call and see:
+//
+//	admin, identity             purge and invalidate; whose partition is meant
+//	controls, controlstate      what is set; what Redis has lost of it is put back
+//	inspect                     what would become of a request
+//	receipts                    which VMs have applied a raise
+//	token, audit                who may, how often, and the log of it
+//	status, health              /v1/status; /readyz
+//	counters, metrics           what the bridge counts; /metrics
 package redisbridge

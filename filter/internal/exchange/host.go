@@ -1,13 +1,3 @@
-// Package exchange decides what happens to one request and its response: it is
-// the filter without the proxy.
-//
-// A [Plugin] is a configured policy, a [State] what all plugins and streams of
-// one policy share in a Wasm VM (L1, feed, journal), an [Exchange] one stream.
-// They reach the proxy only through [Host] and [Stream], so that they run in
-// plain Go tests too.
-//
-// The package has no goroutine, no lock and no clock of its own: in a Wasm VM Go
-// runs only during callbacks, and only one runs at a time.
 package exchange
 
 import (

@@ -250,6 +250,10 @@ func TestIncompleteResponsesAreNotStored(t *testing.T) {
 			s.head("200", [2]string{"content-length", "10"})
 			s.send("half", true)
 		},
+		"the client leaves": func(s *fakeStream) {
+			s.head("200", [2]string{"transfer-encoding", "chunked"})
+			s.send("half", false)
+		},
 		"grows beyond the limit": func(s *fakeStream) {
 			s.head("200", [2]string{"transfer-encoding", "chunked"})
 			s.send(string(make([]byte, 3000)), false)

@@ -1,0 +1,9 @@
+package hostsim_test
+
+import (
+	"testing"
+
+	"chatcache/test/filemap"
+)
+
+func TestFiles(t *testing.T) { filemap.CheckT(t) }
