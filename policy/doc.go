@@ -317,8 +317,9 @@
 //	parse_invalidations            its invalidations
 //	problem, suggest, units        what is wrong with a document, and what may be meant; sizes and durations
 //	pattern, relation, matcher     one pattern; which of two is more specific; the rule of a request
+//	reads                          what no pattern of a read can match
 //	path, escape, query            how paths and queries are read
-//	request, key                   what a request has; the cache key
+//	request, key, steering         what a request has; the cache key; fields by which origins take a request for another one
 //	body, canonical, ignore        JSON bodies in keys
 //	source, credential, identity   where identities are; what is found there; partitions
 //	rules, unsafe                  what a write invalidates, as digests; writes without a rule

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -313,8 +314,8 @@ func TestSeveralCredentials(t *testing.T) {
 	if again := of("sid=planted", "token victim", ""); !reflect.DeepEqual(again, both) {
 		t.Errorf("once %+v, then %+v", both, again)
 	}
-	early, late := "Bearer "+expiring(1790000000), expiring(1800000000)
-	for _, p := range []Partition{of("sid="+late, early, ""), of("sid=opaque", early, ""), of("sid="+late, early, "")} {
+	early, late := expiring(1790000000), expiring(1800000000)
+	for _, p := range []Partition{of("sid="+late, "Bearer "+early, ""), of("sid="+early, "Bearer "+late, ""), of("sid=opaque", "Bearer "+early, ""), of("sid="+late, "Bearer "+early, "")} {
 		if p.Expires != 1790000000 {
 			t.Errorf("expires %d, want when the first of them does", p.Expires)
 		}
@@ -385,21 +386,31 @@ func TestShortSecret(t *testing.T) {
 	}
 }
 
-// TestIdentifyConcurrently runs under -race too: the bridge identifies from many goroutines.
+// The bridge identifies from many goroutines: nobody gets the partition of somebody else who is identified meanwhile.
 func TestIdentifyConcurrently(t *testing.T) {
-	id := identifier(t, fromAuthorization)
-	want, _ := id.Identify(withHeader("authorization", "x"))
+	together := identifier(t, fromAuthorization)
 	var wg sync.WaitGroup
-	for range 4 {
+	for who := range 4 {
+		alone := identifier(t, fromAuthorization)
 		wg.Go(func() {
-			for range 200 {
-				if p, _ := id.Identify(withHeader("authorization", "x")); !reflect.DeepEqual(p, want) {
+			for i := range 500 {
+				r := yielding{withHeader("authorization", fmt.Sprint("user ", who, " ", i))}
+				want, _ := alone.Identify(r)
+				if p, _ := together.Identify(r); !reflect.DeepEqual(p, want) {
 					t.Errorf("partition %v, want %v", p, want)
 				}
 			}
 		})
 	}
 	wg.Wait()
+}
+
+// yielding lets others go on while it is identified.
+type yielding struct{ *fakeRequest }
+
+func (r yielding) Header(name string) []string {
+	runtime.Gosched()
+	return r.fakeRequest.Header(name)
 }
 
 func FuzzIdentify(f *testing.F) {
