@@ -4,7 +4,8 @@
 //
 // It only connects the proxy with package exchange: this file registers the
 // VM's context, plugin.go is the root context, stream.go one HTTP stream, bridge.go
-// the calls to the bridge, metrics.go the metrics.
+// the calls to the bridge, metrics.go the metrics; guard.go keeps panics from the proxy, and
+// hostcall_wasip1.go has the host calls that every request makes, without the SDK.
 package main
 
 import (

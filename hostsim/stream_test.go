@@ -94,7 +94,6 @@ func TestWhatEnvoyWouldNotSurviveIsAFailure(t *testing.T) {
 	}
 }
 
-// TestAPauseIsReportedAtTheEndOfTheTest: nobody waited for the stream.
 // TestTheClientLeavesAtAnyPoint of an upload in pieces, a held response and a
 // streamed body, a millisecond each: the module hears once of the end, and nothing is left.
 func TestTheClientLeavesAtAnyPoint(t *testing.T) {
@@ -136,6 +135,7 @@ func TestTheClientLeavesAtAnyPoint(t *testing.T) {
 	}
 }
 
+// TestAPauseIsReportedAtTheEndOfTheTest: nobody waited for the stream.
 func TestAPauseIsReportedAtTheEndOfTheTest(t *testing.T) {
 	inner := &failing{TB: t}
 	s := hostsim.RunT(inner, hostsim.Options{Module: toolchain.Module(t, "probe"), Route: hostsim.RouteTo("backend"), Clusters: clusters(echo)})

@@ -135,8 +135,6 @@ const everything = `{"version": 1, "name": "p", "partition_secret": "0123456789a
 	"invalidations": [{"name": "w", "match": ["PATCH /w", "PURGE /w/"], "invalidate": ["c", "b"], "scope": "all", "deadline": "60s",
 		"settle": "1s", "also_after": "100ms", "unreachable": "refuse", "raise_on_4xx": true, "unchanged_on": []}]}`
 
-// TestProblems holds the whole text of every diagnostic. Each file of testdata/problems.txtar is a policy
-// followed by a line "---" and what is wrong with it, as Envoy's log shows it. UPDATE=1 writes them anew.
 // Istio's names for clusters can't be sent as an authority.
 func TestAuthorityOfACluster(t *testing.T) {
 	for cluster, want := range map[string]string{
@@ -154,6 +152,8 @@ func TestAuthorityOfACluster(t *testing.T) {
 	}
 }
 
+// TestProblems holds the whole text of every diagnostic. Each file of testdata/problems.txtar is a policy
+// followed by a line "---" and what is wrong with it, as Envoy's log shows it. UPDATE=1 writes them anew.
 func TestProblems(t *testing.T) {
 	const name = "testdata/problems.txtar"
 	archive, err := txtar.ParseFile(name)

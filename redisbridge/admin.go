@@ -120,9 +120,9 @@ func (b *Bridge) Invalidate(ctx context.Context, r InvalidateRequest) (RaiseAnsw
 	if err != nil {
 		return RaiseAnswer{}, err
 	}
-	document := b.document(name)
-	if document == nil {
-		return RaiseAnswer{}, fmt.Errorf("%w: the bridge has no document of policy %q: start it with --policy FILE", ErrNotFound, name)
+	document, err := b.neededDocument(name)
+	if err != nil {
+		return RaiseAnswer{}, err
 	}
 	rule := document.Invalidation(r.Rule)
 	if rule == nil {
@@ -171,13 +171,7 @@ func (b *Bridge) raised(ctx context.Context, name string, groups []string, also 
 		Policy: name, Epoch: epochText(raise.ticket.Epoch), Sequence: raise.ticket.Sequence, RaisedAt: raise.at,
 		Groups: groups, AlsoAfterMS: also.Milliseconds(),
 	}
-	if wait != "" {
-		receipts, err := b.Receipts(ctx, answer, wait)
-		if err != nil {
-			receipts.Error = err.Error()
-		}
-		answer.Receipts = &receipts
-	}
+	answer.Receipts = b.receiptsOf(ctx, answer, wait)
 	return answer, nil
 }
 
@@ -251,6 +245,15 @@ func (b *Bridge) document(name string) *policy.Policy {
 		}
 	}
 	return nil
+}
+
+// neededDocument is document for a call that can't do without it. The error matches ErrNotFound.
+func (b *Bridge) neededDocument(name string) (*policy.Policy, error) {
+	d := b.document(name)
+	if d == nil {
+		return nil, fmt.Errorf("%w: the bridge has no document of policy %q: start it with --policy FILE", ErrNotFound, name)
+	}
+	return d, nil
 }
 
 func epochText(epoch uint64) string { return strconv.FormatUint(epoch, 16) }

@@ -83,7 +83,7 @@ func (a *audit) record(r *http.Request, who, what string, err error, now time.Ti
 	if splitErr != nil {
 		from = r.RemoteAddr
 	}
-	omitted, ok := a.due(r.Method, r.URL.Path, who, from, status, now)
+	omitted, ok := a.due(r, who, from, status, now)
 	if !ok {
 		return
 	}
@@ -112,7 +112,7 @@ func (a *audit) record(r *http.Request, who, what string, err error, now time.Ti
 }
 
 // due tells whether a call is logged, and how many weren't before it.
-func (a *audit) due(method, path, who, from string, status int, now time.Time) (omitted int, ok bool) {
+func (a *audit) due(r *http.Request, who, from string, status int, now time.Time) (omitted int, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if status == http.StatusUnauthorized || status == http.StatusTooManyRequests {
@@ -123,10 +123,10 @@ func (a *audit) due(method, path, who, from string, status int, now time.Time) (
 		omitted, a.omitted = a.omitted, 0
 		return omitted, true
 	}
-	if method != http.MethodGet || status != http.StatusOK {
+	if r.Method != http.MethodGet || status != http.StatusOK {
 		return 0, true
 	}
-	reader := path + " " + who + " " + from
+	reader := r.URL.Path + " " + who + " " + from
 	if last, known := a.reads[reader]; known && now.Sub(last) < readAuditPeriod {
 		return 0, false
 	}

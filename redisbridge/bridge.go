@@ -1,6 +1,7 @@
 package redisbridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -128,10 +129,10 @@ func New(o Options) (*Bridge, error) {
 	b := &Bridge{
 		scripts: scriptsOf[o.Miniredis](), options: o,
 		clock: o.Clock, log: o.Log,
-		timeout: or(o.Timeout, 40*time.Millisecond), storeTimeout: or(o.StoreTimeout, time.Second),
-		adminTimeout: or(o.AdminTimeout, time.Second), maxOpen: or(o.MaxSuspensions, 10_000),
-		trustBound: or(o.Trust, 2*time.Second), underway: underway{most: or(o.MaxUnderway, 64<<20)},
-		breaker: breaker{limit: or(o.BreakerFailures, 5), wait: or(o.BreakerWait, time.Second)},
+		timeout: cmp.Or(o.Timeout, 40*time.Millisecond), storeTimeout: cmp.Or(o.StoreTimeout, time.Second),
+		adminTimeout: cmp.Or(o.AdminTimeout, time.Second), maxOpen: cmp.Or(o.MaxSuspensions, 10_000),
+		trustBound: cmp.Or(o.Trust, 2*time.Second), underway: underway{most: cmp.Or(o.MaxUnderway, 64<<20)},
+		breaker: breaker{limit: cmp.Or(o.BreakerFailures, 5), wait: cmp.Or(o.BreakerWait, time.Second)},
 	}
 	if b.clock == nil {
 		b.clock = systemClock{}
@@ -142,7 +143,7 @@ func New(o Options) (*Bridge, error) {
 	if err := b.readTokens(); err != nil {
 		return nil, err
 	}
-	b.audit, b.looks = newAudit(b.log, or(o.AdminRate, 100)), newLooks()
+	b.audit, b.looks = newAudit(b.log, cmp.Or(o.AdminRate, 100)), newLooks()
 	b.policies.byName, b.policies.clock = make(map[string]*policyState), b.clock
 	b.redis = newClient(o.Redis)
 	for _, hook := range o.Hooks {
@@ -224,18 +225,10 @@ func bounded(o redis.UniversalOptions) *redis.UniversalOptions {
 	o.DisableIdentity = true
 	// A connection that was begun to a server that hangs gives its place up soon,
 	// for one to the server that is elected instead.
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = or(o.DialTimeout, dialTimeout), or(o.ReadTimeout, replyTimeout), or(o.WriteTimeout, replyTimeout)
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = cmp.Or(o.DialTimeout, dialTimeout), cmp.Or(o.ReadTimeout, replyTimeout), cmp.Or(o.WriteTimeout, replyTimeout)
 	o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return &o
-}
-
-func or[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }
 
 // Drain answers every held poll at once and holds no more; /readyz says no.

@@ -1,6 +1,7 @@
 package redisbridge
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -106,7 +107,7 @@ func setAddresses(o *redis.UniversalOptions, getenv func(string) string) error {
 		if err != nil {
 			return err
 		}
-		o.Addrs = []string{net.JoinHostPort(or(getenv("REDIS_HOST"), "127.0.0.1"), strconv.Itoa(port))}
+		o.Addrs = []string{net.JoinHostPort(cmp.Or(getenv("REDIS_HOST"), "127.0.0.1"), strconv.Itoa(port))}
 	}
 	for _, address := range o.Addrs {
 		if _, _, err := net.SplitHostPort(address); err != nil {

@@ -160,13 +160,7 @@ func (b *Bridge) SetControls(ctx context.Context, r ControlsRequest) (ControlsAn
 	}
 	p.remembered.lost(answer.Controls)
 	answer.Epoch, answer.Sequence, answer.SetAt = epochText(raise.ticket.Epoch), raise.ticket.Sequence, raise.at
-	if r.Wait != "" {
-		receipts, err := b.Receipts(ctx, answer.raise(), r.Wait)
-		if err != nil {
-			receipts.Error = err.Error()
-		}
-		answer.Receipts = &receipts
-	}
+	answer.Receipts = b.receiptsOf(ctx, answer.raise(), r.Wait)
 	return answer, nil
 }
 

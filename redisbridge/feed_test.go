@@ -327,16 +327,17 @@ func TestNoLostWake(t *testing.T) {
 	clock := newStepClock()
 	w := newMemoryWorld(t, func(o *Options) { o.Clock = clock })
 	cursor := w.look().Ticket
-	interposed := &interposingClock{stepClock: clock, before: func() { w.close("w1", true, "c:stats") }}
+	interposed := &interposingClock{stepClock: clock, t: t, before: func() { w.close("w1", true, "c:stats") }}
 	w.clock = interposed
 	if a := w.poll(cursor, 30_000); len(a.Events) != 1 {
 		t.Errorf("got %v, want the raise", a)
 	}
 }
 
-// interposingClock does something after a poll's read and before its wait.
+// interposingClock does something after a poll's read and before its wait, which must then be ended.
 type interposingClock struct {
 	*stepClock
+	t      *testing.T
 	before func()
 }
 
@@ -345,11 +346,11 @@ func (c *interposingClock) Wait(ctx context.Context, wake <-chan struct{}, d tim
 		return
 	}
 	c.before()
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	select {
 	case <-wake:
 	case <-ctx.Done():
+	case <-time.After(patience):
+		c.t.Error("nobody has ended the wait")
 	}
 }
 

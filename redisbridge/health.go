@@ -1,6 +1,7 @@
 package redisbridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,8 +165,8 @@ func (s *server) ask(ctx context.Context, c redis.Cmdable, database int) error {
 	if err != nil {
 		return redisError(err)
 	}
-	s.Mode = or(infoField(info, "redis_mode"), infoField(info, "server_mode"))
-	s.Version = or(infoField(info, "valkey_version"), infoField(info, "redis_version"))
+	s.Mode = cmp.Or(infoField(info, "redis_mode"), infoField(info, "server_mode"))
+	s.Version = cmp.Or(infoField(info, "valkey_version"), infoField(info, "redis_version"))
 	s.Policy = infoField(info, "maxmemory_policy")
 	s.Role = infoField(info, "role")
 	s.Replicas = strings.Count(info, "state=online")

@@ -1,6 +1,7 @@
 package redisbridge
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"strings"
@@ -35,7 +36,7 @@ func (b *Bridge) identify(p *policy.Policy, who *Identity) (policy.Partition, *I
 	if who == nil {
 		return none, nil, nil
 	}
-	identifier, err := policy.NewIdentifier(p.Identity, []byte(or(p.PartitionSecret, b.options.PartitionSecret)))
+	identifier, err := policy.NewIdentifier(p.Identity, []byte(cmp.Or(p.PartitionSecret, b.options.PartitionSecret)))
 	if err != nil {
 		return none, nil, fmt.Errorf("%w: the bridge can't derive partitions: %w; start it with the filters' CHATCACHE_PARTITION_SECRET", ErrRequest, err)
 	}

@@ -1,6 +1,7 @@
 package redisbridge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -107,9 +108,9 @@ func (b *Bridge) Inspect(ctx context.Context, r InspectRequest) (Inspection, err
 
 // resolve finds with the policy what a request's entry is called, and its groups.
 func (b *Bridge) resolve(found *Inspection, r InspectRequest) (definition string, groups []string, err error) {
-	document := b.document(found.Policy)
-	if document == nil {
-		return "", nil, fmt.Errorf("%w: the bridge has no document of policy %q: start it with --policy FILE", ErrNotFound, found.Policy)
+	document, err := b.neededDocument(found.Policy)
+	if err != nil {
+		return "", nil, err
 	}
 	request, err := newInspected(r)
 	if err != nil {
@@ -181,7 +182,7 @@ func (r inspected) Header(name string) []string {
 var _ policy.Request = inspected{}
 
 func newInspected(r InspectRequest) (inspected, error) {
-	i := inspected{method: policy.StoredMethod(or(r.Method, "GET")), header: r.Header, path: r.URL}
+	i := inspected{method: policy.StoredMethod(cmp.Or(r.Method, "GET")), header: r.Header, path: r.URL}
 	if r.Identity != nil {
 		i.Identity = *r.Identity
 	}
@@ -192,7 +193,7 @@ func newInspected(r InspectRequest) (inspected, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return i, fmt.Errorf("%w: url %q, want http://HOST/PATH, https://HOST/PATH or /PATH", ErrRequest, r.URL)
 	}
-	i.scheme, i.authority, i.path = u.Scheme, u.Host, or(u.EscapedPath(), "/")
+	i.scheme, i.authority, i.path = u.Scheme, u.Host, cmp.Or(u.EscapedPath(), "/")
 	if u.RawQuery != "" {
 		i.path += "?" + u.RawQuery
 	}

@@ -182,6 +182,19 @@ func (b *Bridge) Receipts(ctx context.Context, raise RaiseAnswer, wait string) (
 	return b.awaitReceipts(ctx, p, raiseMark{t, raise.RaisedAt}, d)
 }
 
+// receiptsOf are those that the answer to a call has, nil where it waits for none. What becomes of them is no error: what they
+// are about was done.
+func (b *Bridge) receiptsOf(ctx context.Context, raise RaiseAnswer, wait string) *Receipts {
+	if wait == "" {
+		return nil
+	}
+	receipts, err := b.Receipts(ctx, raise, wait)
+	if err != nil {
+		receipts.Error = err.Error()
+	}
+	return &receipts
+}
+
 // receipts handles GET /v1/receipts.
 func (b *Bridge) receipts(w http.ResponseWriter, r *http.Request) error {
 	ask := r.URL.Query()

@@ -79,5 +79,7 @@ func (b *Bridge) Commit(ctx context.Context, m wire.CommitRequest) (wire.Ack, er
 	if err := checkTTL(m.TTL); err != nil {
 		return wire.Ack{}, err
 	}
-	return wire.Ack{}, b.keep(ctx, p, m.Key, m.Fetch, append(entryKeys(m.Key), wire.UploadKey(m.Key, m.Upload)), m.Size, m.TTL)
+	return wire.Ack{}, b.keep(ctx, p, storing{
+		key: m.Key, fetch: m.Fetch, keys: append(entryKeys(m.Key), wire.UploadKey(m.Key, m.Upload)), entry: m.Size, ttl: m.TTL,
+	})
 }

@@ -23,28 +23,36 @@ func (b *Bridge) Store(ctx context.Context, m wire.StoreRequest) (wire.Ack, erro
 	if err != nil {
 		return wire.Ack{}, err
 	}
-	return wire.Ack{}, b.keep(ctx, p, m.Key, m.Fetch, entryKeys(m.Key), bytes, m.TTL)
+	return wire.Ack{}, b.keep(ctx, p, storing{key: m.Key, fetch: m.Fetch, keys: entryKeys(m.Key), entry: bytes, ttl: m.TTL})
 }
 
-// keep runs the store script: the entry is bytes, or the upload of so many of them that keys name.
-func (b *Bridge) keep(ctx context.Context, p *policyState, key, fetch string, keys []string, entry any, ttl int64) error {
-	if err := checkPlain("fetch id", fetch); err != nil {
+// storing is what the store script is to do.
+type storing struct {
+	key, fetch string
+	keys       []string
+	entry      any   // its bytes; or how many the upload has that keys name, too
+	ttl        int64 // ms
+}
+
+// keep runs the store script.
+func (b *Bridge) keep(ctx context.Context, p *policyState, s storing) error {
+	if err := checkPlain("fetch id", s.fetch); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.storeTimeout)
 	defer cancel()
 	var kept int
 	err := b.try(callSpared, func() (err error) {
-		kept, err = b.scripts.store.Run(ctx, b.redis, keys, entry, ttl, fetch, p.filledChannel()).Int()
+		kept, err = b.scripts.store.Run(ctx, b.redis, s.keys, s.entry, s.ttl, s.fetch, p.filledChannel()).Int()
 		return redisError(err)
 	})
 	if err == nil && kept == 0 {
-		err = fmt.Errorf("%w: a commit of %d bytes", ErrUpload, entry)
+		err = fmt.Errorf("%w: a commit of %d bytes", ErrUpload, s.entry)
 	}
-	if err == nil && fetch != "" {
-		p.held.filled(key)
+	if err == nil && s.fetch != "" {
+		p.held.filled(s.key)
 	}
-	p.counters.cache(cacheOfKey(key)).countStore(err)
+	p.counters.cache(cacheOfKey(s.key)).countStore(err)
 	return err
 }
 

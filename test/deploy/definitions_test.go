@@ -56,7 +56,7 @@ func TestResourcesFitTheirDefinitions(t *testing.T) {
 		files = append(files, file{"helm, " + i.name, text})
 	}
 	for _, f := range files {
-		for _, document := range f.documents(t) {
+		for _, document := range f.documents() {
 			known, err := d.Validate(document)
 			if err != nil {
 				t.Errorf("%s: %v", f.name, err)
@@ -89,7 +89,7 @@ func TestDefinitionsRefuse(t *testing.T) {
 			t.Fatalf("%s: envoy/%s has no %q", name, c.file, c.old)
 		}
 		changed := file{c.file, []byte(strings.Replace(text, c.old, c.new, 1))}
-		_, err := d.Validate(changed.documents(t)[0])
+		_, err := d.Validate(changed.documents()[0])
 		if !errors.Is(err, ErrManifest) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}

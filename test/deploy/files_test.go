@@ -58,13 +58,7 @@ func shipped(t *testing.T) (list []file) {
 	return list
 }
 
-func (f file) documents(t *testing.T) (list [][]byte) {
-	t.Helper()
-	for _, document := range bytes.Split(f.text, []byte("\n---\n")) {
-		list = append(list, document)
-	}
-	return list
-}
+func (f file) documents() [][]byte { return bytes.Split(f.text, []byte("\n---\n")) }
 
 func (f file) objects(t *testing.T) []runtime.Object {
 	t.Helper()
@@ -103,8 +97,8 @@ func only[T runtime.Object](t *testing.T, list []runtime.Object) T {
 func TestFilesFitTheSchemas(t *testing.T) {
 	for _, f := range shipped(t) {
 		objects := f.objects(t)
-		if len(objects) != len(f.documents(t)) {
-			t.Errorf("envoy/%s: %d documents, %d resources", f.name, len(f.documents(t)), len(objects))
+		if len(objects) != len(f.documents()) {
+			t.Errorf("envoy/%s: %d documents, %d resources", f.name, len(f.documents()), len(objects))
 		}
 		for _, o := range objects {
 			meta, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)

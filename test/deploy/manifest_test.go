@@ -33,7 +33,7 @@ func TestDecodeIsStrict(t *testing.T) {
 // Strictness reaches every kind that is shipped: with a field more in its spec, or beside it, each document is refused.
 func TestDecodeIsStrictForEveryShippedKind(t *testing.T) {
 	for _, f := range shipped(t) {
-		for _, document := range f.documents(t) {
+		for _, document := range f.documents() {
 			for _, at := range []string{"", "spec"} {
 				var object map[string]any
 				if err := yaml.Unmarshal(document, &object); err != nil {
