@@ -16,6 +16,7 @@
 //	host                  what the proxy has to give: Host and Stream
 //	plugin, state         a configured policy; what all of one policy have in a VM, and in which order it does what is due
 //	exchange, request     a stream's callbacks, and its phases; what its request says
+//	unlogged              the end of a stream that the proxy doesn't tell of
 //
 // A read, in the order in which it goes through them:
 //
