@@ -301,7 +301,8 @@
 // invalidate what is stored by both.
 // So are the fields by which origins take a request for another one, and which a client may send: X-Forwarded-Host, -Scheme, -Port and -Prefix, X-Host,
 // X-Original-URL, X-Rewrite-URL, and Forwarded but for its for and by; each only where it says something else than the request, and of host and scheme nothing with
-// "authority": "ignore". A read with X-HTTP-Method-Override, X-HTTP-Method or X-Method-Override bypasses.
+// "authority": "ignore". A read with X-HTTP-Method-Override, X-HTTP-Method or X-Method-Override bypasses; where the field's method has a rule of an
+// invalidation, a request with it is a write, by that rule beside its own method's. A method in a query or a form (_method) isn't seen: write such a path's rule for POST.
 // "+" and "%20" differ. A query with ";" is left whole, nothing of it ignored, since some origins separate parameters there; so is one with more than 1000 parameters.
 // A body is reduced to its canonical form; one that JSON readers could disagree on bypasses.
 //
@@ -322,7 +323,7 @@
 //	request, key, steering         what a request has; the cache key; fields by which origins take a request for another one
 //	body, canonical, ignore        JSON bodies in keys
 //	source, credential, identity   where identities are; what is found there; partitions
-//	rules, unsafe                  what a write invalidates, as digests; writes without a rule
+//	rules, unsafe, override        what a write invalidates, as digests; writes without a rule; methods that fields name
 //	prefetch                       the next page
 //	verify, differences            how an answer differs from the stored one
 package policy

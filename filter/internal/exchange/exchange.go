@@ -60,7 +60,7 @@ func (e *Exchange) RequestHeaders(end bool) Action {
 	e.state.scratch.fields = fields
 	var target request
 	target.readTarget(fields)
-	cache, rule := e.plugin.Policy.Match(target.method, target.authority, target.path)
+	cache, rule := e.match(&target)
 	if cache == nil && rule == nil {
 		rule = e.plugin.Policy.Unruled(target.method)
 	}
@@ -81,6 +81,13 @@ func (e *Exchange) RequestHeaders(end bool) Action {
 		e.watch()
 	}
 	return action
+}
+
+func (e *Exchange) match(r *request) (*policy.Cache, *policy.Invalidation) {
+	if len(r.overriding) > 0 {
+		return e.plugin.Policy.MatchOverridden(r.method, r.overriding, r.authority, r.path)
+	}
+	return e.plugin.Policy.Match(r.method, r.authority, r.path)
 }
 
 // RequestBody handles a request body; n is all of it that has been held.

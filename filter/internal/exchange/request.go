@@ -16,6 +16,7 @@ type request struct {
 	method, authority, path string // method is GET also of a HEAD, which a GET's response answers
 	scheme                  string // "" only in a host that doesn't say: Envoy sets it for HTTP/1.1 too
 	head                    bool
+	overriding              []string // what fields say that the method is, see policy.Overrides
 	wants                   wants
 	values                  [2]string // room for what Header gives
 }
@@ -28,7 +29,6 @@ type wants struct {
 	match      bool // If-Match or If-Unmodified-Since
 	upgrade    bool
 	steered    bool // a field that policy.Steers tells of
-	overridden bool // another method than its own
 	refresh    bool // a request of the proxy's own, see refresh.go
 }
 
@@ -44,6 +44,10 @@ func (r *request) readTarget(fields httpcache.Fields) {
 			r.authority = f[1]
 		case ":path":
 			r.path = f[1]
+		default:
+			if policy.Overrides(f[0]) {
+				r.overriding = append(r.overriding, f[1])
+			}
 		}
 	}
 	if r.method == "HEAD" {
@@ -74,8 +78,6 @@ func (w *wants) note(name string) {
 		w.match = true
 	case "upgrade":
 		w.upgrade = true
-	case "x-http-method-override", "x-http-method", "x-method-override":
-		w.overridden = true
 	case refreshField:
 		w.refresh = true
 	default:
@@ -111,7 +113,7 @@ func (r *request) unanswerable(c *policy.Cache, limits httpcache.Limits, end boo
 		return reasonRange
 	case w.upgrade:
 		return reasonUpgrade
-	case w.overridden:
+	case len(r.overriding) > 0:
 		return reasonOverridden
 	case w.limits && r.fields.CacheControl().NoStore, limits.NoCache && !c.Origin:
 		return reasonRequest

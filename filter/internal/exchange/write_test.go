@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,27 @@ func (w *world) takeClose() (wire.CloseRequest, *call) {
 		w.t.Fatal(err)
 	}
 	return m, c
+}
+
+// Whatever the request's own method is: to its origin it may be the rule's.
+func TestWriteByAMethodThatAFieldNames(t *testing.T) {
+	for _, test := range []struct{ method, path, named string }{{"POST", "/messages", "PUT"}, {"GET", "/messages", "post"}, {"DELETE", "/messages", "POST"}} {
+		w := newWorld(t)
+		s := w.stream(test.method, test.path, "ann", [2]string{"x-http-method-override", test.named})
+		if got := s.exchange.RequestHeaders(true); got != PauseAll {
+			t.Fatalf("%v: action %v", test, got)
+		}
+		w.take(wire.PathSuspend).ack()
+		s.respond("200", "{}")
+		if got := s.cacheStatus(); got != "chatcache; fwd=method" {
+			t.Errorf("%v: %s", test, got)
+		}
+		if end, last := w.takeClose(); !end.Raise || !slices.Contains(end.Groups, partitionGroup(w, "ann")) {
+			t.Errorf("%v: close %+v", test, end)
+		} else {
+			last.ack()
+		}
+	}
 }
 
 func TestWriteIsSuspendedForwardedAndClosedWithARaise(t *testing.T) {

@@ -94,7 +94,7 @@ func explain(args []string, s streams) int {
 func explainRequest(p *policy.Policy, o options) (explanation, error) {
 	e := explanation{Method: o.request.method, URL: o.url, Kind: "none"}
 	o.request.method = policy.StoredMethod(o.request.method)
-	cache, rule := p.Match(o.request.method, o.request.authority, o.request.path)
+	cache, rule := p.MatchOverridden(o.request.method, o.request.overriding(), o.request.authority, o.request.path)
 	if cache == nil && rule == nil {
 		if rule = p.Unruled(o.request.method); rule == nil {
 			e.Hint = hint(p, o.request)
@@ -160,6 +160,9 @@ func (e *explanation) read(p *policy.Policy, c *policy.Cache, o options) {
 		id = e.Partition.found
 	}
 	body := e.body(p, c, o)
+	if methods := o.request.overriding(); len(methods) > 0 {
+		e.Bypass = fmt.Sprintf("a field says that its method is %q", methods)
+	}
 	if c.TTL == 0 {
 		e.Bypass = `the cache is off: its ttl is "0s"`
 	}

@@ -3,8 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
+
+	"chatcache/policy"
 )
 
 // request is the request that a policy is explained for.
@@ -20,6 +24,16 @@ func (r *request) Authority() string           { return r.authority }
 func (r *request) Path() string                { return r.path }
 func (r *request) Steered() bool               { return true }
 func (r *request) Header(name string) []string { return r.headers[name] }
+
+// overriding is what the request's fields say that its method is.
+func (r *request) overriding() (methods []string) {
+	for _, name := range slices.Sorted(maps.Keys(r.headers)) {
+		if policy.Overrides(name) {
+			methods = append(methods, r.headers[name]...)
+		}
+	}
+	return methods
+}
 
 func (r *request) Property(path ...string) ([]byte, bool) {
 	v, ok := r.properties[strings.Join(path, "/")]

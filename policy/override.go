@@ -1,0 +1,33 @@
+package policy
+
+import "slices"
+
+// Overrides tells of the request fields by which many origins take a request for one of another method than it has.
+func Overrides(name string) bool {
+	switch name {
+	case "x-http-method-override", "x-http-method", "x-method-override":
+		return true
+	}
+	return false
+}
+
+// MatchOverridden is Match for a request with fields of which [Overrides] tells; methods are their values. Not every origin
+// heeds them, so all rules apply that any of the methods finds, what the policy has for unsafe requests without a rule, too. One that
+// may be a write is none of a cache.
+func (p *Policy) MatchOverridden(method string, methods []string, authority, path string) (cache *Cache, rule *Invalidation) {
+	cache, rule = p.Match(method, authority, path)
+	for i, other := range methods {
+		if slices.Contains(methods[:i], other) {
+			continue
+		}
+		_, found := p.Match(other, authority, path)
+		if found == nil {
+			found = p.Unruled(other)
+		}
+		rule = join(rule, found)
+	}
+	if rule != nil {
+		return nil, rule
+	}
+	return cache, nil
+}

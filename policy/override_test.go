@@ -1,0 +1,44 @@
+package policy
+
+import "testing"
+
+// TestMethodsThatFieldsName: what an origin may take for a write by another method is one, by every rule that may apply.
+func TestMethodsThatFieldsName(t *testing.T) {
+	p, problems := rulesPolicy(t, "GET /a/{x}", "POST /a/{x}", "DELETE /a/{x}", "POST /b", "DELETE /c")
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	for _, c := range []struct {
+		method  string
+		methods []string
+		path    string
+		want    string
+	}{
+		{"POST", []string{"DELETE"}, "/a/1", "POST /a/{x} + DELETE /a/{x}"},
+		{"POST", []string{"delete", "delete", "PUT"}, "/a/1", "POST /a/{x} + DELETE /a/{x}"},
+		{"POST", []string{"GET", "DELETE"}, "/a/1", "POST /a/{x} + DELETE /a/{x}"},
+		{"POST", []string{"GET"}, "/a/1", "POST /a/{x}"},
+		{"POST", []string{"PUT", ""}, "/b", "POST /b"},
+		{"POST", []string{"DELETE"}, "/c", "DELETE /c"},
+		{"GET", []string{"DELETE"}, "/a/1", "DELETE /a/{x}"},
+		{"GET", []string{"PATCH"}, "/a/1", "GET /a/{x}"},
+		{"GET", []string{"DELETE"}, "/c", "DELETE /c"},
+		{"GET", []string{"DELETE"}, "/d", ""},
+	} {
+		cache, rule := p.MatchOverridden(c.method, c.methods, "", c.path)
+		got := ruleName(rule)
+		if cache != nil {
+			got += cache.Patterns()[0]
+		}
+		if got != c.want {
+			t.Errorf("%s with %q of %s: %q, want %q", c.method, c.methods, c.path, got, c.want)
+		}
+	}
+	origin, problems := Parse([]byte(`{"version": 1, "name": "p", "bridge": {"cluster": "b"}, "caches": {"c": {"match": ["GET /c"], "ttl": "origin", "shared": true}}}`))
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	if cache, rule := origin.MatchOverridden("GET", []string{"DELETE"}, "", "/c"); cache != nil || rule != origin.Unruled("DELETE") {
+		t.Errorf("without a rule: %v, %v", cache, rule)
+	}
+}
