@@ -8,7 +8,7 @@ SHELL := /bin/bash
 
 # Go's own build cache knows what is up to date, so every build target is phony
 # (by FORCE where its name is a pattern).
-.PHONY: FORCE help tools toolchains chromium build image run sim test test-istio test-long screenshot
+.PHONY: FORCE help tools toolchains chromium build image run sim test test-istio test-long test-race screenshot
 .PHONY: cache-tests degradation soak bench bench-peers bench-chat bench-reach bench-bridge lint clean
 .PHONY: build/chatcache.wasm build/noop.wasm build/redisbridge build/bare build/image build/hostsim build/policy build/run build/sim build/pilot-agent
 
@@ -89,6 +89,10 @@ test-istio: tools ## the filter under Istio's control plane and its real pilot-a
 	@test/istio/build.sh
 	cd test/istio && CHATCACHE_REQUIRE=1 ENVOY="$${ENVOY:-$(CURDIR)/.tools/envoy}" VALKEY="$${VALKEY:-$(CURDIR)/.tools/valkey-server}" \
 		go test -count=1 -timeout 20m -v ./...
+
+test-race: tools toolchains ## what has goroutines, with the race detector (needs a C compiler): five minutes
+	CGO_ENABLED=1 CHATCACHE_REQUIRE=1 ENVOY="$${ENVOY:-$(CURDIR)/.tools/envoy}" VALKEY="$${VALKEY:-$(CURDIR)/.tools/valkey-server}" \
+		go test -race -count=1 -timeout 20m ./redisbridge/... ./hostsim ./policy ./filter/internal/exchange
 
 test-long: tools ## what takes longer: bigger models of the protocol, many random schedules
 	CHATCACHE_LONG=1 go test -count=1 -timeout 30m -run ProtocolLong ./test/model

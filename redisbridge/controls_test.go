@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -344,7 +345,26 @@ func TestStatusShowsControlsAndVersions(t *testing.T) {
 // between calls something before a script runs that puts controls back, once.
 type between struct {
 	key  string
+	mu   sync.Mutex // a bridge that is starting comes here, too
 	call func()
+}
+
+// next sets what is called.
+func (b *between) next(call func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.call = call
+}
+
+// take gives what is to be called at a command, nil if nothing.
+func (b *between) take(cmd redis.Cmder) (call func()) {
+	const third = 5 // key, behind the command's three words
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(cmd.Args()) > third && cmd.Args()[third] == any(b.key) {
+		call, b.call = b.call, nil
+	}
+	return call
 }
 
 func (b *between) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -355,9 +375,7 @@ func (b *between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 
 func (b *between) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		const third = 5 // key, behind the command's three words
-		if call := b.call; call != nil && len(cmd.Args()) > third && cmd.Args()[third] == any(b.key) {
-			b.call = nil
+		if call := b.take(cmd); call != nil {
 			call()
 		}
 		return next(ctx, cmd)
@@ -367,17 +385,16 @@ func (b *between) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 // What is set after Redis has lost the controls, and before a bridge puts the older ones back that it remembers, stays:
 // also where Redis loses everything once more before the bridge is asked again.
 func TestControlsSetWhileOlderOnesArePutBack(t *testing.T) {
-	hook := &between{}
+	hook := &between{key: "{chatcache:chat}:controls"}
 	onEachRedis(t, func(o *Options) { o.Hooks = append(o.Hooks, hook) }, func(t *testing.T, w *world) {
 		w.set("stats", ControlSettings{Off: true})
 		at := w.follow("vm-1", wire.Ticket{}, wire.Knows{}).Last
 		w.check(w.raw.FlushDB(w.ctx).Err())
 		other := newBridge(t, w.options)
-		hook.key = "{chatcache:chat}:controls"
-		hook.call = func() {
+		hook.next(func() {
 			_, err := other.SetControls(w.ctx, ControlsRequest{Policy: "chat", Cache: "stats", Set: ControlSettings{TTL: "60s"}})
 			w.check(err)
-		}
+		})
 		want := w.follow("vm-1", at, wire.Knows{})
 		if c := want.Controls.Of("stats"); c.Off || c.TTL != 60_000 {
 			t.Errorf("after the older ones were put back: %+v", c)
@@ -417,9 +434,9 @@ func TestControlsLostBeforeReplicasHearOfThem(t *testing.T) {
 	change := func(o *Options) { o.Hooks, o.Replicas, o.Trust = append(o.Hooks, hook), 1, time.Minute }
 	onEachRedis(t, change, func(t *testing.T, w *world) {
 		w.look() // the primary is confirmed
-		hook.call = func() {
+		hook.next(func() {
 			hook.elect = func() { w.check(w.raw.FlushDB(w.ctx).Err()) }
-		}
+		})
 		r := ControlsRequest{Policy: "chat", Cache: "stats", Set: ControlSettings{Off: true}}
 		if answer, err := w.SetControls(w.ctx, r); !errors.Is(err, ErrRedis) || errors.Is(err, errUnconfirmed) {
 			t.Errorf("acknowledged as %+v, %v, want that they are lost", answer.Controls.Caches, err)
