@@ -56,12 +56,18 @@ func (j *journal) block(groups []string) {
 	j.state.move(groups)
 }
 
+// unblock ends that. The groups' slots move once more:
+//
+//  1. a lookup is executed, and finds an entry that names a blocked group
+//  2. the raise of the group is executed, and acknowledged: nothing is blocked any more
+//  3. the lookup's answer comes: only the slots tell that the entry may be older than 2
 func (j *journal) unblock(groups []string) {
 	for _, g := range groups {
 		if j.blocked[g]--; j.blocked[g] <= 0 {
 			delete(j.blocked, g)
 		}
 	}
+	j.state.move(groups)
 }
 
 // idle tells whether no group at all is blocked.

@@ -92,6 +92,13 @@ func (r *read) understand(q query, a Answer) (answer wire.LookupAnswer, reason h
 	return answer, ""
 }
 
+// overtaken tells whether a group that only the entry names is blocked in this VM, or has moved since the lookup was sent. Those of the
+// request were looked after when the read began.
+func (r *read) overtaken(groups []string) bool {
+	return r.state.journal.blocks(groups) ||
+		len(groups) > len(r.groups) && !r.state.slots.Unmoved(r.fence.mark, r.state.slotsOf(groups))
+}
+
 // keep takes a response from L2 into L1.
 func (r *read) keep(fence fence, f found) {
 	fence.slots = r.state.slotsOf(f.groups)
@@ -104,7 +111,7 @@ func (r *read) inL2(answer wire.LookupAnswer, now int64) (found, bool) {
 		return found{}, false
 	}
 	entry, err := wire.DecodeEntry(answer.Entry)
-	if err != nil || r.state.journal.blocks(entry.Groups) { // also of a group that only the entry names
+	if err != nil || r.overtaken(entry.Groups) {
 		return found{}, false
 	}
 	return found{
