@@ -11,7 +11,7 @@ func Overrides(name string) bool {
 	return false
 }
 
-// MatchOverridden is Match for a request with fields of which [Overrides] tells; methods are their values. Not every origin
+// MatchOverridden is Match for a request that may have fields of which [Overrides] tells; methods are their values. Not every origin
 // heeds them, so all rules apply that any of the methods finds, what the policy has for unsafe requests without a rule, too. One that
 // may be a write is none of a cache.
 func (p *Policy) MatchOverridden(method string, methods []string, authority, path string) (cache *Cache, rule *Invalidation) {

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
-
 	"chatcache/test/stack"
 )
 
@@ -31,21 +29,11 @@ func routesElsewhere(t *testing.T, policy string) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var document struct {
-		StaticResources struct {
-			Listeners []struct {
-				FilterChains []struct {
-					Filters []struct {
-						TypedConfig map[string]any `yaml:"typed_config"`
-					}
-				} `yaml:"filter_chains"`
-			}
-		} `yaml:"static_resources"`
-	}
-	if err := yaml.Unmarshal(out, &document); err != nil {
+	routes, err := stack.Routes(out)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return document.StaticResources.Listeners[0].FilterChains[0].Filters[0].TypedConfig["route_config"].(map[string]any)
+	return routes
 }
 
 // TestFilterDisabledElsewhere: with routes for a policy's reads those that no rule can match don't meet the filter; reads that may match one, and

@@ -75,12 +75,25 @@ func Render(shipped []byte, c Configuration) (Rendered, error) {
 
 // ShippedPolicy gives the policy that the shipped configuration holds.
 func ShippedPolicy(shipped []byte) ([]byte, error) {
-	doc, err := parseDocument(shipped)
+	value, err := within(shipped, pluginPath("configuration", "value"))
+	text, _ := value.(string)
+	return []byte(text), err
+}
+
+// Routes gives the route configuration of one that was made of the shipped configuration.
+func Routes(configuration []byte) (map[string]any, error) {
+	value, err := within(configuration, append(managerPath(), "route_config"))
+	routes, _ := value.(map[string]any)
+	return routes, err
+}
+
+// within gives what stands at a place of a configuration.
+func within(configuration []byte, path []any) (any, error) {
+	doc, err := parseDocument(configuration)
 	if err != nil {
 		return nil, err
 	}
-	text, _ := doc.get(pluginPath("configuration", "value")...).(string)
-	return []byte(text), doc.err
+	return doc.get(path...), doc.err
 }
 
 func clusterAddress(name string, rest ...any) []any {

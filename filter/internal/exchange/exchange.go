@@ -60,7 +60,7 @@ func (e *Exchange) RequestHeaders(end bool) Action {
 	e.state.scratch.fields = fields
 	var target request
 	target.readTarget(fields)
-	cache, rule := e.match(&target)
+	cache, rule := e.plugin.Policy.MatchOverridden(target.method, target.overriding, target.authority, target.path)
 	if cache == nil && rule == nil {
 		rule = e.plugin.Policy.Unruled(target.method)
 	}
@@ -81,13 +81,6 @@ func (e *Exchange) RequestHeaders(end bool) Action {
 		e.watch()
 	}
 	return action
-}
-
-func (e *Exchange) match(r *request) (*policy.Cache, *policy.Invalidation) {
-	if len(r.overriding) > 0 {
-		return e.plugin.Policy.MatchOverridden(r.method, r.overriding, r.authority, r.path)
-	}
-	return e.plugin.Policy.Match(r.method, r.authority, r.path)
 }
 
 // RequestBody handles a request body; n is all of it that has been held.

@@ -96,7 +96,7 @@ func (r *read) understand(q query, a Answer) (answer wire.LookupAnswer, reason h
 // request were looked after when the read began.
 func (r *read) overtaken(groups []string) bool {
 	return r.state.journal.blocks(groups) ||
-		len(groups) > len(r.groups) && !r.state.slots.Unmoved(r.fence.mark, r.state.slotsOf(groups))
+		len(groups) > len(r.groups) && r.state.moved(groups, r.fence.mark)
 }
 
 // keep takes a response from L2 into L1.

@@ -50,9 +50,8 @@ func (r *request) readTarget(fields httpcache.Fields) {
 			}
 		}
 	}
-	if r.method == "HEAD" {
-		r.method, r.head = "GET", true
-	}
+	r.head = r.method == "HEAD"
+	r.method = policy.StoredMethod(r.method)
 }
 
 // read reads the rest of a request that a rule was found for. The fields stay the caller's until keep.

@@ -26,7 +26,7 @@ type shadow struct {
 	response httpcache.Response
 	block    uint64 // a digest of it
 	reserved int    // bytes of the state's budget
-	fence    fence  // when it was looked up
+	mark     uint64 // when it was looked up
 }
 
 // withhold tells whether operators want the request forwarded that a stored response could answer:
@@ -48,7 +48,7 @@ func (r *read) keepShadow(f found, response httpcache.Response) bool {
 		return false
 	}
 	r.shadow = &shadow{
-		response: response, block: maphash.Bytes(r.state.seed, f.block), reserved: len(f.block), fence: r.fence,
+		response: response, block: maphash.Bytes(r.state.seed, f.block), reserved: len(f.block), mark: r.fence.mark,
 	}
 	return true
 }
@@ -94,7 +94,7 @@ func (r *read) verified() {
 	r.drop()
 	r.state.release(s.reserved)
 	details, _ := r.stream.Property("response", "code_details")
-	if c == nil || c.plan.Complete(c.size, c.end, string(details)) != httpcache.Storable || r.moved(s.fence) {
+	if c == nil || c.plan.Complete(c.size, c.end, string(details)) != httpcache.Storable || r.state.moved(r.groups, s.mark) {
 		r.metrics.uncompare(r.plugin.host)
 		return
 	}
@@ -106,12 +106,6 @@ func (r *read) verified() {
 	default:
 		r.state.rechecks.ask(&recheck{read: r, block: s.block, differs: differs})
 	}
-}
-
-// moved tells whether the groups of the read were invalidated or suspended since, as far as
-// this VM knows.
-func (r *read) moved(since fence) bool {
-	return r.state.journal.blocks(r.groups) || !r.state.slots.Unmoved(since.mark, since.slots)
 }
 
 // compare says how the origin's answer differs from the stored one, "" if it doesn't; they aren't

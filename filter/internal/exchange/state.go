@@ -156,6 +156,11 @@ func (s *State) wake() {
 	}
 }
 
+// moved tells whether groups were invalidated or suspended since the mark, as far as this VM knows.
+func (s *State) moved(groups []string, mark uint64) bool {
+	return s.journal.blocks(groups) || !s.slots.Unmoved(mark, s.slotsOf(groups))
+}
+
 // slotsOf gives the places of groups. GroupAll needs none: it moves everything.
 func (s *State) slotsOf(groups []string) []l1.Slot {
 	slots := make([]l1.Slot, 0, len(groups))

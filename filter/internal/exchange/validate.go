@@ -214,7 +214,7 @@ func (s *storedResponse) described(fields, answer httpcache.Fields) httpcache.Fi
 func (r *read) standsIn(status string) bool {
 	s := *r.stale
 	s.age = (r.plugin.host.Now()-s.stored)/int64(time.Second) + s.InitialAge
-	if r.limits.Set() || !s.OnError(s.age) || r.late && !r.leased(r.plugin.host.Now()) || r.state.journal.blocks(s.groups) || !r.state.slots.Unmoved(r.fence.mark, r.state.slotsOf(s.groups)) {
+	if r.limits.Set() || !s.OnError(s.age) || r.late && !r.leased(r.plugin.host.Now()) || r.state.moved(s.groups, r.fence.mark) {
 		return false
 	}
 	r.withdraw()
