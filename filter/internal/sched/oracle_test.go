@@ -52,7 +52,7 @@ type writeState struct {
 	version int   // what the commit made; 0: none yet
 	over    bool  // the origin will not commit any more
 	later   bool  // it has answered before it committed
-	due     int64 // what it has committed by then is required, ms; 0: nothing is to come
+	due     int64 // from then on what it has committed within also_after is required, ms; 0: nothing is to come
 
 	acked, pending bool
 	until          int64 // the suspension's deadline, from when the script ran
@@ -168,6 +168,9 @@ func (w *world) commit(s *stream) {
 	state := &s.write
 	w.version++
 	state.version, state.over = w.version, true
+	if w.now() >= state.due-rounding {
+		state.due = 0 // the raise may have come before it
+	}
 	if w.plan.named {
 		state.delivered = s.over || s.vm.dead // too late
 		return
