@@ -2,14 +2,13 @@ package policy
 
 import "slices"
 
-// Overrides tells of the request fields by which many origins take a request for one of another method than it has.
-func Overrides(name string) bool {
-	switch name {
-	case "x-http-method-override", "x-http-method", "x-method-override":
-		return true
-	}
-	return false
-}
+var overriding = [...]string{"x-http-method", "x-http-method-override", "x-method-override"}
+
+// Overriding are the request fields by which many origins take a request for one of another method than it has, in lower case.
+func Overriding() []string { return slices.Clone(overriding[:]) }
+
+// Overrides tells whether a request field, its name in lower case, is one of them.
+func Overrides(name string) bool { return slices.Contains(overriding[:], name) }
 
 // MatchOverridden is Match for a request that may have fields of which [Overrides] tells; methods are their values. Not every origin
 // heeds them, so all rules apply that any of the methods finds, what the policy has for unsafe requests without a rule, too. One that
