@@ -70,8 +70,8 @@ func (from *vmContext) startCall(name string, headers Headers, body []byte, trai
 		return 0, statusInternalFailure
 	}
 	h := s.callHeaders(headers, len(body), timeout)
-	c.nextCall++
-	k := &call{root: c, sim: s, stream: from.stream, token: c.nextCall, cluster: name}
+	c.vm.nextCall += callIncrement
+	k := &call{root: c, sim: s, stream: from.stream, token: c.vm.nextCall, cluster: name}
 	c.calls[k.token] = k
 	if cluster.state == ClusterRefusing {
 		s.clock.post(lane, func() { k.onReset(resetRefused) })
@@ -83,7 +83,7 @@ func (from *vmContext) startCall(name string, headers Headers, body []byte, trai
 		k.exchange.send(body, true)
 	}
 	if timeout > 0 {
-		k.timeout = s.clock.after(timeout, func() { k.fail(504, timeoutBody) })
+		k.timeout = s.clock.after(timeout, k.onTimeout)
 	}
 	return k.token, statusOK
 }
@@ -113,7 +113,10 @@ func (k *call) onHeaders(h Headers, end bool) {
 }
 
 func (k *call) onData(b []byte, end bool) {
-	k.answer.body = append(k.answer.body, b...)
+	if k.answer.body = append(k.answer.body, b...); len(k.answer.body) > maxAnswer {
+		k.cut()
+		return
+	}
 	if end {
 		k.finish()
 	}
@@ -131,13 +134,27 @@ func (k *call) onReset(cause string) {
 		k.fail(503, resetBody(cause))
 		return
 	}
+	k.cut()
+}
+
+// onTimeout: as onReset, since the router can't answer in the place of what has begun to answer (AsyncStreamImpl::sendLocalReply).
+func (k *call) onTimeout() {
+	if k.answer.headers == nil {
+		k.fail(504, timeoutBody)
+		return
+	}
+	k.cut()
+}
+
+// cut ends the call in its body.
+func (k *call) cut() {
 	k.root.statusCode, k.root.statusText = brokenConnection, "reset"
 	k.callBack(nil)
 }
 
 func (k *call) onPanic(value any) { k.sim.failPanic(nil, k.cluster, value) }
 
-// full: a call's answer is held whole, however long it is.
+// full: a call's answer is held whole, up to maxAnswer.
 func (k *call) full() bool { return false }
 
 // fail answers in the cluster's place.
@@ -147,6 +164,13 @@ func (k *call) fail(status int, body string) {
 	}}
 	k.finish()
 }
+
+// callIncrement is from one call's token to the next one's: a VM numbers its calls, whichever root context makes them, and
+// the token's low bits tell it from those of gRPC calls (include/proxy-wasm/wasm.h).
+const callIncrement = 4
+
+// maxAnswer is the longest body of an answer, bytes (http.async_response_buffer_limit); a call with a longer one is cut.
+const maxAnswer = 32 << 20
 
 // brokenConnection is the status of a call that was cut in its body (WasmResult of proxy-wasm-cpp-host).
 const brokenConnection = 11

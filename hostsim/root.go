@@ -16,7 +16,6 @@ type rootState struct {
 	doneLater  bool // ended, and proxy_on_done asked to wait for proxy_done
 	response   *callResponse
 	calls      map[uint32]*call
-	nextCall   uint32
 	statusCode uint32
 	statusText string
 }

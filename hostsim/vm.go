@@ -38,6 +38,7 @@ type vm struct {
 
 	metrics    map[uint32]*metric // by the id that the module knows
 	nextMet    uint32
+	nextCall   uint32 // token of the last call
 	restricted string // what runs that may call nothing but proxy_log; "" else
 	failed     bool
 	closed     bool

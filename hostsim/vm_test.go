@@ -229,7 +229,7 @@ func TestPendingNamesWhatTheModuleWaitsFor(t *testing.T) {
 	})
 	s.Start(1, hostsim.Get("/x", "x-on-request-headers", "call slow /a 0; pause", "x-on-call", "resume-request"))
 	s.Settle()
-	if got := fmt.Sprint(s.Pending()); got != "[worker 1: call 1 to slow call 1 to slow /a]" {
+	if got := fmt.Sprint(s.Pending()); got != "[worker 1: call 4 to slow call 4 to slow /a]" {
 		t.Errorf("pending %s", got)
 	}
 	s.Advance(time.Second)
