@@ -62,7 +62,7 @@ func newRedisNode(dir, name, settings string, replace []string, more ...string) 
 			cmd.Dir = n.dir
 			return cmd
 		},
-		probe: func(ctx context.Context) error { return ping(ctx, n.Port) },
+		probe: func(ctx context.Context) error { return ping(ctx, "tcp", n.Addr()) },
 	}
 	n.Client = redis.NewClient(&redis.Options{Addr: n.Addr(), MaxRetries: -1, DisableIdentity: true})
 	return n, nil

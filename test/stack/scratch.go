@@ -5,19 +5,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
-
-	"github.com/redis/go-redis/v9"
 )
 
-// ScratchValkey is a Redis server of one test alone, reached by a Unix socket.
+// ScratchValkey is a Redis server of one test alone, reached by a Unix socket. Its methods fail the test where they can't do
+// what they say.
 type ScratchValkey struct {
 	Socket string
 
-	t    testing.TB
-	args []string
-	cmd  *exec.Cmd
+	t       testing.TB
+	process *Process
 }
 
 // ScratchValkeyT starts a server with its data in a directory of its own, and with more
@@ -37,43 +34,36 @@ func ScratchValkeyT(t testing.TB, more ...string) *ScratchValkey {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	v := &ScratchValkey{Socket: filepath.Join(dir, "s"), t: t}
-	v.args = append([]string{binary, "--port", "0", "--unixsocket", v.Socket, "--dir", dir, "--save", "", "--io-threads", "1"}, more...)
-	v.start()
-	t.Cleanup(v.kill)
+	args := append([]string{"--port", "0", "--unixsocket", v.Socket, "--dir", dir, "--save", "", "--io-threads", "1"}, more...)
+	v.process = NewProcess("valkey", filepath.Join(dir, "valkey.log"),
+		func(int) *exec.Cmd { return exec.Command(binary, args...) },
+		func(ctx context.Context) error { return ping(ctx, "unix", v.Socket) })
+	t.Cleanup(func() { v.check(v.process.Kill()) })
+	v.check(v.process.Start(t.Context()))
 	return v
 }
 
 // Restart kills the server and starts it again with the data that it finds.
 func (v *ScratchValkey) Restart() {
 	v.t.Helper()
-	v.kill()
-	v.start()
+	v.check(v.process.Restart(v.t.Context()))
 }
 
 // Pause stops the server from running: nothing answers until Resume.
-func (v *ScratchValkey) Pause() { v.signal(syscall.SIGSTOP) }
+func (v *ScratchValkey) Pause() {
+	v.t.Helper()
+	v.check(v.process.Pause())
+}
 
 // Resume undoes Pause.
-func (v *ScratchValkey) Resume() { v.signal(syscall.SIGCONT) }
-
-func (v *ScratchValkey) signal(s syscall.Signal) {
-	if err := v.cmd.Process.Signal(s); err != nil {
-		v.t.Error(err)
-	}
+func (v *ScratchValkey) Resume() {
+	v.t.Helper()
+	v.check(v.process.Resume())
 }
 
-func (v *ScratchValkey) start() {
+func (v *ScratchValkey) check(err error) {
 	v.t.Helper()
-	v.cmd = exec.Command(v.args[0], v.args[1:]...)
-	if err := v.cmd.Start(); err != nil {
+	if err != nil {
 		v.t.Fatal(err)
 	}
-	c := redis.NewClient(&redis.Options{Addr: v.Socket, Network: "unix"})
-	defer c.Close()
-	WaitT(v.t, v.args[0]+" answers on its socket", func(ctx context.Context) error { return c.Ping(ctx).Err() })
-}
-
-func (v *ScratchValkey) kill() {
-	_ = v.cmd.Process.Kill()
-	_ = v.cmd.Wait()
 }

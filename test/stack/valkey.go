@@ -30,7 +30,7 @@ func newValkey(o Options, paths programs, died chan<- *Process) *Valkey {
 			cmd.Dir = o.Dir
 			return cmd
 		},
-		probe: func(ctx context.Context) error { return ping(ctx, v.Port) },
+		probe: func(ctx context.Context) error { return ping(ctx, "tcp", loopback.Addr(v.Port)) },
 	}
 	return v
 }
@@ -40,10 +40,10 @@ func (v *Valkey) URL() string { return redisURL(v.Port) }
 
 func redisURL(port int) string { return fmt.Sprintf("redis://127.0.0.1:%d/0", port) }
 
-// ping asks for a PONG.
-func ping(ctx context.Context, port int) error {
+// ping asks a server for a PONG; network and address are those of net.Dial.
+func ping(ctx context.Context, network, address string) error {
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", loopback.Addr(port))
+	conn, err := d.DialContext(ctx, network, address)
 	if err != nil {
 		return err
 	}
