@@ -1,7 +1,6 @@
 package stack_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -19,7 +18,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -120,16 +118,6 @@ func TestAdministratorsByCertificate(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(envoy, "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning")
-	cmd.Env = append(os.Environ(), "CHATCACHE_ADMIN_TOKEN="+stack.AdminToken)
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stop := sync.OnceFunc(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	defer stop()
-
 	ask := func(c *http.Client) (string, error) {
 		r, err := http.NewRequest("GET", fmt.Sprintf("https://127.0.0.1:%d/v1/status", port), nil)
 		if err != nil {
@@ -147,10 +135,18 @@ func TestAdministratorsByCertificate(t *testing.T) {
 	}
 	alice := a.client("alice")
 	var got string
-	stack.WaitT(t, "Envoy has started", func(context.Context) (err error) {
+	proxy := stack.NewProcess("envoy", filepath.Join(a.dir, "envoy.log"), func(int) *exec.Cmd {
+		cmd := exec.Command(envoy, "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning")
+		cmd.Env = append(os.Environ(), "CHATCACHE_ADMIN_TOKEN="+stack.AdminToken)
+		return cmd
+	}, func(context.Context) (err error) {
 		got, err = ask(alice)
 		return err
 	})
+	t.Cleanup(func() { proxy.Kill() })
+	if err := proxy.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if !strings.HasPrefix(got, "[Bearer "+stack.AdminToken+"]") || !strings.Contains(got, `Subject="CN=alice"`) || strings.Contains(got, "forged") {
 		t.Errorf("the bridge gets %s", got)
 	}
@@ -164,8 +160,10 @@ func TestAdministratorsByCertificate(t *testing.T) {
 	if got, err := ask(c); err == nil {
 		t.Errorf("with another CA's certificate: %s", got)
 	}
-	stop() // before its log is read
-	if strings.Contains(log.String(), "[error]") {
-		t.Errorf("Envoy says\n%s", log.String())
+	if err := proxy.Kill(); err != nil { // before its log is read
+		t.Fatal(err)
+	}
+	if log := string(readFile(t, proxy.Log)); strings.Contains(log, "[error]") {
+		t.Errorf("Envoy says\n%s", log)
 	}
 }

@@ -95,7 +95,7 @@ func TestInterruptedStartIsSaid(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	time.AfterFunc(10*time.Millisecond, interrupt)
 	err := p.Start(ctx)
-	if !errors.Is(err, ErrInterrupted) || !strings.HasPrefix(err.Error(), "script: interrupted after 0") || strings.Contains(err.Error(), "not ready") {
+	if !errors.Is(err, ErrInterrupted) || !strings.HasPrefix(err.Error(), "script: interrupted after ") || strings.Contains(err.Error(), "not ready") {
 		t.Errorf("got %v", err)
 	}
 	if p.running() {

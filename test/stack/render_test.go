@@ -3,6 +3,7 @@ package stack_test
 import (
 	"encoding/json"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -76,7 +77,7 @@ func flatten(t *testing.T, name string, text []byte, into map[string]string) {
 			}
 		case []any:
 			for i, member := range v {
-				walk(path+"/"+string(rune('0'+i%10)), member)
+				walk(path+"/"+strconv.Itoa(i), member)
 			}
 		default:
 			leaf, err := json.Marshal(v)

@@ -257,10 +257,13 @@ func startValkey(t *testing.T) (port string) {
 		t.Fatal(err)
 	}
 	port = strconv.Itoa(free)
-	cmd := exec.Command(path, "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", t.TempDir())
-	if err := cmd.Start(); err != nil {
+	dir := t.TempDir()
+	server := stack.NewProcess("valkey", filepath.Join(dir, "valkey.log"), func(int) *exec.Cmd {
+		return exec.Command(path, "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", dir)
+	}, func(ctx context.Context) error { return stack.Connects(ctx, free) })
+	t.Cleanup(func() { server.Kill() })
+	if err := server.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	return port
 }
