@@ -210,3 +210,19 @@ func TestAnOverlongBufferedResponseIs500OrCut(t *testing.T) {
 		t.Errorf("with headers held: %d %s", r.Status, r.Details)
 	}
 }
+
+// TestABufferedBodyIsAtHandUntilItGoesOn: from the callback of a call, too, the module reads and changes all that it has buffered,
+// also of a body that came in one piece.
+func TestABufferedBodyIsAtHandUntilItGoesOn(t *testing.T) {
+	for name, s := range map[string]*hostsim.Sim{"HTTP/1.1": probe(t, nil), "HTTP/2": probe(t, nil)} {
+		req := hostsim.Post("/x", "hello", "x-on-quiet", "1", "x-on-request-headers", "remove request content-length",
+			"x-on-request-body", "buffer", "x-on-request-end", "buffer; call backend /other 5000",
+			"x-on-call", "body request; setbody request changed; resume-request")
+		req.HTTP2 = name == "HTTP/2"
+		resp := s.Do(1, req)
+		if string(resp.Body) != "POST /x changed" {
+			t.Errorf("%s: %q, want the upstream to have the changed body", name, resp.Body)
+		}
+		wantLogs(t, s, `call answered 200 "GET /other "`, `body "hello"`)
+	}
+}

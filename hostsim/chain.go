@@ -170,6 +170,18 @@ func (c *chain) dataToFilter(b []byte, end bool) {
 	}
 }
 
+// shownNow is what the filter can read and write of a body between the callback that was shown b and the next one: nothing once it
+// went on, and of what it buffers all that is held.
+func (c *chain) shownNow(act action, b *[]byte) *[]byte {
+	switch act {
+	case actContinue:
+		return nil
+	case dataStopBuffer:
+		return &c.buffer
+	}
+	return b
+}
+
 // addTrailers gives a message that has none trailers.
 func (c *chain) addTrailers() *Headers {
 	if c.trailers == nil {

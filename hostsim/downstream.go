@@ -77,7 +77,11 @@ func (st *Stream) recvBody(b []byte, last bool) {
 		part := append([]byte(nil), b[:n]...)
 		b = b[n:]
 		end := last && len(b) == 0 && st.req.HTTP2
-		st.send(func() { st.request.recvData(part, end); st.afterDecode() })
+		st.send(func() {
+			st.received += int64(len(part))
+			st.request.recvData(part, end)
+			st.afterDecode()
+		})
 		if end {
 			return
 		}

@@ -84,8 +84,8 @@ func (s requestSide) filterData(b *[]byte, end bool) action {
 		st.ctx.requestBody, st.ctx.end = b, end
 	}
 	act := st.invoke("proxy_on_request_body", dataStopNoBuffer, st.dataAction, uint64(len(*b)), boolArg(end))
-	if act == actContinue && st.ctx != nil {
-		st.ctx.requestBody = nil
+	if st.ctx != nil {
+		st.ctx.requestBody = st.request.shownNow(act, b)
 	}
 	return act
 }
@@ -126,8 +126,8 @@ func (s responseSide) filterData(b *[]byte, end bool) action {
 		st.ctx.responseBody, st.ctx.end = b, end
 	}
 	act := st.invoke("proxy_on_response_body", dataStopNoBuffer, st.dataAction, uint64(len(*b)), boolArg(end))
-	if act == actContinue && st.ctx != nil {
-		st.ctx.responseBody = nil
+	if st.ctx != nil {
+		st.ctx.responseBody = st.response.shownNow(act, b)
 	}
 	return act
 }

@@ -55,6 +55,8 @@ func (c *vmContext) readableMap(m mapType) *Headers {
 		switch m {
 		case mapRequestHeaders:
 			return &st.request.headers
+		case mapRequestTrailers:
+			return nil
 		case mapResponseHeaders:
 			return st.sentHeaders()
 		case mapResponseTrailers:
@@ -119,8 +121,12 @@ func callSetPairs(a *callArgs) status {
 	return statusOK
 }
 
+// callGetValue: in proxy_on_log a map that never came has no field, elsewhere it is a bad argument.
 func callGetValue(a *callArgs) status {
 	m, name := a.mapType(0), a.str(1)
+	if a.ctx.logging && !a.bad && a.ctx.readableMap(m) == nil {
+		return statusNotFound
+	}
 	h := a.headers(m, a.ctx.readableMap)
 	if h == nil {
 		return statusBadArgument

@@ -97,8 +97,7 @@ func (c *vmContext) requestProperties() map[string]any {
 		protocol = "HTTP/2"
 	}
 	m := map[string]any{"protocol": protocol, "time": st.sim.clock.start.Add(time.Duration(st.started))}
-	received := int64(len(st.req.Body))
-	m["size"], m["total_size"] = received, received
+	m["size"], m["total_size"] = st.received, st.received
 	if st.finished {
 		m["duration"] = st.sim.clock.Since() - time.Duration(st.started)
 	}
@@ -109,7 +108,10 @@ func (c *vmContext) requestProperties() map[string]any {
 	h := *headers
 	path := h.Get(":path")
 	urlPath, query, _ := strings.Cut(path, "?")
-	m["url_path"], m["headers"], m["total_size"] = urlPath, headerProperties(h), received+int64(h.byteSize())
+	m["url_path"], m["headers"], m["total_size"] = urlPath, headerProperties(h), st.received+int64(h.byteSize())
+	if n, err := strconv.ParseInt(h.Get("content-length"), 10, 64); err == nil {
+		m["size"] = n // also before the body has come
+	}
 	m["query"], _, _ = strings.Cut(query, "#")
 	for property, header := range requestFields {
 		if v, ok := h.lookup(header); ok {

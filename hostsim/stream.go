@@ -16,7 +16,8 @@ type Stream struct {
 	started int64      // ns since the clock's start
 	path    string     // after the connection manager's normalisation
 
-	upload            flow // of the request
+	upload            flow  // of the request
+	received          int64 // bytes of the request's body so far
 	request, response chain
 	router            router
 	client            Response

@@ -212,3 +212,14 @@ func TestMapsOutOfTheirPhase(t *testing.T) {
 		s.Expect(hostsim.MapOutOfPhase)
 	}
 }
+
+// TestFieldsOfAResponseThatNeverCame: at a stream's end a module may ask for them, and hears that there are none.
+func TestFieldsOfAResponseThatNeverCame(t *testing.T) {
+	clock := hostsim.NewClock(time.Time{})
+	s := probe(t, func(o *hostsim.Options) { o.Clock, o.Clusters["backend"] = clock, slow(clock, time.Hour) })
+	st := s.Start(1, hostsim.Get("/x", "x-on-quiet", "1", "x-on-done", "header response :status; header request :path"))
+	s.Settle()
+	st.Disconnect()
+	s.Settle()
+	wantLogs(t, s, "header: error status returned by host: not found", `header :path = "/x"`)
+}
