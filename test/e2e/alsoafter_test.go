@@ -22,9 +22,9 @@ func TestAlsoAfter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, edits...)}, func(t *testing.T, m mesh.Mesh) {
 				warm(t, m, "ann", "bob")
-				m.Do(0, writes[3].make(m))
+				m.Do(0, saveMessage.make(m))
 				m.Settle()
-				read := reads[0]
+				read := readStats
 				var between mesh.Response // once every worker has heard of the write, it may be stored
 				m.Until(after/2, "stored again", func() bool {
 					between = m.Do(1, read.as("ann"))
@@ -33,12 +33,7 @@ func TestAlsoAfter(t *testing.T) {
 				m.Settle()
 				wantHit(t, "until the other raise", m.Do(0, read.as("ann")))
 				m.Until(2*after, "every worker asks the origin again", func() bool {
-					for i := range 4 * mesh.Proxies {
-						if m.Do(i%mesh.Proxies, read.as("ann")).Serial() <= between.Serial() {
-							return false
-						}
-					}
-					return true
+					return everyWorker(m, read.as("ann"), notBefore(between.Serial()+1))
 				})
 				wantHit(t, "bob's", m.Do(0, read.as("bob")))
 			})

@@ -35,7 +35,7 @@ func TestConcurrentMissesAreOneFetch(t *testing.T) {
 	}
 	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, searchWithoutL1, longWait)}, func(t *testing.T, m mesh.Mesh) {
 		m.Origin().Slow(300 * time.Millisecond)
-		for _, read := range []read{reads[0], reads[1], reads[6], reads[9]} {
+		for _, read := range []read{readStats, readSearch, readModels, readFlags} {
 			responses, asked := together(t, m, 100, read.as("ann"))
 			stored, collapsed := 0, 0
 			for _, r := range responses {
@@ -77,10 +77,10 @@ func TestUnstorableAnswersAreNotWaitedFor(t *testing.T) {
 func TestAWriteDuringAFetch(t *testing.T) {
 	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, withoutL1, longWait)}, func(t *testing.T, m mesh.Mesh) {
 		m.Origin().Slow(300 * time.Millisecond)
-		together(t, m, 10, reads[0].as("ann"))
-		written := m.Do(0, writes[0].make(m)).Serial()
+		together(t, m, 10, readStats.as("ann"))
+		written := m.Do(0, createSession.make(m)).Serial()
 		m.Settle()
-		responses, asked := together(t, m, 50, reads[0].as("ann"))
+		responses, asked := together(t, m, 50, readStats.as("ann"))
 		if asked != 1 {
 			t.Errorf("after the write the origin was asked %d times", asked)
 		}
@@ -97,7 +97,7 @@ func TestConcurrentMissesWithoutTheBridge(t *testing.T) {
 	mesh.Each(t, mesh.Options{}, func(t *testing.T, m mesh.Mesh) {
 		for name, fault := range map[string]mesh.Fault{"down": mesh.Down, "hung": mesh.Hung, "garbage": mesh.Garbage} {
 			m.Break(mesh.Bridge, fault)
-			if _, asked := together(t, m, 40, reads[0].as("ann")); asked != 40 {
+			if _, asked := together(t, m, 40, readStats.as("ann")); asked != 40 {
 				t.Errorf("%s: the origin was asked %d times, want 40", name, asked)
 			}
 			m.Break(mesh.Bridge, mesh.Healthy)
@@ -109,7 +109,7 @@ func TestCollapseTurnedOff(t *testing.T) {
 	off := func(document map[string]any) { document["collapse"] = false }
 	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, withoutL1, off)}, func(t *testing.T, m mesh.Mesh) {
 		m.Origin().Slow(500 * time.Millisecond)
-		if _, asked := together(t, m, 10, reads[0].as("ann")); asked != 10 {
+		if _, asked := together(t, m, 10, readStats.as("ann")); asked != 10 {
 			t.Errorf("the origin was asked %d times, want 10", asked)
 		}
 	})

@@ -17,26 +17,12 @@ func unset(m mesh.Mesh, cache string, names ...string) {
 	m.Control(redisbridge.ControlsRequest{Policy: "chat-api", All: cache == "", Cache: cache, Unset: names})
 }
 
-// everyWorker tells whether what a request gets is as wanted, from each worker most probably.
-func everyWorker(m mesh.Mesh, r mesh.Request, wanted func(mesh.Response) bool) bool {
-	for i := range 4 * mesh.Proxies {
-		if !wanted(m.Do(i%mesh.Proxies, r)) {
-			return false
-		}
-	}
-	return true
-}
-
-func bypassed(detail string) func(mesh.Response) bool {
-	return func(r mesh.Response) bool { return r.CacheStatus() == "chatcache; fwd=bypass; detail="+detail }
-}
-
 // A cache is switched off and on again in every worker of every proxy, without touching one, and
 // nothing comes back that was stored before.
 func TestOffAndOnAgain(t *testing.T) {
 	mesh.Each(t, mesh.Options{}, func(t *testing.T, m mesh.Mesh) {
 		warm(t, m, "ann")
-		stats, user := reads[0].as("ann"), reads[2].as("ann")
+		stats, user := readStats.as("ann"), readUser.as("ann")
 		set(m, "stats", redisbridge.ControlSettings{Off: true})
 		took := m.Until(3*time.Second, "stats are off in every worker", func() bool { return everyWorker(m, stats, bypassed("off")) })
 		t.Log("off in every worker after", took)
@@ -66,7 +52,7 @@ func TestOffAndOnAgain(t *testing.T) {
 func TestOffOutlivesRedis(t *testing.T) {
 	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, quick)}, func(t *testing.T, m mesh.Mesh) {
 		warm(t, m, "ann")
-		stats, user := reads[0].as("ann"), reads[2].as("ann")
+		stats, user := readStats.as("ann"), readUser.as("ann")
 		set(m, "stats", redisbridge.ControlSettings{Off: true})
 		m.Until(3*time.Second, "stats are off", func() bool { return everyWorker(m, stats, bypassed("off")) })
 		m.Flush()
@@ -84,11 +70,11 @@ func TestOffOutlivesRedis(t *testing.T) {
 func TestTTLFromTheFeed(t *testing.T) {
 	mesh.Each(t, mesh.Options{}, func(t *testing.T, m mesh.Mesh) {
 		warm(t, m, "ann")
-		stats := reads[0].as("ann")
+		stats := readStats.as("ann")
 		stored := m.Origin().Serial()
 		set(m, "stats", redisbridge.ControlSettings{TTL: "2s"})
 		m.Until(10*time.Second, "nobody uses what was stored", func() bool {
-			return everyWorker(m, stats, func(r mesh.Response) bool { return r.Serial() > stored })
+			return everyWorker(m, stats, notBefore(stored+1))
 		})
 		m.Until(5*time.Second, "hits of two seconds at most", func() bool {
 			ttl := 0
@@ -101,17 +87,17 @@ func TestTTLFromTheFeed(t *testing.T) {
 // Users are served or not, the same ones at each proxy; whoever is served stays so when more are.
 func TestPercentOfTheUsers(t *testing.T) {
 	mesh.Each(t, mesh.Options{}, func(t *testing.T, m mesh.Mesh) {
-		everyWorker(m, reads[0].as("nobody"), func(mesh.Response) bool { return true }) // all begin to follow
+		everyWorker(m, readStats.as("nobody"), func(mesh.Response) bool { return true }) // all begin to follow
 		served := func(percent float64) map[string]bool {
 			set(m, "", redisbridge.ControlSettings{Percent: percent})
 			m.Until(3*time.Second, "every worker has heard", func() bool { return m.Status().Policies[0].Behind == 0 })
 			within := map[string]bool{}
 			for i := range 24 {
 				user := fmt.Sprint("user", i)
-				first := m.Do(i%mesh.Proxies, reads[0].as(user))
+				first := m.Do(i%mesh.Proxies, readStats.as(user))
 				within[user] = !bypassed("percent")(first)
 				for proxy := range mesh.Proxies {
-					if r := m.Do(proxy, reads[2].as(user)); bypassed("percent")(r) == within[user] {
+					if r := m.Do(proxy, readUser.as(user)); bypassed("percent")(r) == within[user] {
 						t.Errorf("%s at %v%%: %v, and then %v", user, percent, first, r)
 					}
 				}
@@ -140,7 +126,7 @@ func TestPercentOfTheUsers(t *testing.T) {
 func TestAnotherRule(t *testing.T) {
 	mesh.Each(t, mesh.Options{}, func(t *testing.T, m mesh.Mesh) {
 		warm(t, m, "ann")
-		stats, user := reads[0].as("ann"), reads[2].as("ann")
+		stats, user := readStats.as("ann"), readUser.as("ann")
 		before := m.Origin().Serial()
 		m.Reconfigure(mesh.ChatPolicy(t, anotherRule))
 		m.Until(3*time.Second, "stats wait for the rollout", func() bool { return everyWorker(m, stats, bypassed("rollout")) })
@@ -179,7 +165,7 @@ func versions(m mesh.Mesh) map[string]int {
 func TestCanaryOfAPolicy(t *testing.T) {
 	mesh.Each(t, mesh.Options{}, func(t *testing.T, m mesh.Mesh) {
 		warm(t, m, "ann")
-		stats, user := reads[0].as("ann"), reads[2].as("ann")
+		stats, user := readStats.as("ann"), readUser.as("ann")
 		before := m.Origin().Serial()
 		m.Reconfigure(mesh.ChatPolicy(t, anotherRule), 1)
 		m.Until(3*time.Second, "stats wait for the other proxy", func() bool { return everyWorker(m, stats, bypassed("rollout")) })

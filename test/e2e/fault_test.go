@@ -33,12 +33,12 @@ func TestFaultsFailNoRequest(t *testing.T) {
 				m.Break(fault.part, mesh.Healthy)
 				m.Settle()
 				for _, r := range reads {
-					if got := m.Do(1, r.as("ann")); writes[3].reaches(r) && got.Serial() < written {
+					if got := m.Do(1, r.as("ann")); saveMessage.reaches(r) && got.Serial() < written {
 						t.Errorf("%v: the write made during the fault is not honoured: %v", r, got)
 					}
 				}
 				m.Until(resumeWithin, "caching resumes", func() bool {
-					return m.Do(0, reads[0].as("ann")).Hit() && m.Do(1, reads[0].as("ann")).Hit()
+					return m.Do(0, readStats.as("ann")).Hit() && m.Do(1, readStats.as("ann")).Hit()
 				})
 			})
 		})
@@ -53,7 +53,7 @@ func duringFault(t *testing.T, m mesh.Mesh) (written int64) {
 			t.Errorf("%v: %v, want 200 from the origin, not stored", r, got)
 		}
 	}
-	save := m.Do(0, writes[3].make(m))
+	save := m.Do(0, saveMessage.make(m))
 	if save.Status != 201 || save.CacheStatus() != "chatcache; fwd=method; detail=invalidation-pending" {
 		t.Errorf("save: %v, want 201, marked as pending", save)
 	}
@@ -72,20 +72,20 @@ func TestHangingBridgeIsSoonNotWaitedFor(t *testing.T) {
 		m.Break(mesh.Bridge, mesh.Hung)
 		const open = "chatcache; fwd=bypass; detail=breaker-open"
 		m.Until(settleBreaker, "a worker's breaker opens", func() bool {
-			got := m.Do(0, reads[0].as("ann"))
+			got := m.Do(0, readStats.as("ann"))
 			if got.Status != 200 || got.Hit() {
 				t.Errorf("%v, want 200 from the origin", got)
 			}
 			return got.CacheStatus() == open
 		})
-		save := m.Do(0, writes[3].make(m))
+		save := m.Do(0, saveMessage.make(m))
 		if save.Status != 201 || save.CacheStatus() != "chatcache; fwd=method; detail=invalidation-pending" {
 			t.Errorf("a write: %v, want 201, marked as pending", save)
 		}
 		m.Break(mesh.Bridge, mesh.Healthy)
 		m.Settle()
-		m.Until(resumeWithin, "caching resumes", func() bool { return m.Do(0, reads[0].as("ann")).Hit() })
-		if got := m.Do(1, reads[0].as("ann")); got.Serial() < save.Serial() {
+		m.Until(resumeWithin, "caching resumes", func() bool { return m.Do(0, readStats.as("ann")).Hit() })
+		if got := m.Do(1, readStats.as("ann")); got.Serial() < save.Serial() {
 			t.Errorf("the write made meanwhile is not honoured: %v", got)
 		}
 	})
@@ -105,7 +105,7 @@ func TestRefusedWrite(t *testing.T) {
 	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, refuse)}, func(t *testing.T, m mesh.Mesh) {
 		m.Break(mesh.Bridge, mesh.Down)
 		before := m.Origin().Serial()
-		got := m.Do(0, writes[0].make(m))
+		got := m.Do(0, createSession.make(m))
 		if got.Status != 503 || got.CacheStatus() != "chatcache; detail=bridge-unreachable" || m.Origin().Serial() != before {
 			t.Errorf("%v; the origin was asked %d times", got, m.Origin().Serial()-before)
 		}
@@ -125,12 +125,7 @@ func TestL1OutlivesTheBridgeByItsLeaseAtMost(t *testing.T) {
 				warm(t, m, "ann")
 				m.Break(fault.part, fault.fault)
 				took := m.Until(10*time.Second, "no worker answers from L1", func() bool {
-					for i := range 4 * mesh.Proxies {
-						if m.Do(i%mesh.Proxies, reads[0].as("ann")).Hit() {
-							return false
-						}
-					}
-					return true
+					return everyWorker(m, readStats.as("ann"), func(r mesh.Response) bool { return !r.Hit() })
 				})
 				t.Logf("the last hit was at most %v after the fault; max_staleness is 3s", took)
 			})
@@ -145,10 +140,10 @@ func TestFlush(t *testing.T) {
 		mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, withoutL1, quick)}, func(t *testing.T, m mesh.Mesh) {
 			warm(t, m, "ann")
 			m.Flush()
-			if got := m.Do(0, reads[0].as("ann")); got.CacheStatus() != "chatcache; fwd=bypass; detail=write-in-flight" {
+			if got := m.Do(0, readStats.as("ann")); got.CacheStatus() != "chatcache; fwd=bypass; detail=write-in-flight" {
 				t.Errorf("at once after FLUSHDB: %v", got)
 			}
-			took := m.Until(resumeWithin, "caching resumes", func() bool { return m.Do(0, reads[0].as("ann")).Hit() })
+			took := m.Until(resumeWithin, "caching resumes", func() bool { return m.Do(0, readStats.as("ann")).Hit() })
 			if took < 500*time.Millisecond {
 				t.Errorf("caching resumed after %v, before a write in flight had its deadline of 1s", took)
 			}
@@ -158,17 +153,12 @@ func TestFlush(t *testing.T) {
 		mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, quick)}, func(t *testing.T, m mesh.Mesh) {
 			warm(t, m, "ann")
 			m.Flush()
-			written := m.Do(0, writes[3].make(m)).Serial()
+			written := m.Do(0, saveMessage.make(m)).Serial()
 			m.Settle()
 			m.Until(3*time.Second, "every worker has forgotten", func() bool {
-				for i := range 4 * mesh.Proxies {
-					if m.Do(i%mesh.Proxies, reads[0].as("ann")).Serial() < written {
-						return false
-					}
-				}
-				return true
+				return everyWorker(m, readStats.as("ann"), notBefore(written))
 			})
-			m.Until(resumeWithin, "caching resumes", func() bool { return m.Do(0, reads[0].as("ann")).Hit() })
+			m.Until(resumeWithin, "caching resumes", func() bool { return m.Do(0, readStats.as("ann")).Hit() })
 		})
 	})
 }
@@ -199,7 +189,7 @@ func TestInvalidateByRuleAndUser(t *testing.T) {
 		warm(t, m, "ann", "bob")
 		m.Invalidate("save message", "ann")
 		for _, r := range reads {
-			if got := m.Do(1, r.as("ann")); got.Hit() == writes[3].reaches(r) {
+			if got := m.Do(1, r.as("ann")); got.Hit() == saveMessage.reaches(r) {
 				t.Errorf("ann's %v: %v", r, got)
 			}
 			wantHit(t, "bob's "+r.String(), m.Do(1, r.as("bob")))

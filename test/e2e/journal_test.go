@@ -11,7 +11,7 @@ import (
 // pendingWrite makes a write while the bridge is down, and gives its serial.
 func pendingWrite(t *testing.T, m mesh.Mesh) int64 {
 	t.Helper()
-	save := m.Do(0, writes[3].make(m))
+	save := m.Do(0, saveMessage.make(m))
 	if save.CacheStatus() != "chatcache; fwd=method; detail=invalidation-pending" {
 		t.Fatalf("save: %v, want it marked as pending", save)
 	}
@@ -22,7 +22,7 @@ func pendingWrite(t *testing.T, m mesh.Mesh) int64 {
 func wantHonoured(t *testing.T, m mesh.Mesh, written int64) {
 	t.Helper()
 	for _, r := range reads {
-		if got := m.Do(1, r.as("ann")); writes[3].reaches(r) && got.Serial() < written {
+		if got := m.Do(1, r.as("ann")); saveMessage.reaches(r) && got.Serial() < written {
 			t.Errorf("%v: the write made while the bridge was down is not honoured: %v", r, got)
 		}
 	}
@@ -48,7 +48,7 @@ func TestNewConfigurationDeliversTheJournal(t *testing.T) {
 // its journal: its last plugin stays until that is done.
 func TestJournalOutlivesItsPolicy(t *testing.T) {
 	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, withoutL1)}, func(t *testing.T, m mesh.Mesh) {
-		m.Do(0, reads[0].as("ann"))
+		m.Do(0, readStats.as("ann"))
 		m.Settle()
 		m.Break(mesh.Bridge, mesh.Down)
 		pendingWrite(t, m)
@@ -71,7 +71,7 @@ func TestJournalOverflow(t *testing.T) {
 		m.Settle()
 		wantHit(t, "models", m.Do(1, models))
 		m.Break(mesh.Bridge, mesh.Down)
-		save := writes[3].make(m)
+		save := saveMessage.make(m)
 		for n := 0; m.Sum("chatcache.journal_merged") == 0; n += 100 {
 			if n > 10_000 {
 				t.Fatalf("no overflow after %d writes", n)

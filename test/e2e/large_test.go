@@ -24,7 +24,7 @@ func TestLargeResponses(t *testing.T) {
 			}
 			return r
 		}
-		stats := reads[0].as("ann")
+		stats := readStats.as("ann")
 		first := whole("first", m.Do(0, stats))
 		wantStored(t, "first", first)
 		m.Settle()
@@ -38,7 +38,7 @@ func TestLargeResponses(t *testing.T) {
 		if stores := m.Sum("cache.stats.stores"); stores != 1 {
 			t.Errorf("%d stores, want 1", stores)
 		}
-		written := m.Do(0, writes[0].make(m))
+		written := m.Do(0, createSession.make(m))
 		m.Settle()
 		untilHeard(m, "the write", written.Serial(), func(r read) bool { return r.cache == "stats" })
 	})

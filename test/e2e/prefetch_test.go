@@ -25,7 +25,7 @@ func sessionsPage(user string, page int) mesh.Request {
 func TestPrefetch(t *testing.T) {
 	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, paging)}, func(t *testing.T, m mesh.Mesh) {
 		for range 3 {
-			m.Do(0, writes[0].make(m))
+			m.Do(0, createSession.make(m))
 		}
 		m.Settle()
 		before := m.Origin().Serial()

@@ -21,7 +21,7 @@ func refreshed(document map[string]any) {
 // gets stale. What a write has made invalid isn't used, stale or not.
 func TestStaleResponsesAreRefreshed(t *testing.T) {
 	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, refreshed)}, func(t *testing.T, m mesh.Mesh) {
-		stats := reads[0].as("ann")
+		stats := readStats.as("ann")
 		first := m.Do(0, stats)
 		wantStored(t, "first", first)
 		m.Settle()
@@ -43,7 +43,7 @@ func TestStaleResponsesAreRefreshed(t *testing.T) {
 		if failed := m.Sum(".refresh_failures"); failed > 0 {
 			t.Errorf("%d refreshes failed", failed)
 		}
-		written := m.Do(0, writes[0].make(m))
+		written := m.Do(0, createSession.make(m))
 		m.Settle()
 		untilHeard(m, "the write", written.Serial(), func(r read) bool { return r.cache == "stats" })
 		if nobody := m.Do(0, mesh.Request{Method: "GET", Path: stats.Path, User: "ben"}); nobody.Hit() {
@@ -62,10 +62,10 @@ func TestStaleResponsesAreValidatedOnce(t *testing.T) {
 		search["ttl"], search["stale_if_error"] = "1s", "600s"
 	}
 	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, stale)}, func(t *testing.T, m mesh.Mesh) {
-		for _, read := range reads[:2] {
+		for _, read := range []read{readStats, readSearch} {
 			wantStored(t, read, m.Do(0, read.as("ann")))
 		}
-		fresh := reads[6].as("")
+		fresh := readModels.as("")
 		wantStored(t, "what stays fresh", m.Do(0, fresh))
 		m.Settle()
 		m.Until(20*time.Second, "two seconds are over", func() bool {
@@ -73,7 +73,7 @@ func TestStaleResponsesAreValidatedOnce(t *testing.T) {
 			return err == nil && age >= 2
 		})
 		m.Origin().Slow(300 * time.Millisecond)
-		for _, read := range reads[:2] {
+		for _, read := range []read{readStats, readSearch} {
 			asked := m.Origin().Serial()
 			responses := m.Together(40, read.as("ann"))
 			asked = m.Origin().Serial() - asked

@@ -27,7 +27,7 @@ func TestProxiesReport(t *testing.T) {
 	for name, document := range map[string]string{"with L1": mesh.ChatPolicy(t), "without L1": mesh.ChatPolicy(t, withoutL1)} {
 		t.Run(name, func(t *testing.T) {
 			mesh.Each(t, mesh.Options{Policy: document}, func(t *testing.T, m mesh.Mesh) {
-				stats := reads[0].as("ann")
+				stats := readStats.as("ann")
 				m.Origin().Slow(100 * time.Millisecond)
 				wantStored(t, stats, m.Do(0, stats))
 				m.Settle()

@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"chatcache/test/chatapi"
 	"chatcache/test/mesh"
@@ -31,7 +30,7 @@ func TestWhatIsNeverStored(t *testing.T) {
 		} {
 			m.Origin().SetFault("GET /api/chat/stats", test.fault)
 			for i := range 4 {
-				got := m.Do(i%mesh.Proxies, reads[0].as("ann"))
+				got := m.Do(i%mesh.Proxies, readStats.as("ann"))
 				if got.Hit() {
 					t.Errorf("%s: %v", test.name, got)
 				}
@@ -49,7 +48,7 @@ func TestWhatIsNeverStored(t *testing.T) {
 			}
 		}
 		m.Origin().SetFault("GET /api/chat/stats", chatapi.Fault{})
-		wantStored(t, "healthy again", m.Do(0, reads[0].as("ann")))
+		wantStored(t, "healthy again", m.Do(0, readStats.as("ann")))
 	})
 }
 
@@ -62,7 +61,7 @@ func TestVariants(t *testing.T) {
 		for round := range 4 {
 			for i := range 4 * mesh.Proxies {
 				for _, language := range []string{"en", "de"} {
-					r := reads[0].as("ann")
+					r := readStats.as("ann")
 					r.Fields = [][2]string{{"accept-language", language}}
 					got := m.Do(i%mesh.Proxies, r)
 					if before, known := made[got.Serial()]; known && before != language {
@@ -85,7 +84,7 @@ func TestPrivateResponses(t *testing.T) {
 		private := chatapi.Fault{Kind: chatapi.FaultPrivate}
 		m.Origin().SetFault("GET /api/chat/stats", private)
 		m.Origin().SetFault("GET /api/models", private)
-		wantStored(t, "in a partition", m.Do(0, reads[0].as("ann")))
+		wantStored(t, "in a partition", m.Do(0, readStats.as("ann")))
 		if got := m.Do(0, mesh.Request{Method: "GET", Path: "/api/models"}); got.CacheStatus() != "chatcache; fwd=uri-miss; detail=private" {
 			t.Errorf("in a shared cache: %v", got)
 		}
@@ -99,7 +98,7 @@ func TestRequestsThatBypass(t *testing.T) {
 			{"GET", "if-match", `"x"`, "conditional"},
 			{"GET", "cache-control", "no-cache", "request-no-cache"},
 		} {
-			r := reads[0].as("ann")
+			r := readStats.as("ann")
 			r.Method, r.Fields = test.method, [][2]string{{test.field, test.value}}
 			if got := m.Do(0, r); got.CacheStatus() != "chatcache; fwd=bypass; detail="+test.reason {
 				t.Errorf("%s with %s: %v", test.method, test.field, got)
@@ -118,7 +117,7 @@ func TestTTLZero(t *testing.T) {
 	}
 	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, off)}, func(t *testing.T, m mesh.Mesh) {
 		for range 3 {
-			if got := m.Do(0, reads[0].as("ann")); got.Status != 200 || got.CacheStatus() != "chatcache; fwd=bypass; detail=off" {
+			if got := m.Do(0, readStats.as("ann")); got.Status != 200 || got.CacheStatus() != "chatcache; fwd=bypass; detail=off" {
 				t.Errorf("%v", got)
 			}
 		}
@@ -176,7 +175,7 @@ func TestBadPolicyIsRefusedWhole(t *testing.T) {
 				t.Errorf("%q is not among the reasons:\n%.2000s", want, reasons)
 			}
 		}
-		wantHit(t, "by the previous policy", m.Do(0, reads[0].as("ann")))
+		wantHit(t, "by the previous policy", m.Do(0, readStats.as("ann")))
 	})
 }
 
@@ -200,15 +199,8 @@ func TestChangeOfPolicy(t *testing.T) {
 			}
 		}
 		// The new plugins follow the feed and end writes.
-		written := m.Do(0, writes[3].make(m)).Serial()
+		written := m.Do(0, saveMessage.make(m)).Serial()
 		m.Settle()
-		m.Until(3*time.Second, "every worker has heard of the write", func() bool {
-			for i := range 4 * mesh.Proxies {
-				if m.Do(i%mesh.Proxies, reads[0].as("ann")).Serial() < written {
-					return false
-				}
-			}
-			return true
-		})
+		untilHeard(m, "the write", written, func(r read) bool { return r.cache == "stats" })
 	})
 }

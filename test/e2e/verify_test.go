@@ -43,7 +43,7 @@ func readUntil(m mesh.Mesh, r read, what string, counted func(redisbridge.ProxyC
 // counted, and the log says where they differ, without a value. A write through a proxy makes none.
 func TestVerify(t *testing.T) {
 	mesh.Each(t, mesh.Options{}, func(t *testing.T, m mesh.Mesh) {
-		stats := reads[0]
+		stats := readStats
 		wantStored(t, stats, m.Do(0, stats.as("ann")))
 		m.Settle()
 		verifyAll(m, stats.cache)
@@ -53,7 +53,7 @@ func TestVerify(t *testing.T) {
 			t.Errorf("%v, want the origin's", last)
 		}
 
-		m.Do(0, writes[0].make(m))
+		m.Do(0, createSession.make(m))
 		m.Settle()
 		readUntil(m, stats, "answers match after a write", func(c redisbridge.ProxyCounts) bool { return c.Matches >= 8 })
 		if c := proxies(m, stats.cache); c.Mismatches > 0 || c.WouldHits < 8 {
@@ -81,7 +81,7 @@ func TestVerifyIgnores(t *testing.T) {
 		document["caches"].(map[string]any)["stats"].(map[string]any)["verify"] = map[string]any{"ignore": []any{"/sessions", "/messages"}}
 	}
 	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, ignoring)}, func(t *testing.T, m mesh.Mesh) {
-		stats := reads[0]
+		stats := readStats
 		wantStored(t, stats, m.Do(0, stats.as("ann")))
 		m.Settle()
 		behind(t, m, "POST", "/api/chat/sessions", `{"title":"unnoticed"}`)
