@@ -54,7 +54,7 @@ func TestJournalOutlivesItsPolicy(t *testing.T) {
 		pendingWrite(t, m)
 		closed := m.Sum("chatcache.writes_closed")
 		m.Reconfigure(mesh.ChatPolicy(t, withoutL1, func(document map[string]any) { document["name"] = "another" }))
-		m.Until(20*time.Minute, "the old plugin is told to end, and waits", func() bool {
+		m.Until(2*time.Minute, "the old plugin is told to end, and waits", func() bool {
 			return strings.Contains(m.Logs(), "the plugin waits for the bridge to acknowledge the ends of 1 writes")
 		})
 		m.Break(mesh.Bridge, mesh.Healthy)

@@ -56,7 +56,7 @@ func scriptedHit(t *testing.T, client http.RoundTripper, url string, origin reco
 	is := oddities[slices.IndexFunc(oddities, func(o oddity) bool { return o.name == "scripted" })]
 	url += fmt.Sprintf("/cached/scripted-%p", client)
 	first := passed(t, client, url, is, "")
-	if came := <-origin.came; !strings.Contains(came, `x-script-before: ["request"]`) || !strings.Contains(came, `x-script-behind: ["request"]`) {
+	if came := reached(t, origin.came); !strings.Contains(came, `x-script-before: ["request"]`) || !strings.Contains(came, `x-script-behind: ["request"]`) {
 		t.Errorf("the origin was asked\n%s", came)
 	}
 	again := passed(t, client, url, is, "") // from L1, or from L2 before the VM has its lease

@@ -123,12 +123,13 @@ func each(t *testing.T, interval time.Duration, do func(ctx context.Context, n i
 // follows waits until a worker has spoken to the bridge: before that nobody answers --wait.
 func (w rolloutWorld) follows(t *testing.T) {
 	t.Helper()
-	for status := ""; !strings.Contains(status, "fwd=uri-miss") && !strings.Contains(status, "hit"); {
-		var err error
-		if status, err = w.read(t.Context(), 0); err != nil {
-			t.Fatal(err)
+	stack.WaitT(t, "the cache is asked", func(ctx context.Context) error {
+		status, err := w.read(ctx, 0)
+		if err == nil && !strings.Contains(status, "fwd=uri-miss") && !strings.Contains(status, "hit") {
+			err = fmt.Errorf("Cache-Status %q", status)
 		}
-	}
+		return err
+	})
 }
 
 func rolledOut(t *testing.T, w rolloutWorld) {

@@ -240,11 +240,11 @@ func samePassing(t *testing.T, s *stack.Stack, origin recorder, version int) {
 		t.Run(fmt.Sprintf("HTTP %d/%s", version, is.name), func(t *testing.T) {
 			for n, way := range ways {
 				path := fmt.Sprintf("%s%d/%d", way.prefix, version, n) + strings.ReplaceAll(is.name, " ", "-")
-				plain := passed(t, client, s.Envoys[1].URL()+path, is, way.control) + "\n--\n" + <-origin.came
+				plain := passed(t, client, s.Envoys[1].URL()+path, is, way.control) + "\n--\n" + reached(t, origin.came)
 				if strings.Contains(plain, "cache-status") {
 					t.Fatalf("the filter is there:\n%s", plain)
 				}
-				got := passed(t, client, s.Envoys[0].URL()+path, is, way.control) + "\n--\n" + <-origin.came
+				got := passed(t, client, s.Envoys[0].URL()+path, is, way.control) + "\n--\n" + reached(t, origin.came)
 				lines := strings.Split(got, "\n")
 				kept := slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "cache-status") })
 				isRead := is.method == "" || is.method == "HEAD"
@@ -268,7 +268,7 @@ func interimOnlyOnce(t *testing.T, client http.RoundTripper, url string, origin 
 	for i, interim := range []string{"interim 102 map[]\n", "interim 103 map[Link:[</style.css>; rel=preload]]\n"} {
 		url := fmt.Sprint(url, "/", i)
 		first := passed(t, client, url, oddities[i], "")
-		<-origin.came
+		reached(t, origin.came)
 		if !strings.HasPrefix(first, interim) {
 			t.Errorf("a miss without %q:\n%s", interim, first)
 		}

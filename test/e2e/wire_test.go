@@ -22,10 +22,12 @@ import (
 // wireFields are what a request and its response have beyond what they must: repeated, in no order, in mixed case where
 // the protocol has one.
 var (
-	wireFields   = [][2]string{{"X-Zulu", "1"}, {"x-alpha", "2"}, {"X-ZULU", "3"}, {"Accept", "*/*"}, {"coOkie", "b=1"}, {"x-alpha", ""}}
-	wireAnswer   = [][2]string{{"X-Second", "2"}, {"x-first", "1"}, {"ETAG", `"A"`}, {"Content-Length", "2"}, {"X-second", "3"}, {"Date", "Sun, 06 Nov 1994 08:49:37 GMT"}}
-	wireDeadline = 20 * time.Second
+	wireFields = [][2]string{{"X-Zulu", "1"}, {"x-alpha", "2"}, {"X-ZULU", "3"}, {"Accept", "*/*"}, {"coOkie", "b=1"}, {"x-alpha", ""}}
+	wireAnswer = [][2]string{{"X-Second", "2"}, {"x-first", "1"}, {"ETAG", `"A"`}, {"Content-Length", "2"}, {"X-second", "3"}, {"Date", "Sun, 06 Nov 1994 08:49:37 GMT"}}
 )
+
+// wireDeadline is far more than a request takes.
+const wireDeadline = 20 * time.Second
 
 // TestOnTheWire: what reaches origin and client is what an Envoy without the filter makes of it, looked at more closely than
 // net/http can; and tunnels pass.
@@ -47,8 +49,8 @@ func sameFields(t *testing.T, s *stack.Stack, origin *wireOrigin) {
 					fields = append(slices.Clip(fields), [2]string{"Cache-Control", way.control})
 				}
 				path := fmt.Sprint(way.prefix, version, n)
-				plain := append(ask(t, address(s.Envoys[1]), path, fields), <-origin.came...)
-				got := append(ask(t, address(s.Envoys[0]), path, fields), <-origin.came...)
+				plain := append(ask(t, address(s.Envoys[1]), path, fields), reached(t, origin.came)...)
+				got := append(ask(t, address(s.Envoys[0]), path, fields), reached(t, origin.came)...)
 				ours := 0
 				for _, line := range got {
 					if strings.HasPrefix(line, "cache-status:") {
@@ -65,6 +67,17 @@ func sameFields(t *testing.T, s *stack.Stack, origin *wireOrigin) {
 			})
 		}
 	}
+}
+
+// reached gives what an origin tells of a request that has been answered. One that it didn't get fails the test.
+func reached[T any](t *testing.T, came <-chan T) (request T) {
+	t.Helper()
+	select {
+	case request = <-came:
+	case <-time.After(wireDeadline):
+		t.Fatal("answered, and the origin wasn't asked")
+	}
+	return request
 }
 
 func address(e *stack.Envoy) string { return strings.TrimPrefix(e.URL(), "http://") }

@@ -126,16 +126,19 @@ func (m *real) SetCluster(name, state string) {
 // hang stops the bridge. A signal takes a moment to stop every thread: until then
 // one may still answer.
 func (m *real) hang() error {
-	err := m.stack.Bridge.Pause()
-	client := http.Client{Timeout: 50 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}
-	for err == nil {
-		resp, silent := client.Get(m.stack.Bridge.URL() + "/healthz")
-		if silent != nil {
-			return nil
-		}
-		resp.Body.Close()
+	m.t.Helper()
+	if err := m.stack.Bridge.Pause(); err != nil {
+		return err
 	}
-	return err
+	client := http.Client{Timeout: 50 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}
+	stack.UntilT(m.t, "the stopped bridge is silent", func() bool {
+		resp, err := client.Get(m.stack.Bridge.URL() + "/healthz")
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err != nil
+	})
+	return nil
 }
 
 // heard asks the bridge whether a VM is behind.
