@@ -1,56 +1,28 @@
 package mesh
 
 import (
-	"encoding/json"
-	"os"
-	"path/filepath"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"chatcache/test/stack"
+	"chatcache/test/mutant"
 )
 
 // panicking are the places where the test's filter panics when the request's x-panic names them.
 var panicking = map[string]struct{ file, function string }{
-	"request headers":  {"exchange.go", "func (e *Exchange) RequestHeaders(end bool) Action {"},
-	"request body":     {"exchange.go", "func (e *Exchange) RequestBody(n int, end bool) Action {"},
-	"answer":           {"lookup.go", "func (e *read) lookedUp(q query, a Answer) {"},
-	"waiter":           {"flights.go", "func (e *read) carryOut(d decision, now int64) {"},
-	"suspended":        {"write.go", "func (e *write) answered(a Answer) {"},
-	"response headers": {"exchange.go", "func (e *Exchange) ResponseHeaders(end bool) Action {"},
-	"response body":    {"exchange.go", "func (e *Exchange) ResponseBody(n int, end bool) {"},
-	"done":             {"exchange.go", "func (e *Exchange) Done() {"},
+	"request headers":  {"exchange.go", "func (e *Exchange) RequestHeaders(end bool) Action {\n"},
+	"request body":     {"exchange.go", "func (e *Exchange) RequestBody(n int, end bool) Action {\n"},
+	"answer":           {"lookup.go", "func (r *read) lookedUp(q query, a Answer) {\n"},
+	"waiter":           {"flights.go", "func (r *read) carryOut(d decision, now int64) {\n"},
+	"suspended":        {"write.go", "func (w *write) answered(a Answer) {\n"},
+	"response headers": {"exchange.go", "func (e *Exchange) ResponseHeaders(end bool) Action {\n"},
+	"response body":    {"exchange.go", "func (e *Exchange) ResponseBody(n int, end bool) {\n"},
+	"done":             {"exchange.go", "func (e *Exchange) Done() {\n"},
 }
 
-// panickingModule builds the filter with a panic at each place.
-func panickingModule(t *testing.T) []byte {
-	t.Helper()
-	root, err := stack.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(root, "filter", "internal", "exchange")
-	sources := map[string]string{}
-	for place, at := range panicking {
-		text, ok := sources[at.file]
-		if !ok {
-			b, err := os.ReadFile(filepath.Join(dir, at.file))
-			if err != nil {
-				t.Fatal(err)
-			}
-			text = string(b)
-		}
-		// Receivers have other names in the source.
-		_, signature, _ := strings.Cut(at.function, ") ")
-		before, after, found := strings.Cut(text, ") "+signature)
-		if !found {
-			t.Fatalf("%s has no %s", at.file, at.function)
-		}
-		receiver := before[strings.LastIndex(before, "func (")+len("func (") : strings.LastIndex(before, " ")]
-		sources[at.file] = before + ") " + signature + "\n\tmisbehave(" + receiver + ".stream, \"" + place + "\")\n" + after
-	}
-	sources["exchange.go"] += `
+// misbehave is what each place calls first.
+const misbehave = `
 var misbehaving = map[Stream]string{}
 
 func misbehave(s Stream, place string) {
@@ -62,22 +34,24 @@ func misbehave(s Stream, place string) {
 		panic("x-panic: " + place)
 	}
 }
+
 `
-	overlay := struct{ Replace map[string]string }{map[string]string{}}
-	tmp := t.TempDir()
-	for file, text := range sources {
-		replaced := filepath.Join(tmp, file)
-		if err := os.WriteFile(replaced, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		overlay.Replace[filepath.Join(dir, file)] = replaced
+
+// panickingModule builds the filter with a panic at each place.
+func panickingModule(t *testing.T) []byte {
+	t.Helper()
+	const dir, flow = "filter/internal/exchange/", "// flow is what a matched rule makes of a stream"
+	m := mutant.Mutant{Name: "panics", Edits: []mutant.Edit{{File: dir + "exchange.go", Old: flow, New: misbehave + flow}}}
+	for place, at := range panicking {
+		receiver, _, _ := strings.Cut(strings.TrimPrefix(at.function, "func ("), " ")
+		call := fmt.Sprintf("\tmisbehave(%s.stream, %q)\n", receiver, place)
+		m.Edits = append(m.Edits, mutant.Edit{File: dir + at.file, Old: at.function, New: at.function + call})
 	}
-	b, _ := json.Marshal(overlay)
-	path := filepath.Join(tmp, "overlay.json")
-	if err := os.WriteFile(path, b, 0o644); err != nil {
+	overlay, err := m.Overlay(t.TempDir())
+	if err != nil {
 		t.Fatal(err)
 	}
-	module, err := buildFilter("-overlay", path)
+	module, err := buildFilter("-overlay", overlay)
 	if err != nil {
 		t.Fatal(err)
 	}
