@@ -47,12 +47,13 @@ func check(args []string, s streams) int {
 		flags.Usage()
 		return exitUsage
 	}
-	findings := []finding{}
+	findings, unreadable := []finding{}, false
 	for _, name := range files {
 		d, err := readDocument(name, s.in)
 		if err != nil {
 			fmt.Fprintln(s.err, "policy:", err)
-			return exitUsage
+			unreadable = true
+			continue
 		}
 		p, problems := policy.Parse(d.text)
 		findings = append(findings, d.findings("error", problems)...)
@@ -67,6 +68,9 @@ func check(args []string, s streams) int {
 		writeJSON(s.out, findings)
 	} else {
 		writeFindings(s.err, findings)
+	}
+	if unreadable {
+		return exitUsage
 	}
 	for _, f := range findings {
 		if f.Severity == "error" || *strict {

@@ -150,49 +150,24 @@ func identify(p *policy.Policy, o options) (*partition, error) {
 
 func (e *explanation) read(p *policy.Policy, c *policy.Cache, o options) {
 	e.Kind, e.Rule, e.Patterns = "read", c.Name, c.Patterns()
-	id := policy.Partition{}
-	switch {
-	case c.Shared:
+	if c.Shared {
 		e.Partition = nil
-	case e.Partition == nil:
-		e.Bypass = "no identity source has a value in this request"
-	default:
-		id = e.Partition.found
 	}
-	body := e.body(p, c, o)
-	if methods := o.request.overriding(); len(methods) > 0 {
-		e.Bypass = fmt.Sprintf("a field says that its method is %q", methods)
-	}
-	if c.TTL == 0 {
-		e.Bypass = `the cache is off: its ttl is "0s"`
-	}
+	var body []byte
+	e.Bypass, body = e.bypass(p, c, o)
 	e.Read = &readDetails{TTL: freshness(c), Shared: c.Shared, L1: c.L1 && p.L1.Enabled, Definition: c.Definition}
 	if c.Collapse && p.Collapse.Enabled {
 		e.Read.MaxWait = policy.FormatDuration(p.Collapse.MaxWait)
 	}
-	if e.Bypass == "" {
-		e.Read.Key = keyFields(p.AppendKey(nil, c, o.request, id.ID, body))
-		e.Groups = id.ReadGroups(c.Name)
+	if e.Bypass != "" {
+		return
 	}
-}
-
-func (e *explanation) body(p *policy.Policy, c *policy.Cache, o options) []byte {
-	if c.Body == nil {
-		return nil
+	id := policy.Partition{}
+	if e.Partition != nil {
+		id = e.Partition.found
 	}
-	if !p.Bodies {
-		e.Bypass = "no request body reaches the filter: host.allow_on_headers_stop_iteration isn't set"
-		return nil
-	}
-	if types := o.request.Header("content-type"); len(types) > 0 && !policy.IsJSON(types) {
-		e.Bypass = fmt.Sprintf("its Content-Type is %q: application/json is wanted, once, where the body is part of the key", types)
-		return nil
-	}
-	body, err := c.Body.Canonical(nil, []byte(o.body))
-	if err != nil {
-		e.Bypass = err.Error()
-	}
-	return body
+	e.Read.Key = keyFields(p.AppendKey(nil, c, o.request, id.ID, body))
+	e.Groups = id.ReadGroups(c.Name)
 }
 
 // keyFields reads the key back, so that what is shown is what the key holds.

@@ -2,17 +2,18 @@ package main
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"chatcache/policy"
 )
 
 // hint names a rule that a request which none matches was perhaps meant for, or is empty: methods are
-// case-sensitive (RFC 9110 section 9.1), a path with empty or dot segments is no cache's, and
-// the path may have a rule of another method.
+// case-sensitive (RFC 9110 section 9.1), a path that origins may read differently is no cache's, nor is one with a slash
+// more or less, and the path may have a rule of another host or method.
 func hint(p *policy.Policy, r *request) string {
-	whose := func(method, path string) string {
-		switch cache, rule := p.Match(method, r.authority, path); {
+	at := func(method, authority, path string) string {
+		switch cache, rule := p.Match(method, authority, path); {
 		case cache != nil:
 			return "the cache " + cache.Name
 		case rule != nil:
@@ -20,6 +21,7 @@ func hint(p *policy.Policy, r *request) string {
 		}
 		return ""
 	}
+	whose := func(method, path string) string { return at(method, r.authority, path) }
 	before, query, _ := strings.Cut(r.path, "?")
 	clean := path.Clean(before)
 	if strings.HasSuffix(before, "/") && clean != "/" {
@@ -32,10 +34,64 @@ func hint(p *policy.Policy, r *request) string {
 	if found := whose(upper, clean+"?"+query); found != "" && clean != before {
 		return "no cache takes a path with empty or dot segments unless the proxy cleans it first: " + clean + " is in " + found
 	}
+	if found := whose(upper, plainer(before)); found != "" && plainer(before) != before {
+		return `no cache takes a path with ";", "\", or an escaped "/", ".", "%" or the like, which origins read differently; otherwise it would be in ` + found
+	}
+	if found := whose(upper, otherSlash(before)); found != "" {
+		return "a slash at the end makes another path: " + otherSlash(before) + " is in " + found
+	}
+	for _, host := range hosts(p) {
+		if found := at(upper, host, r.path); found != "" {
+			return "another host has a rule there: " + host + before + " is in " + found
+		}
+	}
 	for _, method := range []string{"GET", "QUERY", "POST", "PUT", "PATCH", "DELETE"} {
 		if found := whose(method, clean); found != "" {
 			return "another method has a rule there: " + method + " is in " + found
 		}
 	}
 	return ""
+}
+
+// plainer is a path in which a letter stands for what keeps it from caches: escapes, malformed ones too, and characters that some
+// origins take for separators.
+func plainer(path string) string {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		s, _, _ = strings.Cut(s, ";")
+		segments[i] = strings.Map(func(c rune) rune {
+			if c <= ' ' || c == 0x7f || strings.ContainsRune(`%\#`, c) {
+				return 'x'
+			}
+			return c
+		}, s)
+	}
+	return strings.Join(segments, "/")
+}
+
+// otherSlash is a path with a slash at its end, or without the one that it has.
+func otherSlash(path string) string {
+	if before, has := strings.CutSuffix(path, "/"); has && before != "" {
+		return before
+	}
+	return path + "/"
+}
+
+// hosts lists those of the policy's patterns, in their order.
+func hosts(p *policy.Policy) (list []string) {
+	add := func(patterns []string) {
+		for _, text := range patterns {
+			_, rest, _ := strings.Cut(text, " ")
+			if host, _, _ := strings.Cut(strings.TrimLeft(rest, " "), "/"); host != "" && !slices.Contains(list, host) {
+				list = append(list, host)
+			}
+		}
+	}
+	for _, c := range p.Caches {
+		add(c.Patterns())
+	}
+	for _, i := range p.Invalidations {
+		add(i.Patterns())
+	}
+	return list
 }
