@@ -3,6 +3,7 @@ package hostsim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tetratelabs/wazero"
@@ -24,7 +25,7 @@ var (
 )
 
 func init() {
-	hostcalls = concat(generalCalls, streamCalls, headerCalls, bufferCalls, sharedCalls, metricCalls, callCalls, grpcCalls)
+	hostcalls = slices.Concat(generalCalls, streamCalls, headerCalls, bufferCalls, sharedCalls, metricCalls, callCalls, grpcCalls)
 	hostcallByName = make(map[string]*hostcall, len(hostcalls))
 	for i := range hostcalls {
 		hostcallByName[hostcalls[i].name] = &hostcalls[i]
@@ -56,14 +57,6 @@ var callbackSignatures = map[string]signature{
 }
 
 const growthNotice = "emscripten_notify_memory_growth"
-
-func concat(lists ...[]hostcall) []hostcall {
-	var all []hostcall
-	for _, l := range lists {
-		all = append(all, l...)
-	}
-	return all
-}
 
 // exportABI adds every host call to the builder of module "env".
 func exportABI(b wazero.HostModuleBuilder) wazero.HostModuleBuilder {

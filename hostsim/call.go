@@ -59,9 +59,8 @@ func callHTTP(a *callArgs) status {
 
 // startCall does what Envoy's Context::httpCall does: the call belongs to the
 // root context, and what is wrong at once is said at once.
-func (from *vmContext) startCall(name string, headers Headers, body []byte, trailers Headers, timeout time.Duration) (uint32, status) {
-	c := from.rootContext()
-	s, lane := from.sim(), from.worker()
+func (c *vmContext) startCall(name string, headers Headers, body []byte, trailers Headers, timeout time.Duration) (uint32, status) {
+	root, s, lane := c.rootContext(), c.sim(), c.worker()
 	cluster := s.clusters[name]
 	if cluster == nil || !headers.Has(":method") || !headers.Has(":path") || !headers.Has(":authority") {
 		return 0, statusBadArgument
@@ -70,9 +69,9 @@ func (from *vmContext) startCall(name string, headers Headers, body []byte, trai
 		return 0, statusInternalFailure
 	}
 	h := s.callHeaders(headers, len(body), timeout)
-	c.vm.nextCall += callIncrement
-	k := &call{root: c, sim: s, stream: from.stream, token: c.vm.nextCall, cluster: name}
-	c.calls[k.token] = k
+	root.vm.lastCall += callIncrement
+	k := &call{root: root, sim: s, stream: c.stream, token: root.vm.lastCall, cluster: name}
+	root.calls[k.token] = k
 	if cluster.state == ClusterRefusing {
 		s.clock.post(lane, func() { k.onReset(resetRefused) })
 		return k.token, statusOK

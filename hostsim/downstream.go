@@ -1,6 +1,7 @@
 package hostsim
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 )
@@ -45,10 +46,10 @@ func (st *Stream) refusal() *localReply {
 func (st *Stream) downstreamHeaders(end bool) Headers {
 	req := st.req
 	h := Headers{
-		{":authority", firstNonEmpty(req.Authority, "example.com")},
+		{":authority", cmp.Or(req.Authority, "example.com")},
 		{":path", st.path},
-		{":method", firstNonEmpty(req.Method, "GET")},
-		{":scheme", firstNonEmpty(req.Scheme, "http")},
+		{":method", cmp.Or(req.Method, "GET")},
+		{":scheme", cmp.Or(req.Scheme, "http")},
 	}
 	for _, f := range req.Headers {
 		if !isHopByHop(f[0]) && !strings.EqualFold(f[0], "expect") { // the connection manager answers 100 itself

@@ -1,8 +1,9 @@
 package hostsim
 
 import (
+	"maps"
 	"net/http"
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -100,13 +101,8 @@ func (h Headers) byteSize() int {
 
 // fromHTTP flattens net/http's map, sorted by name as its server writes it.
 func fromHTTP(m http.Header) Headers {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	sort.Strings(names)
 	var h Headers
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(m)) {
 		for _, v := range m[name] {
 			h.Add(name, v)
 		}

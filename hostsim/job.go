@@ -2,6 +2,7 @@ package hostsim
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -82,12 +83,7 @@ func (c *Clock) runJob(j *job) {
 func (c *Clock) removeJob(j *job) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, other := range c.jobs {
-		if other == j {
-			c.jobs = append(c.jobs[:i], c.jobs[i+1:]...)
-			return
-		}
-	}
+	c.jobs = slices.DeleteFunc(c.jobs, func(other *job) bool { return other == j })
 }
 
 // pendingJobs names the handlers that have not finished.

@@ -63,8 +63,8 @@ func (s *Sim) TakeLogs() []LogLine {
 	return taken
 }
 
-// lastErrors are the last lines logged as errors, for an error message.
-func (s *Sim) lastErrors() string {
+// lastWarnings are the last lines logged as warnings or worse, for an error message.
+func (s *Sim) lastWarnings() string {
 	var b strings.Builder
 	for _, l := range s.logs[max(0, len(s.logs)-200):] {
 		if l.Level >= LevelWarn {

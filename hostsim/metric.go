@@ -44,8 +44,8 @@ func callDefineMetric(a *callArgs) status {
 		m = &metric{kind: kind}
 		a.vm.proxy.metrics[key] = m
 	}
-	a.vm.nextMet += 4
-	id := a.vm.nextMet | uint32(kind)
+	a.vm.lastMetric += 4
+	id := a.vm.lastMetric | uint32(kind)
 	a.vm.metrics[id] = m
 	return a.giveUint32(id, 3)
 }

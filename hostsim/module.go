@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -85,7 +86,7 @@ func checkModule(m wazero.CompiledModule) error {
 
 // checkSignatures compares what the host will call with the ABI.
 func checkSignatures(exports map[string]api.FunctionDefinition) error {
-	for _, name := range sortedKeys(callbackSignatures) {
+	for _, name := range slices.Sorted(maps.Keys(callbackSignatures)) {
 		f, want := exports[name], callbackSignatures[name]
 		if f == nil {
 			continue
@@ -140,7 +141,7 @@ func (w *worker) newVM(c *compiled) (*vm, error) {
 		WithNanotime(func() int64 { return int64(s.clock.Since()) + 1 }, 1).
 		WithRandSource(s.random()).
 		WithStdout(&logWriter{vm: v, level: LevelInfo}).WithStderr(&logWriter{vm: v, level: LevelError})
-	for _, name := range sortedKeys(s.opts.Env) {
+	for _, name := range slices.Sorted(maps.Keys(s.opts.Env)) {
 		config = config.WithEnv(name, s.opts.Env[name])
 	}
 	ctx, cancel := context.WithTimeout(v.inner, s.opts.CallbackTimeout)

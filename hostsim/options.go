@@ -1,6 +1,7 @@
 package hostsim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -135,7 +136,7 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Beside != nil {
 		o.Clock = o.Beside.clock
-		setDefault(&o.Workers, o.Beside.opts.Workers)
+		o.Workers = cmp.Or(o.Workers, o.Beside.opts.Workers)
 		if o.Workers != o.Beside.opts.Workers {
 			return o, fmt.Errorf("%w: Workers is %d, but %d in the proxy that Beside is part of", ErrConfig, o.Workers, o.Beside.opts.Workers)
 		}
@@ -143,16 +144,16 @@ func (o Options) complete() (Options, error) {
 	if o.Clock == nil {
 		o.Clock = NewClock(time.Time{})
 	}
-	setDefault(&o.Workers, 1)
-	setDefault(&o.RouteTimeout, 15*time.Second)
-	setDefault(&o.ReloadBackoff, time.Second)
-	setDefault(&o.DrainTime, 600*time.Second)
-	setDefault(&o.BufferLimit, 1<<20)
-	setDefault(&o.StreamWindow, DefaultStreamWindow)
-	setDefault(&o.MemoryLimit, 1<<30)
-	setDefault(&o.Patience, time.Minute)
-	setDefault(&o.CallbackTimeout, 20*time.Second)
-	setDefault(&o.HandlerTimeout, 30*time.Second)
+	o.Workers = cmp.Or(o.Workers, 1)
+	o.RouteTimeout = cmp.Or(o.RouteTimeout, 15*time.Second)
+	o.ReloadBackoff = cmp.Or(o.ReloadBackoff, time.Second)
+	o.DrainTime = cmp.Or(o.DrainTime, 600*time.Second)
+	o.BufferLimit = cmp.Or(o.BufferLimit, 1<<20)
+	o.StreamWindow = cmp.Or(o.StreamWindow, DefaultStreamWindow)
+	o.MemoryLimit = cmp.Or(o.MemoryLimit, 1<<30)
+	o.Patience = cmp.Or(o.Patience, time.Minute)
+	o.CallbackTimeout = cmp.Or(o.CallbackTimeout, 20*time.Second)
+	o.HandlerTimeout = cmp.Or(o.HandlerTimeout, 30*time.Second)
 	switch o.LogLevel {
 	case 0:
 		o.LogLevel = LevelInfo
@@ -160,11 +161,4 @@ func (o Options) complete() (Options, error) {
 		o.LogLevel = LevelTrace
 	}
 	return o, nil
-}
-
-func setDefault[T comparable](v *T, d T) {
-	var zero T
-	if *v == zero {
-		*v = d
-	}
 }

@@ -1,9 +1,11 @@
 package hostsim
 
 import (
+	"cmp"
 	"encoding/binary"
+	"maps"
 	"math"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -143,7 +145,7 @@ func (c *vmContext) responseProperties() map[string]any {
 	if t := c.readableMap(mapResponseTrailers); t != nil {
 		m["trailers"] = headerProperties(*t)
 		total += t.byteSize()
-		grpc = firstNonEmpty(t.Get("grpc-status"), grpc)
+		grpc = cmp.Or(t.Get("grpc-status"), grpc)
 	}
 	m["total_size"] = int64(total)
 	if code != 0 {
@@ -170,7 +172,7 @@ func (st *Stream) upstreamProperties() map[string]any {
 // xdsProperties are about the configuration; the route's cluster is known before it is asked.
 func (st *Stream) xdsProperties() map[string]any {
 	m := map[string]any{"route_name": "", "listener_direction": int64(0), "node": map[string]any{"id": "hostsim", "cluster": "hostsim"}}
-	cluster := firstNonEmpty(st.router.cluster, st.route(&st.request.headers))
+	cluster := cmp.Or(st.router.cluster, st.route(&st.request.headers))
 	if st.sim.clusters[cluster] != nil {
 		m["cluster_name"] = cluster
 	}
@@ -219,13 +221,8 @@ func serializeProperty(v any) ([]byte, status) {
 }
 
 func serializeMap(m map[string]any) ([]byte, status) {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
 	var h Headers
-	for _, k := range keys {
+	for _, k := range slices.Sorted(maps.Keys(m)) {
 		b, s := serializeProperty(m[k])
 		if s != statusOK {
 			return nil, statusSerialization

@@ -2,6 +2,8 @@ package hostsim
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -46,7 +48,7 @@ type pluginKey struct{ name, rootID, config string }
 func (w *worker) vmKey() vmKey {
 	o := &w.sim.opts
 	var env strings.Builder
-	for _, name := range sortedKeys(o.Env) {
+	for _, name := range slices.Sorted(maps.Keys(o.Env)) {
 		fmt.Fprintf(&env, "%q=%q ", name, o.Env[name])
 	}
 	return vmKey{w.index, w.sim.code, o.VMID, string(o.VMConfig), env.String()}

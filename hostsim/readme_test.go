@@ -1,6 +1,7 @@
 package hostsim
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -65,7 +66,7 @@ func TestTheReadmesCallbacksAreTheCodes(t *testing.T) {
 			made[m[1]] = true
 		}
 	}
-	want := sortedKeys(made)
+	want := slices.Sorted(maps.Keys(made))
 	slices.Sort(yes)
 	if !slices.Equal(yes, want) {
 		t.Errorf("README.md says yes to %v\nthe code calls %v", yes, want)

@@ -61,16 +61,7 @@ type Response struct {
 // Get is the first value of a header field.
 func (r *Response) Get(name string) string { return r.Headers.Get(name) }
 
-func firstNonEmpty(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
-}
-
-// hopByHop are request fields that Envoy's connection manager removes.
+// isHopByHop tells the request fields that Envoy's connection manager removes.
 func isHopByHop(name string) bool {
 	switch strings.ToLower(name) {
 	case "connection", "keep-alive", "proxy-connection", "upgrade", "te":

@@ -59,9 +59,9 @@ func (c *vmContext) ask(callback string, args ...uint64) error {
 	c.vm.callback(c, callback, func(r uint32) { refused = r == 0 }, args...)
 	switch {
 	case c.vm.failed:
-		return fmt.Errorf("%w: %s%s", ErrConfig, c.vm.cause, c.sim().lastErrors())
+		return fmt.Errorf("%w: %s%s", ErrConfig, c.vm.cause, c.sim().lastWarnings())
 	case refused:
-		return fmt.Errorf("%w: %s refused it%s", ErrConfig, callback, c.sim().lastErrors())
+		return fmt.Errorf("%w: %s refused it%s", ErrConfig, callback, c.sim().lastWarnings())
 	}
 	return nil
 }

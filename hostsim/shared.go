@@ -1,6 +1,9 @@
 package hostsim
 
-import "maps"
+import (
+	"cmp"
+	"maps"
+)
 
 // sharedCalls: shared data and queues.
 var sharedCalls = []hostcall{
@@ -109,7 +112,7 @@ func callResolveQueue(a *callArgs) status {
 	if a.bad {
 		return statusInvalidMemory
 	}
-	token, ok := a.vm.proxy.shared.tokens[sharedName{firstNonEmpty(vmID, a.vm.key.vmID), name}]
+	token, ok := a.vm.proxy.shared.tokens[sharedName{cmp.Or(vmID, a.vm.key.vmID), name}]
 	if !ok {
 		return statusNotFound
 	}

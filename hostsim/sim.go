@@ -1,12 +1,13 @@
 package hostsim
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
-	"sort"
 	"time"
 )
 
@@ -230,12 +231,7 @@ func (s *Sim) checkStuck() {
 
 // Streams are the streams that have not ended, oldest first.
 func (s *Sim) Streams() []*Stream {
-	var all []*Stream
-	for st := range s.streams {
-		all = append(all, st)
-	}
-	sort.Slice(all, func(i, k int) bool { return all[i].ID < all[k].ID })
-	return all
+	return slices.SortedFunc(maps.Keys(s.streams), func(a, b *Stream) int { return cmp.Compare(a.ID, b.ID) })
 }
 
 // Pending names the calls that the module waits for, and the handlers that haven't finished.
@@ -293,15 +289,6 @@ func (s *Sim) random() io.Reader {
 }
 
 func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
-}
 
 // Workers is the number of worker threads.
 func (s *Sim) Workers() int { return len(s.workers) }

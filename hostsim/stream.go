@@ -1,6 +1,7 @@
 package hostsim
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -201,5 +202,5 @@ func (st *Stream) sentHeaders() *Headers {
 }
 
 func (st *Stream) String() string {
-	return fmt.Sprintf("stream %d: %s %s", st.ID, firstNonEmpty(st.req.Method, "GET"), st.req.Path)
+	return fmt.Sprintf("stream %d: %s %s", st.ID, cmp.Or(st.req.Method, "GET"), st.req.Path)
 }

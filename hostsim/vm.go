@@ -37,9 +37,9 @@ type vm struct {
 	taken     int64 // bytes that they took from the module
 
 	metrics    map[uint32]*metric // by the id that the module knows
-	nextMet    uint32
-	nextCall   uint32 // token of the last call
-	restricted string // what runs that may call nothing but proxy_log; "" else
+	lastMetric uint32             // id of the last metric, without its kind
+	lastCall   uint32             // token of the last call
+	restricted string             // what runs that may call nothing but proxy_log; "" else
 	failed     bool
 	closed     bool
 	cause      string // of the failure

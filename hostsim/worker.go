@@ -2,7 +2,7 @@ package hostsim
 
 import (
 	"fmt"
-	"sort"
+	"slices"
 	"time"
 )
 
@@ -81,7 +81,7 @@ func (w *worker) pendingCalls() []string {
 			}
 		}
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	return names
 }
 

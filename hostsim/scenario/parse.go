@@ -72,10 +72,8 @@ func stripComment(line string) string {
 	if strings.HasPrefix(line, "#") {
 		return ""
 	}
-	if i := strings.Index(line, " #"); i >= 0 {
-		return line[:i]
-	}
-	return line
+	content, _, _ := strings.Cut(line, " #")
+	return content
 }
 
 func (s *Scenario) step(line int, text string) error {

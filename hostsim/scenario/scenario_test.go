@@ -1,12 +1,11 @@
 package scenario_test
 
 import (
-	"fmt"
-	"time"
-
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"chatcache/hostsim"
 	"chatcache/hostsim/scenario"

@@ -3,6 +3,7 @@ package scenario
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -27,9 +28,7 @@ func OnSim(o hostsim.Options) (Target, *Origin, *hostsim.Sim, error) {
 	clock := o.Clock
 	origin := &Origin{Wait: func(r *http.Request, d time.Duration) { clock.Wait(r.Context(), nil, d) }}
 	clusters := map[string]http.Handler{OriginCluster: origin}
-	for name, h := range o.Clusters {
-		clusters[name] = h
-	}
+	maps.Copy(clusters, o.Clusters)
 	hangs, simulated := map[string]*atomic.Bool{}, map[string]http.Handler{}
 	for name, h := range clusters {
 		hangs[name] = &atomic.Bool{}

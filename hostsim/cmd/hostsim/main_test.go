@@ -67,18 +67,22 @@ func (o *output) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text
+}
+
+// wait waits for a line and returns what the pattern's last group matches in it.
 func (o *output) wait(t *testing.T, pattern string) string {
 	t.Helper()
 	re := regexp.MustCompile(pattern)
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) { // a new module is compiled first
-		o.mu.Lock()
-		m := re.FindStringSubmatch(o.text)
-		o.mu.Unlock()
-		if m != nil {
+		if m := re.FindStringSubmatch(o.String()); m != nil {
 			return m[len(m)-1]
 		}
 	}
-	t.Fatalf("no line like %s in\n%s", pattern, o.text)
+	t.Fatalf("no line like %s in\n%s", pattern, o)
 	return ""
 }
 
@@ -103,7 +107,7 @@ func TestServe(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var out, errs output
-	ended := make(chan int)
+	ended := make(chan int, 1)
 	go func() {
 		ended <- run(ctx, []string{"serve", "--wasm", wasm, "--config", config, "--listen", "127.0.0.1:0", "-v",
 			"--upstream", upstream.URL, "--cluster", "side=" + upstream.URL, "--cluster", "gone=" + gone.URL}, &out, &errs)
@@ -150,7 +154,7 @@ func TestServe(t *testing.T) {
 	os.WriteFile(wasm, code, 0o600)
 	out.wait(t, "reloaded the module")
 	cancel()
-	if code := <-ended; code != exitOK || errs.text != "" {
-		t.Errorf("exit code %d, stderr %s", code, errs.text)
+	if code := <-ended; code != exitOK || errs.String() != "" {
+		t.Errorf("exit code %d, stderr %s", code, &errs)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"sync"
@@ -110,9 +111,7 @@ func (c Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func copyHeader(to http.Header, resp *http.Response) {
-	for name, values := range resp.Header {
-		to[name] = values
-	}
+	maps.Copy(to, resp.Header)
 	if len(resp.TransferEncoding) == 0 && resp.ContentLength < 0 && resp.ProtoMajor == 1 && resp.Request.Method != http.MethodHead {
 		to.Set("Transfer-Encoding", "identity")
 	}
