@@ -95,8 +95,8 @@ func (dep deployment) moreClusters(p *policy.Policy) (text string, err error) {
 	if dep.url == "" || err != nil {
 		return text, err
 	}
-	code, err := dep.codeCluster()
-	return text + code, err
+	cluster, err := dep.clusterOfCode()
+	return text + cluster, err
 }
 
 // code is where Envoy finds the filter.
@@ -107,8 +107,8 @@ func (dep deployment) code() string {
 	return fmt.Sprintf("{ remote: { http_uri: { uri: %s, cluster: %s, timeout: 30s }, sha256: \"%s\" } }", yamlText(dep.url), codeCluster, dep.sha256)
 }
 
-// codeCluster is the cluster that the filter is fetched through.
-func (dep deployment) codeCluster() (string, error) {
+// clusterOfCode gives the cluster codeCluster.
+func (dep deployment) clusterOfCode() (string, error) {
 	u, err := url.Parse(dep.url)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errRender, err)

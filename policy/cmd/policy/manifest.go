@@ -25,7 +25,7 @@ func (dep deployment) manifest(name string, p *policy.Policy, d document) (strin
 	return execute(name, functions, map[string]any{
 		"Policy": p.Name, "Name": dep.name, "Namespace": dep.namespace,
 		"Image": dep.image, "Digest": dep.digest, "SHA256": strings.TrimPrefix(dep.digest, "sha256:"), "PullSecret": dep.pullSecret,
-		"Labels": dep.labels(), "Target": dep.target(), "Gateway": dep.gateway || dep.attach != "", "Port": dep.port,
+		"Labels": dep.labels(), "Target": dep.attachment(), "Gateway": dep.gateway || dep.attach != "", "Port": dep.port,
 		"Fail": dep.fail, "MemoryLimit": memoryLimit(p),
 	})
 }
@@ -49,8 +49,8 @@ func (dep deployment) labels() (lines []string) {
 	return lines
 }
 
-// target gives kind and name of what the filter is attached to, nil where pods are selected.
-func (dep deployment) target() []string {
+// attachment gives kind and name of what the filter is attached to, nil where pods are selected.
+func (dep deployment) attachment() []string {
 	if dep.attach == "" {
 		return nil
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -60,12 +61,7 @@ func repeats(v strictjson.Value) bool {
 		}
 		names[m.Name] = true
 	}
-	for _, item := range v.Items {
-		if repeats(item) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(v.Items, repeats)
 }
 
 // plain has numbers as encoding/json has them.

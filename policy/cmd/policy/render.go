@@ -51,7 +51,7 @@ func (dep deployment) render(p *policy.Policy, d document) (string, error) {
 // warns lists what the target warns of. What is written for Istio sets the flag that a WasmPlugin can't.
 func (dep deployment) warns(p *policy.Policy) (list policy.Problems) {
 	for _, w := range dep.to.warnings(p) {
-		if w.ID != targetBodies {
+		if w.ID != warnBodies {
 			list = append(list, w)
 		}
 	}

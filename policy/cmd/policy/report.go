@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -96,4 +97,12 @@ func collapse(maxWait string) string {
 		return "no: each miss asks the origin"
 	}
 	return "misses wait up to " + maxWait + " for one fetch"
+}
+
+// writeJSON prints what a command found for programs.
+func writeJSON(w io.Writer, v any) {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	e.Encode(v)
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,17 +23,17 @@ const defaultPayload = "jwt_payload"
 
 // The kinds of warnings that depend on the target.
 const (
-	targetBodies   policy.ID = "target-bodies"   // no request bodies there, or not by the usual way
-	targetCluster  policy.ID = "target-cluster"  // the bridge's cluster has another name there
-	targetLoopback policy.ID = "target-loopback" // nothing there makes the cluster
-	targetMemory   policy.ID = "target-memory"   // the VMs' memory is set elsewhere there
-	targetPayload  policy.ID = "target-payload"  // verified claims stand elsewhere there
+	warnBodies   policy.ID = "target-bodies"   // no request bodies there, or not by the usual way
+	warnCluster  policy.ID = "target-cluster"  // the bridge's cluster has another name there
+	warnLoopback policy.ID = "target-loopback" // nothing there makes the cluster
+	warnMemory   policy.ID = "target-memory"   // the VMs' memory is set elsewhere there
+	warnPayload  policy.ID = "target-payload"  // verified claims stand elsewhere there
 )
 
 // Set makes a target a flag.
 func (t *target) Set(s string) error {
 	if !slices.Contains([]target{targetEnvoy, targetIstio, targetEnvoyGateway}, target(s)) {
-		return fmt.Errorf("want envoy, istio or envoy-gateway")
+		return errors.New("want envoy, istio or envoy-gateway")
 	}
 	*t = target(s)
 	return nil
@@ -47,32 +47,32 @@ func (t target) warnings(p *policy.Policy) (list policy.Problems) {
 		list = append(list, policy.Problem{ID: id, Path: path, Wanted: wanted, Hint: hint})
 	}
 	if t == targetIstio && p.Bodies {
-		warn(targetBodies, "/host/allow_on_headers_stop_iteration",
+		warn(warnBodies, "/host/allow_on_headers_stop_iteration",
 			"a WasmPlugin leaves the flag off, and requests of body-keyed caches would wait forever",
 			"apply the EnvoyFilter that `policy render --for istio` writes instead, which sets it")
 	}
 	if t == targetEnvoyGateway && p.Bodies {
-		warn(targetBodies, "/host/allow_on_headers_stop_iteration",
+		warn(warnBodies, "/host/allow_on_headers_stop_iteration",
 			"Envoy Gateway leaves the flag off, and requests of body-keyed caches would wait forever",
 			"take the field out: those caches then bypass")
 	}
 	if t == targetIstio && !isIstioCluster(p.Bridge.Cluster) {
-		warn(targetCluster, "/bridge/cluster", "Istio names its clusters otherwise",
+		warn(warnCluster, "/bridge/cluster", "Istio names its clusters otherwise",
 			"for the Service redis-bridge in the namespace chatcache: "+istioCluster)
 	}
 	if t != targetIstio && t != "" && strings.Contains(p.Bridge.Cluster, "|") {
-		warn(targetCluster, "/bridge/cluster", "this is how Istio names a cluster", `the shipped configuration has "redis-bridge"`)
+		warn(warnCluster, "/bridge/cluster", "this is how Istio names a cluster", `the shipped configuration has "redis-bridge"`)
 	}
 	if limit := memoryLimit(p); t == targetEnvoyGateway && p.L1.Enabled && p.L1.MaxBytes > shippedL1 {
-		warn(targetMemory, "/l1/max_bytes", "a VM's Go heap is limited by the proxies' environment there, which leaves no room for so much",
+		warn(warnMemory, "/l1/max_bytes", "a VM's Go heap is limited by the proxies' environment there, which leaves no room for so much",
 			"set GOMEMLIMIT in envoy/envoy-gateway/proxy.yaml to "+limit+"; the Helm chart does so by itself")
 	}
 	if hint := t.missingLoopback(p.Loopback); hint != "" {
-		warn(targetLoopback, "/host/loopback_cluster", "nothing there makes a cluster of this name, without which nothing is prefetched, and clients wait for refreshes", hint)
+		warn(warnLoopback, "/host/loopback_cluster", "nothing there makes a cluster of this name, without which nothing is prefetched, and clients wait for refreshes", hint)
 	}
 	for i, s := range p.Identity {
 		if hint := t.wrongPayload(s); hint != "" {
-			warn(targetPayload, "/identity/"+strconv.Itoa(i), "verified claims stand under another name there, so this source has no value", hint)
+			warn(warnPayload, "/identity/"+strconv.Itoa(i), "verified claims stand under another name there, so this source has no value", hint)
 		}
 	}
 	return list
