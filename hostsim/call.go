@@ -61,6 +61,9 @@ func callHTTP(a *callArgs) status {
 // root context, and what is wrong at once is said at once.
 func (c *vmContext) startCall(name string, headers Headers, body []byte, trailers Headers, timeout time.Duration) (uint32, status) {
 	root, s, lane := c.rootContext(), c.sim(), c.worker()
+	for i := range headers {
+		headers[i][0] = mapRequestHeaders.field(headers[i][0])
+	}
 	cluster := s.clusters[name]
 	if cluster == nil || !headers.Has(":method") || !headers.Has(":path") || !headers.Has(":authority") {
 		return 0, statusBadArgument

@@ -40,6 +40,11 @@ func (s clientSide) passData(b []byte, end bool) {
 // response's beginning as this one's end.
 func (st *Stream) lengthHolds() bool {
 	want, got := st.client.length, len(st.client.Body)
+	if got > 0 && (st.client.Status == 204 || st.client.Status == 304) {
+		st.sim.fail(BodyLength, st, nil, "a response with the status %d ends with its headers, this one has a body of %d bytes", st.client.Status, got)
+		st.client.Body = nil // an HTTP/1 client takes it for the next response's beginning
+		return true
+	}
 	if want < 0 || want == got {
 		return true
 	}

@@ -107,6 +107,14 @@ func (a *callArgs) headers(m mapType, find func(mapType) *Headers) *Headers {
 	return h
 }
 
+// field is the name of a field of the map: a request's host is its :authority, under either name (header_map_impl.cc).
+func (m mapType) field(name string) string {
+	if m == mapRequestHeaders && strings.EqualFold(name, "host") {
+		return ":authority"
+	}
+	return name
+}
+
 func callSetPairs(a *callArgs) status {
 	m := a.mapType(0)
 	fields := a.pairs(1)
@@ -116,7 +124,7 @@ func callSetPairs(a *callArgs) status {
 	}
 	*h = nil
 	for _, f := range fields {
-		h.Add(f[0], f[1])
+		h.Add(m.field(f[0]), f[1])
 	}
 	return statusOK
 }
@@ -131,7 +139,7 @@ func callGetValue(a *callArgs) status {
 	if h == nil {
 		return statusBadArgument
 	}
-	value, ok := h.lookup(name)
+	value, ok := h.lookup(m.field(name))
 	if !ok {
 		return statusNotFound
 	}
@@ -155,7 +163,7 @@ func editMap(edit func(h *Headers, name, value string)) func(*callArgs) status {
 		if h == nil {
 			return statusBadArgument
 		}
-		edit(h, name, value)
+		edit(h, m.field(name), value)
 		return statusOK
 	}
 }
@@ -166,7 +174,7 @@ func callRemoveValue(a *callArgs) status {
 	if h == nil {
 		return statusBadArgument
 	}
-	h.Del(name)
+	h.Del(m.field(name))
 	return statusOK
 }
 

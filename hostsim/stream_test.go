@@ -1,6 +1,7 @@
 package hostsim_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -222,4 +223,32 @@ func TestFieldsOfAResponseThatNeverCame(t *testing.T) {
 	st.Disconnect()
 	s.Settle()
 	wantLogs(t, s, "header: error status returned by host: not found", `header :path = "/x"`)
+}
+
+// TestARequestsHostIsItsAuthority: under either name, to read and to change.
+func TestARequestsHostIsItsAuthority(t *testing.T) {
+	s := probe(t, func(o *hostsim.Options) {
+		o.Clusters["backend"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Host, r.Header["Host"]) })
+	})
+	resp := do(s, "x-on-quiet", "1", "x-on-request-headers", "header request Host; set request host other; header request :authority")
+	if string(resp.Body) != "other[]" {
+		t.Errorf("the upstream saw %s", resp.Body)
+	}
+	wantLogs(t, s, `header Host = "example.com"`, `header :authority = "other"`)
+}
+
+// TestABodyWhereThereCanBeNone: a client takes it for the beginning of the next response.
+func TestABodyWhereThereCanBeNone(t *testing.T) {
+	for _, status := range []string{"204", "304"} {
+		for _, script := range [][]string{
+			{"x-on-request-headers", "reply " + status + " hello; pause"},
+			{"x-on-response-headers", "set response :status " + status},
+		} {
+			s := probe(t, nil)
+			resp := do(s, script...)
+			if found := s.Expect(hostsim.BodyLength); len(found) != 1 || len(resp.Body) != 0 {
+				t.Errorf("%s: failures %v, body %q", script, found, resp.Body)
+			}
+		}
+	}
 }
