@@ -16,7 +16,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -99,13 +98,7 @@ func startBare(ctx context.Context, mesh *stack.Stack, dir string) (*stack.Proce
 	}
 	bare := stack.NewProcess("bare", filepath.Join(dir, "bare.log"), func(int) *exec.Cmd {
 		return exec.Command(filepath.Join(root, "build", "bare"), "-listen", loopback.Addr(port), "-redis", mesh.Valkey.URL())
-	}, func(ctx context.Context) error {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", loopback.Addr(port))
-		if err == nil {
-			err = conn.Close()
-		}
-		return err
-	})
+	}, func(ctx context.Context) error { return stack.Connects(ctx, port) })
 	return bare, port, bare.Start(ctx)
 }
 

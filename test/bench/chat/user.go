@@ -81,7 +81,7 @@ func organise(ctx context.Context, u *user) error {
 	}[u.random.IntN(3)])
 }
 
-// allUsers let all users sign in and work, and gives what each has waited for.
+// allUsers lets all users sign in and work, and gives what each has waited for.
 func allUsers(ctx context.Context, s settings, proxy string) (all []answer, err error) {
 	var lock sync.Mutex
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8 * s.users}, Timeout: time.Minute}

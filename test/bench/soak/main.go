@@ -69,7 +69,7 @@ func run(ctx context.Context, s settings) (err error) {
 		Machine: bench.Machine(), Go: runtime.Version(), Started: time.Now().UTC().Truncate(time.Second),
 	}
 	r.header(os.Stdout)
-	const samples = 20
+	const samples = 20 // a multiple of 4: see report.Growth
 	clients, err := dial(ctx, mesh.Envoys[0], s.connections)
 	if err != nil {
 		return err

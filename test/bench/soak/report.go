@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"chatcache/test/bench"
 	"chatcache/test/stack"
 )
 
@@ -22,7 +22,7 @@ type report struct {
 	Go      string    `json:"go"`
 	Started time.Time `json:"started"`
 	Samples []sample  `json:"samples"`
-	// Growth is the proxy's memory at the end by that after a fifth of the run.
+	// Growth is the proxy's memory at the end by that after a quarter of the run.
 	Growth float64 `json:"growth"`
 }
 
@@ -51,7 +51,7 @@ func (r *report) add(w io.Writer, s sample) {
 }
 
 func (r *report) conclude(w io.Writer) {
-	early, last := r.Samples[len(r.Samples)/5], r.Samples[len(r.Samples)-1]
+	early, last := r.Samples[len(r.Samples)/4-1], r.Samples[len(r.Samples)-1]
 	r.Growth = last.EnvoyMiB / early.EnvoyMiB
 	fmt.Fprintf(w, "\nEnvoy's memory after %d keys by that after %d: %.3f\n", last.Keys, early.Keys, r.Growth)
 }
@@ -65,7 +65,7 @@ func measure(ctx context.Context, mesh *stack.Stack, keys int, since time.Durati
 		process *stack.Process
 		mib     *float64
 	}{{mesh.Envoys[0].Process, &s.EnvoyMiB}, {mesh.Bridge.Process, &s.BridgeMiB}, {mesh.Valkey.Process, &s.RedisMiB}} {
-		if *part.mib, err = resident(part.process.PID()); err != nil {
+		if *part.mib, err = bench.ResidentMiB(part.process.PID()); err != nil {
 			return s, err
 		}
 		if err := os.Truncate(part.process.Log, 0); err != nil {
@@ -93,23 +93,6 @@ func counts(text string) map[string]int {
 		}
 	}
 	return stats
-}
-
-// resident reads a process' resident memory in MiB (proc(5), VmRSS).
-func resident(pid int) (float64, error) {
-	name := fmt.Sprintf("/proc/%d/status", pid)
-	f, err := os.Open(name)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), "VmRSS:"); ok {
-			kib, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
-			return float64(kib) / 1024, err
-		}
-	}
-	return 0, fmt.Errorf("%s has no VmRSS", name)
 }
 
 // boundRedis sets Redis' memory and lets it evict entries.
