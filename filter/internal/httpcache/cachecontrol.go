@@ -54,19 +54,18 @@ func (f Fields) CacheControl() Directives {
 		// what it forbids is.
 		ok = ok && name == trim(name)
 		d.set(strings.ToLower(trim(name)), value, has, ok)
-		if !ok {
+		if !ok || strings.ContainsAny(name, "; \t") {
 			d.forbid(item)
 		}
 	})
 	return d
 }
 
-// forbid takes what stands behind a comma in a malformed directive and forbids something: a quotation mark that
-// is never closed hides all that follows.
+// forbid takes what forbids something in a malformed directive: a quotation mark that is never closed hides all that
+// follows, and some origins write semicolons or spaces where the commas belong.
 func (d *Directives) forbid(item string) {
-	_, rest, _ := strings.Cut(item, ",")
-	for name := range strings.SplitSeq(rest, ",") {
-		switch name = strings.ToLower(trim(name)); name {
+	for name := range strings.FieldsFuncSeq(item, func(r rune) bool { return strings.ContainsRune(",; \t", r) }) {
+		switch name = strings.ToLower(name); name {
 		case "no-store", "no-cache", "private":
 			d.set(name, "", false, true)
 		}

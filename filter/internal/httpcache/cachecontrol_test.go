@@ -1,6 +1,7 @@
 package httpcache_test
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 
@@ -81,6 +82,25 @@ func TestUnclosedQuotes(t *testing.T) {
 	}
 	if d := (httpcache.Fields{{"cache-control", `a="b, no-store, c", d="\", no-store"`}}).CacheControl(); d.NoStore {
 		t.Error("no-store is seen within quotation marks")
+	}
+}
+
+// Where something else than a comma stands between directives, those that forbid are heeded, and no other.
+func TestOtherSeparators(t *testing.T) {
+	for line, want := range map[string]httpcache.Directives{
+		"no-store; max-age=60":                     {NoStore: true},
+		"max-age=60; Private":                      {Private: true},
+		"max-age=60 no-cache":                      {NoCache: true},
+		"private;no-store;public":                  {NoStore: true, Private: true},
+		"public, no-cache; no-store":               {NoStore: true, NoCache: true, Public: true},
+		`ext="a; private"`:                         {},
+		`no-cache="x"; private, ext="no-store; b"`: {Private: true, NoCache: true},
+	} {
+		d := httpcache.Fields{{"cache-control", line}}.CacheControl()
+		got := httpcache.Directives{NoStore: d.NoStore, NoCache: d.NoCache, Private: d.Private, Public: d.Public}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, want %+v", line, got, want)
+		}
 	}
 }
 
