@@ -93,11 +93,13 @@ func cookieValues(fields []string, name string) (values []string) {
 	return values
 }
 
-// withExpiry adds the earliest expiry of those values that are JSON Web Tokens.
+// withExpiry adds the earliest expiry of those values that are JSON Web Tokens, whatever scheme stands before them (RFC 9110
+// section 11.4: JWT, DPoP), and though the whole stands in quotation marks, as some servers write a cookie with a space.
 func withExpiry(values []string) credential {
 	c := credential{values: values}
 	for _, v := range values {
-		if claims, ok := tokenClaims(v); ok {
+		token := strings.Trim(v[strings.LastIndexAny(v, " \t")+1:], `"`)
+		if claims, ok := tokenClaims(token); ok {
 			if exp := expiry(claims); exp != 0 && (c.expires == 0 || exp < c.expires) {
 				c.expires = exp
 			}

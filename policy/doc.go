@@ -123,7 +123,7 @@
 //   - unverified: for jwt_claim: must be true, to show that this is meant.
 //   - property: an Envoy property, as a list: ["connection", "uri_san_peer_certificate"].
 //
-// Where a header or cookie is a JSON Web Token, no response is used after its exp.
+// Where a header or cookie is a JSON Web Token, behind whatever scheme, no response is used after its exp.
 //
 // # Fields of cache
 //

@@ -371,7 +371,11 @@ func TestExpires(t *testing.T) {
 		{withHeader("authorization", "Bearer "+token(`{"exp":-5}`)), 1},
 		{withHeader("authorization", "Bearer "+token(`{"exp":"soon"}`)), 1},
 		{withHeader("authorization", token(`{"exp":1800000000}`), token(`{"exp":1790000000}`)), 1790000000},
+		{withHeader("authorization", "JWT "+token(`{"exp":1790000000}`)), 1790000000},
+		{withHeader("authorization", "DPoP\t"+token(`{"exp":1790000000}`)), 1790000000},
 		{withHeader("cookie", "sid="+token(`{"exp":1790000000}`)), 1790000000},
+		{withHeader("cookie", `a=b; sid="`+token(`{"exp":1790000000}`)+`"`), 1790000000},
+		{withHeader("cookie", `sid="Bearer `+token(`{"exp":1790000000}`)+`"`), 1790000000},
 		{verified("jwt_payload", map[string]string{"sub": "x", "exp": "1790000000"}), 0},
 	} {
 		if p, ok := id.Identify(test.r); !ok || p.Expires != test.want {
