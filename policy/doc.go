@@ -299,9 +299,9 @@
 // those of one name, or of one name up to "[", keep their order: which of them counts is the origin's choice.
 // X-Forwarded-Proto, which many origins take for the scheme, is part of the key, too, where it says something else than that; unsafe requests by either scheme
 // invalidate what is stored by both.
-// So are the fields by which origins take a request for another one, and which a client may send: X-Forwarded-Host, -Scheme, -Port and -Prefix, X-Host,
-// X-Original-URL, X-Rewrite-URL, and Forwarded but for its for and by; each only where it says something else than the request, and of host and scheme nothing with
-// "authority": "ignore". A read with X-HTTP-Method-Override, X-HTTP-Method or X-Method-Override bypasses; where the field's method has a rule of an
+// So are the fields by which origins take a request for another one, and which a client may send: X-Forwarded-Host, -Scheme, -SSL and -Port, X-Host,
+// and Forwarded but for its for and by, each only where it says something else than the request, and of host and scheme nothing with "authority": "ignore"; X-Forwarded-Prefix,
+// X-Original-URL and X-Rewrite-URL always. A read with X-HTTP-Method-Override, X-HTTP-Method or X-Method-Override bypasses; where the field's method has a rule of an
 // invalidation, a request with it is a write, by that rule beside its own method's. A method in a query or a form (_method) isn't seen: write such a path's rule for POST.
 // "+" and "%20" differ. A query with ";" is left whole, nothing of it ignored, since some origins separate parameters there; so is one with more than 1000 parameters.
 // A body is reduced to its canonical form; one that JSON readers could disagree on bypasses.

@@ -152,7 +152,7 @@ func TestKeysOfFieldsThatSteer(t *testing.T) {
 	}
 	none := key(c, "x-other", "1")
 	for name, values := range map[string][]string{
-		"x-forwarded-host": {"chat.test"}, "x-host": {"CHAT.TEST"}, "x-forwarded-scheme": {"HTTPS"}, "x-forwarded-port": {"443"}, "x-original-url": {"/a"}, "x-rewrite-url": {"/a"},
+		"x-forwarded-host": {"chat.test"}, "x-host": {"CHAT.TEST"}, "x-forwarded-scheme": {"HTTPS"}, "x-forwarded-port": {"443"}, "x-forwarded-ssl": {"On"},
 		"forwarded": {`for=192.0.2.43, for="[2001:db8::1]:4711";by=_proxy;proto=https;HOST="chat.test"`, "for=unknown"},
 	} {
 		if key(c, name, values...) != none {
@@ -163,7 +163,7 @@ func TestKeysOfFieldsThatSteer(t *testing.T) {
 	for _, field := range [][]string{
 		{"x-forwarded-host", "evil"}, {"x-forwarded-host", "chat.test", "evil"}, {"x-forwarded-host", "chat.test,evil"}, {"x-forwarded-host", ""}, {"x-host", "evil"},
 		{"x-forwarded-scheme", "http"}, {"x-forwarded-port", "80"}, {"x-forwarded-port", "8443"}, {"x-forwarded-prefix", "/b"}, {"x-forwarded-prefix", "/a"},
-		{"x-original-url", "/b"}, {"x-rewrite-url", "/b"}, {"forwarded", "host=evil"}, {"forwarded", "for=1;host=other"}, {"forwarded", "for=1 host=evil"},
+		{"x-forwarded-ssl", "off"}, {"x-original-url", "/a"}, {"x-original-url", "/b"}, {"x-rewrite-url", "/a"}, {"x-rewrite-url", "/b"}, {"forwarded", "host=evil"}, {"forwarded", "for=1;host=other"}, {"forwarded", "for=1 host=evil"},
 		{"forwarded", "for=1", "proto=http"}, {"forwarded", `for="1;host=quoted"`}, {"forwarded", "host"},
 	} {
 		k := key(c, field[0], field[1:]...)
@@ -183,7 +183,7 @@ func TestKeysOfFieldsThatSteer(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 	anyHost := p.Cache("any-host")
-	for _, name := range []string{"x-forwarded-host", "x-host", "x-forwarded-scheme", "x-forwarded-port"} {
+	for _, name := range []string{"x-forwarded-host", "x-host", "x-forwarded-scheme", "x-forwarded-port", "x-forwarded-ssl"} {
 		if key(anyHost, name, "evil") != key(anyHost, "x-other") {
 			t.Errorf(`%s changes the key in spite of "authority": "ignore"`, name)
 		}

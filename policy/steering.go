@@ -9,14 +9,14 @@ const (
 	fieldForwarded       = "forwarded"
 	fieldForwardedHost   = "x-forwarded-host"
 	fieldForwardedPort   = "x-forwarded-port"
-	fieldForwardedPrefix = "x-forwarded-prefix"
 	fieldForwardedScheme = "x-forwarded-scheme"
+	fieldForwardedSSL    = "x-forwarded-ssl"
 	fieldHost            = "x-host"
 )
 
 // steering are the fields that steer, in the order of keys.
 var steering = [...]string{
-	fieldForwarded, fieldForwardedHost, fieldForwardedPort, fieldForwardedPrefix, fieldForwardedScheme, fieldHost, "x-original-url", "x-rewrite-url",
+	fieldForwarded, fieldForwardedHost, fieldForwardedPort, "x-forwarded-prefix", fieldForwardedScheme, fieldForwardedSSL, fieldHost, "x-original-url", "x-rewrite-url",
 }
 
 // Steers tells of the request fields by which many origins take a request for one of another URI than it has. They are meant for
@@ -39,7 +39,8 @@ func (c *Cache) steeringValues(r Request, name string) []string {
 	return values
 }
 
-// said tells whether a value says nothing but what the key has already or the cache ignores.
+// said tells whether a value says nothing but what the key has already or the cache ignores. What names a path never does: an origin
+// behind a route that rewrites paths gets another one, which X-Original-URL: /api/a would turn back into the one that the key has.
 func (c *Cache) said(r Request, name, value string) bool {
 	if name == fieldForwarded {
 		pair, rest, _ := strings.Cut(value, "=")
@@ -52,8 +53,10 @@ func (c *Cache) said(r Request, name, value string) bool {
 		return c.IgnoreAuthority || strings.EqualFold(value, r.Scheme())
 	case fieldForwardedPort:
 		return c.IgnoreAuthority || value == portOf(r)
+	case fieldForwardedSSL:
+		return c.IgnoreAuthority || strings.EqualFold(value, "on") && strings.EqualFold(r.Scheme(), "https")
 	}
-	return name != fieldForwardedPrefix && value == r.Path()
+	return false
 }
 
 // portOf is the port of a request's authority, or of its scheme.
