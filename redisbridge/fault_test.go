@@ -121,6 +121,7 @@ func TestErrorReplies(t *testing.T) {
 		w.memory.SetError(reply)
 		for path, body := range map[string][]byte{
 			wire.PathLookup:  wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups}.Encode(),
+			wire.PathLookups: wire.LookupsRequest{Scope: w.scope, Lookups: []wire.LookupRequest{{Key: w.key, Groups: w.groups}}}.Encode(),
 			wire.PathSuspend: wire.SuspendRequest{Scope: w.scope, ID: "w1", Groups: w.groups, Deadline: 1000}.Encode(),
 			wire.PathClose:   wire.CloseRequest{Scope: w.scope, ID: "w1", Groups: w.groups, Raise: true}.Encode(),
 			wire.PathFeed:    w.pollRequest(ticket, 0).Encode(),

@@ -50,6 +50,7 @@ func TestTokens(t *testing.T) {
 		tokens       string // that it needs one of; empty: none
 	}{
 		{"POST", wire.PathLookup, lookup, filterToken},
+		{"POST", wire.PathLookups, nil, filterToken},
 		{"POST", wire.PathStore, nil, filterToken},
 		{"POST", wire.PathPiece, nil, filterToken},
 		{"POST", wire.PathCommit, nil, filterToken},
@@ -358,6 +359,7 @@ func TestRedisUnreachable(t *testing.T) {
 	w.memory.Close()
 	for path, body := range map[string][]byte{
 		wire.PathLookup:  wire.LookupRequest{Scope: w.scope, Key: w.key}.Encode(),
+		wire.PathLookups: wire.LookupsRequest{Scope: w.scope, Lookups: []wire.LookupRequest{{Key: w.key}}}.Encode(),
 		wire.PathSuspend: wire.SuspendRequest{Scope: w.scope, ID: "w1", Groups: []string{"*"}, Deadline: 1}.Encode(),
 		wire.PathFeed:    w.pollRequest(wire.Ticket{}, 30_000).Encode(),
 		"/v1/purge":      []byte(`{"policy":"chat","all":true}`),

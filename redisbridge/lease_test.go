@@ -221,10 +221,11 @@ func TestClaimFindsTheStore(t *testing.T) {
 		for name, happens := range changes {
 			w.check(w.raw.Del(w.ctx, wire.LeaseKey(w.key)).Err())
 			w.fillAs("f0", wire.Ticket{Epoch: 2}) // of no epoch that lives
-			v, found, err := w.readBoth(w.ctx, p, []string{"*"}, w.key)
-			w.check(err)
-			happens(v.ticket)
-			granted, err := w.claim(w.ctx, m, found, v.ticket)
+			r := &reading{groups: []string{"*"}, key: w.key}
+			w.readAll(w.ctx, p, r)
+			w.check(r.err)
+			happens(r.validity.ticket)
+			granted, err := w.claim(w.ctx, m, r.stored, r.validity.ticket)
 			if err != nil || granted != (name == "nothing") {
 				t.Errorf("after %s: granted %v, %v", name, granted, err)
 			}

@@ -88,12 +88,18 @@ func (b *Bridge) lookup(ctx context.Context, p *policyState, m wire.LookupReques
 // lookOnce tells also whether something has changed between its read and its claim:
 // then it has found nothing.
 func (b *Bridge) lookOnce(ctx context.Context, p *policyState, m wire.LookupRequest, fetches []string) (f finding, changed bool, err error) {
-	asked := canonical(append([]string{wire.GroupAll}, m.Groups...))
-	v, found, err := b.readBoth(ctx, p, asked, m.Key)
-	if err != nil {
-		return finding{}, false, err
+	r := newReading(m)
+	b.readAll(ctx, p, r)
+	if r.err != nil {
+		return finding{}, false, r.err
 	}
-	f, err = b.judge(ctx, p, asked, v, found)
+	return b.settle(ctx, p, m, fetches, r)
+}
+
+// settle makes of what was read what lookups are answered with, and claims the fetch lease for one of them.
+func (b *Bridge) settle(ctx context.Context, p *policyState, m wire.LookupRequest, fetches []string, r *reading) (f finding, changed bool, err error) {
+	v, found := r.validity, r.stored
+	f, err = b.judge(ctx, p, r.groups, v, found)
 	if err != nil || !f.wanted || m.Fetch == "" || found.lease.pass {
 		return f, false, err
 	}
@@ -177,54 +183,83 @@ func (b *Bridge) readValidity(ctx context.Context, p *policyState, groups []stri
 	return parseValidity(t, rest, len(groups))
 }
 
-// readBoth reads validity and entry in one round trip to each node concerned;
-// on a cluster their order is open, and either is sound: both are read after
+// reading is what a lookup reads of Redis.
+type reading struct {
+	groups []string // canonical
+	key    string
+
+	validity validity // these two without err
+	stored   stored
+	err      error
+}
+
+func newReading(m wire.LookupRequest) *reading {
+	return &reading{groups: canonical(append([]string{wire.GroupAll}, m.Groups...)), key: m.Key}
+}
+
+// readAll reads validity and entry of each in one round trip to each node concerned;
+// on a cluster their order is open, and either is sound: all are read after
 // the call began.
-func (b *Bridge) readBoth(ctx context.Context, p *policyState, groups []string, key string) (validity, stored, error) {
-	keys, own := lookupKeys(p, groups)
-	var answer, found []any
+func (b *Bridge) readAll(ctx context.Context, p *policyState, list ...*reading) {
+	var answers [][2][]any
 	err := b.try(callProbe, func() error {
 		return b.prepared(ctx, p, func(common []any) (err error) {
-			args := append(common, own...)
-			answer, found, err = b.pipeline(ctx, (*redis.Script).EvalSha, keys, args, key)
+			answers, err = b.pipeline(ctx, p, (*redis.Script).EvalSha, common, list)
 			if errors.Is(err, redis.ErrNoScript) || redis.HasErrorPrefix(err, "NOSCRIPT") {
-				answer, found, err = b.pipeline(ctx, (*redis.Script).Eval, keys, args, key)
+				answers, err = b.pipeline(ctx, p, (*redis.Script).Eval, common, list)
 			}
 			return err
 		})
 	})
+	for i, r := range list {
+		if r.err = err; err == nil {
+			r.err = r.parse(ctx, b, p, answers[i])
+		}
+	}
+}
+
+func (r *reading) parse(ctx context.Context, b *Bridge, p *policyState, answer [2][]any) error {
+	t, rest, err := p.position(answer[0])
 	if err != nil {
-		return validity{}, stored{}, err
+		return err
 	}
-	t, rest, err := p.position(answer)
-	if err == nil {
-		err = b.trusted(ctx, p, t.Epoch)
+	if err := b.trusted(ctx, p, t.Epoch); err != nil {
+		return err
 	}
-	if err != nil {
-		return validity{}, stored{}, err
+	if r.validity, err = parseValidity(t, rest, len(r.groups)); err != nil {
+		return err
 	}
-	v, err := parseValidity(t, rest, len(groups))
-	if err != nil {
-		return validity{}, stored{}, err
-	}
-	s, err := parseStored(found)
-	return v, s, err
+	r.stored, err = parseStored(answer[1])
+	return err
 }
 
 type evaluator func(s *redis.Script, ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd
 
-func (b *Bridge) pipeline(ctx context.Context, eval evaluator, keys []string, args []any, key string) (answer, found []any, err error) {
+// pipeline gives the answers about validity and entry of each.
+func (b *Bridge) pipeline(ctx context.Context, p *policyState, eval evaluator, common []any, list []*reading) ([][2][]any, error) {
 	pipe := b.redis.Pipeline()
-	validity := eval(b.scripts.lookup, ctx, pipe, keys, args...)
-	entry := eval(b.scripts.entry, ctx, pipe, entryKeys(key))
+	sent := make([][2]*redis.Cmd, len(list))
+	for i, r := range list {
+		keys, own := lookupKeys(p, r.groups)
+		sent[i] = [2]*redis.Cmd{
+			eval(b.scripts.lookup, ctx, pipe, keys, slices.Concat(common, own)...),
+			eval(b.scripts.entry, ctx, pipe, entryKeys(r.key)),
+		}
+	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if answer, err = validity.Slice(); err != nil {
-		return nil, nil, err
+	answers := make([][2][]any, len(list))
+	for i, both := range sent {
+		for j, one := range both {
+			answer, err := one.Slice()
+			if err != nil {
+				return nil, err
+			}
+			answers[i][j] = answer
+		}
 	}
-	found, err = entry.Slice()
-	return answer, found, err
+	return answers, nil
 }
 
 // parseStored reads the answer of the entry script.

@@ -15,6 +15,7 @@
 //
 //	path          request           answer
 //	PathLookup    LookupRequest     LookupAnswer
+//	PathLookups   LookupsRequest    LookupsAnswer
 //	PathStore     StoreRequest      Ack
 //	PathPiece     PieceRequest      Ack
 //	PathCommit    CommitRequest     Ack
@@ -42,6 +43,7 @@ package wire
 // that it doesn't speak, which a filter treats as an unreachable bridge.
 const (
 	PathLookup  = "/v1/lookup"
+	PathLookups = "/v1/lookups"
 	PathStore   = "/v1/store"
 	PathPiece   = "/v1/piece"
 	PathCommit  = "/v1/commit"

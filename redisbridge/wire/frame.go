@@ -36,6 +36,8 @@ const (
 	kindJoinAnswer
 	kindPiece
 	kindCommit
+	kindLookups
+	kindLookupsAnswer
 )
 
 // writer appends fields to a buffer.

@@ -32,6 +32,13 @@ var frames = []struct {
 		"0101" + "08636861742d617069" + "c0cf24" + "9875" + "1b73746174733a636861742d6170693a7b757d3a474554202f783a64" + "02012a07633a7374617473" + "03662d31" + "b817" + "e807"},
 	{"lookup answer", LookupAnswer{LookupHit, Ticket{1 << 63, 300}, true, 1500, 2500, []byte("entry")}, erased(DecodeLookupAnswer),
 		"0102" + "01" + "80808080808080808001" + "ac02" + "01" + "dc0b" + "c413" + "05656e747279"},
+	{"lookups", LookupsRequest{scope, []LookupRequest{{scope, "k", []string{"*"}, "f-1", 3000, 0}, {Scope: scope, Key: "l", Groups: []string{"*"}}}},
+		erased(DecodeLookupsRequest),
+		"0110" + "08636861742d617069" + "c0cf24" + "9875" + "02" + "016b" + "01012a" + "03662d31" + "b817" + "00" + "016c" + "01012a" + "00" + "00" + "00"},
+	{"lookups answer", LookupsAnswer{[]LookupResult{
+		{LookupAnswered, LookupAnswer{LookupHit, Ticket{7, 300}, true, 1500, 2500, []byte("entry")}}, {Outcome: LookupFailed}, {Outcome: LookupAlone}}},
+		erased(func(b []byte) (LookupsAnswer, error) { return DecodeLookupsAnswer(b, 3) }),
+		"0111" + "03" + "00" + "01" + "07ac02" + "01" + "dc0b" + "c413" + "05656e747279" + "01" + "02"},
 	{"store", StoreRequest{scope, "k", 60_000, "f-1", []byte{0, 0xff}}, erased(DecodeStoreRequest),
 		"0103" + "08636861742d617069" + "c0cf24" + "9875" + "016b" + "e0d403" + "03662d31" + "0200ff"},
 	{"piece", PieceRequest{scope, "k", "u-1", 1 << 20, []byte("piece")}, erased(DecodePieceRequest),

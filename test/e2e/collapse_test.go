@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 func together(t *testing.T, m mesh.Mesh, n int, r mesh.Request) (responses []mesh.Response, asked int64) {
 	t.Helper()
 	before := m.Origin().Serial()
-	responses = m.Together(n, r)
+	responses = m.Together(slices.Repeat([]mesh.Request{r}, n)...)
 	asked = m.Origin().Serial() - before
 	for _, r := range responses {
 		if r.Status != 200 || r.Body != responses[0].Body && !r.Stored() {
@@ -58,7 +59,8 @@ func TestUnstorableAnswersAreNotWaitedFor(t *testing.T) {
 		m.Origin().Slow(200 * time.Millisecond)
 		for range 2 { // the second time under the mark
 			before, began := m.Origin().Serial(), time.Now()
-			for _, r := range m.Together(20, mesh.Request{Method: "GET", Path: "/api/chat/sessions/none", User: "ann"}) {
+			none := mesh.Request{Method: "GET", Path: "/api/chat/sessions/none", User: "ann"}
+			for _, r := range m.Together(slices.Repeat([]mesh.Request{none}, 20)...) {
 				if r.Status != 404 || r.Hit() || r.Collapsed() {
 					t.Errorf("%v, want 404 from the origin", r)
 				}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -75,7 +76,7 @@ func TestStaleResponsesAreValidatedOnce(t *testing.T) {
 		m.Origin().Slow(300 * time.Millisecond)
 		for _, read := range []read{readStats, readSearch} {
 			asked := m.Origin().Serial()
-			responses := m.Together(40, read.as("ann"))
+			responses := m.Together(slices.Repeat([]mesh.Request{read.as("ann")}, 40)...)
 			asked = m.Origin().Serial() - asked
 			old, validated := 0, 0
 			for _, r := range responses {

@@ -128,9 +128,9 @@ type Mesh interface {
 	Do(proxy int, r Request) Response
 	// Open sends a request and waits for the response's header section.
 	Open(proxy int, r Request) Stream
-	// Together sends a request n times at the same time, to the proxies in turn, and waits
+	// Together sends requests at the same time, to the proxies in turn, and waits
 	// for the whole responses. One that fails has status 0.
-	Together(n int, r Request) []Response
+	Together(requests ...Request) []Response
 	// Settle waits until everything that the responses so far have left to do is done:
 	// stores and the ends of writes. Not while a part is faulty.
 	Settle()

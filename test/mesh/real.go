@@ -104,11 +104,11 @@ func (m *real) Open(proxy int, r Request) Stream {
 	return realStream{m, response}
 }
 
-func (m *real) Together(n int, r Request) []Response {
+func (m *real) Together(requests ...Request) []Response {
 	m.t.Helper()
-	responses := make([]Response, n)
+	responses := make([]Response, len(requests))
 	var all sync.WaitGroup
-	for i := range responses {
+	for i, r := range requests {
 		all.Go(func() {
 			from, err := m.send(i%Proxies, r)
 			if err != nil {

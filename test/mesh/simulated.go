@@ -231,12 +231,12 @@ func (m *simulated) Open(proxy int, r Request) Stream {
 	return s
 }
 
-func (m *simulated) Together(n int, r Request) []Response {
-	streams := make([]*hostsim.Stream, n)
-	for i := range streams {
+func (m *simulated) Together(requests ...Request) []Response {
+	streams := make([]*hostsim.Stream, len(requests))
+	for i, r := range requests {
 		streams[i] = m.proxies[i%Proxies].Start(m.worker(i%Proxies), m.request(r))
 	}
-	responses := make([]Response, n)
+	responses := make([]Response, len(requests))
 	for i, s := range streams {
 		m.proxies[i%Proxies].Finish(s)
 		responses[i] = m.response(s.Response())

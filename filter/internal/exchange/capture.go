@@ -302,6 +302,7 @@ func (r *read) abort() {
 
 func (r *read) done() {
 	defer r.leave() // unless its response is on its way to the bridge
+	r.landed()
 	r.withdraw()
 	if r.shadow != nil {
 		r.verified()

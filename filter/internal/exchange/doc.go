@@ -23,6 +23,7 @@
 //	read                  whether the cache is asked, the key, and the look into L1
 //	variants              the keys of responses that depend on more of the request (Vary)
 //	query, lookup         the question to the bridge, and what its answer means
+//	gathering             several of them in one call
 //	found                 whether and how a stored response is the answer
 //	validate              what is stale, and the origin confirms it or fails
 //	capture, groups       the origin's response is copied and stored; the groups that it names

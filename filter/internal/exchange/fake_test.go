@@ -41,6 +41,8 @@ type call struct {
 	frame []byte
 	done  func(Answer)
 	owner string // "root" or a stream's name
+	// timeout is that of a call of the root context.
+	timeout time.Duration
 }
 
 // world is a proxy in miniature: it records what the filter asks for, and the test
@@ -113,8 +115,12 @@ func (w *world) gauge(name string) (sum int64) {
 	return sum
 }
 
-func (w *world) Call(path string, frame []byte, _ time.Duration, done func(Answer)) error {
-	return w.call("root", path, frame, done)
+func (w *world) Call(path string, frame []byte, timeout time.Duration, done func(Answer)) error {
+	err := w.call("root", path, frame, done)
+	if err == nil {
+		w.calls[len(w.calls)-1].timeout = timeout
+	}
+	return err
 }
 
 func (w *world) call(owner, path string, frame []byte, done func(Answer)) error {

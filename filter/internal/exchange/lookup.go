@@ -24,11 +24,17 @@ func (r *read) lookup() Action {
 		return r.unasked(reasonBreaker)
 	}
 	r.permit = permit
+	now := r.plugin.host.Now()
+	if r.state.gathering.takes(r, now) {
+		return r.pause(PauseAll)
+	}
 	q := r.query(r.plugin, 0)
 	if err := r.stream.Call(q.path, q.frame, r.plugin.Policy.Bridge.Timeout, func(a Answer) { r.lookedUp(q, a) }); err != nil {
 		r.metrics.count(r.plugin.host, wire.CountErrors, r.metrics.errors)
 		return r.unasked(reasonUnreachable)
 	}
+	r.alone = true
+	r.state.gathering.alone++
 	return r.pause(PauseAll)
 }
 
@@ -41,12 +47,25 @@ func (r *read) unasked(reason httpcache.Reason) Action {
 }
 
 func (r *read) lookedUp(q query, a Answer) {
+	r.landed()
 	r.plugin.report(r.permit, a)
 	if r.phase != paused {
 		return
 	}
+	r.goOn(r.understand(q, a))
+}
+
+// landed ends the read's own call: it is answered, or nobody listens any more.
+func (r *read) landed() {
+	if r.alone {
+		r.alone = false
+		r.state.gathering.alone--
+	}
+}
+
+// goOn answers the read with what was found, or lets it go.
+func (r *read) goOn(answer wire.LookupAnswer, reason httpcache.Reason) {
 	now := r.plugin.host.Now()
-	answer, reason := r.understand(q, a)
 	f, hit := r.inL2(answer, now)
 	switch {
 	case reason != "":
@@ -77,9 +96,19 @@ func unused(f found, hit bool) *found {
 func (r *read) understand(q query, a Answer) (answer wire.LookupAnswer, reason httpcache.Reason) {
 	answer, err := q.decode(r.state, a.Body)
 	if a.Status != "200" || err != nil {
-		r.metrics.count(r.plugin.host, wire.CountErrors, r.metrics.errors)
-		return wire.LookupAnswer{}, failure(a)
+		return wire.LookupAnswer{}, r.unanswered(a)
 	}
+	return r.admissible(answer)
+}
+
+// unanswered counts a lookup that the bridge hasn't answered, and says why.
+func (r *read) unanswered(a Answer) httpcache.Reason {
+	r.metrics.count(r.plugin.host, wire.CountErrors, r.metrics.errors)
+	return failure(a)
+}
+
+// admissible says why an answer can't be used now.
+func (r *read) admissible(answer wire.LookupAnswer) (_ wire.LookupAnswer, reason httpcache.Reason) {
 	if reason = r.barred(); reason != "" {
 		return wire.LookupAnswer{}, reason
 	}

@@ -27,10 +27,7 @@ type query struct {
 // query makes the lookup of the read's key. With a flight it asks for the fetch lease,
 // and waits at the bridge for somebody else's.
 func (r *read) query(p *Plugin, wait time.Duration) query {
-	m := wire.LookupRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), Groups: r.groups}
-	if r.flight != nil {
-		m.Fetch, m.Lease, m.Wait = r.flight.fetch, r.plugin.fetchLease().Milliseconds(), wait.Milliseconds()
-	}
+	m := r.lookupRequest(wait)
 	f := &r.state.follower
 	now := p.host.Now()
 	if f.stands(now) {
@@ -38,6 +35,14 @@ func (r *read) query(p *Plugin, wait time.Duration) query {
 	}
 	join := wire.JoinRequest{Follow: f.request(p), Lookup: m}
 	return query{path: wire.PathJoin, frame: join.Encode(), edition: f.knows.edition, until: now + int64(p.Policy.L1.MaxStaleness), answers: f.answers}
+}
+
+func (r *read) lookupRequest(wait time.Duration) wire.LookupRequest {
+	m := wire.LookupRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), Groups: r.groups}
+	if r.flight != nil {
+		m.Fetch, m.Lease, m.Wait = r.flight.fetch, r.plugin.fetchLease().Milliseconds(), wait.Milliseconds()
+	}
+	return m
 }
 
 // decode reads the answer, and takes in what a join's says beside it.

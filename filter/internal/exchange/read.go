@@ -37,6 +37,8 @@ type read struct {
 	// fence is what L1 needs to know of the moment the lookup was sent.
 	fence   fence
 	permit  permit
+	alone   bool     // its lookup is under way as a call of its stream's
+	gathers int64    // since when it waits to be sent with others, monotonic nanoseconds
 	capture *capture // nil: nothing is captured
 	// withheld says why a stored response that could answer it doesn't; "" if none does.
 	withheld httpcache.Reason

@@ -33,6 +33,7 @@ type State struct {
 	writes     openWrites
 	outbox     outbox
 	flights    flights
+	gathering  gathering
 	variants   variants
 	breaker    breaker
 	tally      tally
@@ -60,13 +61,18 @@ type scratch struct {
 // States are the states of a VM by policy name.
 type States struct {
 	vm     string // random, the VM's id in the registry
+	alone  int    // see Gather
 	byName map[string]*State
 }
 
 // NewStates makes the registry of one VM; vm is its random id.
 func NewStates(vm string) *States {
-	return &States{vm: vm, byName: make(map[string]*State)}
+	return &States{vm: vm, alone: maxAlone, byName: make(map[string]*State)}
 }
+
+// Gather lets lookups gather where so many are under way already, instead of maxAlone: for tests that
+// have few. It is called before a policy has a state.
+func (s *States) Gather(alone int) { s.alone = alone }
 
 func (s *States) of(policy string) *State {
 	if state, ok := s.byName[policy]; ok {
@@ -83,6 +89,7 @@ func (s *States) of(policy string) *State {
 	state.prefetches = prefetches{state: state, seen: make(map[uint64]int64)}
 	state.refreshes = refreshes{state: state, under: make(map[string]bool), ended: make(map[string]refreshed)}
 	state.tally.counts = make(map[string]*counts)
+	state.gathering = gathering{state: state, most: s.alone, sent: underWay[*gathered]{}, again: underWay[*read]{}}
 	state.flights = flights{state: state, current: make(map[string]*flight)}
 	s.byName[policy] = state
 	return state
@@ -116,6 +123,7 @@ func (s *State) drop(p *Plugin) {
 	s.journal.takeBack(p)
 	s.outbox.takeBack(p)
 	s.flights.takeBack(p)
+	s.gathering.takeBack(p)
 	s.rechecks.takeBack(p)
 	s.loopback.takeBack(p)
 	if s.current() == nil {
@@ -143,6 +151,7 @@ func (s *State) run(p *Plugin) {
 	s.unlogged.run(p, now)
 	s.writes.run(p, now)
 	s.flights.run(p, now)
+	s.gathering.run(p, now)
 	s.outbox.run(p)
 	s.rechecks.run(p)
 	s.loopback.run(p)

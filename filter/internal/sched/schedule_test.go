@@ -45,6 +45,7 @@ type plan struct {
 	stale            bool // what is stored is stale soon, and is validated
 	uploads          bool // what is stored comes to the bridge in pieces
 	named            bool // what writes invalidate their responses name, and no rule
+	gathers          bool // lookups go together, even one
 }
 
 func newPlan(seed uint64) plan {
@@ -62,6 +63,7 @@ func newPlan(seed uint64) plan {
 	p.uploads = r.IntN(5) == 0
 	p.stale = r.IntN(4) == 0 && !p.operated // obey wants no answers that are used although they are stale
 	p.named = r.IntN(4) == 0 && !p.stale && !p.operated && !p.configured
+	p.gathers = r.IntN(3) == 0
 	return p
 }
 
@@ -75,8 +77,7 @@ func (p plan) policies() int {
 
 // newWorld is the world in which the plan begins.
 func (b *bubble) newWorld(p plan) *world {
-	w := b.world(policyOf(p), p.separate)
-	w.plan = p
+	w := b.world(p)
 	w.random = rand.New(rand.NewPCG(p.seed, 2))
 	if p.recorded {
 		for _, v := range w.vms {

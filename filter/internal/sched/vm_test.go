@@ -36,6 +36,9 @@ type vm struct {
 func (w *world) newVM(index, life int16) *vm {
 	v := &vm{w: w, index: index, life: life}
 	v.states = exchange.NewStates(fmt.Sprintf("vm-%c%d", 'a'+index, life))
+	if w.plan.gathers {
+		v.states.Gather(0)
+	}
 	v.configure(w.policy)
 	return v
 }
@@ -105,7 +108,7 @@ func (v *vm) fire() (ended bool) {
 	return ended
 }
 
-var paths = []string{wire.PathLookup, wire.PathStore, wire.PathPiece, wire.PathCommit, wire.PathSuspend, wire.PathClose, wire.PathFollow, wire.PathRelease, pathPurge, wire.PathJoin, pathControls, pathSelf}
+var paths = []string{wire.PathLookup, wire.PathStore, wire.PathPiece, wire.PathCommit, wire.PathSuspend, wire.PathClose, wire.PathFollow, wire.PathRelease, pathPurge, wire.PathJoin, pathControls, pathSelf, wire.PathLookups}
 
 // requests are what all calls of a path have in common.
 var requests = func() map[string]*http.Request {

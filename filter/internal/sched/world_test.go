@@ -234,13 +234,14 @@ type world struct {
 	chosen     int          // so many of them were chosen; the rest let everything end
 }
 
-func (b *bubble) world(p *policy.Policy, separate bool) *world {
+// world is one in which nothing has happened yet.
+func (b *bubble) world(p plan) *world {
 	w := &world{
-		bubble: b, policy: p, start: time.Now(),
+		bubble: b, policy: policyOf(p), plan: p, start: time.Now(),
 		writes: map[string]*stream{}, counts: map[[2]int16]int16{},
 		operators: operators{were: map[int64]uint8{}},
 	}
-	b.network.separate, b.network.waiting = separate, nil
+	b.network.separate, b.network.waiting = p.separate, nil
 	for _, bridge := range b.bridges {
 		b.forgive(bridge)
 	}

@@ -1,0 +1,267 @@
+package exchange
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"chatcache/filter/internal/httpcache"
+	"chatcache/redisbridge/wire"
+)
+
+// crowd begins reads of different keys, so many that those after the first maxAlone gather.
+func (w *world) crowd(gathering int) (alone, others []*fakeStream) {
+	w.t.Helper()
+	for i := range maxAlone + gathering {
+		s := w.begin(fmt.Sprint("/deep?n=", i))
+		if i < maxAlone {
+			alone = append(alone, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	return alone, others
+}
+
+// together decodes a call of several lookups.
+func (c *call) together(w *world) wire.LookupsRequest {
+	w.t.Helper()
+	m, err := wire.DecodeLookupsRequest(c.frame)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return m
+}
+
+// results answers a call of several lookups.
+func (c *call) results(list ...wire.LookupResult) { c.ok(wire.LookupsAnswer{Results: list}.Encode()) }
+
+func missed(sequence uint64) wire.LookupResult {
+	return wire.LookupResult{Answer: wire.LookupAnswer{State: wire.LookupMiss, Ticket: wire.Ticket{Epoch: 9, Sequence: sequence}}}
+}
+
+func TestLookupsGatherWhileOthersAreUnderWay(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	_, others := w.crowd(3)
+	if got, want := w.paths(), "[/v1/follow /v1/lookup /v1/lookup /v1/lookup /v1/lookup]"; got != want {
+		t.Fatalf("calls %s, want %s", got, want)
+	}
+	w.run()
+	c := w.take(wire.PathLookups)
+	m := c.together(w)
+	if len(m.Lookups) != 3 || c.owner != "root" {
+		t.Fatalf("%d lookups from %s, want 3 from the root context", len(m.Lookups), c.owner)
+	}
+	stored := wire.Entry{
+		Head:    wire.Head{Definition: w.plugin.Policy.Cache("deep").Definition, Groups: m.Lookups[0].Groups},
+		Payload: httpcache.Response{Status: 200, Freshness: httpcache.Freshness{Lifetime: 600}, Body: []byte("one")}.Append(nil),
+	}.Encode()
+	c.results(
+		wire.LookupResult{Answer: wire.LookupAnswer{State: wire.LookupHit, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Remaining: 600_000, Entry: stored}},
+		missed(1),
+		wire.LookupResult{Outcome: wire.LookupFailed},
+	)
+	if others[0].status != 200 || string(others[0].reply) != "one" {
+		t.Errorf("the hit: %d %q", others[0].status, others[0].reply)
+	}
+	for i, s := range others[1:] {
+		if s.resumed != 1 || s.status != 0 {
+			t.Errorf("read %d without an answer: resumed %d times, status %d", i+1, s.resumed, s.status)
+		}
+	}
+	others[1].respond("200", "new")
+	others[1].wants("chatcache; fwd=uri-miss; stored")
+	others[2].respond("200", "new")
+	others[2].wants("chatcache; fwd=bypass; detail=bridge-unreachable")
+}
+
+// Who comes while a call is under way goes with the next one, which is sent when the first is answered.
+func TestLookupsGatherForTheNextCall(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	w.crowd(wire.MaxLookups + 2)
+	w.run()
+	first := w.take(wire.PathLookups)
+	w.run()
+	w.none(wire.PathLookups)
+	if n := len(first.together(w).Lookups); n != wire.MaxLookups {
+		t.Errorf("%d lookups in one call, want %d", n, wire.MaxLookups)
+	}
+	first.fails()
+	if n := len(w.take(wire.PathLookups).together(w).Lookups); n != 2 {
+		t.Errorf("%d lookups in the next call, want 2", n)
+	}
+}
+
+// Once the lookups that went alone are answered, nobody waits for others.
+func TestFewLookupsGoAlone(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	alone, _ := w.crowd(0)
+	w.take(wire.PathLookup).miss(1)
+	w.begin("/deep?next")
+	w.none(wire.PathLookups)
+	alone[1].exchange.Done()
+	w.begin("/deep?afterwards")
+	w.run()
+	w.none(wire.PathLookups)
+	for range maxAlone + 1 { // one of them for the stream that has gone
+		w.take(wire.PathLookup)
+	}
+}
+
+// A stream that ends while its lookup waits isn't asked for.
+func TestWhoLeavesIsNotAskedFor(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	_, others := w.crowd(2)
+	others[0].exchange.Done()
+	w.run()
+	if n := len(w.take(wire.PathLookups).together(w).Lookups); n != 1 {
+		t.Errorf("%d lookups, want 1", n)
+	}
+}
+
+// A call that takes long costs those that wait for it their own timeout, and no more.
+func TestLookupsDoNotWaitBeyondTheirTimeout(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	w.crowd(1)
+	w.run()
+	early := w.begin("/deep?early")
+	w.now += 40 * time.Millisecond
+	late := w.begin("/deep?late")
+	w.now += 10 * time.Millisecond
+	w.take(wire.PathLookups).done(Answer{Status: "504"})
+	if early.resumed != 1 {
+		t.Errorf("after 50 ms: resumed %d times", early.resumed)
+	}
+	early.respond("200", "one")
+	early.wants("chatcache; fwd=bypass; detail=bridge-timeout")
+	c := w.take(wire.PathLookups)
+	if late.resumed != 0 || len(c.together(w).Lookups) != 1 || c.timeout != 40*time.Millisecond {
+		t.Errorf("after 10 ms: resumed %d times, %d lookups, for %v more", late.resumed, len(c.together(w).Lookups), c.timeout)
+	}
+}
+
+// However many wait for a call that is late, a run lets only some of them go: see maxLetGo.
+func TestFewLateLookupsAreLetGoAtATime(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	_, others := w.crowd(1)
+	w.run()
+	for i := range 3 * wire.MaxLookups {
+		others = append(others, w.begin(fmt.Sprint("/deep?late=", i)))
+	}
+	resumed := func() (n int) {
+		for _, s := range others {
+			n += s.resumed
+		}
+		return n
+	}
+	w.now += 50 * time.Millisecond
+	w.wakes = 0
+	w.take(wire.PathLookups).done(Answer{Status: "504"})
+	for want := 1 + wire.MaxLookups; want <= len(others); want += wire.MaxLookups {
+		if got := resumed(); got != want {
+			t.Fatalf("%d were let go, want %d", got, want)
+		}
+		if w.wakes == 0 && want < len(others) {
+			t.Fatalf("nobody looks after the others")
+		}
+		w.wakes = 0
+		w.run()
+	}
+}
+
+// The lease has run out meanwhile: the lookups register the VM again.
+func TestGatheredLookupsRegisterTheVM(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	_, others := w.crowd(2)
+	w.showJoins = true
+	w.plugin.state.follower.registered = w.Now()
+	w.run()
+	w.none(wire.PathLookups)
+	for range others {
+		w.take(wire.PathJoin)
+	}
+}
+
+// What is too large to come with others is asked for by itself.
+func TestLargeEntriesAreAskedForAlone(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	alone, others := w.crowd(1)
+	for _, s := range alone {
+		w.take(wire.PathLookup).miss(1)
+		s.exchange.Done()
+	}
+	w.run()
+	w.take(wire.PathLookups).results(wire.LookupResult{Outcome: wire.LookupAlone})
+	w.take(wire.PathLookup).hit(w, "deep", "large")
+	if others[0].status != 200 || string(others[0].reply) != "large" {
+		t.Errorf("%d %q", others[0].status, others[0].reply)
+	}
+}
+
+// Where the bridge can't be called, or answers something else, everybody goes to the origin.
+func TestGatheredLookupsWithoutAnswer(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer Answer
+		detail string
+	}{
+		"nothing":          {Answer{}, "bridge-unreachable"},
+		"an old bridge":    {Answer{Status: "404"}, "bridge-error"},
+		"too few answers":  {Answer{Status: "200", Body: wire.LookupsAnswer{Results: []wire.LookupResult{missed(1)}}.Encode()}, "bridge-error"},
+		"an answer to one": {Answer{Status: "200", Body: wire.LookupAnswer{}.Encode()}, "bridge-error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.lease()
+			_, others := w.crowd(2)
+			w.run()
+			w.take(wire.PathLookups).done(tt.answer)
+			for _, s := range others {
+				s.respond("200", "one")
+				s.wants("chatcache; fwd=bypass; detail=" + tt.detail)
+			}
+		})
+	}
+	w := newWorld(t)
+	w.lease()
+	_, others := w.crowd(2)
+	w.down = true
+	w.run()
+	for _, s := range others {
+		s.respond("200", "one")
+		s.wants("chatcache; fwd=bypass; detail=bridge-unreachable")
+	}
+}
+
+// A plugin that ends loses its calls' answers: the next one asks again. A read of another configuration isn't
+// asked for with what the newest one says of itself.
+func TestGatheredLookupsOfPluginThatEnds(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	alone, others := w.crowd(2)
+	for range alone {
+		w.take(wire.PathLookup)
+	}
+	w.run()
+	lost := w.take(wire.PathLookups)
+	old := w.plugin
+	w.plugin = w.configure(testPolicy)
+	old.state.drop(old)
+	w.run()
+	for range others {
+		w.take(wire.PathLookup).miss(1)
+	}
+	lost.fails()
+	for _, s := range others {
+		if s.resumed != 1 {
+			t.Errorf("resumed %d times", s.resumed)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package redisbridge
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"chatcache/redisbridge/wire"
+)
+
+// Lookups answers several lookups of one policy, none of which is held, by one read of Redis that begins
+// after the call has. One that fails after that read, since it needs more of Redis, fails alone. The error matches
+// ErrRequest, ErrTooMany or ErrRedis, and is of all.
+func (b *Bridge) Lookups(ctx context.Context, m wire.LookupsRequest) (wire.LookupsAnswer, error) {
+	p, err := b.policyOf(m.Scope)
+	if err != nil {
+		return wire.LookupsAnswer{}, err
+	}
+	if len(m.Lookups) == 0 {
+		return wire.LookupsAnswer{}, fmt.Errorf("%w: no lookups, want 1 to %d", ErrRequest, wire.MaxLookups)
+	}
+	for _, one := range m.Lookups {
+		if err := checkLookup(one); err != nil {
+			return wire.LookupsAnswer{}, err
+		}
+	}
+	within, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel()
+	began := b.clock.Now()
+	list := make([]*reading, 0, len(m.Lookups))
+	for _, one := range m.Lookups {
+		list = append(list, newReading(one))
+	}
+	b.readAll(within, p, list...)
+	answers, errs := make([]wire.LookupAnswer, len(list)), make([]error, len(list))
+	var settled sync.WaitGroup
+	for i, one := range m.Lookups {
+		settled.Go(func() { answers[i], errs[i] = b.settleOne(within, p, one, list[i]) })
+	}
+	settled.Wait()
+	for i, one := range m.Lookups {
+		b.lookupSeconds.Observe(b.clock.Now().Sub(began).Seconds())
+		if errs[i] == nil || ctx.Err() == nil { // a client that has gone says nothing of Redis
+			p.counters.cache(cacheOfKey(one.Key)).countLookup(answers[i].State, errs[i])
+		}
+	}
+	return together(answers, errs)
+}
+
+// settleOne goes on after the common read as Lookup does after its own.
+func (b *Bridge) settleOne(ctx context.Context, p *policyState, m wire.LookupRequest, r *reading) (wire.LookupAnswer, error) {
+	if r.err != nil {
+		return wire.LookupAnswer{}, r.err
+	}
+	f, changed, err := b.settle(ctx, p, m, []string{m.Fetch}, r)
+	if err == nil && changed {
+		f, err = b.lookup(ctx, p, m, m.Fetch)
+	}
+	return f.answer, err
+}
+
+// together puts answers into one, as far as they fit. Where all have failed so has the call.
+func together(answers []wire.LookupAnswer, errs []error) (m wire.LookupsAnswer, first error) {
+	size, failed := 0, 0
+	for i, a := range answers {
+		one := wire.LookupResult{Answer: a}
+		switch {
+		case errs[i] != nil:
+			one = wire.LookupResult{Outcome: wire.LookupFailed}
+			first = errs[i]
+			failed++
+		case size+len(a.Entry) <= wire.MaxFoundTogether:
+			size += len(a.Entry)
+		case a.Granted: // a lease that nobody knows of would keep everybody waiting
+			one.Answer.Entry = nil
+		default:
+			one = wire.LookupResult{Outcome: wire.LookupAlone}
+		}
+		m.Results = append(m.Results, one)
+	}
+	if failed < len(answers) {
+		first = nil
+	}
+	return m, first
+}
+
+// sendTogether answers several lookups within the bound of what is being sent.
+func (b *Bridge) sendTogether(w http.ResponseWriter, answer wire.LookupsAnswer) error {
+	frame := answer.Encode()
+	if err := b.underway.enter(frame); err != nil {
+		return err
+	}
+	defer b.underway.leave(frame)
+	return writeFrame(w, frame)
+}

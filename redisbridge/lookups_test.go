@@ -1,0 +1,114 @@
+package redisbridge
+
+import (
+	"bytes"
+	"net/http"
+	"testing"
+
+	"chatcache/redisbridge/wire"
+)
+
+// others is what the user's lookup of another path asks for.
+func (w *world) others(path, fetch string) wire.LookupRequest {
+	m := w.fetchRequest(fetch)
+	m.Key = wire.EntryKey("stats", w.scope.Policy, "alice", "GET", path, "d1")
+	return m
+}
+
+// together looks up in one call, and says what each got.
+func (w *world) together(list ...wire.LookupRequest) (got []string, m wire.LookupsAnswer) {
+	w.t.Helper()
+	status, body := call(w, "POST", wire.PathLookups, "", wire.LookupsRequest{Scope: w.scope, Lookups: list}.Encode())
+	m, err := wire.DecodeLookupsAnswer([]byte(body), len(list))
+	if status != http.StatusOK || err != nil {
+		w.t.Fatalf("%d, %v", status, err)
+	}
+	for _, one := range m.Results {
+		switch one.Outcome {
+		case wire.LookupAnswered:
+			got = append(got, fetchState(one.Answer))
+		case wire.LookupFailed:
+			got = append(got, "failed")
+		case wire.LookupAlone:
+			got = append(got, "alone")
+		}
+	}
+	return got, m
+}
+
+func (w *world) wantTogether(when string, want []string, list ...wire.LookupRequest) wire.LookupsAnswer {
+	w.t.Helper()
+	got, m := w.together(list...)
+	for i := range want {
+		if got[i] != want[i] {
+			w.t.Errorf("%s: lookup %d got %s, want %s", when, i+1, got[i], want[i])
+		}
+	}
+	return m
+}
+
+// Lookups that come together get what each would have got by itself.
+func TestLookupsTogether(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		a := w.wantFetch("f1", "granted", "at first")
+		w.fillAs("f1", a.Ticket)
+		m := w.wantTogether("a hit, and two that nobody has", []string{"hit", "granted", "granted"},
+			w.fetchRequest("f2"), w.others("/a", "f3"), w.others("/b", "f5"))
+		if hit := m.Results[0].Answer; hit.Ticket != a.Ticket || !bytes.Contains(hit.Entry, []byte("fetched by f1")) {
+			t.Errorf("the hit has ticket %v, want %v, and %q", hit.Ticket, a.Ticket, hit.Entry)
+		}
+		bob := w.fetchRequest("f6")
+		bob.Groups = wire.ReadGroups("stats", "bob")
+		w.suspend("w1", 60_000, "p:stats:alice")
+		w.wantTogether("a write is in flight", []string{"suspended", "granted"}, w.fetchRequest("f7"), bob)
+	})
+}
+
+// One of two for the same key that is to be fetched is granted the lease, whichever comes first.
+func TestOneOfSeveralIsGranted(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	granted := 0
+	got, _ := w.together(w.others("/a", "f1"), w.others("/a", "f2"), w.others("/a", "f3"))
+	for _, state := range got {
+		if state == "granted" {
+			granted++
+		} else if state != "leased" {
+			t.Errorf("%s", state)
+		}
+	}
+	if granted != 1 {
+		t.Errorf("%v: %d granted, want 1", got, granted)
+	}
+}
+
+// What is large doesn't come with others; whoever is to fetch it is told so without what is stale.
+func TestLargeEntriesTogether(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	w.large(wire.MaxFoundTogether*2/3, 0)
+	large := w.fetchRequest("f1")
+	w.wantTogether("two that are large together", []string{"hit", "alone", "granted"}, large, large, w.others("/a", "f2"))
+	w.large(wire.MaxFoundTogether, 1)
+	w.pass(2)
+	m := w.wantTogether("a large one that is stale", []string{"granted"}, large)
+	if entry := m.Results[0].Answer.Entry; len(entry) > 0 {
+		t.Errorf("%d bytes of it were sent", len(entry))
+	}
+}
+
+func TestLookupsTogetherAreChecked(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	foreign := wire.LookupRequest{Scope: w.scope, Key: "session:1"}
+	status, body := call(w, "POST", wire.PathLookups, "", wire.LookupsRequest{Scope: w.scope, Lookups: []wire.LookupRequest{w.fetchRequest("f1"), foreign}}.Encode())
+	if want := "bad request: key is not one of policy \"chat\", as wire.EntryKey builds them\n"; status != 400 || body != want {
+		t.Errorf("%d %q, want 400 %q", status, body, want)
+	}
+	status, body = call(w, "POST", wire.PathLookups, "", wire.LookupsRequest{Scope: w.scope}.Encode())
+	if want := "bad request: no lookups, want 1 to 16\n"; status != 400 || body != want {
+		t.Errorf("%d %q, want 400 %q", status, body, want)
+	}
+	w.memory.SetError("LOADING")
+	status, body = call(w, "POST", wire.PathLookups, "", wire.LookupsRequest{Scope: w.scope, Lookups: []wire.LookupRequest{w.fetchRequest("f1")}}.Encode())
+	if status != http.StatusServiceUnavailable {
+		t.Errorf("without Redis: %d %q", status, body)
+	}
+}
