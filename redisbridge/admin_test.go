@@ -321,9 +321,10 @@ func TestStatusGolden(t *testing.T) {
 
 // While Redis is silent a status has empty lists, which whoever reads the JSON can go through: never null.
 func TestStatusOfASilentRedis(t *testing.T) {
-	w := newMemoryWorld(t, func(o *Options) { o.AdminTimeout = 200 * time.Millisecond })
+	w := newMemoryWorld(t, nil)
 	someWork(w)
 	w.silence()
+	w.impatient()
 	status, body := call(w, "GET", "/v1/status", "", nil)
 	if status != 200 || !strings.Contains(body, `"ok": false`) || !strings.Contains(body, `"name": "chat"`) {
 		t.Fatalf("%d\n%s", status, body)
@@ -355,7 +356,7 @@ func TestRaisesAreCounted(t *testing.T) {
 // Whoever scrapes, Redis is asked once a second at most; when it doesn't answer that is told, too.
 func TestMetricsOfASilentRedis(t *testing.T) {
 	clock := &handClock{now: time.Unix(1_790_000_000, 0)}
-	w := newMemoryWorld(t, func(o *Options) { o.Clock, o.AdminTimeout = clock, 200*time.Millisecond })
+	w := newMemoryWorld(t, func(o *Options) { o.Clock = clock })
 	w.look()
 	up := func(want string) {
 		t.Helper()
@@ -365,6 +366,7 @@ func TestMetricsOfASilentRedis(t *testing.T) {
 	}
 	up("1")
 	w.silence()
+	w.impatient()
 	up("1")
 	clock.now = clock.now.Add(standingAge)
 	up("0")
@@ -409,12 +411,7 @@ func TestCountersAreBounded(t *testing.T) {
 // Logs tell of failures once a second, and hold neither keys nor tokens.
 func TestFailureLog(t *testing.T) {
 	var out bytes.Buffer
-	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey {
-			return slog.Attr{}
-		}
-		return a
-	}}))
+	log := logTo(&out, slog.LevelInfo)
 	var f failureLog
 	now := time.Unix(1_790_000_000, 0)
 	for _, after := range []time.Duration{0, 10, 999, 1000, 1001, 2500} {

@@ -153,10 +153,8 @@ func TestTraceInLogs(t *testing.T) {
 	administer(w, "POST", wire.PathLookup, lookup, "Traceparent", traceparent)
 	var got []string
 	for line := range strings.Lines(out.String()) {
-		if at := strings.Index(line, "msg=call"); at < 0 {
-			if !strings.Contains(line, `msg="call failed"`) {
-				continue
-			}
+		if !strings.Contains(line, "msg=call") && !strings.Contains(line, `msg="call failed"`) {
+			continue
 		}
 		if strings.Contains(line, "0af7651916cd43dd8448eb211c80319c") {
 			got = append(got, "traced")

@@ -99,9 +99,13 @@ func TestMemory(t *testing.T) {
 	eventually(t, "the quarantine ends", func() bool { return state() == wire.LookupMiss })
 	ticket := must(b.Lookup(t.Context(), m)).Ticket
 	entry := wire.Entry{Head: wire.Head{Ticket: ticket, Groups: []string{"*"}}}.Encode()
-	must(b.Store(t.Context(), wire.StoreRequest{Scope: m.Scope, Key: m.Key, TTL: 300, Entry: entry}))
-	if got := state(); got != wire.LookupHit {
-		t.Errorf("stored: state %d", got)
+	store := func(ttl int64) {
+		must(b.Store(t.Context(), wire.StoreRequest{Scope: m.Scope, Key: m.Key, TTL: ttl, Entry: entry}))
 	}
+	store(600_000)
+	if got := state(); got != wire.LookupHit {
+		t.Errorf("stored: state %d, want a hit", got)
+	}
+	store(1)
 	eventually(t, "the entry expires", func() bool { return state() == wire.LookupMiss })
 }

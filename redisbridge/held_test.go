@@ -28,6 +28,8 @@ func heldLookup(t *testing.T, b *Bridge, clock *stepClock, m wire.LookupRequest)
 	case <-clock.waiting:
 	case a := <-answer:
 		t.Fatalf("the lookup was answered at once: %s", fetchState(a))
+	case <-time.After(patience):
+		t.Fatal("the lookup doesn't wait")
 	}
 	return answer
 }
@@ -92,6 +94,8 @@ func TestHeldLookup(t *testing.T) {
 							done = true
 						case <-time.After(20 * time.Millisecond): // woken by itself
 						}
+					case <-time.After(patience):
+						t.Fatalf("still held, want %s", wake.want)
 					}
 				}
 				if n := w.Status(w.ctx).Policies[0].HeldLookups; n != 0 {

@@ -438,8 +438,13 @@ func testServe(t *testing.T, kind string, h2 bool) {
 		a, decodeErr := wire.DecodeFeedAnswer(b)
 		answer <- fmt.Sprint(r.ProtoMajor, r.StatusCode, r.Header.Get("Content-Type"), a.Last, err, decodeErr)
 	}()
-	if held := <-clock.waiting; held != 30*time.Second {
-		t.Errorf("held for %v", held)
+	select {
+	case held := <-clock.waiting:
+		if held != 30*time.Second {
+			t.Errorf("held for %v, want 30 s", held)
+		}
+	case got := <-answer:
+		t.Fatalf("the poll was answered at once: %s", got)
 	}
 	if err := stop(); err != nil {
 		t.Errorf("Serve: %v", err)

@@ -82,14 +82,15 @@ func TestFetchLease(t *testing.T) {
 func TestFetchLeaseOfAStaleEntry(t *testing.T) {
 	onEachRedis(t, nil, func(t *testing.T, w *world) {
 		ticket := w.wantFetch("f1", "granted", "at first").Ticket
-		w.fillFresh("f1", ticket, 200)
+		w.fillFresh("f1", ticket, 600_000)
 		w.wantFetch("f2", "hit", "while it is fresh")
-		w.pass(300)
+		w.fillFresh("f1", ticket, 1)
+		w.pass(10)
 		w.want(wire.LookupHit, "stale, without asking for a lease")
 		first := w.wantFetch("f2", "granted", "the first that finds it stale")
 		other := w.wantFetch("f3", "leased", "another one")
 		for who, a := range map[string]wire.LookupAnswer{"granted": first, "leased": other} {
-			if e, err := wire.DecodeEntry(a.Entry); err != nil || string(e.Payload) != "fetched by f1" || a.Age < 300 || a.Remaining > 600_000-300 {
+			if e, err := wire.DecodeEntry(a.Entry); err != nil || string(e.Payload) != "fetched by f1" || a.Age < 10 || a.Remaining > 600_000-10 {
 				t.Errorf("%s with the entry %.40q (%v), age %d, remaining %d", who, e.Payload, err, a.Age, a.Remaining)
 			}
 		}
@@ -102,10 +103,10 @@ func TestFetchLeaseOfAStaleEntry(t *testing.T) {
 		w.fillFresh("f3", ticket, 600_000)
 		w.wantFetch("f4", "hit", "validated")
 		w.fillFresh("f3", ticket, 0)
-		w.pass(300)
+		w.pass(10)
 		w.wantFetch("f4", "hit", "where it isn't said how long it is fresh")
-		w.fillFresh("f3", ticket, 200)
-		w.pass(300)
+		w.fillFresh("f3", ticket, 1)
+		w.pass(10)
 		w.wantFetch("f4", "granted", "stale again")
 		w.close("w1", true, "c:stats")
 		if a := w.wantFetch("f5", "granted", "invalidated while it is validated"); a.State != wire.LookupMiss || len(a.Entry) > 0 {
@@ -133,15 +134,16 @@ func TestHeldLookupOfAStaleEntry(t *testing.T) {
 // A lease ends by itself, by its own store or release, and by nobody else's.
 func TestFetchLeaseEnds(t *testing.T) {
 	onEachRedis(t, nil, func(t *testing.T, w *world) {
-		short := w.fetchRequest("f1")
-		short.Lease = 200
-		if a := must(w.Lookup(w.ctx, short)); !a.Granted {
-			t.Fatalf("got %s", fetchState(a))
-		}
+		w.wantFetch("f1", "granted", "at first")
 		w.letGo("f2", 0)
 		w.letGo("f2", 5000)
 		w.wantFetch("f3", "leased", "after another's release")
-		w.pass(300)
+		short := w.fetchRequest("f1")
+		short.Lease = 1
+		if a := must(w.Lookup(w.ctx, short)); !a.Granted {
+			t.Fatalf("asked again, for a shorter time: got %s", fetchState(a))
+		}
+		w.pass(10)
 		ticket := w.wantFetch("f3", "granted", "after its end").Ticket
 		w.letGo("f1", 5000)
 		w.wantFetch("f4", "leased", "after the release of one that has ended")
@@ -160,14 +162,17 @@ func TestFetchLeaseEnds(t *testing.T) {
 func TestPassMark(t *testing.T) {
 	onEachRedis(t, nil, func(t *testing.T, w *world) {
 		w.wantFetch("f1", "granted", "at first")
-		w.letGo("f1", 300)
+		w.letGo("f1", 600_000)
 		ticket := w.wantFetch("f2", "miss", "under the mark").Ticket
 		w.wantFetch("f3", "miss", "under the mark")
 		w.fillAs("f2", ticket)
 		w.wantFetch("f3", "hit", "stored under the mark")
 		w.close("w1", true, "c:stats")
 		w.wantFetch("f3", "miss", "invalidated under the mark")
-		w.pass(400)
+		w.check(w.raw.Del(w.ctx, wire.LeaseKey(w.key)).Err())
+		w.wantFetch("f4", "granted", "without the mark")
+		w.letGo("f4", 1)
+		w.pass(10)
 		w.wantFetch("f3", "granted", "after the mark")
 	})
 }
@@ -241,7 +246,10 @@ func TestOneClaimIsGranted(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range answers {
 			all.Go(func() {
-				answers[i], _ = bridges[i%2].Lookup(w.ctx, w.fetchRequest(fmt.Sprint("f", i)))
+				var err error
+				if answers[i], err = bridges[i%2].Lookup(w.ctx, w.fetchRequest(fmt.Sprint("f", i))); err != nil {
+					t.Error(err)
+				}
 			})
 		}
 		all.Wait()

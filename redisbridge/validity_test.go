@@ -101,12 +101,12 @@ func TestTombstone(t *testing.T) {
 
 func TestRenewal(t *testing.T) {
 	onEachRedis(t, nil, func(t *testing.T, w *world) {
-		opened := w.suspend("w1", 1000, "c:stats")
-		w.pass(600)
+		opened := w.suspend("w1", 30_000, "c:stats")
+		w.sooner(20_000)
 		if renewed := w.suspend("w1", 30_000, "c:stats"); renewed != opened {
 			t.Errorf("a renewal took number %d, after %d", renewed.Sequence, opened.Sequence)
 		}
-		w.pass(600)
+		w.sooner(20_000)
 		w.want(wire.LookupSuspended, "beyond the first deadline")
 		// Widened: both groups until the close.
 		w.suspend("w1", 30_000, "c:search")
