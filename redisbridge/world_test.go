@@ -10,6 +10,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"chatcache/redisbridge/wire"
 	"chatcache/test/stack"
@@ -284,12 +285,7 @@ func wantError(t *testing.T, err, want error) {
 	}
 }
 
-// go-redis logs what its errors say already.
-type noLog struct{}
-
-func (noLog) Printf(context.Context, string, ...any) {}
-
 func TestMain(m *testing.M) {
-	redis.SetLogger(noLog{})
+	logging.Disable() // go-redis logs what its errors say already
 	os.Exit(m.Run())
 }

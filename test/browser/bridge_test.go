@@ -1,7 +1,6 @@
 package browser
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -9,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"chatcache/redisbridge"
 	"chatcache/redisbridge/wire"
@@ -89,12 +89,7 @@ func (b *bridge) purge() {
 	}
 }
 
-// go-redis logs what its errors say already.
-type noLog struct{}
-
-func (noLog) Printf(context.Context, string, ...any) {}
-
 func TestMain(m *testing.M) {
-	redis.SetLogger(noLog{})
+	logging.Disable() // go-redis logs what its errors say already
 	os.Exit(m.Run())
 }

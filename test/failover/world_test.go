@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"chatcache/redisbridge"
 	"chatcache/redisbridge/wire"
@@ -240,12 +240,7 @@ func (w *world) check(err error) {
 	}
 }
 
-// go-redis logs what its errors say already.
-type noLog struct{}
-
-func (noLog) Printf(context.Context, string, ...any) {}
-
 func TestMain(m *testing.M) {
-	redis.SetLogger(noLog{})
+	logging.Disable() // go-redis logs what its errors say already
 	os.Exit(m.Run())
 }
