@@ -27,7 +27,7 @@ func (f Fields) Conditions() Fields {
 // alone where it is there; then If-Modified-Since. now is in seconds since 1970.
 func NotModified(request, stored Fields, now int64) bool {
 	if request.Has("if-none-match") {
-		return matches(request, "if-none-match", stored.Get("etag"))
+		return hasTag(request, stored.Get("etag"))
 	}
 	since, ok := ParseDate(trim(request.Get("if-modified-since")), now)
 	if !ok || len(request.Values("if-modified-since")) > 1 {
@@ -41,11 +41,11 @@ func NotModified(request, stored Fields, now int64) bool {
 	return false
 }
 
-// matches compares a list of entity tags with one, weakly (RFC 9110 §8.8.3.2); "*" matches any
-// stored response.
-func matches(request Fields, name, tag string) (found bool) {
+// hasTag tells whether a request's If-None-Match names an entity tag, compared weakly (RFC 9110
+// §8.8.3.2); "*" names any stored response's.
+func hasTag(request Fields, tag string) (found bool) {
 	tag = strings.TrimPrefix(trim(tag), "W/")
-	request.listItems(name, func(item string) {
+	request.listItems("if-none-match", func(item string) {
 		found = found || item == "*" || tag != "" && strings.TrimPrefix(item, "W/") == tag
 	})
 	return found
