@@ -1,6 +1,7 @@
 package linear
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,7 +53,7 @@ type timeline struct {
 func (h *History) timelines(c Claim, groups func(Register) []string) map[Register]*timeline {
 	all := map[Register]*timeline{}
 	writes := h.Writes()
-	slices.SortFunc(writes, func(a, b Write) int { return int(a.Commit - b.Commit) })
+	slices.SortFunc(writes, func(a, b Write) int { return cmp.Compare(a.Commit, b.Commit) })
 	for _, w := range writes {
 		if w.Commit == 0 {
 			continue

@@ -51,7 +51,7 @@ var mutants = []brokenProduct{
 var failedSeed = regexp.MustCompile(`--- FAIL: TestSimulated/[^/]+/seed_\d+`)
 
 // mutantSeeds is how often each gets a chance: some show in one seed of twenty.
-func mutantSeeds() uint64 { return max(seeds(), 30) }
+func mutantSeeds() uint64 { return max(seedsOfSixVMs(), 30) }
 
 // The test must be able to fail: it does, for each of these. With CHATCACHE_LONG=1; more
 // seeds with CHATCACHE_SEEDS.

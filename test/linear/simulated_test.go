@@ -125,8 +125,8 @@ func (m mode) terms(document map[string]any) {
 	}
 }
 
-// seeds tells how many random runs a mode with six VMs gets: 6, or CHATCACHE_SEEDS.
-func seeds() uint64 {
+// seedsOfSixVMs tells how many random runs a mode with six VMs gets: 6, or CHATCACHE_SEEDS.
+func seedsOfSixVMs() uint64 {
 	if n, err := strconv.ParseUint(os.Getenv("CHATCACHE_SEEDS"), 10, 32); err == nil {
 		return n
 	}
@@ -134,7 +134,7 @@ func seeds() uint64 {
 }
 
 // seeds tells how many the mode gets: the fewer, the more VMs there are.
-func (m mode) seeds() uint64 { return max(2, seeds()*6/uint64(m.proxies*m.workers)) }
+func (m mode) seeds() uint64 { return max(2, seedsOfSixVMs()*6/uint64(m.proxies*m.workers)) }
 
 // In virtual time, over simulated VMs: whatever order things happen in, and whatever fails,
 // the answers are as claimed.

@@ -44,7 +44,7 @@ type world struct {
 	history  *History
 	weather  weather
 	proxies  []*simProxy
-	seeds    uint64 // of proxies, each its own
+	lastSeed uint64 // of a proxy: each has its own
 	open     []*exchange
 	writer   string        // the last one
 	hot      int           // the target that is read most, until the next write
@@ -76,7 +76,7 @@ type exchange struct {
 }
 
 func newWorld(t *testing.T, m mode, seed uint64, module []byte) *world {
-	w := &world{t: t, mode: m, dice: NewDice(seed), clock: hostsim.NewClock(time.Time{}), seeds: seed << 16, traces: map[int64]*hostsim.Stream{}, writer: users[0]}
+	w := &world{t: t, mode: m, dice: NewDice(seed), clock: hostsim.NewClock(time.Time{}), lastSeed: seed << 16, traces: map[int64]*hostsim.Stream{}, writer: users[0]}
 	w.clock.Shuffle(seed)
 	w.redis = mesh.VirtualRedis(t, w.clock)
 	w.history = NewHistory(w.clock.Since)
@@ -129,9 +129,9 @@ func (w *world) startBridge(bootstrap bool) {
 
 func (w *world) startProxy(module []byte) *simProxy {
 	p := &simProxy{T: w.t}
-	w.seeds++
+	w.lastSeed++
 	p.Sim = hostsim.RunT(p, hostsim.Options{
-		Module: module, PluginConfig: []byte(w.document), Workers: w.mode.workers, VMID: "chatcache", Clock: w.clock, Seed: w.seeds,
+		Module: module, PluginConfig: []byte(w.document), Workers: w.mode.workers, VMID: "chatcache", Clock: w.clock, Seed: w.lastSeed,
 		Env:                         map[string]string{"CHATCACHE_PARTITION_SECRET": stack.PartitionSecret, "CHATCACHE_BRIDGE_TOKEN": stack.BridgeToken},
 		AllowOnHeadersStopIteration: true, Policy: hostsim.FailReload,
 		Route: hostsim.RouteTo("chat"), RouteTimeout: 300 * time.Second,
