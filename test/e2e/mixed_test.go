@@ -53,7 +53,7 @@ func TestPassThroughBetweenScripts(t *testing.T) {
 // scriptedHit: what a filter behind does to a response is stored. A hit, as every local reply of Envoy, passes all filters, those behind
 // too: they change once more what they have changed, and the ones before do it anew.
 func scriptedHit(t *testing.T, client http.RoundTripper, url string, origin recorder) {
-	is := oddities[slices.IndexFunc(oddities, func(o oddity) bool { return o.name == "scripted" })]
+	is, _ := oddityNamed("scripted")
 	url += fmt.Sprintf("/cached/scripted-%p", client)
 	first := passed(t, client, url, is, "")
 	if came := reached(t, origin.came); !strings.Contains(came, `x-script-before: ["request"]`) || !strings.Contains(came, `x-script-behind: ["request"]`) {

@@ -121,15 +121,22 @@ func answerStatus(status int) func(http.ResponseWriter, *http.Request) {
 	}
 }
 
+func oddityNamed(name string) (found oddity, ok bool) {
+	i := slices.IndexFunc(oddities, func(o oddity) bool { return o.name == name })
+	if i < 0 {
+		return oddity{}, false
+	}
+	return oddities[i], true
+}
+
 // recorder answers an oddity's requests and tells what came.
 type recorder struct{ came chan string }
 
 func (o recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var is oddity
-	for _, is = range oddities {
-		if is.name == r.Header.Get("X-Oddity") {
-			break
-		}
+	is, ok := oddityNamed(r.Header.Get("X-Oddity"))
+	if !ok {
+		http.Error(w, fmt.Sprintf("there is no oddity %q", r.Header.Get("X-Oddity")), http.StatusNotImplemented)
+		return
 	}
 	body, err := []byte(nil), error(nil)
 	if is.name != "expectation refused" {
