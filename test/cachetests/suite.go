@@ -86,15 +86,14 @@ func (s suite) run(ctx context.Context, base, file string) error {
 	return os.WriteFile(file, results, 0o644)
 }
 
-// show runs one test and prints what was sent and received.
+// show runs one test and prints what was sent and received, also where it fails.
 func (s suite) show(ctx context.Context, base, id string) error {
 	cmd := s.client(ctx, base, id)
 	cmd.Stdout = os.Stdout
-	return errors.Join(cmd.Run(), func() error {
-		log, err := os.ReadFile(s.server.Log)
-		os.Stdout.Write(log)
-		return err
-	}())
+	failed := cmd.Run()
+	log, err := os.ReadFile(s.server.Log)
+	os.Stdout.Write(log)
+	return errors.Join(failed, err)
 }
 
 // references are the results of other caches that come with the tests.

@@ -89,7 +89,7 @@ func serveFault(w http.ResponseWriter, r *http.Request) {
 
 // ServeHTTP answers with the fault.
 func (f Fault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body := []byte(fmt.Sprintf("{\"fault\":%q,\"padding\":\"%s\"}\n", f.String(), strings.Repeat("x", 64)))
+	body := fmt.Appendf(nil, "{\"fault\":%q,\"padding\":\"%s\"}\n", f.String(), strings.Repeat("x", 64))
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	switch f.Kind {
