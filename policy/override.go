@@ -1,20 +1,32 @@
 package policy
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
-var overriding = [...]string{"x-http-method", "x-http-method-override", "x-method-override"}
-
-// Overriding are the request fields by which many origins take a request for one of another method than it has, in lower case.
-func Overriding() []string { return slices.Clone(overriding[:]) }
-
-// Overrides tells whether a request field, its name in lower case, is one of them.
-func Overrides(name string) bool { return slices.Contains(overriding[:], name) }
+// Overrides tells of the request fields by which many origins take a request for one of another method than it has.
+func Overrides(name string) bool {
+	switch name {
+	case "x-http-method-override", "x-http-method", "x-method-override":
+		return true
+	}
+	return false
+}
 
 // MatchOverridden is Match for a request that may have fields of which [Overrides] tells; methods are their values. Not every origin
 // heeds them, so all rules apply that any of the methods finds, what the policy has for unsafe requests without a rule, too. One that
-// may be a write is none of a cache.
+// may be a write is none of a cache. One whose own method is safe isn't a write: it is POST that clients override, and whoever may only read
+// could invalidate, and suspend while the answer lasts:
+//
+//  1. anybody asks for a public page by GET, with a field that says DELETE
+//  2. were that a write, the groups of DELETE's rule would stand suspended until the page has been sent
+//  3. its origin doesn't heed the field, and answers with 200: the groups would be raised
 func (p *Policy) MatchOverridden(method string, methods []string, authority, path string) (cache *Cache, rule *Invalidation) {
 	cache, rule = p.Match(method, authority, path)
+	if isSafe(strings.ToUpper(method)) { // some origins take get for GET
+		return cache, rule
+	}
 	for i, other := range methods {
 		if slices.Contains(methods[:i], other) {
 			continue

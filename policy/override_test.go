@@ -20,10 +20,14 @@ func TestMethodsThatFieldsName(t *testing.T) {
 		{"POST", []string{"GET"}, "/a/1", "POST /a/{x}"},
 		{"POST", []string{"PUT", ""}, "/b", "POST /b"},
 		{"POST", []string{"DELETE"}, "/c", "DELETE /c"},
-		{"GET", []string{"DELETE"}, "/a/1", "DELETE /a/{x}"},
+		{"post", []string{"DELETE"}, "/a/1", "POST /a/{x} + DELETE /a/{x}"},
+		{"PATCH", []string{"DELETE"}, "/d", ""},
+		// Who may read may not invalidate.
+		{"GET", []string{"DELETE"}, "/a/1", "GET /a/{x}"},
 		{"GET", []string{"PATCH"}, "/a/1", "GET /a/{x}"},
-		{"GET", []string{"DELETE"}, "/c", "DELETE /c"},
-		{"GET", []string{"DELETE"}, "/d", ""},
+		{"GET", []string{"DELETE"}, "/c", ""},
+		{"OPTIONS", []string{"DELETE"}, "/c", ""},
+		{"get", []string{"DELETE"}, "/c", ""},
 	} {
 		cache, rule := p.MatchOverridden(c.method, c.methods, "", c.path)
 		got := ruleName(rule)
@@ -38,7 +42,10 @@ func TestMethodsThatFieldsName(t *testing.T) {
 	if problems != nil {
 		t.Fatal(problems)
 	}
-	if cache, rule := origin.MatchOverridden("GET", []string{"DELETE"}, "", "/c"); cache != nil || rule != origin.Unruled("DELETE") {
+	if cache, rule := origin.MatchOverridden("POST", []string{"DELETE"}, "", "/c"); cache != nil || rule != origin.Unruled("DELETE") {
 		t.Errorf("without a rule: %v, %v", cache, rule)
+	}
+	if cache, rule := origin.MatchOverridden("GET", []string{"DELETE"}, "", "/c"); cache == nil || rule != nil {
+		t.Errorf("a read: %v, %v", cache, rule)
 	}
 }

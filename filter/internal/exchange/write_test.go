@@ -35,9 +35,9 @@ func (w *world) takeClose() (wire.CloseRequest, *call) {
 	return m, c
 }
 
-// Whatever the request's own method is: to its origin it may be the rule's.
+// Whatever unsafe method the request has: to its origin it may be the rule's.
 func TestWriteByAMethodThatAFieldNames(t *testing.T) {
-	for _, test := range []struct{ method, path, named string }{{"POST", "/messages", "PUT"}, {"GET", "/messages", "post"}, {"DELETE", "/messages", "POST"}} {
+	for _, test := range []struct{ method, path, named string }{{"POST", "/messages", "PUT"}, {"PATCH", "/messages", "post"}, {"DELETE", "/messages", "POST"}} {
 		w := newWorld(t)
 		s := w.stream(test.method, test.path, "ann", [2]string{"x-http-method-override", test.named})
 		if got := s.exchange.RequestHeaders(true); got != PauseAll {
@@ -52,6 +52,24 @@ func TestWriteByAMethodThatAFieldNames(t *testing.T) {
 			t.Errorf("%v: close %+v", test, end)
 		} else {
 			last.ack()
+		}
+	}
+}
+
+// Whoever may read a page, and no more, makes the cache forget nothing by a field.
+func TestReadWithAFieldThatNamesAMethodInvalidatesNothing(t *testing.T) {
+	for _, path := range []string{"/messages", "/models"} {
+		w := newWorld(t)
+		s := w.stream("GET", path, "", [2]string{"x-http-method-override", "POST"})
+		if got := s.exchange.RequestHeaders(true); got != Continue {
+			t.Fatalf("%s: action %v", path, got)
+		}
+		s.respond("200", "{}")
+		w.run()
+		for _, c := range w.calls {
+			if c.path == wire.PathSuspend || c.path == wire.PathClose {
+				t.Errorf("%s: the bridge is asked for %s", path, c.path)
+			}
 		}
 	}
 }

@@ -64,7 +64,7 @@ func elsewhere(p *policy.Policy) (string, error) {
 	for i, prefix := range prefixes {
 		quoted[i] = yamlText(prefix)
 	}
-	return execute("envoy-elsewhere.yaml", nil, map[string]any{"Prefixes": quoted, "Overrides": policy.Overriding()})
+	return execute("envoy-elsewhere.yaml", nil, map[string]any{"Prefixes": quoted})
 }
 
 // bridgeByName stands for a cluster's type STRICT_DNS, whose own field for the rate Envoy has deprecated.
