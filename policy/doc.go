@@ -149,8 +149,9 @@
 //   - collapse: false lets each of the cache's misses ask the origin. Default true.
 //   - authority: "ignore" where the answers are the same for every host and scheme. Default "key".
 //   - ignore_query: names of query parameters that change nothing in the answer.
-//   - headers: names of request headers that change the answer; all their values are part of the key. Never a
-//     credential: those belong into identity.
+//   - headers: names of request headers that change the answer; all their values are part of the key. What responses name in Vary needn't be
+//     listed. What the origin goes by without a word of it has to, often Accept, or Origin where it is echoed; and so has
+//     what this proxy's routes choose a cluster by, a canary's header. Never a credential: those belong into identity.
 //   - body: an object: the request's JSON body is part of the key.
 //   - max_response: as in the policy, which it can only lower.
 //   - prefetch: an object: where the next page of a list is, to be fetched when one is read. Default: nothing is.
@@ -228,7 +229,9 @@
 //
 // An exception to RFC 9111 section 4.4, which asks for invalidation after a response that is no error: a 5xx isn't taken for the word
 // that nothing was written, since an origin may commit and fail then. 500, 501, 505 and above invalidate as a 200 does; with 502, 503, 504 and
-// 408, and without any answer, the groups stay suspended for settle and are invalidated then. Only a definite 4xx costs nothing.
+// 408, and without any answer, the groups stay suspended for settle and are invalidated then. Only a definite 4xx costs nothing:
+// refuse whom nobody knows with 401, or before the filter. A redirect to a login page counts as the answer to a write that was done, which without an identity
+// invalidates whole caches.
 //
 // Where an origin answers 500 only after it has rolled everything back, "unchanged_on": [500] says so: a 500 of it then costs nothing
 // either. It must hold for whatever answers in its place, too: a proxy behind this one that turns its 502 into a 500, or
