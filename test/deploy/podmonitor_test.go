@@ -10,15 +10,41 @@ import (
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 )
 
+// istioCache is a label that Istio makes in every proxy (stats_tags in its tools/packaging/common/envoy_bootstrap.json).
+var istioCache = regexp.MustCompile(`(cache\.(.+?)\.)`)
+
+// shown gives a metric of the filter as Istio's proxies show it: the first match of the tag's expression is taken out
+// of the name, and the name has "_" for all else but letters and digits.
+func shown(metric string) map[string]string {
+	series := map[string]string{}
+	if m := istioCache.FindStringSubmatchIndex(metric); m != nil {
+		series["cache"] = metric[m[4]:m[5]]
+		metric = metric[:m[2]] + metric[m[3]:]
+	}
+	series["__name__"] = regexp.MustCompile(`[^a-zA-Z0-9]`).ReplaceAllString(metric, "_")
+	return series
+}
+
+// podMonitors reads those that are shipped, by name.
+func podMonitors(t *testing.T) map[string]*monitoring.PodMonitor {
+	t.Helper()
+	list := make(map[string]*monitoring.PodMonitor)
+	for _, o := range read(t, "istio/podmonitor.yaml").objects(t) {
+		m := o.(*monitoring.PodMonitor)
+		list[m.Name] = m
+	}
+	return list
+}
+
 // Names as Istio's proxies show them become names and labels as envoy.yaml makes them: every name that the filter has.
 func TestPodMonitorMakesLabels(t *testing.T) {
 	cases := map[string]map[string]string{
-		"chatcache_l1_bytes":                                    {"__name__": "chatcache_l1_bytes"},
-		"chatcache_cache_my_tier_l2_x_tier_l1_hits":             {"__name__": "chatcache_hits", "cache": "my_tier_l2_x", "tier": "l1"},
-		"chatcache_cache_stats_reason_write_in_flight_bypasses": {"__name__": "chatcache_bypasses", "cache": "stats", "reason": "write_in_flight"},
-		"chatcache_cache_stats_latency_us_bucket":               {"__name__": "chatcache_latency_us_bucket", "cache": "stats"},
-		"chatcache_cache_stats_latency_us_count":                {"__name__": "chatcache_latency_us_count", "cache": "stats"},
-		"envoy_cluster_upstream_rq_total":                       nil,
+		"chatcache.l1_bytes":                                    {"__name__": "chatcache_l1_bytes"},
+		"chatcache.cache.my_tier_l2_x.tier.l1.hits":             {"__name__": "chatcache_hits", "cache": "my_tier_l2_x", "tier": "l1"},
+		"chatcache.cache.stats.reason.write-in-flight.bypasses": {"__name__": "chatcache_bypasses", "cache": "stats", "reason": "write_in_flight"},
+		"chatcache.cache.stats.latency_us_bucket":               {"__name__": "chatcache_latency_us_bucket", "cache": "stats"},
+		"chatcache.cache.stats.latency_us_count":                {"__name__": "chatcache_latency_us_count", "cache": "stats"},
+		"envoy.cluster.upstream_rq_total":                       nil,
 	}
 	source, err := os.ReadFile("../../filter/internal/exchange/metrics.go")
 	if err != nil {
@@ -35,18 +61,33 @@ func TestPodMonitorMakesLabels(t *testing.T) {
 		return names
 	}
 	for _, name := range find(`\bprefix \+ "([a-z_]+)"`) {
-		cases["chatcache_cache_my_stats_"+name] = map[string]string{"__name__": "chatcache_" + name, "cache": "my_stats"}
+		cases["chatcache.cache.my-stats."+name] = map[string]string{"__name__": "chatcache_" + name, "cache": "my_stats"}
 	}
 	for _, tier := range find(`\bprefix \+ "tier\.(l[12])\.hits"`) {
-		cases["chatcache_cache_my_stats_tier_"+tier+"_hits"] = map[string]string{"__name__": "chatcache_hits", "cache": "my_stats", "tier": tier}
+		cases["chatcache.cache.my-stats.tier."+tier+".hits"] = map[string]string{"__name__": "chatcache_hits", "cache": "my_stats", "tier": tier}
 	}
 	for _, name := range find(`string\(reason\) \+ "\.([a-z_]+)"`) {
-		cases["chatcache_cache_my_stats_reason_off_"+name] = map[string]string{"__name__": "chatcache_" + name, "cache": "my_stats", "reason": "off"}
+		cases["chatcache.cache.my-stats.reason.off."+name] = map[string]string{"__name__": "chatcache_" + name, "cache": "my_stats", "reason": "off"}
 	}
-	rules := only[*monitoring.PodMonitor](t, read(t, "istio/podmonitor.yaml").objects(t)).Spec.PodMetricsEndpoints[0].MetricRelabelConfigs
+	rules := podMonitors(t)["chatcache"].Spec.PodMetricsEndpoints[0].MetricRelabelConfigs
 	for name, want := range cases {
-		if diff := cmp.Diff(want, relabel(t, rules, map[string]string{"__name__": name})); diff != "" {
-			t.Errorf("%s:\n%s", name, diff)
+		if diff := cmp.Diff(want, relabel(t, rules, shown(name))); diff != "" {
+			t.Errorf("%s, shown as %v:\n%s", name, shown(name), diff)
+		}
+	}
+}
+
+// The bridge's metrics are asked for where its sidecar shows them, and none of the sidecar's own are kept.
+func TestPodMonitorOfTheBridge(t *testing.T) {
+	endpoint := podMonitors(t)["redis-bridge"].Spec.PodMetricsEndpoints[0]
+	for address, want := range map[string]string{"10.0.0.1:15090": "10.0.0.1:15020", "[fd00::1]:15090": "[fd00::1]:15020"} {
+		if got := relabel(t, endpoint.RelabelConfigs, map[string]string{"__address__": address})["__address__"]; got != want {
+			t.Errorf("%s becomes %s, want %s", address, got, want)
+		}
+	}
+	for name, want := range map[string]bool{"chatcache_bridge_redis_up": true, "istio_requests_total": false} {
+		if kept := relabel(t, endpoint.MetricRelabelConfigs, map[string]string{"__name__": name}) != nil; kept != want {
+			t.Errorf("%s is kept: %t", name, kept)
 		}
 	}
 }
