@@ -68,6 +68,8 @@ const quiet = `chatcache_bridge_redis_up{instance="b"} 1+0x200
 	chatcache_latency_us_count{instance="e",cache="stats"} 0+333x200
 	chatcache_errors{instance="e",cache="stats"} 0+1x200
 	chatcache_journal_entries{instance="e"} 0x40 1 0 2 0+0x200
+	chatcache_journal_entries{instance="busy"} 3 1 2 4 1+0x200
+	chatcache_writes_closed{instance="busy"} 0+600x200
 	chatcache_feed_errors{instance="e"} 1+0x200
 	chatcache_mismatches{instance="e",cache="stats"} 1+0x200
 	chatcache_panics{instance="e"} 1+0x200`
@@ -95,6 +97,8 @@ func TestAlerts(t *testing.T) {
 			chatcache_bridge_feed_lag_seconds{instance="b",policy="chat"} 0+0x200`, 21, "A worker has lacked events of the feed of chat for 1m 30s"},
 		{"ChatcacheFeedErrors", `chatcache_feed_errors{instance="e"} 1+0x39 20+20x200`, 26.5, "Polls of the feed by e fail"},
 		{"ChatcacheJournal", `chatcache_journal_entries{instance="e"} 0+0x39 7+0x200`, 21, "The proxy e can't tell the bridge of the ends of 7 writes"},
+		{"ChatcacheJournal", `chatcache_journal_entries{instance="e"} 2+0x39 600 1+0x200
+			chatcache_writes_closed{instance="e"} 0+600x39 23400+0x200`, 22, "The proxy e can't tell the bridge of the ends of 1 writes"},
 		{"ChatcacheJournalLost", `chatcache_journal_merged{instance="e"} _x40 1+0x200`, 20, "The proxy e invalidates everything in place of single writes"},
 		{"ChatcacheJournalLost", `chatcache_journal_refused{instance="e"} 1+0x39 2+0x200`, 20, "The proxy e invalidates everything in place of single writes"},
 		{"ChatcacheInvalidationPending", `chatcache_invalidation_pending{instance="e"} _x40 1+0x200`, 20, "Writes passed e before the bridge had heard of them"},
