@@ -40,6 +40,8 @@
 //	                          new cursor while somebody waits for receipts
 //	{chatcache:P}:confirmed   when a primary's replicas were last asked whether they follow it
 //	{chatcache:P}:filled      Pub/Sub: the key of an entry whose fetch has ended
+//	{chatcache:}:wake         Pub/Sub, of no policy: a bridge publishes there after 3 s in which it has heard nothing. What it
+//	                          doesn't hear then either shows that its subscription is dead, and is begun anew
 //
 // Entries stand elsewhere, under the names of [wire.EntryKey], with their own
 // TTL, each with its fetch lease beside it, on the same node:

@@ -3,6 +3,8 @@ package redisbridge
 import (
 	"context"
 	"fmt"
+	"net"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"chatcache/redisbridge/wire"
+	"chatcache/test/fault"
 )
 
 func TestFeed(t *testing.T) {
@@ -457,4 +460,32 @@ func (h *countingHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (*countingHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
+}
+
+// A subscription whose server fell silent without a word, while another one answers the calls in its place, is begun anew.
+func TestSilentSubscription(t *testing.T) {
+	var link *fault.Link
+	var direct atomic.Bool
+	w := newMemoryWorld(t, func(o *Options) {
+		_, port, _ := net.SplitHostPort(o.Redis.Addrs[0])
+		link = must(fault.NewLink(must(strconv.Atoi(port))))
+		o.Redis.ReadTimeout = 100 * time.Millisecond
+		o.Redis.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if !direct.Load() {
+				address = net.JoinHostPort("127.0.0.1", strconv.Itoa(link.Port))
+			}
+			return new(net.Dialer).DialContext(ctx, network, address)
+		}
+	})
+	t.Cleanup(func() { link.Close() })
+	wake := &must(w.policies.of("chat", false)).wake
+	waking := wake.await()
+	direct.Store(true)
+	link.Silence()
+	eventually(t, "it has subscribed anew", func() bool { return isClosed(waking.ch) })
+	waking = wake.await()
+	eventually(t, "it hears another bridge", func() bool {
+		w.memory.Publish("{chatcache:chat}:wake", wakeSooner)
+		return isClosed(waking.ch)
+	})
 }

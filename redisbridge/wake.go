@@ -1,6 +1,7 @@
 package redisbridge
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"strings"
@@ -106,19 +107,49 @@ const (
 	wakeApplied = "applied"
 )
 
+// aliveChannel matches wakePattern, and is no policy's: what is published there only shows that a
+// subscription hears what is published.
+const aliveChannel = "{chatcache:}:wake"
+
 // listen follows what other bridges' scripts publish, until ctx is done.
 func (b *Bridge) listen(ctx context.Context) {
+	for ctx.Err() == nil {
+		b.listenOnce(ctx)
+	}
+}
+
+// listenOnce follows it by one subscription, until that one hears nothing any more:
+//
+//  1. the primary's machine is gone without a word, or the primary hangs, and another one is elected
+//  2. calls time out, and are made to the new one from then on; the subscription stays with the old one: go-redis
+//     pings there, and doesn't wait for the answer
+//  3. nothing was heard for a while: something is published, which reaches the new one
+//  4. that wasn't heard either: it subscribes anew
+//
+// While Redis answers nobody there is nothing to hear, and it waits.
+func (b *Bridge) listenOnce(ctx context.Context) {
 	sub := b.redis.PSubscribe(ctx, wakePattern, filledPattern)
 	defer sub.Close()
 	messages := sub.ChannelWithSubscriptions()
+	quiet := time.NewTicker(3 * cmp.Or(b.options.Redis.ReadTimeout, replyTimeout))
+	defer quiet.Stop()
+	heard, asked := false, false // since the last tick, and at it
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-quiet.C:
+			if asked && !heard {
+				b.log.Warn("the subscription hears nothing any more; it is begun anew")
+				return
+			}
+			asked = !heard && b.subscribed.Load() && b.publishes(ctx)
+			heard = false
 		case m, ok := <-messages:
 			if !ok {
 				return
 			}
+			heard = true
 			b.heard(m)
 			if s, ok := m.(*redis.Subscription); ok && s.Channel == filledPattern {
 				// A connection anew may lead to a server that has just started, or another one.
@@ -126,6 +157,13 @@ func (b *Bridge) listen(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// publishes tells whether something could be published that every subscription hears.
+func (b *Bridge) publishes(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
+	defer cancel()
+	return b.redis.Publish(ctx, aliveChannel, "").Err() == nil
 }
 
 func (b *Bridge) heard(m any) {
