@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,7 +21,7 @@ import (
 var errNotReady = errors.New("not ready")
 
 // server is what the bridge can tell of its Redis. Of a Cluster it is the worst of
-// what its primaries say.
+// what its primaries say, see clusterOf.
 type server struct {
 	Mode        string        // standalone, cluster, sentinel; memory for a miniredis
 	Version     string        // Redis' or Valkey's own
@@ -137,26 +139,60 @@ func (b *Bridge) inspect(ctx context.Context) (server, error) {
 	if !ok {
 		return s, s.ask(ctx, b.redis, b.options.Redis.DB)
 	}
+	deciding := b.deciding(ctx, cluster)
 	var mu sync.Mutex
-	first := true
+	var primaries []primary
 	err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-		one := server{PingLatency: s.PingLatency}
+		one := primary{server{PingLatency: s.PingLatency}, deciding[c]}
 		if one.ask(ctx, c, 0) != nil {
 			return nil // a node that doesn't answer is its entries' matter
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if first {
-			s, first = one, false
-		} else {
-			s = s.worse(one)
-		}
+		primaries = append(primaries, one)
 		return nil
 	})
-	if err == nil && first {
+	if err == nil && len(primaries) == 0 {
 		err = errors.New("no primary of the Cluster answers")
 	}
-	return s, redisError(err)
+	if err != nil {
+		return s, redisError(err)
+	}
+	return clusterOf(primaries), nil
+}
+
+// deciding are the primaries of a Cluster that decide the validity of a policy that the bridge knows.
+func (b *Bridge) deciding(ctx context.Context, cluster *redis.ClusterClient) map[*redis.Client]bool {
+	deciding := make(map[*redis.Client]bool)
+	for _, name := range b.policyNames() {
+		if c, err := cluster.MasterForKey(ctx, prefixOf(name)+"state"); err == nil {
+			deciding[c] = true
+		}
+	}
+	return deciding
+}
+
+// primary is one of a Cluster.
+type primary struct {
+	server
+	decides bool // the validity of some policy
+}
+
+// clusterOf puts together what primaries of a Cluster say. Who follows one that has entries only
+// doesn't matter: its word is never waited for.
+func clusterOf(primaries []primary) (s server) {
+	some := slices.ContainsFunc(primaries, func(p primary) bool { return p.decides })
+	for i, p := range primaries {
+		if some && !p.decides {
+			p.Replicas, p.Guarded = math.MaxInt, true
+		}
+		if i == 0 {
+			s = p.server
+		} else {
+			s = s.worse(p.server)
+		}
+	}
+	return s
 }
 
 // ask fills in what one server says of itself, and of one of its databases. The error matches ErrRedis.

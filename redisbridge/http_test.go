@@ -329,6 +329,29 @@ func TestReadinessOfReplicas(t *testing.T) {
 	ready("demoted", "not ready: Redis is a replica, want its primary: name the Sentinels or the Cluster")
 }
 
+// A Cluster is ready where a node without replicas has entries only: nobody waits for those to confirm its word.
+func TestReadinessOfACluster(t *testing.T) {
+	node := func(decides bool, replicas int) primary {
+		return primary{server{Mode: "cluster", Replicas: replicas, Guarded: decides, Keys: 1}, decides}
+	}
+	for what, c := range map[string]struct {
+		primaries []primary
+		ready     bool
+	}{
+		"entries without a replica":          {[]primary{node(false, 0), node(true, 1), node(false, 1)}, true},
+		"validity without a replica":         {[]primary{node(false, 1), node(true, 0), node(false, 1)}, false},
+		"of several policies, one without":   {[]primary{node(true, 1), node(true, 0)}, false},
+		"where validity is doesn't answer":   {[]primary{node(false, 1), node(false, 1)}, true},
+		"no policy is known, a node without": {[]primary{node(false, 1), node(false, 0)}, false},
+	} {
+		s := clusterOf(c.primaries)
+		b := &Bridge{options: Options{Replicas: 1}}
+		if err := b.checkServer(s); (err == nil) != c.ready || s.Replicas > 1 || s.Keys != int64(len(c.primaries)) {
+			t.Errorf("%s: %+v, %v", what, s, err)
+		}
+	}
+}
+
 // Under Sentinels a minority with the old primary must be too small to vouch for it.
 func TestAdviceOnReplicas(t *testing.T) {
 	for _, c := range []struct {

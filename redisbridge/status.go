@@ -37,11 +37,11 @@ type RedisStatus struct {
 	// other bridges reach a held poll at its hold's end only.
 	Subscribed bool `json:"subscribed"`
 	// Role is master or slave; Replicas follow it, of a Cluster the fewest of any
-	// primary; EvictionPolicy is maxmemory-policy.
+	// primary that decides the validity of a policy; EvictionPolicy is maxmemory-policy.
 	Role           string `json:"role,omitempty"`
 	Replicas       int    `json:"replicas"`
 	EvictionPolicy string `json:"evictionPolicy,omitempty"`
-	// Guarded tells whether min-replicas-to-write demands replicas.
+	// Guarded tells whether min-replicas-to-write demands replicas, likewise.
 	Guarded bool `json:"guarded"`
 	// Keys is how many keys the database holds, of a Cluster all primaries together: entries,
 	// what decides validity, and whatever others keep there. Nothing that is bounded could tell entries apart.

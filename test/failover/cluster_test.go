@@ -249,3 +249,24 @@ func TestClusterSubscriptionsAndScripts(t *testing.T) {
 		}
 	}
 }
+
+// A node that has entries only, and no replica any more, keeps no bridge from being ready.
+func TestReadyWithoutReplicasOfEntries(t *testing.T) {
+	c := stack.RedisClusterT(t, 3, 1)
+	w := newWorld(t)
+	b := w.bridge(c.Env(), func(o *redisbridge.Options) { o.Timeout = 10 * time.Second })
+	w.read(b, 0)
+	_, validity := w.placeOf(c, validityKey, 0)
+	w.check(c.Nodes[3+(validity+1)%3].Kill())
+	left := c.Nodes[(validity+1)%3].Client
+	w.eventually("the node has no replica", func() bool {
+		return strings.Contains(left.Info(w.ctx, "replication").Val(), "connected_slaves:0\r\n")
+	})
+	if s := b.Status(w.ctx).Redis; !s.OK || s.Problem != "" {
+		t.Errorf("%+v", s)
+	}
+	w.check(c.Nodes[3+validity].Kill())
+	w.eventually("the bridge says that nothing confirms its primary", func() bool {
+		return strings.HasPrefix(b.Status(w.ctx).Redis.Problem, "not ready: 0 replicas")
+	})
+}
