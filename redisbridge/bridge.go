@@ -207,12 +207,16 @@ const (
 const topologyAge = time.Second
 
 func newClient(o redis.UniversalOptions) redis.UniversalClient {
-	if !o.IsClusterMode {
-		return redis.NewUniversalClient(bounded(o))
+	client := bounded(o)
+	switch {
+	case o.IsClusterMode:
+		cluster := client.Cluster()
+		cluster.ClusterStateReloadInterval = topologyAge
+		return redis.NewClusterClient(cluster)
+	case o.MasterName != "":
+		leaveSilentSentinels(client)
 	}
-	cluster := bounded(o).Cluster()
-	cluster.ClusterStateReloadInterval = topologyAge
-	return redis.NewClusterClient(cluster)
+	return redis.NewUniversalClient(client)
 }
 
 // bounded gives the client's options with its waiting bounded by each call's

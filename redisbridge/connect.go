@@ -54,6 +54,31 @@ func RedisFromEnv(getenv func(string) string) (o redis.UniversalOptions, warning
 	return o, nil, nil
 }
 
+// sentinelsTime bounds how long it takes to ask the Sentinels for the primary and to reach it: more than two
+// silent ones of them cost, twice each.
+const sentinelsTime = 10 * time.Second
+
+// leaveSilentSentinels lets the client ask another Sentinel when the one that it asks falls silent. With one bound on
+// a connection, go-redis would keep to it:
+//
+//  1. the machine of the primary is gone without a word, and with it the Sentinel beside it, which the client asks
+//  2. a new connection is to be made: it asks that Sentinel, first on the connection that it has and then on another
+//  3. the time for the new connection is over before either has failed. That is no fault of the Sentinel's: the next
+//     new connection begins with 2 again, whatever the other Sentinels have agreed on meanwhile
+//
+// So each single connection, to Sentinel or primary, is bounded by itself, by less than all of them together.
+func leaveSilentSentinels(o *redis.UniversalOptions) {
+	single := &net.Dialer{Timeout: o.DialTimeout}
+	o.DialTimeout = max(o.DialTimeout, sentinelsTime)
+	switch {
+	case o.Dialer != nil:
+	case o.TLSConfig != nil:
+		o.Dialer = (&tls.Dialer{NetDialer: single, Config: o.TLSConfig}).DialContext
+	default:
+		o.Dialer = single.DialContext
+	}
+}
+
 // DefaultReplicas is how many replicas a bridge should ask for: one where another
 // server may be elected primary, none of a single server. With Sentinels one is enough for
 // up to three replicas, see Options.Replicas.
