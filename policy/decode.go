@@ -190,19 +190,22 @@ func (o object) duration(field string, standard, least, most time.Duration) time
 		return standard
 	}
 	const units = `a string with a unit is wanted: "600s", "5m", "50ms"`
-	if v.Kind != strictjson.String {
+	switch v.Kind {
+	case strictjson.String:
+	case strictjson.Number:
+		o.bad(WrongType, field, units, unitHint(v.Text, least, most))
+		return standard
+	default:
 		o.wrongType(v, pointer(o.path, field), units)
 		return standard
 	}
 	d, err := time.ParseDuration(v.Text)
 	if err != nil || v.Text == "0" {
-		hint := ""
+		hint := unitHint(v.Text, least, most)
 		if days, ok := strings.CutSuffix(v.Text, "d"); ok {
 			if n, err := strconv.Atoi(days); err == nil && n > 0 && n <= 30 {
 				hint = `write days as hours: "` + strconv.Itoa(24*n) + `h"`
 			}
-		} else if _, err := strconv.Atoi(v.Text); err == nil {
-			hint = `did you mean "` + v.Text + `s"?`
 		}
 		o.bad(WrongValue, field, units, hint)
 		return standard
@@ -212,6 +215,16 @@ func (o object) duration(field string, standard, least, most time.Duration) time
 		return standard
 	}
 	return d
+}
+
+// unitHint adds the unit to a number that was probably meant: seconds, or milliseconds where so many seconds aren't allowed.
+func unitHint(number string, least, most time.Duration) string {
+	for _, unit := range []string{"s", "ms"} {
+		if d, err := time.ParseDuration(number + unit); err == nil && d >= least && d <= most {
+			return `did you mean "` + number + unit + `"?`
+		}
+	}
+	return ""
 }
 
 // size reads a size between two bounds.

@@ -22,6 +22,8 @@ func (o object) freshness(c *Cache) {
 	case c.Origin:
 		c.TTL = o.duration("max_ttl", defaultMaxTTL, time.Second, maxTTL)
 		keep = defaultStale
+	case v.Kind == strictjson.String && Closest(strings.ToLower(v.Text), []string{originTTL}) != "":
+		o.bad(WrongValue, "ttl", `a duration or "origin" is wanted`, `did you mean "origin"?`)
 	default:
 		c.TTL = o.duration("ttl", 0, 0, maxTTL)
 		if o.has("max_ttl") {

@@ -21,7 +21,13 @@ func (p *Policy) ReadPrefixes() []string {
 		prefixes = root.beginnings(prefixes, "")
 	}
 	slices.Sort(prefixes)
-	return slices.CompactFunc(prefixes, strings.HasPrefix) // the later one, and the one before
+	least := prefixes[:0]
+	for _, prefix := range prefixes { // those that begin with another stand right behind it
+		if len(least) == 0 || !strings.HasPrefix(prefix, least[len(least)-1]) {
+			least = append(least, prefix)
+		}
+	}
+	return least
 }
 
 // beginnings appends what every path begins with that a pattern below the node matches; prefix leads to it.

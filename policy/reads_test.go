@@ -15,6 +15,7 @@ func TestReadPrefixes(t *testing.T) {
 		{[]string{"GET /a/b", "GET /a/b/{x}", "GET /c/{x}/d", "POST /e", "GET /a b/{$}", "GET /f/"}, []string{"/a b/", "/a/b", "/c/", "/f/"}},
 		{[]string{"GET /a", "GET h.example/{x}"}, []string{"/"}},
 		{[]string{"GET /a/{rest...}", "GET h.example/a/b"}, []string{"/a/"}},
+		{[]string{"GET /a", "GET /ab", "GET /ac", "GET /b"}, []string{"/a", "/b"}},
 	} {
 		p, problems := rulesPolicy(t, c.patterns...)
 		if problems != nil {
