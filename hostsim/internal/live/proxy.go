@@ -82,6 +82,7 @@ type exchange struct {
 	parts   chan part // to the client's goroutine
 	sent    int       // bytes of the body handed over
 	headers bool
+	whole   bool // the response ended well; to be read once parts is closed
 	began   time.Time
 }
 
@@ -113,6 +114,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for {
 		select {
 		case pt, more := <-x.parts:
+			if !more && !x.whole {
+				panic(http.ErrAbortHandler) // the client's connection is cut, too
+			}
 			if !more {
 				return
 			}
@@ -168,6 +172,7 @@ func (p *Proxy) move(x *exchange) {
 		return
 	}
 	delete(p.active, x)
+	x.whole = resp.Complete
 	p.log(line(x, resp))
 	close(x.parts)
 }
