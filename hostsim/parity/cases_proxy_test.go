@@ -14,6 +14,7 @@ var propertyCases = []parityCase{
 	{name: "properties of a request", http1: true, url: "/a/b?c=d", script: []string{quiet, "1", onRequest, requestProperties}, until: "end"},
 	{name: "properties of a request over HTTP/2", http2: true, url: "/a/b?c=d", script: []string{quiet, "1", onRequest, requestProperties}, until: "end"},
 	{name: "properties of a response", script: []string{quiet, "1", onResponse, "prop response.code; prop upstream.request_attempt_count; prop response.code_details; prop response.headers.content-type; prop xds.cluster_name; prop request.path; prop request.protocol; prop response.flags", onDone, "prop response.code; prop response.code_details; prop upstream.request_attempt_count; prop response.size; prop request.path; log end"}, until: "end"},
+	{name: "the size of a request without a length", verb: "POST", body: "one ", pieces: []piece{{"request-body size=4", "two"}}, script: []string{onRequest, "prop request.size", onBodyEnd, "prop request.size", onDone, "prop request.size; log end"}, until: "end"},
 	{name: "own properties", script: []string{quiet, "1", onRequest, "setprop mine 7; prop mine; setprop mine 8", onDone, "prop mine"}, until: "prop mine = \"8\"", state: true},
 	{name: "own properties of a local reply", script: []string{onRequest, "setprop mine 7; reply 200 hello; pause"}, state: true},
 	{name: "no own property", state: true},

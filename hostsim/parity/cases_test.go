@@ -84,6 +84,7 @@ var headerCases = []parityCase{
 	{name: "close is visible", upstream: "close", script: []string{quiet, "1", onResponse, "header response connection; header response transfer-encoding; log end"}, until: "end"},
 	{name: "changed headers", script: []string{onRequest, "set request x-upstream headers", onResponse, "set response x-more yes"}},
 	{name: "headers beside the body", script: []string{onData, "header response content-length; header request :path", onEnd, "header response content-length"}, expect: hostsim.MapOutOfPhase},
+	{name: "a request's host is its :authority", upstream: "request", script: []string{quiet, "1", onRequest, "header request Host; set request host other; header request :authority; log end"}, until: "end"},
 	{name: "headers at the end", script: []string{onDone, "header request :path; header response content-length; header response x-none"}, until: "header"},
 }
 
@@ -118,6 +119,7 @@ var bodyCases = []parityCase{
 	{name: "trailers added to a request", route: "backend2", verb: "POST", body: post, upstream: "trailer", script: []string{onRequest, "set request trailer x-sum", onBodyEnd, "trailer request x-sum 7"}},
 	{name: "trailers added to a request to HTTP/1", verb: "POST", body: post, script: []string{onBodyEnd, "trailer request x-sum 7"}},
 	{name: "a request's own trailers reach HTTP/2", http2: true, route: "backend2", verb: "POST", body: post, upstream: "trailer", trailers: hostsim.Headers{{"x-sum", "5"}}},
+	{name: "a buffered body changed in a call's callback", settle: true, verb: "POST", body: post, script: []string{onRequest, "remove request content-length", onBody, "buffer", onBodyEnd, "buffer; call backend /other 5000", onCall, "body request; setbody request changed; resume-request"}},
 	{name: "a changed body", upstream: "big", script: []string{quiet, "1", onData, "setbody response answer", onEnd, "log end"}, until: "end"},
 	{name: "too large a body to buffer", on: "allow", verb: "POST", body: strings.Repeat("x", 100_000), script: []string{quiet, "1", onRequest, "pause", onBody, "buffer", onDone, "prop response.code_details; prop response.flags"}, until: "prop response.flags"},
 	{name: "a request held beyond the buffer", on: "allow", verb: "POST", body: strings.Repeat("x", 100_000), upstream: "count", script: []string{quiet, "1", onRequest, "call backend /other 5000; stopall", onCall, "resume-request", onEnd, "log end"}, until: "end"},
