@@ -24,6 +24,9 @@ const (
 	clockSkew = 2 * time.Second // that credentials' expiry stands
 	enough    = 100             // requests that a ratio needs
 	lowRatio  = 0.1
+
+	deliveredWithin = time.Second // ends of writes, where the bridge answers
+	journalEntries  = "chatcache_journal_entries"
 )
 
 var checks = []check{
@@ -262,12 +265,17 @@ func lookClock(e evidence) (problem, detail string) {
 // each applies a check to every Envoy whose metrics can be read and that shows the filter's; what the check
 // has seen where nothing is wrong is the detail. An Envoy that it can say nothing of is left out.
 func (e evidence) each(look func(m metricSums) (problem, detail string)) (problem, detail string) {
+	return e.eachEnvoy(func(envoy envoyEvidence) (problem, detail string) { return look(envoy.metrics) })
+}
+
+// eachEnvoy is each for a check that wants more than the metrics of one look.
+func (e evidence) eachEnvoy(look func(envoyEvidence) (problem, detail string)) (problem, detail string) {
 	var problems, details []string
 	for _, envoy := range e.envoys {
 		if envoy.err != nil || !envoy.hasFilter() {
 			continue
 		}
-		switch problem, detail := look(envoy.metrics); {
+		switch problem, detail := look(envoy); {
 		case problem != "":
 			problems = append(problems, envoy.url+": "+problem)
 		case detail != "":
@@ -342,12 +350,20 @@ func lookPanics(e evidence) (problem, detail string) {
 	})
 }
 
+// lookJournal finds ends of writes that don't arrive: fewer than were owed at the first look have been acknowledged until
+// the second, and some are owed still.
 func lookJournal(e evidence) (problem, detail string) {
-	return e.each(func(m metricSums) (problem, detail string) {
-		if n := m.sum("chatcache_journal_entries", ""); n > 0 {
-			return fmt.Sprintf("%.0f ends of writes wait for the bridge", n), ""
+	return e.eachEnvoy(func(envoy envoyEvidence) (problem, detail string) {
+		const closed = "chatcache_writes_closed"
+		owed, left := envoy.metrics.sum(journalEntries, ""), envoy.later.sum(journalEntries, "")
+		arrived := envoy.later.sum(closed, "") - envoy.metrics.sum(closed, "")
+		switch {
+		case owed == 0:
+			return "", "empty"
+		case envoy.later == nil || left > 0 && arrived < owed:
+			return fmt.Sprintf("%.0f ends of writes wait for the bridge", max(owed, left)), ""
 		}
-		return "", "empty"
+		return "", "ends of writes arrive"
 	})
 }
 

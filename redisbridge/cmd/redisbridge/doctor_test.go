@@ -33,6 +33,12 @@ func TestDoctorFindsEachProblem(t *testing.T) {
 	metric := func(line string) func(*evidence) {
 		return func(e *evidence) { e.envoys[0].metrics = sumMetrics("chatcache_panics{} 0\n" + line) }
 	}
+	later := func(first, second string) func(*evidence) {
+		return func(e *evidence) {
+			metric(first)(e)
+			e.envoys[0].later = sumMetrics(second)
+		}
+	}
 	shown := map[string]bool{}
 	for _, tt := range []struct {
 		check  string
@@ -61,6 +67,12 @@ func TestDoctorFindsEachProblem(t *testing.T) {
 			"filter token: http://e1: 3 reads were forwarded because the bridge refused them or gave another answer"},
 		{"filter panics", metric("chatcache_panics{} 2"), "filter panics: http://e1: 2"},
 		{"journal", metric("chatcache_journal_entries{} 7"), "journal: http://e1: 7 ends of writes wait for the bridge"},
+		{"journal", later("chatcache_journal_entries{} 7\nchatcache_writes_closed{} 10", "chatcache_journal_entries{} 9\nchatcache_writes_closed{} 12"),
+			"journal: http://e1: 9 ends of writes wait for the bridge"},
+		{"", later("chatcache_journal_entries{} 7\nchatcache_writes_closed{} 10", "chatcache_journal_entries{} 6\nchatcache_writes_closed{} 90"), ""},
+		{"", later("chatcache_journal_entries{} 7\nchatcache_writes_closed{} 10", "chatcache_journal_entries{} 0\nchatcache_writes_closed{} 11"), ""},
+		{"filter token", metric(`chatmy_stats_reason_bridge_error_bypasses{cache="cache"} 3`),
+			"filter token: http://e1: 3 reads were forwarded because the bridge refused them or gave another answer"},
 		{"hit ratio", metric("chatcache_hits{tier=\"l1\"} 4\nchatcache_hits{tier=\"l2\"} 5\nchatcache_misses{} 50\nchatcache_bypasses{reason=\"head\"} 41"), "hit ratio: http://e1: 9.0% of 100 reads"},
 		{"", metric("chatcache_misses{} 99"), ""},
 	} {
@@ -98,6 +110,16 @@ func TestDoctorTellsWhatItHasSeen(t *testing.T) {
 		}
 		return ""
 	}
+	istio := func(e *evidence) {
+		e.envoys[0].metrics = sumMetrics("chatcache_panics{} 0\n" + strings.ReplaceAll(`chatstats_tier_l1_hits{} 40
+			chatstats_tier_l2_hits{} 30
+			chatmodels_collapsed{} 10
+			chatstats_misses{} 100
+			chatstats_reason_write_in_flight_bypasses{} 20
+			chatstats_would_hits{} 5
+			chatstats_prefetch_hits{} 5
+			chatstats_latency_us_count{} 200`, "{}", `{cache="cache"}`))
+	}
 	for _, tt := range []struct {
 		check, want string
 		change      func(*evidence)
@@ -105,6 +127,8 @@ func TestDoctorTellsWhatItHasSeen(t *testing.T) {
 		{"hit ratio", "http://e1: 54.5% of 110 reads", func(*evidence) {}},
 		{"hit ratio", "http://e1: not known after 12 reads, fewer than 100", func(e *evidence) { e.envoys[0].metrics = sumMetrics("chatcache_panics{} 0\nchatcache_misses{} 12\n") }},
 		{"filter token", "http://e1: the bridge has answered 50 lookups and refused none", func(*evidence) {}},
+		{"hit ratio", "http://e1: 40.0% of 200 reads", istio},
+		{"filter token", "http://e1: the bridge has answered 130 lookups and refused none", istio},
 		{"filter token", "", func(e *evidence) { e.statusError = errors.New("bridge at x can't be reached") }},
 		{"filter token", "", func(e *evidence) { e.envoys[0].metrics = sumMetrics("chatcache_panics{} 0\n") }},
 		{"journal", "http://e1: empty", func(*evidence) {}},
@@ -159,7 +183,7 @@ func TestTroubleshootingTable(t *testing.T) {
 // doctor asks the bridge and the proxies, prints a table or JSON, and says by its exit code whether
 // something is wrong.
 func TestDoctorAsksEverybody(t *testing.T) {
-	ratio := "chatcache_hits{} 200\n"
+	ratio, owed, closed := "chatcache_hits{} 200\n", 2, 10
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/v1/status":
@@ -169,7 +193,8 @@ func TestDoctorAsksEverybody(t *testing.T) {
 			}
 			_ = json.NewEncoder(w).Encode(healthy().status)
 		case "/stats/prometheus":
-			io.WriteString(w, "chatcache_panics{} 0\n"+ratio)
+			fmt.Fprintf(w, "chatcache_panics{} 0\nchatcache_journal_entries{} %d\nchatcache_writes_closed{} %d\n%s", owed, closed, ratio)
+			owed, closed = max(owed-1, 0), closed+2
 		case "/readyz":
 			w.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
 			fmt.Fprintln(w, "ready")
@@ -186,7 +211,7 @@ func TestDoctorAsksEverybody(t *testing.T) {
 	if code, out := doctor("--envoy", server.URL); code != exitOK || strings.Contains(out, "PROBLEM") || !strings.Contains(out, "hit ratio") {
 		t.Errorf("exit code %d, printed\n%s", code, out)
 	}
-	ratio = "chatcache_misses{} 200\n"
+	ratio, owed = "chatcache_misses{} 200\n", 0
 	code, out := doctor("--envoy", server.URL+"/")
 	if code != exitNo || !strings.Contains(out, "PROBLEM  hit ratio         "+server.URL+": 0.0% of 200 reads\n") || !strings.Contains(out, "→ look at the reasons") {
 		t.Errorf("exit code %d, printed\n%s", code, out)
