@@ -342,6 +342,22 @@ func TestStatusShowsControlsAndVersions(t *testing.T) {
 	})
 }
 
+// A bridge that nobody has called yet tells what Redis holds of a policy that it has the document of: an "off" isn't
+// left out because the bridge was just started.
+func TestStatusOfABridgeThatWasJustStarted(t *testing.T) {
+	onEachRedis(t, withPolicy(t), func(t *testing.T, w *world) {
+		if s := w.Status(w.ctx).Policies; len(s) != 1 || s[0].Name != "chat" || s[0].Epoch != "" {
+			t.Errorf("before anything is known: %+v", s)
+		}
+		w.set("stats", ControlSettings{Off: true})
+		w.follow("vm-1", wire.Ticket{}, older)
+		s := newBridge(t, w.options).Status(w.ctx).Policies
+		if len(s) != 1 || s[0].VMs != 1 || len(s[0].Controls.Caches) != 1 || !s[0].Controls.Caches[0].Off {
+			t.Errorf("at another bridge: %+v", s)
+		}
+	})
+}
+
 // between calls something before a script runs that puts controls back, once.
 type between struct {
 	key  string

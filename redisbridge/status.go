@@ -54,7 +54,7 @@ type RedisStatus struct {
 	Breaker BreakerStatus `json:"breaker"`
 }
 
-// PolicyStatus is one policy that filters or administrators asked about.
+// PolicyStatus is one policy that filters or administrators asked about, or that the bridge has the document of.
 type PolicyStatus struct {
 	Name        string     `json:"name"`
 	Epoch       string     `json:"epoch,omitempty"`
@@ -121,7 +121,7 @@ func (b *Bridge) Status(ctx context.Context) Status {
 			s.Redis.Problem = problem.Error()
 		}
 	}
-	for _, p := range b.policies.all() {
+	for _, p := range b.shownPolicies() {
 		status := p.status()
 		if b.options.Replicas > 0 {
 			status.Confirmation = p.trust.status(b.clock.Now())
@@ -135,6 +135,19 @@ func (b *Bridge) Status(ctx context.Context) Status {
 		s.Redis.OK, s.Redis.Error = false, err.Error()
 	}
 	return s
+}
+
+// shownPolicies lists those that were asked about, and those that this bridge has documents of: what Redis
+// holds of these, an "off" for example, counts whether or not anybody has called here yet.
+func (b *Bridge) shownPolicies() []*policyState {
+	list := b.policies.all()
+	for _, d := range b.options.Policies {
+		if !slices.ContainsFunc(list, func(p *policyState) bool { return p.name == d.Name }) {
+			list = append(list, newPolicyState(d.Name, false, b.clock)) // for this answer alone
+		}
+	}
+	slices.SortFunc(list, func(a, b *policyState) int { return strings.Compare(a.name, b.name) })
+	return list
 }
 
 // readPosition reads, without changing anything, where a policy stands.

@@ -155,7 +155,7 @@ func TestStatusWithoutRedis(t *testing.T) {
 		Redis:    redisbridge.RedisStatus{Error: "redis: connection refused"},
 		Policies: []redisbridge.PolicyStatus{{Name: "chat", HeldPolls: 2}},
 	})
-	if want := "redis: connection refused\n\npolicy chat: nothing is known of it in Redis, 2 held polls\n"; !strings.HasPrefix(out.String(), want) {
+	if want := "redis: connection refused\n\npolicy chat: not known while Redis doesn't answer, 2 held polls\n"; !strings.HasPrefix(out.String(), want) {
 		t.Errorf("printed\n%s", out.String())
 	}
 }

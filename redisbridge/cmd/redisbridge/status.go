@@ -75,7 +75,7 @@ func printStatus(w io.Writer, s redisbridge.Status) {
 		fmt.Fprintf(w, "circuit breaker: %s (%s), %d lookups and stores refused so far\n", b.State, b.Cause, b.Refused)
 	}
 	for _, p := range s.Policies {
-		fmt.Fprintf(w, "\npolicy %s: %s, %d held polls\n", p.Name, standing(p), p.HeldPolls)
+		fmt.Fprintf(w, "\npolicy %s: %s, %d held polls\n", p.Name, standing(p, s.Redis.OK), p.HeldPolls)
 		if c := p.Confirmation; c != nil && c.Error != "" {
 			fmt.Fprintf(w, "not confirmed by replicas for %d ms: %s\n", c.AgeMS, c.Error)
 		}
@@ -127,9 +127,12 @@ func printVersions(w io.Writer, p redisbridge.PolicyStatus) {
 	fmt.Fprintln(w, "policy versions:", strings.Join(list, ", "))
 }
 
-// standing tells where a policy stands in Redis.
-func standing(p redisbridge.PolicyStatus) string {
-	if p.Epoch == "" {
+// standing tells where a policy stands in Redis, if that answers.
+func standing(p redisbridge.PolicyStatus, answers bool) string {
+	switch {
+	case p.Epoch == "" && !answers:
+		return "not known while Redis doesn't answer"
+	case p.Epoch == "":
 		return "nothing is known of it in Redis"
 	}
 	return fmt.Sprintf("sequence %d of epoch %s, %d raises in it, %d open suspensions, %d VMs (%s)",
