@@ -141,7 +141,7 @@ func (s *Step) cluster(rest string) error {
 	if _, ok := clusterStates[state]; !ok {
 		return fmt.Errorf("found state %q, want up, refusing, no-hosts or hanging", state)
 	}
-	s.do = func(r *runner, s *Step) { r.target.SetCluster(name, state) }
+	s.do = func(r *runner, s *Step) { r.setCluster(s, name, state) }
 	return nil
 }
 

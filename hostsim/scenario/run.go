@@ -16,8 +16,8 @@ type Target interface {
 	// Call sends a request to a cluster beside the proxy.
 	Call(cluster string, r *hostsim.Request) (*hostsim.Response, error)
 	Advance(d time.Duration)
-	// SetCluster changes how a cluster answers: up, refusing, no-hosts or hanging.
-	SetCluster(name, state string)
+	// SetCluster changes how a cluster answers: up, refusing, no-hosts or hanging. The error says that there is no such cluster.
+	SetCluster(name, state string) error
 	Counter(name string) uint64
 }
 
@@ -109,6 +109,12 @@ func (r *runner) call(s *Step, cluster string) {
 		return
 	}
 	r.check(s, &result{resp, 0, r.target.Counter}, nil)
+}
+
+func (r *runner) setCluster(s *Step, name, state string) {
+	if err := r.target.SetCluster(name, state); err != nil {
+		r.found = append(r.found, Mismatch{r.scenario.Name, s.Line, s.Text, "a cluster that the module can call", err.Error(), nil})
+	}
 }
 
 func (r *runner) check(s *Step, res *result, trace []string) {

@@ -63,9 +63,9 @@ func (f fixed) Do(int, *hostsim.Request) (*hostsim.Response, []string) { return 
 func (f fixed) Call(string, *hostsim.Request) (*hostsim.Response, error) {
 	return nil, errors.New("nobody there")
 }
-func (fixed) Advance(time.Duration)     {}
-func (fixed) SetCluster(string, string) {}
-func (fixed) Counter(string) uint64     { return 3 }
+func (fixed) Advance(time.Duration)           {}
+func (fixed) SetCluster(string, string) error { return errors.New("no such cluster") }
+func (fixed) Counter(string) uint64           { return 3 }
 
 func TestExpectationsThatDontHold(t *testing.T) {
 	s, err := scenario.Parse("f", strings.Join([]string{
@@ -84,6 +84,7 @@ func TestExpectationsThatDontHold(t *testing.T) {
 		"  expect header vary:",
 		"  expect header vary ~ header",
 		"call nobody GET /",
+		"cluster nobody refusing",
 	}, "\n"))
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +101,7 @@ func TestExpectationsThatDontHold(t *testing.T) {
 		"8: want cache-status ttl=8, got x; hit; ttl=7", "9: want cache-status stored, got x; hit; ttl=7",
 		"10: want origin 1, got 0", "11: want counter n 2, got 3", "13: want header vary:, got no header vary",
 		"14: want header vary ~ header, got no header vary", "1: want a response that is cut, got a complete one",
-		"15: want an answer, got nobody there",
+		"15: want an answer, got nobody there", "16: want a cluster that the module can call, got no such cluster",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -59,12 +59,17 @@ var clusterStates = map[string]hostsim.ClusterState{
 	"refusing": hostsim.ClusterRefusing, "no-hosts": hostsim.ClusterNoHosts,
 }
 
-func (t simTarget) SetCluster(name, state string) {
-	if on := t.hangs[name]; on != nil {
-		on.Store(state == "hanging")
+func (t simTarget) SetCluster(name, state string) error {
+	on := t.hangs[name]
+	if on == nil {
+		return noCluster(name)
 	}
+	on.Store(state == "hanging")
 	t.Sim.SetCluster(name, clusterStates[state])
+	return nil
 }
+
+func noCluster(name string) error { return fmt.Errorf("there is no cluster %q", name) }
 
 // OriginCluster is the name of the origin's cluster on the simulator.
 const OriginCluster = "origin"
@@ -86,7 +91,7 @@ func (t simTarget) Do(worker int, r *hostsim.Request) (*hostsim.Response, []stri
 func (t simTarget) Call(cluster string, r *hostsim.Request) (*hostsim.Response, error) {
 	h := t.clusters[cluster]
 	if h == nil {
-		return nil, fmt.Errorf("there is no cluster %q", cluster)
+		return nil, noCluster(cluster)
 	}
 	req := httptest.NewRequest(r.Method, r.Path, bytes.NewReader(r.Body))
 	for _, f := range r.Headers {

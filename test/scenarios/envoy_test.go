@@ -100,7 +100,7 @@ func send(url string, r *hostsim.Request) (*hostsim.Response, error) {
 	return resp, nil
 }
 
-func (m *real) SetCluster(name, state string) {
+func (m *real) SetCluster(name, state string) error {
 	m.t.Helper()
 	process, err := m.stack.Bridge.Process, error(nil)
 	switch {
@@ -121,6 +121,7 @@ func (m *real) SetCluster(name, state string) {
 		m.t.Fatal(err)
 	}
 	m.bridge = state
+	return nil
 }
 
 // hang stops the bridge. A signal takes a moment to stop every thread: until then

@@ -73,7 +73,9 @@ func run(t *testing.T, m machine, s *scenario.Scenario, http2 bool) outcome {
 		t.Error(mismatch)
 	}
 	if r.down {
-		r.SetCluster(bridgeCluster, "up")
+		if err := r.SetCluster(bridgeCluster, "up"); err != nil {
+			t.Error(err)
+		}
 	}
 	requests := slices.DeleteFunc(origin.Requests(), func(r string) bool { return r == "GET "+probePath })
 	return outcome{r.steps, requests, r.counted()}
@@ -190,13 +192,14 @@ func (r *recorder) Call(cluster string, req *hostsim.Request) (*hostsim.Response
 	return resp, err
 }
 
-func (r *recorder) SetCluster(name, state string) {
-	r.machine.SetCluster(name, state)
+func (r *recorder) SetCluster(name, state string) error {
+	err := r.machine.SetCluster(name, state)
 	r.down = state != "up"
 	if !r.down {
 		r.awaitReady()
 		r.settle()
 	}
+	return err
 }
 
 var freshness = regexp.MustCompile(`ttl=\d+`)
