@@ -104,14 +104,14 @@
 // pose as another. An empty value is none. Several credentials of one user are several
 // partitions.
 //
-// Where a request has several credentials, which of them the origin goes by it alone knows. So all of them make the partition
-// together: whoever makes a client send a cookie that isn't its own, or has the key of the app that it uses, doesn't reach what was stored
-// for its token. A write invalidates, in the caches of its rule, whatever was read with any of its credentials, with or without others beside it: name no
-// source that many users share, like an app's key, unless the answers are theirs in common.
+// Where a request has several credentials, only the origin knows which of them it goes by. So all of them make the partition
+// together: somebody who makes a client send a cookie that isn't the client's own, or who has the key of the app that it uses, still doesn't
+// reach what was stored for the client's token. A write invalidates, in the caches of its rule, whatever was read with any of its credentials, with or without
+// others beside it: name no source that many users share, like an app's key, unless the answers are theirs in common.
 //
-// Where a verified claim has a value, a token after it in the list doesn't count that says the same of itself, by the same issuer: so all tokens of
-// one subject are one identity, with [{"jwt_authn_claim": "sub"}, {"header": "authorization"}]. A source before it, and any other credential, counts
-// beside it, a cookie above all: jwt_authn takes tokens from the query, too (access_token, unless its provider says where), and so from links of somebody else's.
+// Where a verified claim has a value, a token in a later source doesn't count if it names the same issuer and has the same value in that claim: so all tokens of
+// one subject are one identity, with [{"jwt_authn_claim": "sub"}, {"header": "authorization"}]. Earlier sources and all other credentials count
+// beside the claim, above all cookies: jwt_authn also takes tokens from the query (access_token, unless its provider says where), so a link of somebody else's can bring one.
 //
 //   - header: the name of a request header. The scheme Bearer, Basic or Token before a credential is dropped, in any case.
 //     All values of a repeated header enter.
@@ -159,11 +159,11 @@
 //
 // # Fields of body
 //
-// A request's Content-Type has to be application/json, once and in no other charset than UTF-8, as the body is compared as such: origins may take a body of another type, or of
-// none, for something else or for nothing, and their answer must not be given to those who say the same in JSON. It bypasses.
+// A request has to have one Content-Type, application/json, in no other charset than UTF-8; any other request bypasses. Its body is compared as JSON, and an
+// origin may take a body of another type, or of none, for something else or for nothing: that answer must not go to those who say the same in JSON.
 //
-// The order of an object's members is taken to mean nothing (RFC 8259 section 4). An origin that goes by it, as MongoDB does in a sort document, would
-// be answered for: keep what it is asked so out of body-keyed caches, or send a list.
+// The order of an object's members is taken to mean nothing (RFC 8259 section 4). Where an origin goes by it, as MongoDB does in a sort document, requests that
+// differ in nothing else would get one answer: keep them out of body-keyed caches, or send a list.
 //
 // A QUERY is a safe request whose body says what it asks for (draft-ietf-httpbis-safe-method-w-body): its preconditions and ranges
 // are answered as those of a GET are, where those of a POST bypass, and what is stale is validated.
@@ -205,7 +205,7 @@
 // What is stale within stale_while_revalidate is refreshed by a request with the header fields of the one that was answered with
 // it, as far as the filter sees them, through host.loopback_cluster; x-chatcache-refresh marks it. It is one read like any other: what a write has made
 // invalid isn't used stale meanwhile, nor is what it brings if a write comes after its lookup. While it is under way, 15 seconds at most, and
-// for a second after a 5xx, the stale response answers. A refresh that another partition's would be, or one of no identity, is refused with 421 and
+// for a second after a 5xx, the stale response answers. A refresh that would belong to another partition, or that has no identity, is refused with 421 and
 // doesn't reach the origin; it may be where a filter before this one takes credentials away, or where the listener takes the request for one of another
 // scheme (a cluster without TLS, and use_remote_address: for what clients ask by https, the cluster has to speak TLS). After one that has changed nothing, requests validate
 // by themselves for 10 seconds. Reads with a body, and those whose identity is a property of the connection, always do. Each VM has
@@ -227,7 +227,7 @@
 //   - raise_on_4xx: true invalidates also after a definite 4xx, for origins that write and then refuse. Default false.
 //   - unchanged_on: as in the policy, in place of what that says; [] for none. Default: as in the policy, but none with raise_on_4xx.
 //
-// An exception to RFC 9111 section 4.4, which asks for invalidation after a response that is no error: a 5xx isn't taken for the word
+// An exception to RFC 9111 section 4.4, which asks for invalidation after a response that is no error: a 5xx isn't taken to mean
 // that nothing was written, since an origin may commit and fail then. 500, 501, 505 and above invalidate as a 200 does; with 502, 503, 504 and
 // 408, and without any answer, the groups stay suspended for settle and are invalidated then. Only a definite 4xx costs nothing:
 // refuse whom nobody knows with 401, or before the filter. A redirect to a login page counts as the answer to a write that was done, which without an identity

@@ -144,7 +144,7 @@ func (s Source) label(payload bool) []byte {
 // Identify gives the partition of all sources that have a value in the request, but for a token that says of itself what a
 // verified claim before it says, which may have been taken from it. ok is false where no source has a value: then only shared caches may answer.
 //
-// Which of several credentials an origin goes by, it alone knows. A partition of some of them could be had by
+// Only the origin knows which of several credentials it goes by. A partition of some of them could be had by
 // whoever makes a client send one that isn't its own, a verified one included:
 //
 //  1. a page of somebody else's asks for /stats?access_token=…, which has that one's token; jwt_authn looks there unless it is told otherwise
