@@ -135,10 +135,8 @@ func (o object) invalidated(p *Policy, i *Invalidation, names []string) {
 			i.Caches = append(i.Caches, c)
 			return
 		}
-		for _, n := range names {
-			if n == name {
-				return // it has problems of its own
-			}
+		if slices.Contains(names, name) {
+			return // it has problems of its own
 		}
 		hint := "the caches are " + shorten(strings.Join(names, ", "))
 		if len(names) == 0 {
