@@ -107,6 +107,11 @@ func TestServe(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var out, errs output
+	defer func() {
+		if t.Failed() {
+			t.Logf("stderr:\n%s", &errs)
+		}
+	}()
 	ended := make(chan int, 1)
 	go func() {
 		ended <- run(ctx, []string{"serve", "--wasm", wasm, "--config", config, "--listen", "127.0.0.1:0", "-v",
