@@ -10,7 +10,7 @@ const (
 )
 
 // LookupsRequest is several lookups of one policy in one call. None of them waits for somebody else's
-// fetch: their Wait isn't sent, nor is their Scope.
+// fetch: their Wait doesn't count, and their Scope is the call's.
 type LookupsRequest struct {
 	Scope
 	Lookups []LookupRequest // at most MaxLookups
@@ -43,7 +43,6 @@ func (m LookupsRequest) Encode() []byte {
 	w.scope(m.Scope)
 	w.uint(uint64(len(m.Lookups)))
 	for _, one := range m.Lookups {
-		one.Wait = 0
 		w.lookup(one)
 	}
 	return w.buf

@@ -56,16 +56,16 @@ local open = {}`},
 		{exchangeDir + "follower.go", "f.state.move(e.Groups)", "if e.Kind == wire.EventRaise {\n				f.state.move(e.Groups)\n			}"},
 	}},
 	{Name: "slots read after the lookup", Edits: []Edit{
-		{exchangeDir + "lookup.go", "	r.goOn(r.understand(q, a))", "	r.fence.mark = r.state.slots.Mark()\n	r.goOn(r.understand(q, a))"},
+		{exchangeDir + "lookup.go", "		r.goOn(r.understand(q, a))", "		r.fence.mark = r.state.slots.Mark()\n		r.goOn(r.understand(q, a))"},
 	}},
 	{Name: "slots read after a lookup together with others", Edits: []Edit{
-		{exchangeDir + "gathering.go", "	r.goOn(r.admissible(one.Answer))", "	r.fence.mark = r.state.slots.Mark()\n	r.goOn(r.admissible(one.Answer))"},
+		{exchangeDir + "gathering.go", "		r.goOn(r.judged(answer, a, malformed))", "		r.fence.mark = r.state.slots.Mark()\n		r.goOn(r.judged(answer, a, malformed))"},
 	}},
 	{Name: "lookup of another plugin's read lost with one that ends", Edits: []Edit{
 		{exchangeDir + "gathering.go", "	g.again.takeBack(p, func(r *read) { g.waiting = append(g.waiting, r) })\n", ""},
 	}},
 	{Name: "fill after a lookup that timed out", Edits: []Edit{
-		{exchangeDir + "lookup.go", "		return wire.LookupAnswer{}, r.unanswered(a)", "		return wire.LookupAnswer{Ticket: wire.Ticket{Epoch: 1}}, \"\""},
+		{exchangeDir + "lookup.go", "		return wire.LookupAnswer{}, failure(a)", "		return wire.LookupAnswer{Ticket: wire.Ticket{Epoch: 1}}, \"\""},
 	}},
 	{Name: "waiter not looking up again", Edits: []Edit{
 		{exchangeDir + "round.go", "		if r.joined > last {", "		if false {"},

@@ -141,11 +141,7 @@ func TestObserveWaitsForNobody(t *testing.T) {
 // joinOf reads the join that a lookup is sent as.
 func (w *world) joinOf(c *call) wire.JoinRequest {
 	w.t.Helper()
-	m, err := wire.DecodeJoinRequest(c.frame)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return m
+	return decoded(w, c, wire.DecodeJoinRequest)
 }
 
 func joined(c wire.Controls, state wire.LookupState) []byte {

@@ -225,6 +225,16 @@ func (w *world) paths() string {
 	return "[" + strings.Join(paths, " ") + "]"
 }
 
+// decoded reads a call's frame.
+func decoded[Request any](w *world, c *call, decode func([]byte) (Request, error)) Request {
+	w.t.Helper()
+	m, err := decode(c.frame)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return m
+}
+
 func (c *call) ok(body []byte) { c.done(Answer{Status: "200", Body: body}) }
 func (c *call) ack()           { c.ok(wire.Ack{Ticket: wire.Ticket{Epoch: 9, Sequence: 1}}.Encode()) }
 func (c *call) fails()         { c.done(Answer{Status: "503"}) }

@@ -35,11 +35,7 @@ func (c *call) hit(w *world, cache, body string, more ...string) {
 
 func (c *call) lookup(w *world) wire.LookupRequest {
 	w.t.Helper()
-	m, err := wire.DecodeLookupRequest(c.frame)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return m
+	return decoded(w, c, wire.DecodeLookupRequest)
 }
 
 // begin sends a read of one user and wants it held.

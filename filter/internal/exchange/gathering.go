@@ -25,25 +25,32 @@ type gathering struct {
 	most    int // lookups under way before others gather
 	alone   int // of them, those that are calls of their streams'
 	waiting []*read
-	sent    underWay[*gathered]
+	sent    *gathered       // under way, nil if none
 	again   underWay[*read] // asked for by themselves after all
 }
 
 // gathered is one call for several reads.
-type gathered struct{ reads []*read }
+type gathered struct {
+	by    *Plugin
+	reads []*read
+}
 
 // takes tells whether the read's lookup is sent together with others. Until the VM is registered each lookup
 // registers it, and goes alone.
-func (g *gathering) takes(r *read, now int64) bool {
+func (g *gathering) takes(r *read) bool {
 	busy := g.alone + len(g.waiting)
-	for call := range g.sent {
-		busy += len(call.reads)
+	if g.sent != nil {
+		busy += len(g.sent.reads)
 	}
-	if busy < g.most || r.plugin != g.state.current() || !g.state.follower.stands(now) {
+	if busy < g.most || r.plugin != g.state.current() {
+		return false
+	}
+	now := r.plugin.host.Now()
+	if !g.state.follower.stands(now) {
 		return false
 	}
 	r.gathers = now
-	if g.waiting = append(g.waiting, r); len(g.waiting) == 1 && len(g.sent) == 0 {
+	if g.waiting = append(g.waiting, r); len(g.waiting) == 1 && g.sent == nil {
 		g.state.wake()
 	}
 	return true
@@ -53,12 +60,12 @@ func (g *gathering) takes(r *read, now int64) bool {
 // their own: see maxLetGo.
 func (g *gathering) run(p *Plugin, now int64) {
 	g.waiting = slices.DeleteFunc(g.waiting, func(r *read) bool { return r.phase != paused })
-	if len(g.waiting) == 0 || len(g.sent) > 0 {
+	if len(g.waiting) == 0 || g.sent != nil {
 		return
 	}
 	timeout := p.Policy.Bridge.Timeout
 	n := min(len(g.waiting), wire.MaxLookups)
-	call := &gathered{}
+	call := &gathered{by: p}
 	var late, others []*read
 	left := timeout
 	for _, r := range g.waiting[:n] {
@@ -73,54 +80,59 @@ func (g *gathering) run(p *Plugin, now int64) {
 	}
 	g.waiting = slices.Delete(g.waiting, 0, n)
 	if len(call.reads) > 0 {
-		g.send(p, call, left)
+		g.send(call, left)
 	}
-	if len(g.sent) == 0 && len(g.waiting) > 0 {
+	if g.sent == nil && len(g.waiting) > 0 {
 		g.state.wake()
 	}
 	for _, r := range others {
 		g.ask(p, r)
 	}
 	for _, r := range late {
-		p.host.Within(r.stream, func() { r.gathered(wire.LookupResult{}, Answer{Status: "504"}, nil) })
+		p.host.Within(r.stream, func() { r.gathered(wire.LookupAnswer{}, Answer{Status: "504"}, nil) })
 	}
 }
 
-func (g *gathering) send(p *Plugin, call *gathered, timeout time.Duration) {
+func (g *gathering) send(call *gathered, timeout time.Duration) {
+	p := call.by
 	m := wire.LookupsRequest{Scope: p.scope}
 	for _, r := range call.reads {
 		m.Lookups = append(m.Lookups, r.lookupRequest(0))
 	}
-	g.sent[call] = p
+	g.sent = call
 	finish := func(a Answer) {
-		if !g.sent.land(p, call) {
-			return
+		if g.sent != call {
+			return // taken back
 		}
+		g.sent = nil
 		if p == g.state.current() {
 			g.run(p, p.host.Now())
 		} else {
 			g.state.wake()
 		}
-		g.answered(p, call, a)
+		g.answered(call, a)
 	}
 	if err := p.host.Call(wire.PathLookups, m.Encode(), timeout, finish); err != nil {
-		delete(g.sent, call)
-		g.answered(p, call, Answer{})
+		g.sent = nil
+		g.answered(call, Answer{})
 	}
 }
 
-func (g *gathering) answered(p *Plugin, call *gathered, a Answer) {
+func (g *gathering) answered(call *gathered, a Answer) {
 	got, err := wire.DecodeLookupsAnswer(a.Body, len(call.reads))
 	for i, r := range call.reads {
-		one := wire.LookupResult{}
+		one, its := wire.LookupResult{}, a
 		if a.Status == "200" && err == nil {
 			one = got.Results[i]
 		}
-		if one.Outcome == wire.LookupAlone {
-			g.ask(p, r)
+		switch one.Outcome {
+		case wire.LookupAlone:
+			g.ask(call.by, r)
 			continue
+		case wire.LookupFailed:
+			its = Answer{Status: "503"}
 		}
-		p.host.Within(r.stream, func() { r.gathered(one, a, err) })
+		call.by.host.Within(r.stream, func() { r.gathered(one.Answer, its, err) })
 	}
 }
 
@@ -143,22 +155,16 @@ func (g *gathering) ask(p *Plugin, r *read) {
 
 // takeBack lets those gather again whose answers are lost with a plugin that ends.
 func (g *gathering) takeBack(p *Plugin) {
-	g.sent.takeBack(p, func(call *gathered) { g.waiting = append(g.waiting, call.reads...) })
+	if g.sent != nil && g.sent.by == p {
+		g.waiting, g.sent = append(g.waiting, g.sent.reads...), nil
+	}
 	g.again.takeBack(p, func(r *read) { g.waiting = append(g.waiting, r) })
 }
 
 // gathered goes on with what came of the read's lookup, as one of several in a call.
-func (r *read) gathered(one wire.LookupResult, a Answer, malformed error) {
-	if one.Outcome == wire.LookupFailed {
-		a = Answer{Status: "503"}
-	}
+func (r *read) gathered(answer wire.LookupAnswer, a Answer, malformed error) {
 	r.plugin.report(r.permit, a)
-	if r.phase != paused {
-		return
+	if r.phase == paused {
+		r.goOn(r.judged(answer, a, malformed))
 	}
-	if a.Status != "200" || malformed != nil {
-		r.goOn(wire.LookupAnswer{}, r.unanswered(a))
-		return
-	}
-	r.goOn(r.admissible(one.Answer))
 }

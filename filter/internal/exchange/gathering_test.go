@@ -9,9 +9,10 @@ import (
 	"chatcache/redisbridge/wire"
 )
 
-// crowd begins reads of different keys, so many that those after the first maxAlone gather.
+// crowd begins reads of different keys in a VM that is registered, so many that those after the first maxAlone gather.
 func (w *world) crowd(gathering int) (alone, others []*fakeStream) {
 	w.t.Helper()
+	w.lease()
 	for i := range maxAlone + gathering {
 		s := w.begin(fmt.Sprint("/deep?n=", i))
 		if i < maxAlone {
@@ -26,11 +27,7 @@ func (w *world) crowd(gathering int) (alone, others []*fakeStream) {
 // together decodes a call of several lookups.
 func (c *call) together(w *world) wire.LookupsRequest {
 	w.t.Helper()
-	m, err := wire.DecodeLookupsRequest(c.frame)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return m
+	return decoded(w, c, wire.DecodeLookupsRequest)
 }
 
 // results answers a call of several lookups.
@@ -42,7 +39,6 @@ func missed(sequence uint64) wire.LookupResult {
 
 func TestLookupsGatherWhileOthersAreUnderWay(t *testing.T) {
 	w := newWorld(t)
-	w.lease()
 	_, others := w.crowd(3)
 	if got, want := w.paths(), "[/v1/follow /v1/lookup /v1/lookup /v1/lookup /v1/lookup]"; got != want {
 		t.Fatalf("calls %s, want %s", got, want)
@@ -79,7 +75,6 @@ func TestLookupsGatherWhileOthersAreUnderWay(t *testing.T) {
 // Who comes while a call is under way goes with the next one, which is sent when the first is answered.
 func TestLookupsGatherForTheNextCall(t *testing.T) {
 	w := newWorld(t)
-	w.lease()
 	w.crowd(wire.MaxLookups + 2)
 	w.run()
 	first := w.take(wire.PathLookups)
@@ -97,7 +92,6 @@ func TestLookupsGatherForTheNextCall(t *testing.T) {
 // Once the lookups that went alone are answered, nobody waits for others.
 func TestFewLookupsGoAlone(t *testing.T) {
 	w := newWorld(t)
-	w.lease()
 	alone, _ := w.crowd(0)
 	w.take(wire.PathLookup).miss(1)
 	w.begin("/deep?next")
@@ -114,7 +108,6 @@ func TestFewLookupsGoAlone(t *testing.T) {
 // A stream that ends while its lookup waits isn't asked for.
 func TestWhoLeavesIsNotAskedFor(t *testing.T) {
 	w := newWorld(t)
-	w.lease()
 	_, others := w.crowd(2)
 	others[0].exchange.Done()
 	w.run()
@@ -126,7 +119,6 @@ func TestWhoLeavesIsNotAskedFor(t *testing.T) {
 // A call that takes long costs those that wait for it their own timeout, and no more.
 func TestLookupsDoNotWaitBeyondTheirTimeout(t *testing.T) {
 	w := newWorld(t)
-	w.lease()
 	w.crowd(1)
 	w.run()
 	early := w.begin("/deep?early")
@@ -148,7 +140,6 @@ func TestLookupsDoNotWaitBeyondTheirTimeout(t *testing.T) {
 // However many wait for a call that is late, a run lets only some of them go: see maxLetGo.
 func TestFewLateLookupsAreLetGoAtATime(t *testing.T) {
 	w := newWorld(t)
-	w.lease()
 	_, others := w.crowd(1)
 	w.run()
 	for i := range 3 * wire.MaxLookups {
@@ -178,7 +169,6 @@ func TestFewLateLookupsAreLetGoAtATime(t *testing.T) {
 // The lease has run out meanwhile: the lookups register the VM again.
 func TestGatheredLookupsRegisterTheVM(t *testing.T) {
 	w := newWorld(t)
-	w.lease()
 	_, others := w.crowd(2)
 	w.showJoins = true
 	w.plugin.state.follower.registered = w.Now()
@@ -192,7 +182,6 @@ func TestGatheredLookupsRegisterTheVM(t *testing.T) {
 // What is too large to come with others is asked for by itself.
 func TestLargeEntriesAreAskedForAlone(t *testing.T) {
 	w := newWorld(t)
-	w.lease()
 	alone, others := w.crowd(1)
 	for _, s := range alone {
 		w.take(wire.PathLookup).miss(1)
@@ -219,7 +208,6 @@ func TestGatheredLookupsWithoutAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.lease()
 			_, others := w.crowd(2)
 			w.run()
 			w.take(wire.PathLookups).done(tt.answer)
@@ -230,7 +218,6 @@ func TestGatheredLookupsWithoutAnswer(t *testing.T) {
 		})
 	}
 	w := newWorld(t)
-	w.lease()
 	_, others := w.crowd(2)
 	w.down = true
 	w.run()
@@ -244,7 +231,6 @@ func TestGatheredLookupsWithoutAnswer(t *testing.T) {
 // asked for with what the newest one says of itself.
 func TestGatheredLookupsOfPluginThatEnds(t *testing.T) {
 	w := newWorld(t)
-	w.lease()
 	alone, others := w.crowd(2)
 	for range alone {
 		w.take(wire.PathLookup)

@@ -24,8 +24,7 @@ func (r *read) lookup() Action {
 		return r.unasked(reasonBreaker)
 	}
 	r.permit = permit
-	now := r.plugin.host.Now()
-	if r.state.gathering.takes(r, now) {
+	if r.state.gathering.takes(r) {
 		return r.pause(PauseAll)
 	}
 	q := r.query(r.plugin, 0)
@@ -49,10 +48,9 @@ func (r *read) unasked(reason httpcache.Reason) Action {
 func (r *read) lookedUp(q query, a Answer) {
 	r.landed()
 	r.plugin.report(r.permit, a)
-	if r.phase != paused {
-		return
+	if r.phase == paused {
+		r.goOn(r.understand(q, a))
 	}
-	r.goOn(r.understand(q, a))
 }
 
 // landed ends the read's own call: it is answered, or nobody listens any more.
@@ -95,20 +93,15 @@ func unused(f found, hit bool) *found {
 // understand reads the bridge's answer to a lookup, and says why it can't be used.
 func (r *read) understand(q query, a Answer) (answer wire.LookupAnswer, reason httpcache.Reason) {
 	answer, err := q.decode(r.state, a.Body)
-	if a.Status != "200" || err != nil {
-		return wire.LookupAnswer{}, r.unanswered(a)
+	return r.judged(answer, a, err)
+}
+
+// judged gives an answer if it can be used now; malformed is what was wrong with its frame.
+func (r *read) judged(answer wire.LookupAnswer, a Answer, malformed error) (_ wire.LookupAnswer, reason httpcache.Reason) {
+	if a.Status != "200" || malformed != nil {
+		r.metrics.count(r.plugin.host, wire.CountErrors, r.metrics.errors)
+		return wire.LookupAnswer{}, failure(a)
 	}
-	return r.admissible(answer)
-}
-
-// unanswered counts a lookup that the bridge hasn't answered, and says why.
-func (r *read) unanswered(a Answer) httpcache.Reason {
-	r.metrics.count(r.plugin.host, wire.CountErrors, r.metrics.errors)
-	return failure(a)
-}
-
-// admissible says why an answer can't be used now.
-func (r *read) admissible(answer wire.LookupAnswer) (_ wire.LookupAnswer, reason httpcache.Reason) {
 	if reason = r.barred(); reason != "" {
 		return wire.LookupAnswer{}, reason
 	}

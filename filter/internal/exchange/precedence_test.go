@@ -101,10 +101,7 @@ func read1(t *testing.T, said int) (status string, kept int64) {
 		if c.path != wire.PathStore {
 			continue
 		}
-		m, err := wire.DecodeStoreRequest(c.frame)
-		if err != nil {
-			t.Fatal(err)
-		}
+		m := decoded(w, c, wire.DecodeStoreRequest)
 		kept = m.TTL / 1000
 	}
 	return s.cacheStatus(), kept

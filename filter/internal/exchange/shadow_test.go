@@ -30,10 +30,7 @@ func shadowed(t *testing.T) *world {
 	w.run()
 	store := w.take(wire.PathStore)
 	store.ack()
-	m, err := wire.DecodeStoreRequest(store.frame)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := decoded(w, store, wire.DecodeStoreRequest)
 	w.entry = m.Entry
 	w.control(wire.Control{Verify: wire.Whole})
 	return w

@@ -89,7 +89,7 @@ func (s *States) of(policy string) *State {
 	state.prefetches = prefetches{state: state, seen: make(map[uint64]int64)}
 	state.refreshes = refreshes{state: state, under: make(map[string]bool), ended: make(map[string]refreshed)}
 	state.tally.counts = make(map[string]*counts)
-	state.gathering = gathering{state: state, most: s.alone, sent: underWay[*gathered]{}, again: underWay[*read]{}}
+	state.gathering = gathering{state: state, most: s.alone, again: underWay[*read]{}}
 	state.flights = flights{state: state, current: make(map[string]*flight)}
 	s.byName[policy] = state
 	return state

@@ -13,10 +13,7 @@ import (
 func (w *world) polled() (*call, wire.Report) {
 	w.t.Helper()
 	c := w.take(wire.PathFollow)
-	m, err := wire.DecodeFollowRequest(c.frame)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	m := decoded(w, c, wire.DecodeFollowRequest)
 	return c, m.Report
 }
 

@@ -35,10 +35,7 @@ func (p *pieces) piece(w *world) *call {
 	w.settle()
 	c := w.take(wire.PathPiece)
 	w.none(wire.PathPiece)
-	m, err := wire.DecodePieceRequest(c.frame)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	m := decoded(w, c, wire.DecodePieceRequest)
 	if m.Offset != int64(len(p.bytes)) || p.id != "" && (m.Upload != p.id || m.Key != p.key) {
 		w.t.Fatalf("a piece at %d of upload %s of %s, want one at %d of %s of %s", m.Offset, m.Upload, m.Key, len(p.bytes), p.id, p.key)
 	}
@@ -51,10 +48,7 @@ func (p *pieces) commits(w *world) (wire.CommitRequest, *call) {
 	w.t.Helper()
 	w.settle()
 	c := w.take(wire.PathCommit)
-	m, err := wire.DecodeCommitRequest(c.frame)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	m := decoded(w, c, wire.DecodeCommitRequest)
 	if m.Size != int64(len(p.bytes)) || m.Upload != p.id || m.Key != p.key {
 		w.t.Errorf("commit of %d bytes of upload %s of %s, want %d of %s of %s", m.Size, m.Upload, m.Key, len(p.bytes), p.id, p.key)
 	}

@@ -24,10 +24,7 @@ func (w *world) stored() wire.StoreRequest {
 	w.t.Helper()
 	w.run()
 	c := w.take(wire.PathStore)
-	m, err := wire.DecodeStoreRequest(c.frame)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	m := decoded(w, c, wire.DecodeStoreRequest)
 	c.ack()
 	return m
 }

@@ -17,10 +17,7 @@ func (w *world) write(method string) (*fakeStream, wire.SuspendRequest, *call) {
 		w.t.Fatalf("action %v", got)
 	}
 	c := w.take(wire.PathSuspend)
-	m, err := wire.DecodeSuspendRequest(c.frame)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	m := decoded(w, c, wire.DecodeSuspendRequest)
 	return s, m, c
 }
 
@@ -28,10 +25,7 @@ func (w *world) takeClose() (wire.CloseRequest, *call) {
 	w.t.Helper()
 	w.run()
 	c := w.take(wire.PathClose)
-	m, err := wire.DecodeCloseRequest(c.frame)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	m := decoded(w, c, wire.DecodeCloseRequest)
 	return m, c
 }
 
