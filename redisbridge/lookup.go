@@ -46,10 +46,15 @@ func (b *Bridge) Lookup(ctx context.Context, m wire.LookupRequest) (answer wire.
 		f, err = b.lookup(ctx, p, m, m.Fetch)
 		answer = f.answer
 	}
-	if err == nil || ctx.Err() == nil { // a client that has gone says nothing of Redis
-		p.counters.cache(cacheOfKey(m.Key)).countLookup(answer.State, err)
-	}
+	p.countLookup(ctx, m.Key, answer.State, err)
 	return answer, err
+}
+
+// countLookup counts what came of a lookup: of a client that has gone, no error, which says nothing of Redis.
+func (p *policyState) countLookup(ctx context.Context, key string, state wire.LookupState, err error) {
+	if err == nil || ctx.Err() == nil {
+		p.counters.cache(cacheOfKey(key)).countLookup(state, err)
+	}
 }
 
 func checkLookup(m wire.LookupRequest) error {
@@ -74,6 +79,11 @@ func (b *Bridge) lookup(ctx context.Context, p *policyState, m wire.LookupReques
 	defer cancel()
 	began := b.clock.Now()
 	defer func() { b.lookupSeconds.Observe(b.clock.Now().Sub(began).Seconds()) }()
+	return b.look(ctx, p, m, fetches)
+}
+
+// look reads again where something has changed before its claim.
+func (b *Bridge) look(ctx context.Context, p *policyState, m wire.LookupRequest, fetches []string) (finding, error) {
 	for range maxClaims {
 		f, changed, err := b.lookOnce(ctx, p, m, fetches)
 		if err != nil || !changed {

@@ -41,9 +41,7 @@ func (b *Bridge) Lookups(ctx context.Context, m wire.LookupsRequest) (wire.Looku
 	settled.Wait()
 	for i, one := range m.Lookups {
 		b.lookupSeconds.Observe(b.clock.Now().Sub(began).Seconds())
-		if errs[i] == nil || ctx.Err() == nil { // a client that has gone says nothing of Redis
-			p.counters.cache(cacheOfKey(one.Key)).countLookup(answers[i].State, errs[i])
-		}
+		p.countLookup(ctx, one.Key, answers[i].State, errs[i])
 	}
 	return together(answers, errs)
 }
@@ -53,22 +51,22 @@ func (b *Bridge) settleOne(ctx context.Context, p *policyState, m wire.LookupReq
 	if r.err != nil {
 		return wire.LookupAnswer{}, r.err
 	}
-	f, changed, err := b.settle(ctx, p, m, []string{m.Fetch}, r)
+	fetches := []string{m.Fetch}
+	f, changed, err := b.settle(ctx, p, m, fetches, r)
 	if err == nil && changed {
-		f, err = b.lookup(ctx, p, m, m.Fetch)
+		f, err = b.look(ctx, p, m, fetches)
 	}
 	return f.answer, err
 }
 
 // together puts answers into one, as far as they fit. Where all have failed so has the call.
-func together(answers []wire.LookupAnswer, errs []error) (m wire.LookupsAnswer, first error) {
+func together(answers []wire.LookupAnswer, errs []error) (m wire.LookupsAnswer, err error) {
 	size, failed := 0, 0
 	for i, a := range answers {
 		one := wire.LookupResult{Answer: a}
 		switch {
 		case errs[i] != nil:
 			one = wire.LookupResult{Outcome: wire.LookupFailed}
-			first = errs[i]
 			failed++
 		case size+len(a.Entry) <= wire.MaxFoundTogether:
 			size += len(a.Entry)
@@ -79,18 +77,13 @@ func together(answers []wire.LookupAnswer, errs []error) (m wire.LookupsAnswer, 
 		}
 		m.Results = append(m.Results, one)
 	}
-	if failed < len(answers) {
-		first = nil
+	if failed > 0 && failed == len(answers) {
+		err = errs[0]
 	}
-	return m, first
+	return m, err
 }
 
-// sendTogether answers several lookups within the bound of what is being sent.
+// sendTogether answers several lookups.
 func (b *Bridge) sendTogether(w http.ResponseWriter, answer wire.LookupsAnswer) error {
-	frame := answer.Encode()
-	if err := b.underway.enter(frame); err != nil {
-		return err
-	}
-	defer b.underway.leave(frame)
-	return writeFrame(w, frame)
+	return b.sendCounted(w, answer.Encode())
 }

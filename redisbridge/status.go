@@ -139,14 +139,14 @@ func (b *Bridge) Status(ctx context.Context) Status {
 
 // shownPolicies lists those that were asked about, and those that this bridge has documents of: what Redis
 // holds of these, an "off" for example, counts whether or not anybody has called here yet.
-func (b *Bridge) shownPolicies() []*policyState {
-	list := b.policies.all()
-	for _, d := range b.options.Policies {
-		if !slices.ContainsFunc(list, func(p *policyState) bool { return p.name == d.Name }) {
-			list = append(list, newPolicyState(d.Name, false, b.clock)) // for this answer alone
+func (b *Bridge) shownPolicies() (list []*policyState) {
+	for _, name := range b.policyNames() {
+		p := b.policies.known(name)
+		if p == nil {
+			p = newPolicyState(name, false, b.clock) // for this answer alone
 		}
+		list = append(list, p)
 	}
-	slices.SortFunc(list, func(a, b *policyState) int { return strings.Compare(a.name, b.name) })
 	return list
 }
 

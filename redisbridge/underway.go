@@ -1,6 +1,7 @@
 package redisbridge
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -88,9 +89,18 @@ func (b *Bridge) sendCopy(w http.ResponseWriter, answer encoder, found *wire.Loo
 	if len(found.Entry) == 0 {
 		return sendFrame(w, answer)
 	}
-	frame := answer.Encode()
-	if err := b.underway.enter(frame); err != nil {
+	err := b.sendCounted(w, answer.Encode())
+	if errors.Is(err, ErrTooMany) {
 		return sendWithout(w, answer, found, err)
+	}
+	return err
+}
+
+// sendCounted sends a frame that counts among what is being sent. The error matches ErrTooMany where nothing was
+// sent for the bound's sake.
+func (b *Bridge) sendCounted(w http.ResponseWriter, frame []byte) error {
+	if err := b.underway.enter(frame); err != nil {
+		return err
 	}
 	defer b.underway.leave(frame)
 	return writeFrame(w, frame)
