@@ -19,7 +19,8 @@ var pauseCases = []parityCase{
 
 	{name: "with the flag, a plain pause holds a request without a body", on: "allow", script: []string{onRequest, lookup, onCall, "resume-request"}},
 	{name: "with the flag, a plain pause lets the body take the headers along", on: "allow", verb: "POST", body: post, settle: true,
-		script: []string{onRequest, "call backend /?upstream=slow 5000; pause", onCall, "log too-late"}},
+		upstream: "thinking", // so that the call has reached the origin when it is cancelled
+		script:   []string{onRequest, "call backend /?upstream=slower 5000; pause", onCall, "log too-late"}},
 	{name: "with the flag, StopAllIterationAndWatermark holds the body", on: "allow", verb: "POST", body: post, script: []string{onRequest, "call backend /other 5000; stopall", onCall, "resume-request"}},
 	{name: "with the flag, a body is buffered and seen whole", on: "allow", verb: "POST", body: post, script: []string{onRequest, "pause", onBody, "buffer", onBodyEnd, "body request; call backend /other 5000; buffer", onCall, "reply 200 hit"}},
 	{name: "with the flag, a body is shown again with each piece", on: "allow", verb: "POST", body: "one ", script: []string{onRequest, "pause", onBody, "body request; buffer"},
