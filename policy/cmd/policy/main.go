@@ -2,10 +2,11 @@
 //
 //	policy check [--json] [--strict] [--for TARGET] FILE…
 //	policy explain [options] FILE METHOD URL
+//	policy diff [--json] OLD NEW
 //	policy render --for TARGET [options] FILE
 //
 // It exits with 0 when the answer is yes, 1 when it is no (the policy has
-// problems, no rule matches, the target can't do what the policy says), and 2 when it was called wrongly or can't read a file.
+// problems, no rule matches, the target can't do what the policy says, two policies differ), and 2 when it was called wrongly or can't read a file.
 package main
 
 import (
@@ -25,12 +26,13 @@ const usage = `policy checks chatcache policies, explains what they do and write
 
   policy check [--for TARGET] FILE…          report every problem of the policies, and warnings (--strict: they count)
   policy explain [options] FILE METHOD URL   say what a policy does to a request
+  policy diff OLD NEW                        say what a change of the policy does to each cache
   policy render --for TARGET [options] FILE  write the YAML that loads the filter with the policy
 
 TARGET is envoy, istio or envoy-gateway.
 
 FILE may be - for standard input. "policy COMMAND -h" tells the options.
-Exit codes: 0 yes, 1 no (the policy has problems, no rule matches, render: the target can't do it), 2 wrong usage.
+Exit codes: 0 yes, 1 no (the policy has problems, no rule matches, render: the target can't do it, diff: they differ), 2 wrong usage.
 `
 
 // streams is where a command reads and writes, and the environment that it sees.
@@ -54,6 +56,8 @@ func run(args []string, s streams) int {
 		return check(args[1:], s)
 	case "explain":
 		return explain(args[1:], s)
+	case "diff":
+		return diff(args[1:], s)
 	case "render":
 		return render(args[1:], s)
 	case "help", "-h", "--help":

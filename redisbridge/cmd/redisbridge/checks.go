@@ -39,7 +39,7 @@ var checks = []check{
 	{"pub/sub", "allow Redis' user PSUBSCRIBE on {chatcache:*: events of other bridges arrive late without it", lookPubSub},
 	{"proxies", "load the filter, and compare the policy's name; a proxy follows the feed from its first request on", lookProxies},
 	{"feed", "look at the named proxies' CPU and at their way to the bridge; they answer from memory no longer than their lease", lookFeed},
-	{"policies", "give all proxies the same policy; after a change wait until the old ones, and the connections that they drain, are gone", lookPolicies},
+	{"policies", "give all proxies the same policy and the same partition secret; after a change wait until the old ones, and the connections that they drain, are gone", lookPolicies},
 	{"controls", "redisbridge controls unset, when it is over", lookControls},
 	{"comparisons", "where answers differ the proxies' logs say it (verify: cache NAME): turn the cache off, or let its verify.ignore have what may differ", lookComparisons},
 	{"clock", "let NTP set both clocks; credentials' expiry goes by them", lookClock},
