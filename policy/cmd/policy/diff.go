@@ -107,6 +107,8 @@ func compare(before, after *policy.Policy) difference {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		c := cacheDifference{Cache: name}
 		switch was, is, rules := before.Cache(name), after.Cache(name), rulesOf(after, name); {
+		case was == nil && rules != "":
+			c.Effect, c.Why = cacheNew, "waits for the last proxy with the old policy, which doesn't know what invalidates it"
 		case was == nil:
 			c.Effect = cacheNew
 		case is == nil:
