@@ -329,9 +329,9 @@ func TestMemoryLimitFollowsThePolicy(t *testing.T) {
 // A list of the NetworkPolicy without any labels lets nobody in: a rule of no sources would let everybody in.
 func TestNetworkPolicyOfNobody(t *testing.T) {
 	for values, want := range map[string]int{
-		"{monitoring: []}":              1,
-		"{clients: []}":                 1,
-		"{clients: [], monitoring: []}": 0,
+		"{monitoring: []}":              2,
+		"{clients: []}":                 2,
+		"{clients: [], monitoring: []}": 1, // the probes
 	} {
 		manifests, _, err := Template(chart, "chatcache", installation{values: "{target: none, bridge: {digest: DIGEST}, networkPolicy: " + values + "}"}.all(t))
 		if err != nil {

@@ -156,6 +156,22 @@ func TestTheBridgeHangsTogether(t *testing.T) {
 	}
 }
 
+// In Istio's ambient mode probes come from 169.254.7.127, and are dropped like everybody's calls where the
+// NetworkPolicy doesn't name it (istio.io, "Ambient and Kubernetes NetworkPolicy").
+func TestProbesReachTheBridge(t *testing.T) {
+	objects := read(t, "kubernetes/bridge.yaml").objects(t)
+	container := only[*apps.Deployment](t, objects).Spec.Template.Spec.Containers[0]
+	for _, rule := range only[*network.NetworkPolicy](t, objects).Spec.Ingress {
+		if len(rule.From) == 1 && rule.From[0].IPBlock != nil && rule.From[0].IPBlock.CIDR == "169.254.7.127/32" {
+			if len(rule.Ports) != 1 || rule.Ports[0].Port.IntVal != container.Ports[0].ContainerPort {
+				t.Errorf("the probes may ask at %v, the bridge listens at %v", rule.Ports, container.Ports)
+			}
+			return
+		}
+	}
+	t.Error("the NetworkPolicy keeps the probes out")
+}
+
 // A bridge that ends answers until the proxies have noticed, those of Envoy Gateway by DNS, and isn't killed before.
 func TestABridgeEndsAfterTheProxiesHaveNoticed(t *testing.T) {
 	const (
