@@ -249,6 +249,8 @@ func TestChartRefuses(t *testing.T) {
 		"no digest of the filter":  {strings.Replace(istio, "digest: DIGEST, ", "", 1), "filter.digest is missing"},
 		"a digest of another kind": {strings.ReplaceAll(istio, "DIGEST", "sha1:0"), "does not match pattern"},
 		"everybody's proxies":      {strings.Replace(istio, ", selector: {a: b}", "", 1), "every proxy of the namespace"},
+		"a route of Istio's":       {strings.Replace(istio, "selector: {a: b}", "targetRef: {kind: HTTPRoute, name: a}", 1), "filter.targetRef.kind is HTTPRoute, want Gateway"},
+		"two attachments":          {strings.Replace(istio, "selector: {a: b}", "selector: {a: b}, targetRef: {kind: Gateway, name: a}", 1), "are both there"},
 		"another cluster":          {strings.Replace(istio, "8470", "8471", 1), `bridge.cluster is "outbound|8471||redis-bridge.chatcache.svc.cluster.local", but here the bridge's cluster is "outbound|8470||`},
 		"no JSON":                  {strings.Replace(istio, policy, "{", 1), "filter.policy is no JSON object"},
 		"an unknown value":         {"{filter: {police: x}}", "'police'"},
