@@ -58,7 +58,8 @@ func TestAlertsAreRules(t *testing.T) {
 	}
 }
 
-// quiet is what a mesh without trouble shows: no alert. Samples come every 30 s.
+// quiet is what a mesh without trouble shows: no alert. Samples come every 30 s. The bridge of a gateway with 64 workers is away
+// for some of these seconds once, which is no reason to wake anybody.
 const quiet = `chatcache_bridge_redis_up{instance="b"} 1+0x200
 	chatcache_bridge_breaker_open{instance="b"} 0+0x200
 	chatcache_bridge_feed_lag{instance="b",policy="chat"} 0x40 3 0 100 0 2 0+0x200
@@ -71,6 +72,12 @@ const quiet = `chatcache_bridge_redis_up{instance="b"} 1+0x200
 	chatcache_journal_entries{instance="busy"} 3 1 2 4 1+0x200
 	chatcache_writes_closed{instance="busy"} 0+600x200
 	chatcache_feed_errors{instance="e"} 1+0x200
+	chatcache_hits{instance="gateway",cache="stats",tier="l1"} 0+2900x200
+	chatcache_latency_us_count{instance="gateway",cache="stats"} 0+3000x200
+	chatcache_errors{instance="gateway",cache="stats"} 0x39 2000 4000+0x200
+	chatcache_bypasses{instance="gateway",cache="stats",reason="breaker-open"} 0x39 800 1600+0x200
+	chatcache_breaker_opened{instance="gateway"} 0x39 40 64+0x200
+	chatcache_feed_errors{instance="gateway"} 0x39 640 1280+0x200
 	chatcache_mismatches{instance="e",cache="stats"} 1+0x200
 	chatcache_panics{instance="e"} 1+0x200`
 
@@ -88,14 +95,17 @@ func TestAlerts(t *testing.T) {
 		{"ChatcacheRedisDown", `chatcache_bridge_redis_up{instance="b"} 1+0x39 0+0x200`, 21, "Redis doesn't answer the bridge b"},
 		{"ChatcacheBridgeBreakerOpen", `chatcache_bridge_breaker_open{instance="b"} 0+0x39 1 1 0 1 1 0 1 1 0 1 0+0x200`, 22,
 			"The bridge b refuses lookups, since Redis left its calls without an answer"},
-		{"ChatcacheBreakerOpens", `chatcache_breaker_opened{instance="e"} 1+0x39 2+1x200`, 21, "Workers of e stop waiting for the bridge again and again"},
+		{"ChatcacheBreakerOpens", `chatcache_breaker_opened{instance="e"} 1+0x39 2+1x200`, 24, "Workers of e stop waiting for the bridge again and again"},
 		{"ChatcacheErrors", `chatcache_errors{instance="e",cache="stats"} 0+0x39 30+30x200
-			chatcache_latency_us_count{instance="e",cache="stats"} 0+333x200`, 27.5, "The bridge doesn't answer for the cache stats"},
+			chatcache_latency_us_count{instance="e",cache="stats"} 0+333x200`, 26, "The bridge doesn't answer for the cache stats"},
+		{"ChatcacheErrors", `chatcache_errors{instance="e",cache="stats"} 0+0x39 30+30x200
+			chatcache_bypasses{instance="e",cache="stats",reason="breaker-open"} _x40 2970+2970x200
+			chatcache_latency_us_count{instance="e",cache="stats"} 0+3000x200`, 25.5, "The bridge doesn't answer for the cache stats"},
 		{"ChatcacheFeedLag", `chatcache_bridge_feed_lag{instance="a",policy="chat"} 0+0x39 65+5x200
 			chatcache_bridge_feed_lag{instance="b",policy="chat"} 0+0x200`, 21, "A worker is 75 events behind in the feed of chat"},
 		{"ChatcacheFeedLate", `chatcache_bridge_feed_lag_seconds{instance="a",policy="chat"} 0+0x39 30+30x200
 			chatcache_bridge_feed_lag_seconds{instance="b",policy="chat"} 0+0x200`, 21, "A worker has lacked events of the feed of chat for 1m 30s"},
-		{"ChatcacheFeedErrors", `chatcache_feed_errors{instance="e"} 1+0x39 20+20x200`, 26.5, "Polls of the feed by e fail"},
+		{"ChatcacheFeedErrors", `chatcache_feed_errors{instance="e"} 1+0x39 20+20x200`, 25.5, "Polls of the feed by e fail"},
 		{"ChatcacheJournal", `chatcache_journal_entries{instance="e"} 0+0x39 7+0x200`, 21, "The proxy e can't tell the bridge of the ends of 7 writes"},
 		{"ChatcacheJournal", `chatcache_journal_entries{instance="e"} 2+0x39 600 1+0x200
 			chatcache_writes_closed{instance="e"} 0+600x39 23400+0x200`, 22, "The proxy e can't tell the bridge of the ends of 1 writes"},
