@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -86,10 +85,10 @@ func TestMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	o.Insecure, o.Timeout = true, 5*time.Second
+	o.Insecure, o.Timeout, o.StoreTimeout = true, patience, patience
 	b := newBridge(t, o)
 	m := wire.LookupRequest{
-		Scope: wire.Scope{Policy: "chat", Horizon: 1000, Quarantine: 50},
+		Scope: wire.Scope{Policy: "chat", Horizon: 1000, Quarantine: 1000}, // a busy machine gets to the lookup before it ends
 		Key:   wire.EntryKey("stats", "chat", "", "GET", "/", "d"),
 	}
 	state := func() wire.LookupState { return must(b.Lookup(t.Context(), m)).State }

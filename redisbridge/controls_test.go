@@ -255,6 +255,7 @@ var (
 // A write that only others would have invalidated for is made good when that ends.
 func TestRulesThatNotAllVMsKnow(t *testing.T) {
 	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.lease = 60_000
 		w.follow("old", wire.Ticket{}, older)
 		now := w.follow("old", wire.Ticket{}, older).Last
 		w.fill(w.want(wire.LookupMiss, "one policy").Ticket)
@@ -270,7 +271,7 @@ func TestRulesThatNotAllVMsKnow(t *testing.T) {
 			t.Errorf("the others hear %+v", heard)
 		}
 
-		w.pass(3001) // the leases of all run out
+		w.sooner(60_001) // the leases of all run out
 		a := w.follow("new", wire.Ticket{}, newer)
 		if a.Controls.Of("stats").Rollout {
 			t.Errorf("still in rollout: %+v", a.Controls)

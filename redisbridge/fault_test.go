@@ -143,6 +143,7 @@ func TestErrorReplies(t *testing.T) {
 // primary again it begins an epoch, because it may have missed what another was told.
 func TestDemotedServer(t *testing.T) {
 	w := newRealWorld(t, nil)
+	w.scope.Quarantine = 30_000
 	before := w.look().Ticket
 	w.fill(before)
 	w.check(w.raw.Do(w.ctx, "REPLICAOF", "127.0.0.1", "1").Err())
@@ -162,6 +163,8 @@ func TestOldData(t *testing.T) {
 	w := &world{t: t, server: stack.ScratchValkeyT(t)}
 	w.options = Options{Redis: redis.UniversalOptions{Addrs: []string{w.server.Socket}}}
 	w.start(nil)
+	const quarantine = 1000 // a busy machine gets to the lookup before it ends
+	w.scope.Quarantine = quarantine
 	before := w.look().Ticket
 	w.fill(before)
 	w.want(wire.LookupHit, "before the raise")

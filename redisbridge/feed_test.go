@@ -383,12 +383,12 @@ func TestRegistry(t *testing.T) {
 			_, err := w.Feed(w.ctx, m)
 			w.check(err)
 		}
-		poll("short", 400)
-		poll("long", 30_000)
+		poll("short", 20_000)
+		poll("long", 60_000)
 		if got := w.Status(w.ctx).Policies[0].VMs; got != 2 {
 			t.Errorf("%d VMs, want 2", got)
 		}
-		w.pass(450)
+		w.sooner(20_001)
 		if got := w.Status(w.ctx).Policies[0].VMs; got != 1 {
 			t.Errorf("%d VMs after a lease ran out, want 1", got)
 		}

@@ -58,7 +58,7 @@ func TestReceipts(t *testing.T) {
 		w.pass(5)
 		slow := w.pollAs(w.Bridge, "slow", wire.Ticket{}, 30_000)
 		w.pollAs(w.Bridge, "slow", slow, 30_000)
-		w.pollAs(w.Bridge, "dead", slow, 1500)
+		w.pollAs(w.Bridge, "dead", slow, 30_000)
 		quick := w.pollAs(w.Bridge, "quick", slow, 30_000)
 		raise := w.purge("")
 		w.pollAs(w.Bridge, "later", wire.Ticket{}, 30_000)
@@ -78,7 +78,7 @@ func TestReceipts(t *testing.T) {
 			}
 		}
 
-		w.pass(1500)
+		w.endLease("dead")
 		w.wantReceipts(raise, "one lease has run out", "complete false, new epoch false, later applied, quick applied, dead lease out, slow pending")
 		w.pollAs(w.Bridge, "slow", quick, 30_000)
 		w.wantReceipts(raise, "the last one has applied it", "complete true, new epoch false, later applied, quick applied, slow applied, dead lease out")
@@ -160,9 +160,25 @@ func TestReceiptsOfANewEpoch(t *testing.T) {
 // Where nobody publishes, a wait looks by itself: here a lease runs out.
 func TestPurgeWaitsForLeases(t *testing.T) {
 	w := newRealWorld(t, nil)
-	w.pollAs(w.Bridge, "a", wire.Ticket{}, 1500) // the purge must come sooner
-	if got := told(*w.purge("20s").Receipts); got != "complete true, new epoch false, a lease out" {
-		t.Errorf("got %s", got)
+	w.pollAs(w.Bridge, "a", wire.Ticket{}, 30_000)
+	receipts := make(chan Receipts, 1)
+	go func() {
+		a, err := w.Purge(w.ctx, PurgeRequest{Policy: "chat", Cache: "stats", Wait: "30s"})
+		if err != nil {
+			t.Error(err)
+			a.Receipts = &Receipts{}
+		}
+		receipts <- *a.Receipts
+	}()
+	eventually(t, "somebody waits", func() bool { return w.raw.Exists(w.ctx, "{chatcache:chat}:waiting").Val() == 1 })
+	w.endLease("a")
+	select {
+	case r := <-receipts:
+		if got := told(r); got != "complete true, new epoch false, a lease out" {
+			t.Errorf("got %s", got)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the wait doesn't end with the lease")
 	}
 	w.pollAs(w.Bridge, "a", wire.Ticket{}, 30_000)
 	if got := told(*w.purge("10ms").Receipts); got != "complete false, new epoch false, a pending" {

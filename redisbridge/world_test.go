@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ type world struct {
 	server  *stack.ScratchValkey // nil on miniredis
 	memory  *miniredis.Miniredis // nil on a real server
 	now     time.Time            // miniredis' clock
+	lease   int64                // ms, of the VMs that poll
 	scope   wire.Scope
 	key     string
 	groups  []string
@@ -68,7 +70,7 @@ func newRealWorld(t *testing.T, change func(*Options)) *world {
 
 func (w *world) start(change func(*Options)) {
 	w.t.Helper()
-	w.ctx = w.t.Context()
+	w.ctx, w.lease = w.t.Context(), 3000
 	w.options.Insecure, w.options.Bootstrap = true, true
 	w.options.Timeout, w.options.StoreTimeout, w.options.AdminTimeout = patience, patience, patience
 	w.options.Redis.DialTimeout, w.options.Redis.ReadTimeout, w.options.Redis.WriteTimeout = patience, patience, patience
@@ -76,10 +78,21 @@ func (w *world) start(change func(*Options)) {
 		change(&w.options)
 	}
 	w.Bridge = newBridge(w.t, w.options)
-	eventually(w.t, "the bridge has subscribed", w.Bridge.subscribed.Load)
 	w.raw = redis.NewUniversalClient(&w.options.Redis)
 	w.t.Cleanup(func() { w.raw.Close() })
+	// It loads the scripts when it has heard of the last of its subscriptions, each of which wakes whoever waits.
+	eventually(w.t, "the bridge has subscribed, and loaded the scripts", w.loaded)
 	w.of("chat")
+}
+
+// loaded tells whether Redis has every script.
+func (w *world) loaded() bool {
+	var digests []string
+	for _, s := range w.scripts.all() {
+		digests = append(digests, s.Hash())
+	}
+	there, err := w.raw.ScriptExists(w.ctx, digests...).Result()
+	return err == nil && len(there) == len(digests) && !slices.Contains(there, false)
 }
 
 // of makes the world speak of another policy.
@@ -113,8 +126,8 @@ func (w *world) pass(ms int) {
 	})
 }
 
-// sooner lets deadlines pass, and raises become due, that many ms sooner. On a real server it
-// moves what is stored, so that how busy the machine is decides nothing.
+// sooner lets deadlines pass, raises become due and the VMs' leases end that many ms sooner. On a real
+// server it moves what is stored, so that how busy the machine is decides nothing.
 func (w *world) sooner(ms int) {
 	w.t.Helper()
 	if w.memory != nil {
@@ -122,8 +135,12 @@ func (w *world) sooner(ms int) {
 		return
 	}
 	w.check(w.raw.Eval(w.ctx, `
-local state, less = KEYS[1], tonumber(ARGV[1])
+local state, vms, rules, less = KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1])
 local function sooner(time) return string.format('%.0f', math.max(1, tonumber(time) - less)) end
+local leases = redis.call('ZRANGE', vms, 0, -1, 'WITHSCORES')
+for i = 1, #leases, 2 do redis.call('ZADD', vms, sooner(leases[i + 1]), leases[i]) end
+local known = redis.call('HGETALL', rules)
+for i = 1, #known, 2 do redis.call('HSET', rules, known[i], sooner(known[i + 1])) end
 local fields = redis.call('HGETALL', state)
 for i = 1, #fields, 2 do
   local field, value = fields[i], fields[i + 1]
@@ -136,7 +153,15 @@ for i = 1, #fields, 2 do
     redis.call('HSET', state, field, (string.gsub(value, '%d+', sooner)))
   end
 end
-return 1`, []string{prefixOf(w.scope.Policy) + "state"}, ms).Err())
+return 1`, []string{prefixOf(w.scope.Policy) + "state", prefixOf(w.scope.Policy) + "vms", prefixOf(w.scope.Policy) + "rules"}, ms).Err())
+}
+
+// endLease lets a VM's lease end now.
+func (w *world) endLease(vm string) {
+	w.t.Helper()
+	now := must(w.raw.Time(w.ctx).Result()).UnixMilli()
+	w.check(w.raw.ZAdd(w.ctx, prefixOf(w.scope.Policy)+"vms", redis.Z{Score: float64(now + 1), Member: vm}).Err())
+	w.pass(2)
 }
 
 // eventually looks until ok, as long as patience lasts.
@@ -244,7 +269,7 @@ func (w *world) poll(cursor wire.Ticket, hold int64) wire.FeedAnswer {
 }
 
 func (w *world) pollRequest(cursor wire.Ticket, hold int64) wire.FeedRequest {
-	return wire.FeedRequest{Scope: w.scope, VM: "vm-1", Cursor: cursor, Hold: hold, Lease: 3000}
+	return wire.FeedRequest{Scope: w.scope, VM: "vm-1", Cursor: cursor, Hold: hold, Lease: w.lease}
 }
 
 // stepClock is a clock whose waits end when the test says so.
