@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"chatcache/policy/internal/strictjson"
 )
@@ -118,7 +119,17 @@ func (s *Source) verified(r Request) credential {
 	if value == "" {
 		return credential{}
 	}
-	return credential{values: []string{value}, issuer: claim("iss")}
+	return credential{values: []string{value}, issuer: claim("iss"), nameless: mayBeRounded(value)}
+}
+
+// mayBeRounded tells whether a claim's property may be the double nearest to a number that isn't one (see asProperty), so that it
+// names several users. A number of more than 64 bits may also be taken for a text, where its bytes are valid as that.
+func mayBeRounded(value string) bool {
+	if len(value) != 8 {
+		return false
+	}
+	n := math.Abs(math.Float64frombits(binary.LittleEndian.Uint64([]byte(value))))
+	return n >= 1<<53 && (n <= 1<<64 || !utf8.ValidString(value))
 }
 
 // unverified reads a claim that anybody could have written. So the whole token enters:

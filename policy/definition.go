@@ -30,11 +30,18 @@ func define(c *Cache, p *Policy) string {
 // appendIdentity adds what the partitions of a cache are made of.
 func appendIdentity(b []byte, c *Cache, identity []Source) []byte {
 	if c.Private() {
+		claims := 0
 		for i, label := range labels(identity) {
 			b = appendField(append(b, label...), identity[i].Payload)
+			if identity[i].Kind == SourceVerified {
+				claims++
+			}
 		}
 		if len(identity) > 1 {
 			b = appendField(b, "together 2") // once the first that had a value was all, then a verified claim ended the list
+		}
+		if claims > 1 {
+			b = appendField(b, "every claim") // once a token that said one of them didn't count
 		}
 	}
 	return b

@@ -109,14 +109,16 @@
 // reach what was stored for the client's token. A write invalidates, in the caches of its rule, whatever was read with any of its credentials, with or without
 // others beside it: name no source that many users share, like an app's key, unless the answers are theirs in common.
 //
-// Where a verified claim has a value, a token in a later source doesn't count if it names the same issuer and has the same value in that claim: so all tokens of
+// Where a verified claim has a value, a token in a later source doesn't count if it names the same issuer and has the same value in that claim, and in every other one
+// of the policy's that was verified: so all tokens of
 // one subject are one identity, with [{"jwt_authn_claim": "sub"}, {"header": "authorization"}]. Earlier sources and all other credentials count
 // beside the claim, above all cookies: jwt_authn also takes tokens from the query (access_token, unless its provider says where), so a link of somebody else's can bring one.
 //
 //   - header: the name of a request header. The scheme Bearer, Basic or Token before a credential is dropped, in any case.
 //     All values of a repeated header enter.
 //   - cookie: the name of a cookie. All values of a repeated cookie enter.
-//   - jwt_authn_claim: the name of a claim that Envoy's jwt_authn filter verified, with the token's issuer.
+//   - jwt_authn_claim: the name of a claim that Envoy's jwt_authn filter verified, with the token's issuer. Prefer texts: Envoy has numbers as doubles, in which those from
+//     2^53 on aren't told apart. Such a one (or a text of eight bytes that could be one) names nobody: like a token without the claim it counts only beside other credentials.
 //   - payload: for jwt_authn_claim: the provider's payload_in_metadata. Default "jwt_payload".
 //   - jwt_claim: the name of a claim of a token that nobody verified. The whole token is then the identity; the claim
 //     only has to be there: a credential without it is nobody's alone, and counts beside others. Its token is in header, by default authorization.

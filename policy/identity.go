@@ -67,9 +67,11 @@ type Identifier struct {
 	mac hash.Hash // after its first Reset it starts from the secret's precomputed states
 	sum [sha256.Size]byte
 	buf []byte
-	all []Partition // what the sources of one request give
 
-	claims []verifiedClaim // of one request
+	// Of one request: what each source gives, those that count, and the verified claims among them.
+	each   []identified
+	all    []Partition
+	claims []verifiedClaim
 
 	known      map[string]identified // what lines of fields have given, see ofLines, and several sources, see together
 	knownBytes int
@@ -141,8 +143,8 @@ func (s Source) label(payload bool) []byte {
 	return appendField(nil, string(b))
 }
 
-// Identify gives the partition of all sources that have a value in the request, but for a token that says of itself what a
-// verified claim before it says, which may have been taken from it. ok is false where no source has a value: then only shared caches may answer.
+// Identify gives the partition of all sources that have a value in the request, but for a token behind a verified claim that says of itself
+// all that was verified, which may have been taken from it. ok is false where no source has a value: then only shared caches may answer.
 //
 // Only the origin knows which of several credentials it goes by. A partition of some of them could be had by
 // whoever makes a client send one that isn't its own, a verified one included:
@@ -153,16 +155,18 @@ func (s Source) label(payload bool) []byte {
 func (id *Identifier) Identify(r Request) (p Partition, ok bool) {
 	id.mu.Lock()
 	defer id.mu.Unlock()
-	id.all, id.claims = id.all[:0], id.claims[:0]
+	id.each, id.all, id.claims = id.each[:0], id.all[:0], id.claims[:0]
 	for i := range id.sources {
 		one := id.of(i, r)
-		if !one.ok || id.repeated(i, one) {
-			continue
-		}
-		id.all = append(id.all, one.Partition)
-		ok = ok || !one.nameless
-		if id.sources[i].Kind == SourceVerified {
+		if one.claim.value != "" && !one.nameless && !id.repeated(i, one) {
 			id.claims = append(id.claims, verifiedClaim{i, one.claim})
+		}
+		id.each = append(id.each, one)
+	}
+	for i, one := range id.each {
+		if one.ok && !id.repeated(i, one) {
+			id.all = append(id.all, one.Partition)
+			ok = ok || !one.nameless
 		}
 	}
 	switch {
@@ -179,13 +183,15 @@ func (id *Identifier) Verified(r Request) bool {
 	return slices.ContainsFunc(id.sources, func(s Source) bool { return s.Kind == SourceVerified && len(s.verified(r).values) > 0 })
 }
 
-// repeated tells whether a source says no more than a verified claim has said already.
+// repeated tells whether a source says no more than verified claims have said already: the same claim under another payload's
+// name, or a token that says all of them. One that says only some is somebody else's, of the same organisation perhaps.
 func (id *Identifier) repeated(source int, one identified) bool {
+	if one.says != nil {
+		return len(id.claims) > 0 && id.claims[0].source < source &&
+			!slices.ContainsFunc(id.claims, func(v verifiedClaim) bool { return one.says[v.source] != v.subject })
+	}
 	return slices.ContainsFunc(id.claims, func(v verifiedClaim) bool {
-		if one.says != nil {
-			return one.says[v.source] == v.subject
-		}
-		return one.claim == v.subject && id.sources[source].Name == id.sources[v.source].Name // under another payload's name
+		return v.source < source && one.claim == v.subject && id.sources[source].Name == id.sources[v.source].Name
 	})
 }
 

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"chatcache/policy/internal/strictjson"
 )
 
 const testSecret = "0123456789abcdef"
@@ -269,6 +271,64 @@ func checkPartitions(t *testing.T, sources []Source, values [][]string, order []
 			t.Fatalf("order %v: %q has two partitions", order, what)
 		}
 		partitions[p.ID], credentials[what] = what, p.ID
+	}
+}
+
+// TestTokenOfAnotherSubject: a token that says only some of what was verified is somebody else's, and the origin may go by it.
+func TestTokenOfAnotherSubject(t *testing.T) {
+	fromOrg := Source{Kind: SourceVerified, Name: "org", Payload: "jwt_payload"}
+	own, colleague := token(`{"sub":"x","org":"o"}`), token(`{"sub":"y","org":"o"}`)
+	for _, sources := range [][]Source{
+		{fromSub, fromOrg, fromAuthorization}, {fromOrg, fromAuthorization, fromSub}, {fromSub, fromAuthorization, fromOrg},
+	} {
+		id := identifier(t, sources...)
+		with := func(authorization ...string) Partition {
+			r := verified("jwt_payload", map[string]string{"sub": "x", "org": "o"})
+			r.headers = map[string][]string{"authorization": authorization}
+			p, _ := id.Identify(r)
+			return p
+		}
+		if none, same := with(), with("Bearer "+own); none.ID != same.ID {
+			t.Errorf("%v: the token that was verified makes it another's", sources)
+		}
+		if none, other := with(), with("Bearer "+colleague); none.ID == other.ID {
+			t.Errorf("%v: the token of a colleague doesn't count", sources)
+		}
+	}
+}
+
+// TestRoundedClaims: Envoy has a claim's number as a double, so from 2^53 on several users have the same one. Each still has what its token says.
+func TestRoundedClaims(t *testing.T) {
+	asEnvoyHasIt := func(claims string) string {
+		doc, err := strictjson.Parse([]byte(claims))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return asProperty(doc.Get("sub"))
+	}
+	id := identifier(t, fromSub, fromAuthorization)
+	of := func(claims string, authorization ...string) (Partition, bool) {
+		r := verified("jwt_payload", map[string]string{"sub": asEnvoyHasIt(claims)})
+		r.headers = map[string][]string{"authorization": authorization}
+		return id.Identify(r)
+	}
+	for _, test := range []struct {
+		claims string
+		named  bool
+	}{
+		{`{"sub":9007199254740991}`, true}, {`{"sub":-9007199254740991}`, true}, {`{"sub":0}`, true}, {`{"sub":"9007199254740993"}`, true},
+		{`{"sub":"alice@me"}`, true}, {`{"sub":"ada"}`, true}, {`{"sub":"DEADBEEF"}`, true}, {`{"sub":"aliceLtd"}`, true},
+		{`{"sub":9007199254740992}`, false}, {`{"sub":9007199254740993}`, false}, {`{"sub":-9007199254740993}`, false}, {`{"sub":18446744073709551615}`, false},
+		{`{"sub":340282366920938463463374607431768211455}`, false}, {`{"sub":"could bC"}`, false},
+	} {
+		if _, ok := of(test.claims); ok != test.named {
+			t.Errorf("%s names somebody: %t, want %t", test.claims, ok, test.named)
+		}
+		a, okA := of(test.claims, "Bearer "+token(test.claims))
+		b, okB := of(test.claims, "Bearer "+token(strings.Replace(test.claims, "}", `,"jti":"another"}`, 1)))
+		if !okA || !okB || (a.ID == b.ID) != test.named {
+			t.Errorf("%s: its two tokens have partitions %q %t and %q %t", test.claims, a.ID, okA, b.ID, okB)
+		}
 	}
 }
 
