@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 )
@@ -10,7 +11,8 @@ import (
 //
 // A path that is written plainly is matched as ServeMux matches it. One that isn't
 // ("//", dot segments, encoded separators, path parameters: see the package
-// documentation), or whose method is in lower case, never reaches a cache, because the origin may take it for another
+// documentation), that other origins route by another pattern's literals ([alike]), or whose method is in lower case, never reaches a cache,
+// because the origin may take it for another
 // resource than the rule does. For a write it is read both as ServeMux does and as the
 // most lenient origin would, and every rule that either reading finds applies; where
 // these are two rules, the result is a new one that joins them.
@@ -23,8 +25,8 @@ func (p *Policy) Match(method, authority, path string) (*Cache, *Invalidation) {
 	}
 	plain := exact && isPlain(path)
 	if plain {
-		if t := trees.find(authority, path, false); t != nil {
-			return t.cache, t.invalidation
+		if t, sure := trees.find(authority, path, asSent); t != nil && t.cache != nil && (sure || trees.agree(t, authority, path)) {
+			return t.cache, nil
 		}
 	}
 	if isSafe(method) {
@@ -34,6 +36,20 @@ func (p *Policy) Match(method, authority, path string) (*Cache, *Invalidation) {
 		return nil, trees.invalidation(authority, path)
 	}
 	return nil, join(trees.invalidation(authority, strictPath(path)), trees.invalidation(authority, lenientPath(path)))
+}
+
+// Alike gives the cache or the rule that some origins take a path for though Match doesn't, or takes it for another's: one whose pattern has
+// a segment in another case or without what follows a dot, or lacks the trailing slash.
+func (p *Policy) Alike(method, authority, path string) (*Cache, *Invalidation) {
+	trees, _ := p.routes.of(method)
+	if trees == nil {
+		return nil, nil
+	}
+	t, _ := trees.find(authority, withoutQuery(path), loosely)
+	if t == nil {
+		return nil, nil
+	}
+	return t.cache, t.invalidation
 }
 
 // isSafe is RFC 9110 section 9.2.1, and the registration of QUERY, a safe request with a body.
@@ -90,15 +106,25 @@ type target struct {
 	invalidation *Invalidation
 }
 
-// node stands for the segments that lead to it. Each node is visited at most once per request,
+// node stands for the segments that lead to it. Each node is visited at most twice per request,
 // so that matching is bounded by the policy's size whatever the path.
 type node struct {
 	target   *target // the pattern that ends here
 	literals map[string]*node
+	lower    map[string]*node // the same in lower case, for those that are alike
 	wild     *node
 	multi    *target // {name...} or a trailing slash
 	end      *target // {$}
 }
+
+// reading is how a clean path is read.
+type reading byte
+
+const (
+	asSent    reading = iota
+	withSlash         // as if it had a trailing slash
+	loosely           // by literals that are alike, and without a trailing slash where no pattern has it
+)
 
 // of finds a method's patterns. Methods are case-sensitive, but not to every origin: an inexact one is
 // treated as an unclean path is.
@@ -151,39 +177,56 @@ func (n *node) add(segments []segment, t *target) {
 		if child == nil {
 			child = &node{}
 			if n.literals == nil {
-				n.literals = map[string]*node{}
+				n.literals, n.lower = map[string]*node{}, map[string]*node{}
 			}
 			n.literals[s.literal] = child
+			n.lower[string(appendLower(nil, s.literal))] = child
 		}
 		child.add(segments[1:], t)
 	}
 }
 
+// agree tells whether an origin that reads a path more loosely finds the same target.
+func (h *hostTrees) agree(t *target, authority, path string) bool {
+	other, _ := h.find(authority, path, loosely)
+	return other == t
+}
+
 // invalidation finds a write's rule. Many origins take a path with a trailing slash and one without
-// for the same, so where nothing matches, the other one is tried.
+// for the same, so where nothing matches, the other one is tried. What a looser reading finds applies, too.
 func (h *hostTrees) invalidation(authority, path string) *Invalidation {
-	t := h.find(authority, path, false)
+	t, sure := h.find(authority, path, asSent)
 	if t == nil && path != "/" && strings.HasSuffix(path, "/") {
-		t = h.find(authority, path[:len(path)-1], false)
+		t, _ = h.find(authority, path[:len(path)-1], asSent)
 	} else if t == nil {
-		t = h.find(authority, path, true)
+		t, _ = h.find(authority, path, withSlash)
 	}
+	if sure {
+		return t.invalidation
+	}
+	other, _ := h.find(authority, path, loosely)
+	return join(t.rule(), other.rule())
+}
+
+// rule is the invalidation that a pattern leads to, if any.
+func (t *target) rule() *Invalidation {
 	if t == nil {
 		return nil
 	}
 	return t.invalidation
 }
 
-// find matches a clean path, as if it had a trailing slash where slash is set.
-func (h *hostTrees) find(authority, path string, slash bool) *target {
+// find matches a clean path. sure tells that every segment has a literal of its own, so that no other reading finds anything else.
+func (h *hostTrees) find(authority, path string, how reading) (t *target, sure bool) {
 	if len(h.hosts) > 0 {
 		if root := h.host(authority); root != nil {
-			if t := root.match(path, slash); t != nil {
-				return t
+			if t, sure = root.match(path, how); t == nil {
+				t, _ = h.any.match(path, how)
 			}
+			return t, sure
 		}
 	}
-	return h.any.match(path, slash)
+	return h.any.match(path, how)
 }
 
 // host finds the tree of an authority: its port doesn't count, nor does case, nor the root's dot.
@@ -194,48 +237,71 @@ func (h *hostTrees) host(authority string) *node {
 }
 
 // match follows path, which begins with a slash or is empty at the pattern's end.
-func (n *node) match(path string, slash bool) *target {
+func (n *node) match(path string, how reading) (t *target, sure bool) {
 	if path == "" {
-		if !slash {
-			return n.target
+		if how != withSlash {
+			return n.target, n.target != nil
 		}
-		path, slash = "/", false
+		path, how = "/", asSent
 	}
 	if path == "/" {
-		if slash { // "//" doesn't occur: the path is clean
-			return nil
+		switch {
+		case how == withSlash: // "//" doesn't occur: the path is clean
+			return nil, false
+		case n.end != nil:
+			return n.end, false
+		case n.multi == nil && how == loosely:
+			return n.target, false
 		}
-		if n.end != nil {
-			return n.end
-		}
-		return n.multi
+		return n.multi, false
 	}
 	end := strings.IndexByte(path[1:], '/') + 1
 	if end == 0 {
 		end = len(path)
 	}
-	if child := n.literal(path[1:end]); child != nil {
-		if t := child.match(path[end:], slash); t != nil {
-			return t
+	segment, rest := path[1:end], path[end:]
+	if child := n.literal(segment, how); child != nil {
+		if t, sure = child.match(rest, how); t != nil {
+			return t, sure
 		}
 	}
 	if n.wild != nil {
-		if t := n.wild.match(path[end:], slash); t != nil {
-			return t
+		if t, _ = n.wild.match(rest, how); t != nil {
+			return t, false
 		}
 	}
-	return n.multi
+	return n.multi, false
 }
 
-// literal finds the child for a segment as it was sent.
-func (n *node) literal(raw string) *node {
-	if len(n.literals) == 0 || strings.IndexByte(raw, '%') < 0 {
+// literal finds the child for a segment as it was sent or, loosely, one that is alike.
+func (n *node) literal(raw string, how reading) *node {
+	if len(n.literals) == 0 || how != loosely && strings.IndexByte(raw, '%') < 0 {
 		return n.literals[raw]
 	}
 	var buffer [128]byte
 	decoded, valid := appendUnescaped(buffer[:0], raw)
 	if !valid {
-		return n.literals[raw]
+		decoded = append(decoded[:0], raw...)
 	}
-	return n.literals[string(decoded)]
+	if child := n.literals[string(decoded)]; child != nil || how != loosely {
+		return child
+	}
+	return n.alike(decoded)
+}
+
+// alike finds the child whose literal some origins take a segment for: they don't look at case (IIS, and Express unless it
+// is told to), or take what follows a dot for the format that is wanted (Rails, Spring). The segment is overwritten.
+func (n *node) alike(segment []byte) *node {
+	for i, c := range segment {
+		if c >= 'A' && c <= 'Z' {
+			segment[i] = c + 'a' - 'A'
+		}
+	}
+	if child := n.lower[string(segment)]; child != nil {
+		return child
+	}
+	if dot := bytes.LastIndexByte(segment, '.'); dot > 0 {
+		return n.lower[string(segment[:dot])]
+	}
+	return nil
 }

@@ -12,15 +12,7 @@ import (
 // case-sensitive (RFC 9110 section 9.1), a path that origins may read differently is no cache's, nor is one with a slash
 // more or less, and the path may have a rule of another host or method.
 func hint(p *policy.Policy, r *request) string {
-	at := func(method, authority, path string) string {
-		switch cache, rule := p.Match(method, authority, path); {
-		case cache != nil:
-			return "the cache " + cache.Name
-		case rule != nil:
-			return "the rule " + rule.Name
-		}
-		return ""
-	}
+	at := func(method, authority, path string) string { return title(p.Match(method, authority, path)) }
 	whose := func(method, path string) string { return at(method, r.authority, path) }
 	before, query, _ := strings.Cut(r.path, "?")
 	clean := path.Clean(before)
@@ -40,6 +32,9 @@ func hint(p *policy.Policy, r *request) string {
 	if found := whose(upper, otherSlash(before)); found != "" {
 		return "a slash at the end makes another path: " + otherSlash(before) + " is in " + found
 	}
+	if found := title(p.Alike(upper, r.authority, clean)); found != "" {
+		return "no cache takes a path that origins which don't look at case, or at what follows a dot, route as another one: by them it is in " + found
+	}
 	for _, host := range hosts(p) {
 		if found := at(upper, host, r.path); found != "" {
 			return "another host has a rule there: " + host + before + " is in " + found
@@ -49,6 +44,17 @@ func hint(p *policy.Policy, r *request) string {
 		if found := whose(method, clean); found != "" {
 			return "another method has a rule there: " + method + " is in " + found
 		}
+	}
+	return ""
+}
+
+// title names what a request is in, "" for nothing.
+func title(cache *policy.Cache, rule *policy.Invalidation) string {
+	switch {
+	case cache != nil:
+		return "the cache " + cache.Name
+	case rule != nil:
+		return "the rule " + rule.Name
 	}
 	return ""
 }
