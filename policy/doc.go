@@ -310,8 +310,8 @@
 // invalidate what is stored by both.
 // So are the fields by which origins take a request for another one, and which a client may send: X-Forwarded-Host, -Scheme, -SSL and -Port, X-Host,
 // and Forwarded but for its for and by, each only where it says something else than the request, and of host and scheme nothing with "authority": "ignore"; X-Forwarded-Prefix,
-// X-Original-URL and X-Rewrite-URL always. Origins that get fields as CGI variables (RFC 3875, section 4.1.18) take X_Forwarded_Host for one of them, and X_Lang for a
-// selected X-Lang: their own servers drop such fields, or let Envoy do it (headers_with_underscores_action), for the key doesn't have them. A read with X-HTTP-Method-Override, X-HTTP-Method or X-Method-Override bypasses; where the field's method has a rule of an
+// X-Original-URL and X-Rewrite-URL always, and all of them with "_" for "-", which are the same to origins that have fields as CGI has them. For the fields of headers, identity
+// and Vary that isn't looked for: where the origin is such a one, set Envoy's headers_with_underscores_action. A read with X-HTTP-Method-Override, X-HTTP-Method or X-Method-Override bypasses; where the field's method has a rule of an
 // invalidation, an unsafe request with it is a write by that rule beside its own method's. A safe one isn't, or whoever may read
 // could invalidate: where an origin heeds the field in a GET, too, take it away. A method in a query or a form (_method) isn't seen: write such a path's rule for POST.
 // "+" and "%20" differ. A query with ";" is left whole, nothing of it ignored, since some origins separate parameters there; so is one with more than 1000 parameters.

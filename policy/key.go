@@ -43,6 +43,12 @@ func (p *Policy) AppendKey(dst []byte, c *Cache, r Request, partition string, bo
 				dst[count]++
 			}
 		}
+		for _, name := range underscored {
+			if values := r.Header(name); len(values) > 0 {
+				dst = appendHeader(dst, name, values)
+				dst[count]++
+			}
+		}
 	}
 	dst = appendField(dst, partition)
 	if body == nil {

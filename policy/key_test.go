@@ -165,7 +165,11 @@ func TestKeysOfFieldsThatSteer(t *testing.T) {
 		{"x-forwarded-scheme", "http"}, {"x-forwarded-port", "80"}, {"x-forwarded-port", "8443"}, {"x-forwarded-prefix", "/b"}, {"x-forwarded-prefix", "/a"},
 		{"x-forwarded-ssl", "off"}, {"x-original-url", "/a"}, {"x-original-url", "/b"}, {"x-rewrite-url", "/a"}, {"x-rewrite-url", "/b"}, {"forwarded", "host=evil"}, {"forwarded", "for=1;host=other"}, {"forwarded", "for=1 host=evil"},
 		{"forwarded", "for=1", "proto=http"}, {"forwarded", `for="1;host=quoted"`}, {"forwarded", "host"},
+		{"x_forwarded_host", "evil"}, {"x-forwarded_host", "evil"}, {"x_forwarded-host", "evil"}, {"x_forwarded_proto", "http"}, {"x_host", "evil"}, {"x_rewrite_url", "/b"}, // of CGI
 	} {
+		if !Steers(field[0]) {
+			t.Errorf("%s isn't known to steer", field[0])
+		}
 		k := key(c, field[0], field[1:]...)
 		if other := seen[k]; other != "" {
 			t.Errorf("%q has the key of %s", field, other)

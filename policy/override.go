@@ -7,7 +7,7 @@ import (
 
 // Overrides tells of the request fields by which many origins take a request for one of another method than it has.
 func Overrides(name string) bool {
-	switch name {
+	switch dashed(name) {
 	case "x-http-method-override", "x-http-method", "x-method-override":
 		return true
 	}

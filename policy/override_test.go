@@ -38,6 +38,11 @@ func TestMethodsThatFieldsName(t *testing.T) {
 			t.Errorf("%s with %q of %s: %q, want %q", c.method, c.methods, c.path, got, c.want)
 		}
 	}
+	for name, want := range map[string]bool{"x-http-method": true, "x_http_method_override": true, "x-http_method": true, "x_method": false, "xhttp_method": false} {
+		if Overrides(name) != want {
+			t.Errorf("%s overrides: %t", name, !want)
+		}
+	}
 	origin, problems := Parse([]byte(`{"version": 1, "name": "p", "bridge": {"cluster": "b"}, "caches": {"c": {"match": ["GET /c"], "ttl": "origin", "shared": true}}}`))
 	if problems != nil {
 		t.Fatal(problems)

@@ -22,7 +22,34 @@ var steering = [...]string{
 // Steers tells of the request fields by which many origins take a request for one of another URI than it has. They are meant for
 // the proxies before an origin, but nobody asks who has written them: Envoy passes a client's own on. Without them in the key
 // one client's X-Forwarded-Host would be in the links of the page that everybody gets.
-func Steers(name string) bool { return slices.Contains(steering[:], name) }
+func Steers(name string) bool {
+	meant := dashed(name)
+	return slices.Contains(steering[:], meant) || meant == forwardedScheme && meant != name
+}
+
+// underscored are the names of those and of X-Forwarded-Proto with "_" in place of one "-" or more. Origins that have fields by CGI's names
+// (RFC 3875 section 4.1.18: HTTP_X_FORWARDED_HOST) can't tell them apart, and Envoy passes both on unless headers_with_underscores_action says otherwise.
+var underscored = func() (names []string) {
+	for _, name := range append(steering[:], forwardedScheme) {
+		parts := strings.Split(name, "-")
+		for which := 1; which < 1<<(len(parts)-1); which++ {
+			other := parts[0]
+			for i, part := range parts[1:] {
+				other += string("-_"[which>>i&1]) + part
+			}
+			names = append(names, other)
+		}
+	}
+	return names
+}()
+
+// dashed is the name that such an origin takes a field's for, if that may be one of those or override the method.
+func dashed(name string) string {
+	if !strings.HasPrefix(name, "x") {
+		return name
+	}
+	return strings.ReplaceAll(name, "_", "-")
+}
 
 // steeringValues gives what a field that steers says beyond what the key has already; nothing of scheme and authority where the cache ignores these.
 func (c *Cache) steeringValues(r Request, name string) []string {
