@@ -56,7 +56,6 @@ clusterDomain: example.internal
 filter:
   image: registry.example:5000/team/chatcache:1.4.0
   digest: DIGEST
-  pullSecret: registry
   targetRef: { kind: Gateway, name: edge }
   port: 8443
   fail: reload
@@ -258,6 +257,8 @@ func TestChartRefuses(t *testing.T) {
 			"would wait forever"},
 		"reload on Envoy Gateway": {`{target: envoy-gateway, filter: {policy: "{\"bridge\": {\"cluster\": \"redis-bridge\"}}", digest: DIGEST, fail: reload, targetRef: {kind: Gateway, name: a}}, bridge: {digest: DIGEST}}`,
 			"replaces no VM that died"},
+		"a Secret that Istio doesn't read": {strings.NewReplacer("local\\\"}", `local\"}, \"host\": {\"allow_on_headers_stop_iteration\": true}`, "selector:", "pullSecret: registry, selector:").Replace(istio),
+			"filter.pullSecret: Istio takes it from a WasmPlugin alone"},
 		"nothing to attach to": {`{target: envoy-gateway, filter: {policy: "{\"bridge\": {\"cluster\": \"redis-bridge\"}}", digest: DIGEST}, bridge: {digest: DIGEST}}`,
 			"filter.targetRef is empty"},
 		"what the chart sets itself": {"{bridge: {digest: DIGEST, podSpec: {hostNetwork: true}}}", "'hostNetwork'"},

@@ -36,10 +36,15 @@ func (dep deployment) render(p *policy.Policy, d document) (string, error) {
 	case targetEnvoy:
 		return dep.envoy(p, d)
 	case targetIstio:
-		if p.Bodies {
-			return dep.manifest("istio-envoyfilter.yaml", p, d)
+		if !p.Bodies {
+			return dep.manifest("istio-wasmplugin.yaml", p, d)
 		}
-		return dep.manifest("istio-wasmplugin.yaml", p, d)
+		// istiod reads the Secrets of WasmPlugins alone (pilot/pkg/xds/ecds.go, referencedSecrets).
+		if dep.pullSecret != "" {
+			return "", fmt.Errorf("%w: --pull-secret: Istio takes it from a WasmPlugin alone, and with allow_on_headers_stop_iteration the filter is loaded "+
+				"by an EnvoyFilter; mount a Docker configuration into the proxies, name its directory in their DOCKER_CONFIG, and leave the flag out", errRender)
+		}
+		return dep.manifest("istio-envoyfilter.yaml", p, d)
 	}
 	if p.Bodies {
 		return "", fmt.Errorf("%w: Envoy Gateway can't set allow_on_headers_stop_iteration, without which requests of body-keyed caches "+
