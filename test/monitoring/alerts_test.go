@@ -64,6 +64,8 @@ const quiet = `chatcache_bridge_redis_up{instance="b"} 1+0x200
 	chatcache_bridge_breaker_open{instance="b"} 0+0x200
 	chatcache_bridge_feed_lag{instance="b",policy="chat"} 0x40 3 0 100 0 2 0+0x200
 	chatcache_bridge_feed_lag_seconds{instance="b",policy="chat"} 0x40 0.02 0 7 0 0.5 0+0x200
+	chatcache_bridge_feed_lag{instance="b",policy="busy"} 180+0x200
+	chatcache_bridge_feed_lag_seconds{instance="b",policy="busy"} 0.18+0x200
 	chatcache_hits{instance="e",cache="stats",tier="l1"} 0+300x200
 	chatcache_misses{instance="e",cache="stats"} 0+30x200
 	chatcache_latency_us_count{instance="e",cache="stats"} 0+333x200
@@ -102,6 +104,7 @@ func TestAlerts(t *testing.T) {
 			chatcache_bypasses{instance="e",cache="stats",reason="breaker-open"} _x40 2970+2970x200
 			chatcache_latency_us_count{instance="e",cache="stats"} 0+3000x200`, 25.5, "The bridge doesn't answer for the cache stats"},
 		{"ChatcacheFeedLag", `chatcache_bridge_feed_lag{instance="a",policy="chat"} 0+0x39 65+5x200
+			chatcache_bridge_feed_lag_seconds{instance="a",policy="chat"} 0+0x39 2+2x200
 			chatcache_bridge_feed_lag{instance="b",policy="chat"} 0+0x200`, 21, "A worker is 75 events behind in the feed of chat"},
 		{"ChatcacheFeedLate", `chatcache_bridge_feed_lag_seconds{instance="a",policy="chat"} 0+0x39 30+30x200
 			chatcache_bridge_feed_lag_seconds{instance="b",policy="chat"} 0+0x200`, 21, "A worker has lacked events of the feed of chat for 1m 30s"},

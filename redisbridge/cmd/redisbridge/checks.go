@@ -20,10 +20,11 @@ type check struct {
 }
 
 const (
-	farBehind = 64              // events that a VM may be behind without anything being wrong
-	clockSkew = 2 * time.Second // that credentials' expiry stands
-	enough    = 100             // requests that a ratio needs
-	lowRatio  = 0.1
+	farBehind  = 64              // events that a VM may be behind without anything being wrong
+	longBehind = time.Second     // or for so long: where there are many writes and many VMs, events are always on their way
+	clockSkew  = 2 * time.Second // that credentials' expiry stands
+	enough     = 100             // requests that a ratio needs
+	lowRatio   = 0.1
 
 	deliveredWithin = time.Second // ends of writes, where the bridge answers
 	journalEntries  = "chatcache_journal_entries"
@@ -236,7 +237,7 @@ func lookFeed(e evidence) (problem, detail string) {
 	for _, p := range e.status.Policies {
 		followers += len(p.Followers)
 		for _, vm := range p.Followers {
-			if vm.Lag > farBehind && len(late) < maxNamed {
+			if vm.Lag > farBehind && p.BehindMS > longBehind.Milliseconds() && len(late) < maxNamed {
 				late = append(late, fmt.Sprintf("VM %s is %d events behind", vm.VM, vm.Lag))
 			}
 		}
@@ -249,7 +250,7 @@ func lookFeed(e evidence) (problem, detail string) {
 	case followers == 0:
 		return "", ""
 	}
-	return "", fmt.Sprintf("no worker is more than %d events behind", farBehind)
+	return "", fmt.Sprintf("no worker is more than %d events and %v behind", farBehind, longBehind)
 }
 
 func lookClock(e evidence) (problem, detail string) {

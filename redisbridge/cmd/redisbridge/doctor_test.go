@@ -23,7 +23,7 @@ func healthy() evidence {
 	e.status.Redis.OK, e.status.Redis.Subscribed, e.status.Redis.EvictionPolicy = true, true, "volatile-lru"
 	e.status.Redis.Mode, e.status.Redis.Version, e.status.Redis.PingMS = "standalone", "9.1.2", 0.2
 	e.status.Redis.Breaker.State = "closed"
-	e.status.Policies = []redisbridge.PolicyStatus{{Name: "chat", VMs: 2, Behind: 1, Followers: []redisbridge.VMStatus{{VM: "vm-1", Lag: farBehind}, {VM: "vm-2"}}}}
+	e.status.Policies = []redisbridge.PolicyStatus{{Name: "chat", VMs: 2, Behind: 1, BehindMS: 1001, Followers: []redisbridge.VMStatus{{VM: "vm-1", Lag: farBehind}, {VM: "vm-2"}}}}
 	e.envoys = []envoyEvidence{{url: "http://e1", metrics: sumMetrics("# TYPE x\nchatcache_panics{} 0\nchatcache_journal_entries{} 0\nchatcache_hits{cache=\"a\",tier=\"l1\"} 60\nchatcache_misses{cache=\"a\"} 50\n")}}
 	return e
 }
@@ -57,6 +57,9 @@ func TestDoctorFindsEachProblem(t *testing.T) {
 		{"pub/sub", func(e *evidence) { e.status.Redis.Subscribed = false }, "pub/sub: the bridge could never subscribe"},
 		{"proxies", func(e *evidence) { e.status.Policies = nil }, "proxies: no worker of any proxy follows the feed"},
 		{"feed", func(e *evidence) { e.status.Policies[0].Followers[0].Lag = farBehind + 1 }, "feed: VM vm-1 is 65 events behind"},
+		{"", func(e *evidence) { // a thousand events a second reach a thousand VMs within a fifth of one
+			e.status.Policies[0].Followers[0].Lag, e.status.Policies[0].BehindMS = 200, 200
+		}, ""},
 		{"policies", func(e *evidence) {
 			e.status.Policies[0].Controls.Caches = []redisbridge.CacheControls{{Name: "stats", Rollout: true}, {Name: "user"}}
 		}, "policies: proxies with different rules are at work for chat stats"},
