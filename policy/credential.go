@@ -38,7 +38,7 @@ func (s *Source) field() string {
 func (s *Source) fromFields(lines []string) credential {
 	switch s.Kind {
 	case SourceHeader:
-		return fromHeader(lines)
+		return fromHeader(lines, s.schemed())
 	case SourceCookie:
 		return withExpiry(cookieValues(lines, s.Name))
 	}
@@ -56,27 +56,39 @@ func (s *Source) fromProxy(r Request) credential {
 	return credential{}
 }
 
-func fromHeader(fields []string) credential {
+// schemed tells of the headers whose values begin with a credential's scheme (RFC 9110 section 11). Any other may have a
+// name: somebody who is called "Token ada" isn't ada.
+func (s *Source) schemed() bool {
+	return s.Name == "authorization" || s.Name == "proxy-authorization"
+}
+
+func fromHeader(fields []string, schemed bool) credential {
 	values := make([]string, 0, 1)
 	for _, f := range fields {
-		if v := stripScheme(f); v != "" {
+		v := trim(f)
+		if schemed {
+			v = stripScheme(v)
+		}
+		if v != "" {
 			values = append(values, v)
 		}
 	}
 	return withExpiry(values)
 }
 
+// trim removes the white space of HTTP's grammar (RFC 9110 section 5.6.3); any other is part of a value.
+func trim(s string) string { return strings.Trim(s, " \t") }
+
 // stripScheme removes the credential scheme (RFC 9110 section 11.4) where it is one whose
-// credential is worth the same under any: the same token is then the same identity in any field.
-func stripScheme(field string) string {
-	field = strings.TrimSpace(field)
-	scheme, rest, _ := strings.Cut(field, " ")
+// credential is worth the same under any.
+func stripScheme(value string) string {
+	scheme, rest, _ := strings.Cut(value, " ")
 	for _, known := range [...]string{"Bearer", "Basic", "Token"} {
 		if strings.EqualFold(scheme, known) {
-			return strings.TrimSpace(rest)
+			return trim(rest)
 		}
 	}
-	return field
+	return value
 }
 
 // cookieValues lists all values of a cookie: origins differ in which of them counts.
@@ -86,7 +98,7 @@ func cookieValues(fields []string, name string) (values []string) {
 			var pair string
 			pair, field, _ = strings.Cut(field, ";")
 			key, value, _ := strings.Cut(pair, "=")
-			if value = strings.TrimSpace(value); value != "" && strings.TrimSpace(key) == name {
+			if value = trim(value); value != "" && trim(key) == name {
 				values = append(values, value)
 			}
 		}
@@ -135,7 +147,7 @@ func mayBeRounded(value string) bool {
 // unverified reads a claim that anybody could have written. So the whole token enters:
 // who doesn't hold it can't reach the partition, and a forged one is only a partition of its own.
 func (s *Source) unverified(fields []string) credential {
-	c := fromHeader(fields)
+	c := fromHeader(fields, true)
 	c.nameless = true
 	if len(fields) != 1 || len(c.values) == 0 {
 		return c

@@ -33,8 +33,11 @@ func appendIdentity(b []byte, c *Cache, identity []Source) []byte {
 		claims := 0
 		for i, label := range labels(identity) {
 			b = appendField(append(b, label...), identity[i].Payload)
-			if identity[i].Kind == SourceVerified {
+			switch kind := identity[i].Kind; {
+			case kind == SourceVerified:
 				claims++
+			case kind == SourceHeader && !identity[i].schemed():
+				b = appendField(b, "as it is") // once what looked like a scheme was dropped in any header
 			}
 		}
 		if len(identity) > 1 {

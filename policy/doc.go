@@ -114,7 +114,7 @@
 // one subject are one identity, with [{"jwt_authn_claim": "sub"}, {"header": "authorization"}]. Earlier sources and all other credentials count
 // beside the claim, above all cookies: jwt_authn also takes tokens from the query (access_token, unless its provider says where), so a link of somebody else's can bring one.
 //
-//   - header: the name of a request header. The scheme Bearer, Basic or Token before a credential is dropped, in any case.
+//   - header: the name of a request header. In Authorization and Proxy-Authorization the scheme Bearer, Basic or Token before a credential is dropped, in any case.
 //     All values of a repeated header enter.
 //   - cookie: the name of a cookie. All values of a repeated cookie enter.
 //   - jwt_authn_claim: the name of a claim that Envoy's jwt_authn filter verified, with the token's issuer. Prefer texts: Envoy has numbers as doubles, in which those from

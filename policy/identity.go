@@ -251,7 +251,7 @@ func (id *Identifier) ofLines(source int, lines []string) identified {
 	c := id.sources[source].fromFields(lines)
 	one := id.partition(source, c)
 	if len(c.values) == 1 {
-		one.says = id.saidBy(c.values[0])
+		one.says = id.saidBy(stripScheme(c.values[0]))
 	}
 	id.remember(key, one)
 	return one

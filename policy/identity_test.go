@@ -126,6 +126,33 @@ func TestOtherIdentity(t *testing.T) {
 	}
 }
 
+// TestNamesThatLookAlike: a header may have somebody's name, which others may have chosen to look like a credential's scheme, or like
+// nothing at all, before or behind it.
+func TestNamesThatLookAlike(t *testing.T) {
+	id := identifier(t, Source{Kind: SourceHeader, Name: "x-user"}, fromSID)
+	for _, header := range []string{"x-user", "cookie"} {
+		seen := map[string]string{}
+		for _, name := range []string{"ada", "Token ada", "bearer ada", "Basic ada", "ada\u00a0", "\u2003ada", "\u0085ada", "Token", "ADA"} {
+			value := name
+			if header == "cookie" {
+				value = "sid=" + name
+			}
+			p, ok := id.Identify(withHeader(header, value))
+			if other := seen[p.ID]; !ok || other != "" {
+				t.Errorf("%s: %q has the partition of %q, %t", header, name, other, ok)
+			}
+			seen[p.ID] = name
+		}
+	}
+	claim := identifier(t, fromSub, Source{Kind: SourceHeader, Name: "x-token"})
+	r := verified("jwt_payload", map[string]string{"sub": "x"})
+	one, _ := claim.Identify(r)
+	r.headers = map[string][]string{"x-token": {"Bearer " + token(`{"sub":"x"}`)}}
+	if same, _ := claim.Identify(r); same.ID != one.ID {
+		t.Error("in a field of its own the token that was verified makes it another's")
+	}
+}
+
 // TestPayloads: what one provider has verified is no other's, since one without an issuer doesn't look at iss.
 func TestPayloads(t *testing.T) {
 	partner := Source{Kind: SourceVerified, Name: "sub", Payload: "partner"}

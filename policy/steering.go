@@ -103,7 +103,7 @@ func portOf(r Request) string {
 func forwardedPairs(lines []string) (pairs []string) {
 	for _, line := range lines {
 		for pair := range strings.FieldsFuncSeq(line, func(c rune) bool { return c == ',' || c == ';' }) {
-			pair = strings.TrimSpace(pair)
+			pair = trim(pair)
 			name, value, found := strings.Cut(pair, "=")
 			node := strings.EqualFold(name, "for") || strings.EqualFold(name, "by")
 			if pair != "" && !(found && node && !strings.Contains(value, "=")) {
