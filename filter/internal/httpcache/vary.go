@@ -8,14 +8,15 @@ import (
 )
 
 // Vary gives the lower-case names of the request fields that a response depends on, sorted
-// and once each (RFC 9110 §12.5.5). star: it depends on more than the request, or on more fields than are read, and matches none. One with a content coding
+// and once each (RFC 9110 §12.5.5). star: it depends on more than the request, or on more fields than are read, or it isn't known on which, as where an origin
+// writes semicolons or spaces between them; then it matches none. One with a content coding
 // depends on Accept-Encoding, whether it says so or not: not everybody can read it.
 func (f Fields) Vary() (names []string, star bool) {
 	if f.coded() {
 		names = []string{acceptEncoding}
 	}
 	f.listItems("vary", func(item string) {
-		star = star || item == "*"
+		star = star || item == "*" || strings.ContainsAny(item, " \t\"(),/:;<=>?@[\\]{}") // no token (RFC 9110 §5.6.2)
 		names = appendNew(names, strings.ToLower(item))
 	})
 	slices.Sort(names)
