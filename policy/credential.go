@@ -51,7 +51,7 @@ func (s *Source) fromProxy(r Request) credential {
 		return s.verified(r)
 	}
 	if value, ok := r.Property(s.Path...); ok && len(value) > 0 {
-		return credential{values: []string{string(value)}}
+		return credential{values: []string{string(value)}, nameless: s.Path[0] == "metadata" && mayBeRounded(string(value))}
 	}
 	return credential{}
 }
@@ -134,7 +134,7 @@ func (s *Source) verified(r Request) credential {
 	return credential{values: []string{value}, issuer: claim("iss"), nameless: mayBeRounded(value)}
 }
 
-// mayBeRounded tells whether a claim's property may be the double nearest to a number that isn't one (see asProperty), so that it
+// mayBeRounded tells whether a claim's property, or another one of metadata, may be the double nearest to a number that isn't one (see asProperty), so that it
 // names several users. A number of more than 64 bits may also be taken for a text, where its bytes are valid as that.
 func mayBeRounded(value string) bool {
 	if len(value) != 8 {

@@ -123,7 +123,7 @@
 //   - jwt_claim: the name of a claim of a token that nobody verified. The whole token is then the identity; the claim
 //     only has to be there: a credential without it is nobody's alone, and counts beside others. Its token is in header, by default authorization.
 //   - unverified: for jwt_claim: must be true, to show that this is meant.
-//   - property: an Envoy property, as a list: ["connection", "uri_san_peer_certificate"].
+//   - property: an Envoy property, as a list: ["connection", "uri_san_peer_certificate"]. A number in metadata is as in a claim.
 //
 // Where a header or cookie is a JSON Web Token, behind whatever scheme, no response is used after its exp.
 //
@@ -166,6 +166,9 @@
 //
 // The order of an object's members is taken to mean nothing (RFC 8259 section 4). Where an origin goes by it, as MongoDB does in a sort document, requests that
 // differ in nothing else would get one answer: keep them out of body-keyed caches, or send a list.
+//
+// A POST of such a cache is taken for a read, whatever its body says: one that stands for a write is answered from the cache the second time, and never
+// invalidates anything. Where reads and writes have one path, as GraphQL's queries and mutations, there is no cache for it; give queries a path of their own, or QUERY.
 //
 // A QUERY is a safe request whose body says what it asks for (draft-ietf-httpbis-safe-method-w-body): its preconditions and ranges
 // are answered as those of a GET are, where those of a POST bypass, and what is stale is validated.

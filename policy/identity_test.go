@@ -351,6 +351,10 @@ func TestRoundedClaims(t *testing.T) {
 		if _, ok := of(test.claims); ok != test.named {
 			t.Errorf("%s names somebody: %t, want %t", test.claims, ok, test.named)
 		}
+		property := &fakeRequest{properties: map[string]string{"metadata/filter_metadata/authz/user": asEnvoyHasIt(test.claims)}}
+		if _, ok := identifier(t, Source{Kind: SourceProperty, Path: []string{"metadata", "filter_metadata", "authz", "user"}}).Identify(property); ok != test.named {
+			t.Errorf("%s as another filter's metadata names somebody: %t, want %t", test.claims, ok, test.named)
+		}
 		a, okA := of(test.claims, "Bearer "+token(test.claims))
 		b, okB := of(test.claims, "Bearer "+token(strings.Replace(test.claims, "}", `,"jti":"another"}`, 1)))
 		if !okA || !okB || (a.ID == b.ID) != test.named {
