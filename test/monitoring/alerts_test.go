@@ -61,6 +61,9 @@ func TestAlertsAreRules(t *testing.T) {
 // quiet is what a mesh without trouble shows: no alert. Samples come every 30 s. The bridge of a gateway with 64 workers is away
 // for some of these seconds once, which is no reason to wake anybody.
 const quiet = `chatcache_bridge_redis_up{instance="b"} 1+0x200
+	up{instance="b",job="chatcache/redis-bridge"} 1+0x200
+	up{instance="e",job="chat/chatcache"} 1+0x200
+	up{instance="down",job="chat/chatcache"} 0+0x200
 	chatcache_bridge_breaker_open{instance="b"} 0+0x200
 	chatcache_bridge_feed_lag{instance="b",policy="chat"} 0x40 3 0 100 0 2 0+0x200
 	chatcache_bridge_feed_lag_seconds{instance="b",policy="chat"} 0x40 0.02 0 7 0 0.5 0+0x200
@@ -94,6 +97,9 @@ func TestAlerts(t *testing.T) {
 		summary       string
 	}{
 		{"ChatcacheNoBridge", `chatcache_bridge_redis_up{instance="b"} 1+0x39 _x200`, 26.5, "No bridge of chatcache is scraped"},
+		{"ChatcacheNoFilter", `up{instance="e",job="chat/chatcache"} 1+0x200
+			up{instance="without",job="chat/chatcache"} _x40 1+0x200
+			chatcache_panics{instance="e"} 0+0x200`, 25, "The proxy without runs without the filter"},
 		{"ChatcacheRedisDown", `chatcache_bridge_redis_up{instance="b"} 1+0x39 0+0x200`, 21, "Redis doesn't answer the bridge b"},
 		{"ChatcacheBridgeBreakerOpen", `chatcache_bridge_breaker_open{instance="b"} 0+0x39 1 1 0 1 1 0 1 1 0 1 0+0x200`, 22,
 			"The bridge b refuses lookups, since Redis left its calls without an answer"},
