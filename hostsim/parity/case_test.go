@@ -30,15 +30,23 @@ type parityCase struct {
 	// before are answered before this one is sent; then wait passes.
 	before []parityCase
 	wait   time.Duration
-	// beside are under way when this one is sent.
+	// beside are under way when this one is sent: the module has logged a line of
+	// theirs that begins with their begun, "request-headers" if empty.
 	beside []parityCase
+	begun  string
+	// opens lets upstreams that wait for it go on when the module has logged a line
+	// that begins so, and fills when the proxy has taken what it takes of a message
+	// that is held; without them, they do when this case's own stream is over.
+	opens string
+	fills bool
 	// leave lets the client go away when the module has logged a line that begins so.
 	leave string
 	// reached: the client goes only when the upstream has this many requests, for
 	// what Envoy hasn't sent by then it never sends.
 	reached int
-	// hangs: it isn't answered; the client leaves when all else is over.
-	hangs bool
+	// hangs: it isn't answered; the client leaves when the module has logged a line
+	// that begins so, and all else is over.
+	hangs string
 
 	// stall is how long the client leaves its response unread.
 	stall time.Duration
@@ -55,8 +63,12 @@ type parityCase struct {
 	listener string // of the real Envoy; the variant's if empty
 }
 
-// piece is sent when the module has logged a line that begins with after.
-type piece struct{ after, text string }
+// piece is sent when the module has logged a line that begins with after, and the
+// upstream has noted so many requests and what it read of them.
+type piece struct {
+	after, text string
+	reached     int
+}
 
 func or(s, d string) string {
 	if s == "" {
@@ -144,7 +156,7 @@ var variants = []variant{
 
 func (v variant) routeTimeout() time.Duration {
 	if v.impatient {
-		return 400 * time.Millisecond
+		return 2 * time.Second // in which a busy machine gets the first of the answer through
 	}
 	return 10 * time.Second
 }

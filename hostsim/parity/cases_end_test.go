@@ -29,10 +29,10 @@ var endCases = []parityCase{
 
 // leaveCases are clients that leave.
 var leaveCases = []parityCase{
-	{name: "leave while the request is paused", script: []string{onRequest, "call backend /?upstream=slow 5000; pause", onCall, "log too-late", onDone, "prop response.code_details; prop response.flags"}, leave: "request-headers", reached: 1, until: "prop response.flags"},
+	{name: "leave while the request is paused", script: []string{onRequest, "call backend /?upstream=hang 5000; pause", onCall, "log too-late", onDone, "prop response.code_details; prop response.flags"}, leave: "request-headers", reached: 1, until: "prop response.flags"},
 	{name: "leave while the upstream thinks", upstream: "hang", script: details, leave: "request-headers", reached: 1, until: "prop response.flags"},
 	{name: "fields of a response that never came", upstream: "hang", script: []string{onDone, "header response content-length; header request :path"}, leave: "request-headers", reached: 1, until: "header :path"},
 	{name: "leave in the body", upstream: "hang-body", script: details, leave: "response-body", until: "prop response.flags"},
-	{name: "leave while the response is held", script: []string{onResponse, "call backend /?upstream=slow 5000; pause", onCall, "log too-late", onDone, "prop response.code_details; prop response.flags"}, leave: "response-headers", until: "prop response.flags"},
+	{name: "leave while the response is held", script: []string{onResponse, "call backend /?upstream=hang 5000; pause", onCall, "log too-late", onDone, "prop response.code_details; prop response.flags"}, leave: "response-headers", reached: 2, until: "prop response.flags"},
 	{name: "leave in an upload", verb: "POST", body: "one ", pieces: []piece{}, upstream: "count", script: details, leave: "request-body", reached: 1, until: "prop response.flags"},
 }

@@ -12,6 +12,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,21 +21,62 @@ import (
 type upstreamServer struct {
 	*httptest.Server
 	requests *recorder
+	now      atomic.Pointer[upstreamCase]
+}
+
+// upstreamCase is what handlers of a case wait for.
+type upstreamCase struct {
+	opened chan struct{}
+	once   sync.Once
+	read   atomic.Int64 // bytes of an event stream that the client has
 }
 
 func startUpstream() *upstreamServer {
-	requests := &recorder{}
-	server := httptest.NewUnstartedServer(requests.dispatch(upstreams(func(r *http.Request, d time.Duration) {
-		select {
-		case <-r.Context().Done():
-		case <-time.After(d):
+	s := &upstreamServer{requests: &recorder{}}
+	s.forCase()
+	until := func(r *http.Request, so func() bool) {
+		for deadline := time.Now().Add(clientPatience); !so() && r.Context().Err() == nil && time.Now().Before(deadline); {
+			time.Sleep(2 * time.Millisecond)
 		}
-	}, requests.note)))
-	server.Config.Protocols = new(http.Protocols)
-	server.Config.Protocols.SetHTTP1(true)
-	server.Config.Protocols.SetUnencryptedHTTP2(true)
-	server.Start()
-	return &upstreamServer{server, requests}
+	}
+	s.Server = httptest.NewUnstartedServer(s.requests.dispatch(upstreams(upstreamPace{
+		wait: func(r *http.Request, d time.Duration) {
+			select {
+			case <-r.Context().Done():
+			case <-time.After(d):
+			}
+		},
+		opened: func(r *http.Request) {
+			select {
+			case <-r.Context().Done():
+			case <-s.now.Load().opened:
+			case <-time.After(clientPatience):
+			}
+		},
+		reached: func(r *http.Request, n int) { until(r, func() bool { return s.requests.count() >= n }) },
+		read: func(r *http.Request, n int) {
+			now := s.now.Load()
+			until(r, func() bool { return now.read.Load() >= int64(n) })
+		},
+		note: s.requests.note,
+	})))
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetHTTP1(true)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	return s
+}
+
+// forCase begins another case.
+func (s *upstreamServer) forCase() {
+	s.requests.take()
+	s.now.Store(&upstreamCase{opened: make(chan struct{})})
+}
+
+// open lets the handlers go on that wait for it.
+func (s *upstreamServer) open() {
+	now := s.now.Load()
+	now.once.Do(func() { close(now.opened) })
 }
 
 func (s *upstreamServer) port() int { return s.Listener.Addr().(*net.TCPAddr).Port }
@@ -64,7 +107,11 @@ func (p *realProxy) start(c parityCase) client {
 	if c.pieces != nil {
 		body, cl.body = io.Pipe()
 	}
-	go func() { cl.done <- send(ctx, address, c, body, cl.read) }()
+	got := io.Discard
+	if c.upstream == "sse" {
+		got = (*byteCounter)(&p.server.now.Load().read)
+	}
+	go func() { cl.done <- send(ctx, address, c, body, cl.read, got) }()
 	if c.body != "" && c.pieces != nil {
 		cl.send(c.body)
 	}
@@ -90,7 +137,15 @@ func (c *realClient) answer() answer {
 	return <-c.done
 }
 
-func send(ctx context.Context, address string, c parityCase, body io.Reader, read <-chan struct{}) answer {
+// byteCounter counts what is written to it.
+type byteCounter atomic.Int64
+
+func (n *byteCounter) Write(b []byte) (int, error) {
+	(*atomic.Int64)(n).Add(int64(len(b)))
+	return len(b), nil
+}
+
+func send(ctx context.Context, address string, c parityCase, body io.Reader, read <-chan struct{}, got io.Writer) answer {
 	req, _ := http.NewRequestWithContext(ctx, c.method(), "http://"+address+c.path(), body)
 	if c.body == "" && c.pieces == nil {
 		req.Body, req.ContentLength = nil, 0
@@ -115,12 +170,13 @@ func send(ctx context.Context, address string, c parityCase, body io.Reader, rea
 		return answer{}
 	}
 	<-read
-	return received(resp)
+	return received(resp, got)
 }
 
-func received(resp *http.Response) answer {
+// received is the whole answer; got sees its body as it comes.
+func received(resp *http.Response, got io.Writer) answer {
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	body, err := io.ReadAll(io.TeeReader(resp.Body, got))
 	var trailers []string
 	for name := range resp.Trailer {
 		if resp.Trailer.Get(name) != "" { // else it was announced, and did not come
@@ -158,7 +214,7 @@ func sendRaw(address string, c parityCase) answer {
 		return answer{}
 	}
 	resp.Header.Del("Connection")
-	a := received(resp)
+	a := received(resp, io.Discard)
 	if c.raw {
 		a.Headers = rawFields(text.Bytes())
 	}

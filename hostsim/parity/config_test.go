@@ -118,7 +118,7 @@ func (e *realEnvoy) connectionManager(v variant) object {
 		"normalize_path": v.normalize, "merge_slashes": v.normalize,
 		"access_log": []any{object{"name": "file", "typed_config": object{
 			"@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": e.accessLog(),
-			"log_format": object{"text_format_source": object{"inline_string": "%FILTER_STATE(wasm.mine:PLAIN)%\n"}}}}},
+			"log_format": object{"text_format_source": object{"inline_string": "%REQ(:PATH)% %FILTER_STATE(wasm.mine:PLAIN)%\n"}}}}},
 		"route_config": object{"virtual_hosts": []any{host}},
 		"http_filters": []any{
 			object{"name": "probe", "typed_config": object{

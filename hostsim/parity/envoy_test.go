@@ -157,7 +157,7 @@ func (e *realEnvoy) signalled() bool {
 	case <-e.exited:
 		status, ok := e.cmd.ProcessState.Sys().(syscall.WaitStatus)
 		return ok && (status.Signaled() || status.ExitStatus() > 128)
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		return false
 	}
 }
@@ -177,11 +177,28 @@ type realProxy struct {
 	t      *testing.T
 	offset int64 // where the case begins in Envoy's log
 	access int64 // and in its access log
+	lines  int   // how many the module is to log
+	asked  int   // how many requests the upstream is to get
+	read   int64 // bytes that were read before
+	beyond int64 // more than so many are to be read while they are held
 }
 
 func (e *realEnvoy) forCase(t *testing.T) *realProxy {
-	e.server.requests.take()
-	return &realProxy{e, t, size(e.logs()), size(e.accessLog())}
+	e.server.forCase()
+	return &realProxy{realEnvoy: e, t: t, offset: size(e.logs()), access: size(e.accessLog())}
+}
+
+// like makes the case's end wait for as much as was seen of it in the simulator: the
+// client's answer says nothing of calls, of other streams, or of what comes after it.
+func (p *realProxy) like(o outcome) *realProxy {
+	p.lines, p.asked, p.read = len(o.Log), len(o.Upstream), p.bytesRead()
+	for _, line := range o.Log {
+		var n int64
+		if _, err := fmt.Sscanf(line, "fits %d: false", &n); err == nil {
+			p.beyond = max(p.beyond, n*11/10) // the bytes of headers and frames are read, too
+		}
+	}
+	return p
 }
 
 func size(file string) int64 {
@@ -204,7 +221,9 @@ var wasmLine = regexp.MustCompile(`^info\|wasm log(?: [^:]*)?: (.*)`)
 
 func (p *realProxy) log() []string {
 	var lines []string
-	for line := range strings.SplitSeq(tail(p.logs(), p.offset), "\n") {
+	text := tail(p.logs(), p.offset)
+	text = text[:strings.LastIndexByte(text, '\n')+1] // the last line may be on its way
+	for line := range strings.Lines(text) {
 		if m := wasmLine.FindStringSubmatch(line); m != nil && !strings.HasPrefix(m[1], "start ") {
 			lines = append(lines, strings.TrimSpace(m[1]))
 		}
@@ -213,19 +232,35 @@ func (p *realProxy) log() []string {
 }
 
 func (p *realProxy) awaitEnd(until string) {
-	patience := 5 * time.Second
+	await(p, func() bool {
+		lines := p.log()
+		return len(lines) >= p.lines && p.reached() >= p.asked &&
+			(until == "-" || len(lines) > 0 && strings.HasPrefix(lines[len(lines)-1], until))
+	})
 	if until == "-" {
-		patience = 30 * time.Millisecond
-	}
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if lines := p.log(); len(lines) > 0 && strings.HasPrefix(lines[len(lines)-1], until) {
-			return
-		}
+		p.pass(30 * time.Millisecond) // for what should not come
 	}
 }
 
 func (p *realProxy) upstream() []string { return p.server.requests.take() }
 func (p *realProxy) reached() int       { return p.server.requests.count() }
+func (p *realProxy) open()              { p.server.open() }
+
+// fill waits for more than what didn't fit in the simulator.
+func (p *realProxy) fill() {
+	await(p, func() bool { return p.bytesRead() > p.read+p.beyond })
+	p.pass(300 * time.Millisecond) // for what should not come
+}
+
+// bytesRead is what it has read from clients and upstreams.
+func (p *realProxy) bytesRead() (n int64) {
+	for line := range strings.Lines(p.stats(p.t, "/stats?filter=^(http.http.downstream|cluster.backend.*.upstream)_cx_rx_bytes_total$")) {
+		_, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		bytes, _ := strconv.ParseInt(value, 10, 64)
+		n += bytes
+	}
+	return n
+}
 
 // metrics are the modules' counters and gauges.
 func (p *realProxy) metrics() map[string]int64 {
@@ -251,14 +286,43 @@ func (e *realEnvoy) stats(t *testing.T, path string) string {
 	return string(text)
 }
 
-// state is the last line of the access log.
-func (p *realProxy) state() string {
-	for range 200 {
-		if text := tail(p.accessLog(), p.access); strings.HasSuffix(text, "\n") {
-			lines := strings.Fields(text)
-			return lines[len(lines)-1]
-		}
-		time.Sleep(5 * time.Millisecond)
+// update gives Envoy other listeners, of which so many have changed, and waits until its worker has them.
+func (p *realProxy) update(listeners []variant, changed int) {
+	p.t.Helper()
+	const updates, onWorker = "listener_manager.lds.update_success", "listener_manager.listener_create_success"
+	before, had := p.stat(updates), p.stat(onWorker)
+	if err := p.setListeners(listeners...); err != nil {
+		p.t.Fatal(err)
 	}
-	return "no line in the access log"
+	p.await("the update", func() bool { return p.stat(updates) > before && p.stat(onWorker) == had+changed })
+}
+
+func (p *realProxy) await(what string, done func() bool) {
+	p.t.Helper()
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			p.t.Fatalf("%s takes more than %v\n%s", what, patience, tail(p.logs(), p.offset))
+		}
+	}
+}
+
+func (p *realProxy) stat(name string) int {
+	var n int
+	fmt.Sscanf(p.stats(p.t, "/stats?filter=^"+name+"$"), name+": %d", &n)
+	return n
+}
+
+func (p *realProxy) state(path string) (state string) {
+	state = "no line in the access log"
+	await(p, func() bool {
+		for line := range strings.Lines(tail(p.accessLog(), p.access)) {
+			of, value, _ := strings.Cut(line, " ")
+			if of == path && strings.HasSuffix(value, "\n") {
+				state = strings.TrimSpace(value)
+				return true
+			}
+		}
+		return false
+	})
+	return state
 }

@@ -56,7 +56,12 @@ type proxy interface {
 	upstream() []string
 	reached() int
 	metrics() map[string]int64
-	state() string
+	// state is what the access log tells of the stream with this path.
+	state(path string) string
+	// fill waits until it has read what it takes of a message that is held.
+	fill()
+	// open lets upstreams go on that wait for it.
+	open()
 }
 
 // client is one request under way.
@@ -85,6 +90,7 @@ func observe(p proxy, c parityCase) outcome {
 		beside = append(beside, begin(p, b))
 	}
 	out.answer = exchange(p, c)
+	p.open()
 	for i, b := range c.beside {
 		out.Beside = append(out.Beside, finish(p, b, beside[i], 0))
 	}
@@ -100,29 +106,39 @@ func observe(p proxy, c parityCase) outcome {
 		}
 	}
 	if c.state {
-		out.State = p.state()
+		out.State = p.state(c.path())
 	}
 	return out
 }
 
-// begin sends a request and waits until the module has seen its headers.
+// begin sends a request and waits until it is as far as the case wants it.
 func begin(p proxy, c parityCase) client {
 	from := len(p.log())
 	cl := p.start(c)
-	awaitLine(p, from, "request-headers")
+	awaitLine(p, from, or(c.begun, "request-headers"))
 	return cl
 }
 
 func exchange(p proxy, c parityCase) answer {
 	p.pass(c.wait)
 	from := len(p.log())
-	return finish(p, c, p.start(c), from)
+	cl := p.start(c)
+	switch {
+	case c.opens != "":
+		awaitLine(p, from, c.opens)
+		p.open()
+	case c.fills:
+		p.fill()
+		p.open()
+	}
+	return finish(p, c, cl, from)
 }
 
 // finish sends the rest of a request, and leaves or waits for the answer.
 func finish(p proxy, c parityCase, cl client, from int) answer {
 	for _, piece := range c.pieces {
 		awaitLine(p, from, piece.after)
+		await(p, func() bool { return p.reached() >= piece.reached })
 		from = len(p.log())
 		cl.send(piece.text)
 	}
@@ -134,6 +150,7 @@ func finish(p proxy, c parityCase, cl client, from int) answer {
 		awaitLine(p, from, c.leave)
 		await(p, func() bool { return p.reached() >= c.reached })
 		cl.leave()
+		awaitLine(p, from, "done") // else the next stream might come before the proxy has noticed
 		return answer{Left: true}
 	case c.stall > 0:
 		cl.stall()
@@ -143,11 +160,11 @@ func finish(p proxy, c parityCase, cl client, from int) answer {
 		a := cl.answer()
 		a.Stalled = stalled
 		return a
-	case c.hangs:
+	case c.hangs != "":
+		awaitLine(p, from, c.hangs)
 		p.pass(100 * time.Millisecond)
 		hung := !cl.answered()
 		cl.leave()
-		p.pass(settling)
 		return answer{Hung: hung}
 	}
 	return cl.answer()
@@ -163,11 +180,12 @@ func awaitLine(p proxy, from int, prefix string) {
 
 // await lets time pass until something is so, but not for ever: what is missing then shows in the outcome.
 func await(p proxy, so func() bool) {
-	for range 1000 {
+	const step = 2 * time.Millisecond
+	for range clientPatience / step {
 		if so() {
 			return
 		}
-		p.pass(2 * time.Millisecond)
+		p.pass(step)
 	}
 }
 
@@ -229,12 +247,12 @@ func protocol(c parityCase) string {
 
 func compare(t *testing.T, envoy *realEnvoy, c parityCase) {
 	t.Helper()
-	want := observe(envoy.forCase(t), c)
 	sim := simulate(t, probeModule(t), c)
 	got := observe(sim, c)
 	if c.expect != "" {
 		sim.Expect(c.expect)
 	}
+	want := observe(envoy.forCase(t).like(got), c)
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(outcome{})); diff != "" {
 		t.Errorf("real Envoy (-) and the simulator (+) differ:\n%s", diff)
 	}

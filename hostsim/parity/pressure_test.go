@@ -21,7 +21,7 @@ func TestStreamWindow(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(clientPatience))
 	io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
 	const settings, initialWindow = 4, 4
 	for {
@@ -49,7 +49,7 @@ func TestStreamWindow(t *testing.T) {
 // exact size is a matter of reads; what counts is whether it was all of it.
 func TestBackPressure(t *testing.T) {
 	envoy := sharedEnvoy(t)
-	const slow = "call backend /?upstream=slower 5000; stopall" // for as long as everything takes that can be sent meanwhile
+	const slow = "call backend /?upstream=opened 30000; stopall" // for as long as everything takes that can be sent meanwhile
 	upload := []string{quiet, "1", onRequest, slow, onCall, "resume-request", onDone, "fits 200000; fits 5000000"}
 	download := []string{quiet, "1", onResponse, slow, onCall, "resume-response", onDone, "fits 200000; fits 5000000"}
 	for name, c := range map[string]parityCase{
@@ -62,7 +62,7 @@ func TestBackPressure(t *testing.T) {
 		"a client that doesn't read":    {upstream: "30MB", stall: 300 * time.Millisecond, script: ends},
 		"a client that doesn't read, 2": {route: "backend2", upstream: "30MB", stall: 300 * time.Millisecond, script: ends},
 	} {
-		c.name, c.until = name, or(c.until, "fits 5000000")
+		c.name, c.until, c.fills = name, "fits 5000000", c.stall == 0
 		if c.stall > 0 {
 			c.until = "prop response.flags"
 		}

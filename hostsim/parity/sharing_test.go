@@ -70,6 +70,15 @@ func answered(plugin string) step {
 	}
 }
 
+// opened lets the plugin's upstream answer.
+func opened(plugin string) step {
+	return func(r *sharingRun) string {
+		to, _ := r.proxy(plugin)
+		to.open()
+		return "the upstream of " + plugin + " answers"
+	}
+}
+
 func hanging(plugin string) step {
 	return func(r *sharingRun) string {
 		to, _ := r.proxy(plugin)
@@ -104,6 +113,9 @@ type sharingRun struct {
 	now  []string // the other lines of the step
 }
 
+// settling is how long a step waits for what should not come.
+const settling = 50 * time.Millisecond
+
 // seenIn is what was seen of one step: the client's view, and the modules'
 // lines, sorted, for in which thread's order they come is chance.
 type seenIn struct {
@@ -120,7 +132,7 @@ func (c sharingCase) run(p plugins, like []seenIn) []seenIn {
 	for i, do := range c.steps {
 		s := seenIn{Client: do(r)}
 		to, _ := p.proxy("b")
-		for range 100 {
+		for range clientPatience / settling {
 			if r.read(s.Client == hasDrained); like == nil || len(r.now) >= len(like[i].Log) {
 				break
 			}
@@ -163,7 +175,7 @@ func TestVMSharing(t *testing.T) {
 				sim.sims[c.dies].Expect(hostsim.VMDied)
 			}
 			p := &realPlugins{realProxy: envoy.forCase(t), prefix: fmt.Sprint(i), before: before}
-			p.update(c.plugins...)
+			p.have(c.plugins...)
 			real := c.run(p, simulated)
 			before = p.listeners()
 			if diff := cmp.Diff(real, simulated); diff != "" {
@@ -191,10 +203,10 @@ func (p *realPlugins) takeLog() []string {
 	return taken
 }
 
-func (p *realPlugins) add(v variant) { p.update(append(slices.Clone(p.now), v)...) }
+func (p *realPlugins) add(v variant) { p.have(append(slices.Clone(p.now), v)...) }
 
 func (p *realPlugins) remove(plugin string) {
-	p.update(slices.DeleteFunc(slices.Clone(p.now), func(v variant) bool { return v.name == plugin })...)
+	p.have(slices.DeleteFunc(slices.Clone(p.now), func(v variant) bool { return v.name == plugin })...)
 }
 
 func (p *realPlugins) configure(plugin, config string) {
@@ -204,11 +216,11 @@ func (p *realPlugins) configure(plugin, config string) {
 			now[i].config = config
 		}
 	}
-	p.update(now...)
+	p.have(now...)
 }
 
-// update gives Envoy these plugins, and waits until it has them.
-func (p *realPlugins) update(vs ...variant) {
+// have gives Envoy these plugins, and waits until it has them.
+func (p *realPlugins) have(vs ...variant) {
 	changed := slices.DeleteFunc(slices.Clone(vs), func(v variant) bool {
 		return slices.ContainsFunc(p.now, func(old variant) bool { return reflect.DeepEqual(old, v) })
 	})
@@ -219,12 +231,7 @@ func (p *realPlugins) update(vs ...variant) {
 			p.ports[v.name] = freePort()
 		}
 	}
-	const updates, onWorker = "listener_manager.lds.update_success", "listener_manager.listener_create_success"
-	before, had := p.stat(updates), p.stat(onWorker)
-	if err := p.setListeners(listeners...); err != nil {
-		p.t.Fatal(err)
-	}
-	p.await("the update", func() bool { return p.stat(updates) > before && p.stat(onWorker) == had+len(changed) })
+	p.update(listeners, len(changed))
 }
 
 // listeners are all of Envoy's.
@@ -241,20 +248,6 @@ func (p *realPlugins) drained() {
 	p.await("the drain", func() bool {
 		return p.stat("listener_manager.total_filter_chains_draining") == 0 && p.stat("listener_manager.total_listeners_draining") == 0
 	})
-}
-
-func (p *realPlugins) await(what string, done func() bool) {
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			p.t.Fatalf("%s takes more than %v\n%s", what, patience, tail(p.logs(), p.offset))
-		}
-	}
-}
-
-func (p *realPlugins) stat(name string) int {
-	var n int
-	fmt.Sscanf(p.stats(p.t, "/stats?filter=^"+name+"$"), name+": %d", &n)
-	return n
 }
 
 // simPlugins are simulated.

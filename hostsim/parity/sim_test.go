@@ -34,7 +34,10 @@ func simulatePlugin(t *testing.T, module []byte, v variant, beside *hostsim.Sim)
 	}
 	requests := &recorder{}
 	wait := func(r *http.Request, d time.Duration) { clock.Wait(r.Context(), nil, d) }
-	handler := requests.dispatch(upstreams(wait, requests.note))
+	some := func(r *http.Request) { wait(r, 100*time.Millisecond) } // in which happens all that can
+	handler := requests.dispatch(upstreams(upstreamPace{
+		wait: wait, opened: some, reached: func(r *http.Request, _ int) { some(r) }, read: func(r *http.Request, _ int) { some(r) }, note: requests.note,
+	}))
 	o := hostsim.Options{
 		Module: module, Beside: beside, Clock: clock, PluginName: "probe", DrainTime: drainTime,
 		Clusters:      map[string]http.Handler{"backend": handler, "backend2": handler, "backend-small": handler, "backend2-small": handler, "refused": status(200), "nohosts": status(200), "full": status(200)},
@@ -110,7 +113,10 @@ func (p *simProxy) metrics() map[string]int64 {
 	return all
 }
 
-func (p *simProxy) state() string {
+func (p *simProxy) fill() {} // it has, at once
+func (p *simProxy) open() {}
+
+func (p *simProxy) state(string) string {
 	v, _ := p.last.FilterState("wasm.mine")
 	return or(string(v), "-")
 }

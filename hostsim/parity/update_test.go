@@ -16,16 +16,12 @@ import (
 // ends the old root context after the drain; another vm_id makes a new VM.
 func TestConfigurationChange(t *testing.T) {
 	v := variantNamed("default")
-	envoy := startEnvoy(t, probeModule(t), v)
-	set := func() {
-		if err := envoy.setListeners(v); err != nil {
-			t.Fatal(err)
-		}
-	}
-	real := changed(envoy.forCase(t), func(config string) { v.config = config; set() }, func() { v.vmID = "another"; set() })
+	envoy := startEnvoy(t, probeModule(t), v).forCase(t)
+	set := func() { envoy.update([]variant{v}, 1) }
+	real := changed(envoy, time.Now, func() { v.config = "log two"; set() }, func() { v.vmID = "another"; set() })
 	sim := simulate(t, probeModule(t), parityCase{})
-	simulated := changed(sim, func(config string) {
-		if err := sim.Reconfigure([]byte(config)); err != nil {
+	simulated := changed(sim, sim.Clock().Now, func() {
+		if err := sim.Reconfigure([]byte("log two")); err != nil {
 			t.Fatal(err)
 		}
 	}, func() {
@@ -37,27 +33,38 @@ func TestConfigurationChange(t *testing.T) {
 	if diff := cmp.Diff(real, simulated); diff != "" {
 		t.Errorf("real Envoy (-) and the simulator (+) differ:\n%s", diff)
 	}
-	if want := []string{"kept 1", "kept 1", "plugin done", "plugin done", "kept 0", "plugin done", "plugin done"}; !slices.Equal(real, want) {
+	if want := []string{"kept 1, kept 1, 2 plugins done, before the drain's end: false", "kept 1, kept 1, kept 0, 4 plugins done, before the drain's end: false"}; !slices.Equal(real, want) {
 		t.Errorf("got %q, want %q", real, want)
 	}
 }
 
-// changed runs streams before and after each change, and gives what the module logged of it.
-func changed(p proxy, reconfigure func(string), replace func()) []string {
-	const drained = drainTime + 500*time.Millisecond
+// changed runs a stream before and after each change, and gives after each what the
+// module has logged of streams, and of plugins that are done: when, only the drain's end bounds.
+func changed(p proxy, now func() time.Time, changes ...func()) (seen []string) {
 	kept := func(commands string) {
 		exchange(p, parityCase{listener: "default", script: []string{quiet, "1", onRequest, commands}})
 	}
+	done := func() (n int, others []string) {
+		for _, line := range p.log() {
+			if line == "plugin done" {
+				n++
+			} else {
+				others = append(others, line)
+			}
+		}
+		return n, others
+	}
 	kept("grow 1; kept")
-	reconfigure("log two")
-	p.pass(drained / 3)
-	kept("kept")
-	p.pass(drained)
-	replace()
-	p.pass(drained / 3)
-	kept("kept")
-	p.pass(drained)
-	return p.log()
+	for i, change := range changes {
+		began := now()
+		change()
+		kept("kept")
+		await(p, func() bool { n, _ := done(); return n == 2*(i+1) })
+		early := now().Sub(began) < drainTime
+		n, others := done()
+		seen = append(seen, fmt.Sprintf("%s, %d plugins done, before the drain's end: %v", strings.Join(others, ", "), n, early))
+	}
+	return seen
 }
 
 // TestConfigurationAsTheModuleSeesIt compares the bytes and the environment

@@ -13,8 +13,19 @@ import (
 	"chatcache/hostsim"
 )
 
+// upstreamPace is what handlers wait for, in real time or in virtual time. Each wait
+// ends with the request, too.
+type upstreamPace struct {
+	wait    func(*http.Request, time.Duration)
+	opened  func(*http.Request)      // the case lets them go on
+	reached func(*http.Request, int) // so many requests have come
+	read    func(*http.Request, int) // the client has so many bytes of the response
+	note    func(string)
+}
+
 // upstreams are the handlers that a case can choose.
-func upstreams(wait func(*http.Request, time.Duration), note func(string)) map[string]http.Handler {
+func upstreams(pace upstreamPace) map[string]http.Handler {
+	wait := pace.wait
 	big := strings.Repeat("0123456789", 300)
 	text := func(w http.ResponseWriter, s string) {
 		w.Header().Set("Content-Type", "text/plain")
@@ -58,15 +69,16 @@ func upstreams(wait func(*http.Request, time.Duration), note func(string)) map[s
 		"30MB": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { text(w, strings.Repeat(big, 10_000)) }),
 		"slow": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if wait(r, 100*time.Millisecond); r.Context().Err() != nil {
-				note("left " + r.URL.Path)
+				pace.note("left " + r.URL.Path)
 			}
 			text(w, "slow")
 		}),
-		"slower":   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { wait(r, time.Second) }),
-		"thinking": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { wait(r, 100*time.Millisecond); text(w, "thought") }),
+		"opened": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { pace.opened(r); text(w, "opened") }),
+		"both":   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { pace.reached(r, 2); text(w, "both") }),
 		"upload": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			part := make([]byte, 100)
 			n, _ := r.Body.Read(part)
+			pace.note(fmt.Sprintf("read %q", part[:n]))
 			rest, _ := io.ReadAll(r.Body)
 			text(w, fmt.Sprintf("%s|%s", part[:n], rest))
 		}),
@@ -77,11 +89,11 @@ func upstreams(wait func(*http.Request, time.Duration), note func(string)) map[s
 		"drip": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			text(w, "first")
 			w.(http.Flusher).Flush()
-			wait(r, 150*time.Millisecond)
+			pace.opened(r)
 			io.WriteString(w, "second")
 		}),
 		"second-time": secondTime(),
-		"sse":         http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { stream(w, r, wait) }),
+		"sse":         http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { stream(w, r, pace) }),
 		"trailers":    http.HandlerFunc(trailers),
 		"hang":        http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { wait(r, 5*time.Second) }),
 		"hang-body": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -115,12 +127,18 @@ func status(code int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
 }
 
-func stream(w http.ResponseWriter, r *http.Request, wait func(*http.Request, time.Duration)) {
+// stream sends events, each when the client has the one before: so each is a piece of its own for the proxy.
+func stream(w http.ResponseWriter, r *http.Request, pace upstreamPace) {
 	w.Header().Set("Content-Type", "text/event-stream")
+	sent := 0
 	for i := range 3 {
-		fmt.Fprintf(w, "data: %d\n\n", i)
+		n, _ := fmt.Fprintf(w, "data: %d\n\n", i)
 		w.(http.Flusher).Flush()
-		wait(r, 30*time.Millisecond)
+		if sent += n; r.Header.Get("X-Upstream") == "" {
+			pace.wait(r, 30*time.Millisecond) // a call's answer is read whole
+		} else {
+			pace.read(r, sent)
+		}
 	}
 }
 
@@ -132,7 +150,7 @@ func trailers(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("X-Sum", "4")
 }
 
-// recorder notes the requests that reach the upstream, in their order.
+// recorder notes the requests that reach the upstream, in their order, and what handlers tell of them.
 type recorder struct {
 	mu       sync.Mutex
 	requests []string
