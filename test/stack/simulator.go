@@ -41,8 +41,10 @@ func StartSimulator(ctx context.Context, o Options) (*Simulator, error) {
 	s.Bridge = &Process{
 		Name: "redisbridge", Log: filepath.Join(o.Dir, "redisbridge.log"), died: s.died,
 		command: func(int) *exec.Cmd {
-			return exec.Command(filepath.Join(root, "build", "redisbridge"), "serve", "--memory", "--insecure", "--bootstrap",
+			cmd := exec.Command(filepath.Join(root, "build", "redisbridge"), "serve", "--memory", "--insecure", "--bootstrap",
 				"--listen", loopback.Addr(o.Ports.Bridge), "--policy", policy)
+			cmd.Env = append(os.Environ(), "CHATCACHE_PARTITION_SECRET="+PartitionSecret) // for purge --rule --identity
+			return cmd
 		},
 		probe: func(ctx context.Context) error { return ExpectOK(ctx, s.BridgeURL()+"/readyz") },
 	}

@@ -328,18 +328,27 @@ func lookFilter(e evidence) (problem, detail string) {
 	return "", "it is loaded"
 }
 
-// lookFilterToken says that all is well only where the bridge has answered lookups, and does still.
+// lookFilterToken says that all is well only where the bridge has answered lookups, and does still. An Envoy counts from its
+// start on: what was refused at some time is over where, until the second look, lookups were answered and none was refused.
 func lookFilterToken(e evidence) (problem, detail string) {
-	return e.each(func(m metricSums) (problem, detail string) {
-		answered := m.sum("chatcache_hits", `tier="l2"`) + m.sum("chatcache_misses", "")
-		switch refused := m.sum("chatcache_bypasses", `reason="bridge-error"`); {
+	return e.eachEnvoy(func(envoy envoyEvidence) (problem, detail string) {
+		answered, refused := lookups(envoy.metrics)
+		answeredLater, refusedLater := lookups(envoy.later)
+		switch {
+		case refused > 0 && (answeredLater <= answered || refusedLater > refused):
+			return fmt.Sprintf("%.0f reads were forwarded because the bridge refused them or gave another answer", max(refused, refusedLater)), ""
 		case refused > 0:
-			return fmt.Sprintf("%.0f reads were forwarded because the bridge refused them or gave another answer", refused), ""
+			return "", fmt.Sprintf("the bridge answers lookups; %.0f were refused before", refused)
 		case answered == 0 || e.statusError != nil && !e.refused():
 			return "", ""
 		}
 		return "", fmt.Sprintf("the bridge has answered %.0f lookups and refused none", answered)
 	})
+}
+
+// lookups counts those that the bridge has answered, and those that it has refused.
+func lookups(m metricSums) (answered, refused float64) {
+	return m.sum("chatcache_hits", `tier="l2"`) + m.sum("chatcache_misses", ""), m.sum("chatcache_bypasses", `reason="bridge-error"`)
 }
 
 func lookPanics(e evidence) (problem, detail string) {

@@ -107,11 +107,14 @@ func gather(ctx context.Context, bridge client, envoys []string) evidence {
 	return e
 }
 
-// lookAgain looks once more at the Envoys that owe the bridge ends of writes: where there are writes some
-// are always on their way, and what matters is whether they arrive.
+// lookAgain looks once more at the Envoys of which one look doesn't say enough. They owe the bridge ends of writes: where there
+// are writes some are always on their way, and what matters is whether they arrive. Or lookups of theirs were refused at some time.
 func (e *evidence) lookAgain(ctx context.Context) {
-	owes := func(one envoyEvidence) bool { return one.metrics.sum(journalEntries, "") > 0 }
-	if !slices.ContainsFunc(e.envoys, owes) {
+	unclear := func(one envoyEvidence) bool {
+		_, refused := lookups(one.metrics)
+		return refused > 0 || one.metrics.sum(journalEntries, "") > 0
+	}
+	if !slices.ContainsFunc(e.envoys, unclear) {
 		return
 	}
 	select {
@@ -120,7 +123,7 @@ func (e *evidence) lookAgain(ctx context.Context) {
 	case <-time.After(deliveredWithin):
 	}
 	for i := range e.envoys {
-		if one := &e.envoys[i]; owes(*one) {
+		if one := &e.envoys[i]; unclear(*one) {
 			one.later, _ = readMetrics(ctx, one.url)
 		}
 	}

@@ -74,6 +74,11 @@ func TestDoctorFindsEachProblem(t *testing.T) {
 			"journal: http://e1: 9 ends of writes wait for the bridge"},
 		{"", later("chatcache_journal_entries{} 7\nchatcache_writes_closed{} 10", "chatcache_journal_entries{} 6\nchatcache_writes_closed{} 90"), ""},
 		{"", later("chatcache_journal_entries{} 7\nchatcache_writes_closed{} 10", "chatcache_journal_entries{} 0\nchatcache_writes_closed{} 11"), ""},
+		{"filter token", later("chatcache_bypasses{reason=\"bridge-error\"} 3\nchatcache_misses{} 9", "chatcache_bypasses{reason=\"bridge-error\"} 4\nchatcache_misses{} 10"),
+			"filter token: http://e1: 4 reads were forwarded because the bridge refused them or gave another answer"},
+		{"filter token", later("chatcache_bypasses{reason=\"bridge-error\"} 3\nchatcache_misses{} 9", "chatcache_bypasses{reason=\"bridge-error\"} 3\nchatcache_misses{} 9"),
+			"filter token: http://e1: 3 reads were forwarded because the bridge refused them or gave another answer"},
+		{"", later("chatcache_bypasses{reason=\"bridge-error\"} 3\nchatcache_misses{} 9", "chatcache_bypasses{reason=\"bridge-error\"} 3\nchatcache_misses{} 10"), ""},
 		{"filter token", metric(`chatmy_stats_reason_bridge_error_bypasses{cache="cache"} 3`),
 			"filter token: http://e1: 3 reads were forwarded because the bridge refused them or gave another answer"},
 		{"hit ratio", metric("chatcache_hits{tier=\"l1\"} 4\nchatcache_hits{tier=\"l2\"} 5\nchatcache_misses{} 50\nchatcache_bypasses{reason=\"head\"} 41"), "hit ratio: http://e1: 9.0% of 100 reads"},
@@ -134,6 +139,10 @@ func TestDoctorTellsWhatItHasSeen(t *testing.T) {
 		{"filter token", "http://e1: the bridge has answered 130 lookups and refused none", istio},
 		{"filter token", "", func(e *evidence) { e.statusError = errors.New("bridge at x can't be reached") }},
 		{"filter token", "", func(e *evidence) { e.envoys[0].metrics = sumMetrics("chatcache_panics{} 0\n") }},
+		{"filter token", "http://e1: the bridge answers lookups; 3 were refused before", func(e *evidence) {
+			e.envoys[0].metrics = sumMetrics("chatcache_panics{} 0\nchatcache_bypasses{reason=\"bridge-error\"} 3\nchatcache_misses{} 9")
+			e.envoys[0].later = sumMetrics("chatcache_bypasses{reason=\"bridge-error\"} 3\nchatcache_misses{} 10")
+		}},
 		{"journal", "http://e1: empty", func(*evidence) {}},
 		{"journal", "", func(e *evidence) { e.envoys[0].metrics = sumMetrics("") }},
 		{"filter panics", "", func(e *evidence) { e.envoys[0].metrics = sumMetrics("") }},

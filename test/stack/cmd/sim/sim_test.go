@@ -35,6 +35,8 @@ func (l *lines) String() string {
 
 var proxyURL = regexp.MustCompile(`simulator +(http://\S+)`)
 
+var bridgeURL = regexp.MustCompile(`bridge, in memory +(http://\S+)`)
+
 // The variables are those of make run.
 func TestSettings(t *testing.T) {
 	env := map[string]string{"ENVOY_PORT": "1", "ENVOY_ADMIN_PORT": "2", "BRIDGE_PORT": "3", "CHATAPI_PORT": "4", "VALKEY_PORT": "5", "CHATAPI_LATENCY": "0.5"}
@@ -73,6 +75,14 @@ func TestServesUntilInterrupted(t *testing.T) {
 		t.Errorf("write: %q", got)
 	}
 	await(t, url, "chatcache; fwd=uri-miss; stored")
+	bridge := bridgeURL.FindStringSubmatch(out.String())[1]
+	resp, err := http.Post(bridge+"/v1/invalidate", "application/json", strings.NewReader(`{"rule": "create session", "identity": {"header": {"authorization": "Bearer ada"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != http.StatusOK {
+		t.Errorf("the bridge says %s to what one user's write invalidates", resp.Status)
+	}
 	interrupt()
 	if err := <-ended; err != nil || !strings.HasSuffix(out.String(), "\nstopping\n") {
 		t.Errorf("%v\n%s", err, out.String())
