@@ -13,13 +13,13 @@ import (
 func TestOffOutlivesThePrimary(t *testing.T) {
 	set := stack.ReplicatedT(t, 2)
 	w := newWorld(t)
-	b := w.bridge(set.Env(), nil)
+	b := w.bridge(set.Env(), patient)
 	w.read(b, 0) // miss, and stored
 	_, err := b.SetControls(w.ctx, redisbridge.ControlsRequest{Policy: scope.Policy, Cache: "stats", Set: redisbridge.ControlSettings{Off: true}})
 	w.check(err)
 	w.check(set.Servers[0].Kill())
 
-	other := w.bridge(set.Env(), nil)
+	other := w.bridge(set.Env(), func(o *redisbridge.Options) { patient(o); o.Trust = trust })
 	w.eventually("the quarantine has ended", func() bool {
 		a, err := other.Lookup(w.ctx, wire.LookupRequest{
 			Scope: scope, Key: wire.EntryKey("user", scope.Policy, "", "GET", "/", "d"), Groups: []string{wire.GroupCache("user")},

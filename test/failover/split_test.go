@@ -97,12 +97,12 @@ func TestSplit(t *testing.T) {
 
 // A primary whose replicas fell silent refuses every script as a whole within
 // min-replicas-max-lag (3 s) and two more: replicas report once a second, and it
-// counts them as often.
+// counts them as often. A busy machine has some seconds besides; by Redis' own setting it were 10 s and more.
 func TestReplicasFallSilent(t *testing.T) {
 	set := stack.ReplicatedT(t, 2)
 	w := newWorld(t)
 	// Not the bridge's trust is looked at here.
-	b := w.bridge(pinned(set.Servers[0]), func(o *redisbridge.Options) { o.Replicas = 0 })
+	b := w.bridge(pinned(set.Servers[0]), func(o *redisbridge.Options) { patient(o); o.Replicas = 0 })
 	w.read(b, 0)
 	silent := time.Now()
 	for _, replica := range set.Servers[1:] {
@@ -114,7 +114,7 @@ func TestReplicasFallSilent(t *testing.T) {
 	if !strings.Contains(last.err.Error(), "NOREPLICAS") {
 		t.Errorf("refused with %v, want NOREPLICAS", last.err)
 	}
-	if took := last.began.Sub(silent); took > 6*time.Second {
+	if took := last.began.Sub(silent); took > 9*time.Second {
 		t.Errorf("refused after %v only", took)
 	}
 	state := "{chatcache:" + scope.Policy + "}:state"
