@@ -38,6 +38,7 @@ func newBridge(t *testing.T) *bridge {
 	}
 	t.Cleanup(stop)
 	o.Token, o.AdminToken, o.ViewerToken, o.Bootstrap = "filters-own", adminToken, viewerToken, true
+	o.Timeout, o.AdminTimeout = patience, patience // of a machine that Chromium keeps busy
 	b := &bridge{t: t, raw: redis.NewUniversalClient(&o.Redis), noRedis: stop}
 	t.Cleanup(func() { b.raw.Close() })
 	if b.Bridge, err = redisbridge.New(o); err != nil {

@@ -38,7 +38,8 @@ func chromium(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx,
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(patience),
+		// The directory of its profile is chromedp's own, which knows that Chromium's children write to it for a moment more.
+		chromedp.ExecPath(path), chromedp.WSURLReadTimeout(patience),
 		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Headless, chromedp.DisableGPU,
 		chromedp.NoSandbox, // root needs it, and what is loaded is the repository's own
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),

@@ -58,8 +58,8 @@ func TestLooks(t *testing.T) {
 	// Nothing jumps when figures come, and grow by digits.
 	eval[chromedp.Void](page, watchShifts)
 	for range 3 {
-		b.count("vm-1", "stats", map[wire.Counter]uint64{wire.CountHitsL1: 123_456, wire.CountMisses: 7890, wire.CountStores: 99_999})
 		before := page.field("stores")
+		b.count("vm-1", "stats", map[wire.Counter]uint64{wire.CountHitsL1: 123_456, wire.CountMisses: 7890, wire.CountStores: 99_999})
 		page.until("the figures change", func() bool { return page.field("stores") != before })
 	}
 	if shifted := eval[float64](page, `window.shifted`); shifted > 0.01 {
