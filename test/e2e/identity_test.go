@@ -32,3 +32,22 @@ func TestVerifiedClaimIsTheIdentity(t *testing.T) {
 		}
 	})
 }
+
+// Numbers from 2^53 on, which Envoy has only rounded, make nobody of several users.
+func TestClaimsThatAreRounded(t *testing.T) {
+	claims := func(document map[string]any) { document["identity"] = []any{map[string]any{"jwt_authn_claim": "uid"}} }
+	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, claims), JWT: true}, func(t *testing.T, m mesh.Mesh) {
+		ask := func(uid int64) mesh.Response {
+			return m.Do(0, mesh.Request{Method: "GET", Path: "/api/chat/stats", Claims: map[string]any{"iss": jwt.Issuer, "uid": uid}})
+		}
+		const exact = 1<<53 - 1
+		wantStored(t, "a number that a double can be", ask(exact))
+		m.Settle()
+		wantHit(t, "that again", ask(exact))
+		for _, uid := range []int64{1 << 53, 1<<53 + 1} {
+			if r := ask(uid); r.CacheStatus() != "chatcache; fwd=bypass; detail=no-identity" {
+				t.Errorf("user %d: %v", uid, r)
+			}
+		}
+	})
+}

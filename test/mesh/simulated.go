@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"net"
@@ -170,9 +171,16 @@ func (m *simulated) request(r Request) *hostsim.Request {
 		req.Headers.Add(f[0], f[1])
 	}
 	if r.Claims != nil {
-		req.Metadata = map[string]any{"envoy.filters.http.jwt_authn": map[string]any{"jwt_payload": r.Claims}}
+		req.Metadata = map[string]any{"envoy.filters.http.jwt_authn": map[string]any{"jwt_payload": asStruct(r.Claims)}}
 	}
 	return req
+}
+
+// asStruct gives claims as Envoy has them, in a google.protobuf.Struct: numbers are doubles.
+func asStruct(claims map[string]any) (metadata map[string]any) {
+	text, _ := json.Marshal(claims)
+	_ = json.Unmarshal(text, &metadata)
+	return metadata
 }
 
 // fields are the header fields that a client sends.
