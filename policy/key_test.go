@@ -153,6 +153,7 @@ func TestKeysOfFieldsThatSteer(t *testing.T) {
 	none := key(c, "x-other", "1")
 	for name, values := range map[string][]string{
 		"x-forwarded-host": {"chat.test"}, "x-host": {"CHAT.TEST"}, "x-forwarded-scheme": {"HTTPS"}, "x-forwarded-port": {"443"}, "x-forwarded-ssl": {"On"},
+		"x-original-host": {"chat.test"}, "x-scheme": {"https"}, "x-forwarded-protocol": {"https"},
 		"forwarded": {`for=192.0.2.43, for="[2001:db8::1]:4711";by=_proxy;proto=https;HOST="chat.test"`, "for=unknown"},
 	} {
 		if key(c, name, values...) != none {
@@ -165,6 +166,7 @@ func TestKeysOfFieldsThatSteer(t *testing.T) {
 		{"x-forwarded-scheme", "http"}, {"x-forwarded-port", "80"}, {"x-forwarded-port", "8443"}, {"x-forwarded-prefix", "/b"}, {"x-forwarded-prefix", "/a"},
 		{"x-forwarded-ssl", "off"}, {"x-original-url", "/a"}, {"x-original-url", "/b"}, {"x-rewrite-url", "/a"}, {"x-rewrite-url", "/b"}, {"forwarded", "host=evil"}, {"forwarded", "for=1;host=other"}, {"forwarded", "for=1 host=evil"},
 		{"forwarded", "for=1", "proto=http"}, {"forwarded", `for="1;host=quoted"`}, {"forwarded", "host"},
+		{"script_name", "/a"}, {"x-script-name", "/a"}, {"x-scheme", "http"}, {"x-forwarded-protocol", "ssl"}, {"x-original-host", "evil"},
 		{"x_forwarded_host", "evil"}, {"x-forwarded_host", "evil"}, {"x_forwarded-host", "evil"}, {"x_forwarded_proto", "http"}, {"x_host", "evil"}, {"x_rewrite_url", "/b"}, // of CGI
 	} {
 		if !Steers(field[0]) {
@@ -180,6 +182,9 @@ func TestKeysOfFieldsThatSteer(t *testing.T) {
 			t.Errorf("%q: read back %+v, %v", field, parts.Headers, err)
 		}
 	}
+	if most := maxNames + len(steering) + len(underscored); most > 127 {
+		t.Errorf("a key may have %d fields, whose number is one byte of a uvarint", most)
+	}
 	r := get("/a")
 	r.headers["x-forwarded-host"], r.headers["x-forwarded-port"] = []string{"h"}, []string{"8443"}
 	room := make([]byte, 0, 1024)
@@ -187,7 +192,7 @@ func TestKeysOfFieldsThatSteer(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 	anyHost := p.Cache("any-host")
-	for _, name := range []string{"x-forwarded-host", "x-host", "x-forwarded-scheme", "x-forwarded-port", "x-forwarded-ssl"} {
+	for _, name := range []string{"x-forwarded-host", "x-host", "x-original-host", "x-forwarded-scheme", "x-scheme", "x-forwarded-protocol", "x-forwarded-port", "x-forwarded-ssl"} {
 		if key(anyHost, name, "evil") != key(anyHost, "x-other") {
 			t.Errorf(`%s changes the key in spite of "authority": "ignore"`, name)
 		}

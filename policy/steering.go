@@ -6,23 +6,31 @@ import (
 )
 
 const (
-	fieldForwarded       = "forwarded"
-	fieldForwardedHost   = "x-forwarded-host"
-	fieldForwardedPort   = "x-forwarded-port"
-	fieldForwardedScheme = "x-forwarded-scheme"
-	fieldForwardedSSL    = "x-forwarded-ssl"
-	fieldHost            = "x-host"
+	fieldForwarded         = "forwarded"
+	fieldForwardedHost     = "x-forwarded-host"
+	fieldForwardedPort     = "x-forwarded-port"
+	fieldForwardedProtocol = "x-forwarded-protocol"
+	fieldForwardedScheme   = "x-forwarded-scheme"
+	fieldForwardedSSL      = "x-forwarded-ssl"
+	fieldHost              = "x-host"
+	fieldOriginalHost      = "x-original-host"
+	fieldScheme            = "x-scheme"
+	fieldScriptName        = "script_name" // gunicorn's, spelled so
 )
 
 // steering are the fields that steer, in the order of keys.
 var steering = [...]string{
-	fieldForwarded, fieldForwardedHost, fieldForwardedPort, "x-forwarded-prefix", fieldForwardedScheme, fieldForwardedSSL, fieldHost, "x-original-url", "x-rewrite-url",
+	fieldForwarded, fieldScriptName, fieldForwardedHost, fieldForwardedPort, "x-forwarded-prefix", fieldForwardedProtocol, fieldForwardedScheme, fieldForwardedSSL,
+	fieldHost, fieldOriginalHost, "x-original-url", "x-rewrite-url", fieldScheme, "x-script-name",
 }
 
 // Steers tells of the request fields by which many origins take a request for one of another URI than it has. They are meant for
 // the proxies before an origin, but nobody asks who has written them: Envoy passes a client's own on. Without them in the key
 // one client's X-Forwarded-Host would be in the links of the page that everybody gets.
 func Steers(name string) bool {
+	if !strings.HasPrefix(name, "x") {
+		return name == fieldForwarded || name == fieldScriptName
+	}
 	meant := dashed(name)
 	return slices.Contains(steering[:], meant) || meant == forwardedScheme && meant != name
 }
@@ -74,9 +82,9 @@ func (c *Cache) said(r Request, name, value string) bool {
 		name, value = "forwarded "+strings.ToLower(pair), strings.Trim(rest, `"`)
 	}
 	switch name {
-	case fieldForwardedHost, fieldHost, "forwarded host":
+	case fieldForwardedHost, fieldHost, fieldOriginalHost, "forwarded host":
 		return c.IgnoreAuthority || strings.EqualFold(value, r.Authority())
-	case fieldForwardedScheme, "forwarded proto":
+	case fieldForwardedScheme, fieldForwardedProtocol, fieldScheme, "forwarded proto":
 		return c.IgnoreAuthority || strings.EqualFold(value, r.Scheme())
 	case fieldForwardedPort:
 		return c.IgnoreAuthority || value == portOf(r)
