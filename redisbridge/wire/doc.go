@@ -40,7 +40,8 @@
 package wire
 
 // Paths of the calls, version included: a bridge answers 404 to a version
-// that it doesn't speak, which a filter treats as an unreachable bridge.
+// that it doesn't speak. Its filter's reads go to the origin (bridge-error), and
+// ends of writes wait in its journal until a bridge does.
 const (
 	PathLookup  = "/v1/lookup"
 	PathLookups = "/v1/lookups"

@@ -97,21 +97,6 @@ func (r *Replicated) Failover(ctx context.Context) error {
 	return r.watchers[0].Failover(ctx, SentinelMaster).Err()
 }
 
-// Replicated says nil once every replica has what the first server has written until now.
-func (r *Replicated) Replicated(ctx context.Context) error {
-	replicas := len(r.Servers) - 1
-	pipe := r.Servers[0].Client.Pipeline()
-	pipe.Ping(ctx) // WAIT is about what stands before the connection's last command
-	acknowledged := pipe.Do(ctx, "WAIT", replicas, 1000)
-	if _, err := pipe.Exec(ctx); err != nil {
-		return err
-	}
-	if n, err := acknowledged.Int(); err != nil || n < replicas {
-		return fmt.Errorf("%d of %d replicas are in step: %w", n, replicas, err)
-	}
-	return nil
-}
-
 // Split promotes the second server behind the first one's back, as the other side of
 // a network that fell apart would: from now on both are primaries, and the first
 // has no replica any more. No Sentinel is left to heal that.
