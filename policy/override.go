@@ -27,8 +27,9 @@ func (p *Policy) MatchOverridden(method string, methods []string, authority, pat
 	if isSafe(strings.ToUpper(method)) { // some origins take get for GET
 		return cache, rule
 	}
-	for i, other := range methods {
-		if slices.Contains(methods[:i], other) {
+	for i, value := range methods {
+		other := firstOf(value)
+		if slices.ContainsFunc(methods[:i], func(before string) bool { return firstOf(before) == other }) {
 			continue
 		}
 		_, found := p.Match(other, authority, path)
@@ -41,4 +42,10 @@ func (p *Policy) MatchOverridden(method string, methods []string, authority, pat
 		return nil, rule
 	}
 	return cache, nil
+}
+
+// firstOf is the first of the methods in a field, which some origins take of several.
+func firstOf(value string) string {
+	first, _, _ := strings.Cut(value, ",")
+	return trim(first)
 }

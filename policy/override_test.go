@@ -18,6 +18,7 @@ func TestMethodsThatFieldsName(t *testing.T) {
 		{"POST", []string{"delete", "delete", "PUT"}, "/a/1", "POST /a/{x} + DELETE /a/{x}"},
 		{"POST", []string{"GET", "DELETE"}, "/a/1", "POST /a/{x} + DELETE /a/{x}"},
 		{"POST", []string{"GET"}, "/a/1", "POST /a/{x}"},
+		{"POST", []string{"DELETE, x", " DELETE,y", "PUT"}, "/a/1", "POST /a/{x} + DELETE /a/{x}"}, // Express reads what is before the comma
 		{"POST", []string{"PUT", ""}, "/b", "POST /b"},
 		{"POST", []string{"DELETE"}, "/c", "DELETE /c"},
 		{"post", []string{"DELETE"}, "/a/1", "POST /a/{x} + DELETE /a/{x}"},
