@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"chatcache/hostsim/internal/toolchain"
+	"chatcache/test/loopback"
 )
 
 func TestMain(m *testing.M) {
@@ -95,8 +96,11 @@ func TestServe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	gone := httptest.NewServer(nil)
-	gone.Close()
+	port, err := loopback.FreePort() // which no outgoing connection takes either
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := "http://" + loopback.Addr(port)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for i := range 3 {
 			fmt.Fprintf(w, "%s %d\n", r.URL, i)
@@ -115,7 +119,7 @@ func TestServe(t *testing.T) {
 	ended := make(chan int, 1)
 	go func() {
 		ended <- run(ctx, []string{"serve", "--wasm", wasm, "--config", config, "--listen", "127.0.0.1:0", "-v",
-			"--upstream", upstream.URL, "--cluster", "side=" + upstream.URL, "--cluster", "gone=" + gone.URL}, &out, &errs)
+			"--upstream", upstream.URL, "--cluster", "side=" + upstream.URL, "--cluster", "gone=" + gone}, &out, &errs)
 	}()
 	address := out.wait(t, `listening on (http://[^,]+),`)
 	get := func(fields ...string) string {
