@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"chatcache/test/mesh"
 	"chatcache/test/stack"
 )
 
@@ -19,7 +20,7 @@ func TestCommandLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sim, err := stack.StartSimulator(t.Context(), stack.Options{Dir: t.TempDir()})
+	sim, err := stack.StartSimulator(t.Context(), stack.Options{Dir: t.TempDir(), BridgeArgs: []string{"--timeout", mesh.BridgePatience.String()}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func send(url string, r *hostsim.Request) (*hostsim.Response, error) {
 	transport.Protocols.SetHTTP1(!r.HTTP2)
 	transport.Protocols.SetUnencryptedHTTP2(r.HTTP2)
 	defer transport.CloseIdleConnections()
-	client := http.Client{Transport: transport, Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error {
+	client := http.Client{Transport: transport, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}
 	answer, err := client.Do(req)

@@ -186,6 +186,7 @@ func (r *recorder) settle() {
 func (r *recorder) Call(cluster string, req *hostsim.Request) (*hostsim.Response, error) {
 	req.Headers = append(req.Headers.Clone(), [2]string{"authorization", "Bearer " + adminToken})
 	resp, err := r.machine.Call(cluster, req)
+	r.settle()
 	if err == nil { // an administrator's answer tells numbers of the sequence
 		r.steps = append(r.steps, observed{Request: cluster + " " + req.Path, Status: resp.Status, Complete: resp.Complete})
 	}
