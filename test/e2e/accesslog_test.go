@@ -15,7 +15,7 @@ import (
 // The shipped access log tells of each request which rule it matched and what came of it, of
 // local replies too; and the trace of a request is in the bridge's log.
 func TestAccessLogAndTrace(t *testing.T) {
-	s := stack.RunT(t, stack.Options{Origin: chatapi.New(chatapi.Options{}), BridgeArgs: []string{"--log-level", "debug"}})
+	s := patientStack(t, stack.Options{Origin: chatapi.New(chatapi.Options{}), BridgeArgs: []string{"--log-level", "debug"}})
 	const trace = "0af7651916cd43dd8448eb211c80319c"
 	ask := func(method, path, body, traceparent string) {
 		t.Helper()

@@ -38,7 +38,7 @@ func TestOtherFiltersBesideTheCache(t *testing.T) {
 	content := strings.Repeat(`{"answer": 42}`, 200)
 	date := time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)
 	const modified, otherDate = "Sun, 06 Nov 1994 08:49:37 GMT", "Mon, 07 Nov 1994 08:49:37 GMT"
-	s := stack.RunT(t, stack.Options{
+	s := patientStack(t, stack.Options{
 		Envoys: 2, Policy: []byte(`{"version": 1, "name": "beside", "bridge": {"cluster": "redis-bridge", "timeout": "1s"},
 			"caches": {"answers": {"match": ["GET /answers/{answer}"], "ttl": "600s", "shared": true}}}`),
 		Origin: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

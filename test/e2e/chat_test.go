@@ -55,10 +55,13 @@ func (r read) String() string { return r.method + " " + r.path }
 func withoutL1(document map[string]any) { document["l1"] = false }
 
 // quick shortens the time that writes may be suspended for.
-func quick(document map[string]any) {
-	for _, rule := range document["invalidations"].([]any) {
-		rule.(map[string]any)["deadline"] = "1s"
-		rule.(map[string]any)["settle"] = "1s"
+func quick(document map[string]any) { suspendedFor("1s")(document) }
+
+func suspendedFor(d string) func(document map[string]any) {
+	return func(document map[string]any) {
+		for _, rule := range document["invalidations"].([]any) {
+			rule.(map[string]any)["deadline"], rule.(map[string]any)["settle"] = d, d
+		}
 	}
 }
 
@@ -318,7 +321,7 @@ func streamedSave(t *testing.T, m mesh.Mesh) {
 	wantHit(t, "before", m.Do(1, stats))
 	open := m.Origin().Hold()
 	stream := m.Open(0, asAnn("POST", "/api/chat/sessions/s1/messages", `{"content":"hello","stream":true}`))
-	m.Until(3*time.Second, "every worker bypasses", func() bool { return everyWorker(m, stats, bypassed("write-in-flight")) })
+	m.Until(heardWithin, "every worker bypasses", func() bool { return everyWorker(m, stats, bypassed("write-in-flight")) })
 	during := m.Do(1, stats)
 	if during.Body != old.Body {
 		t.Errorf("the origin had committed already: %v", during)

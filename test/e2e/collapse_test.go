@@ -23,10 +23,15 @@ func together(t *testing.T, m mesh.Mesh, n int, r mesh.Request) (responses []mes
 	return responses, asked
 }
 
-// longWait lets a slow machine stall: a fetch that takes longer than half of max_wait may be repeated by another proxy.
+// longWait lets a slow machine stall: a fetch that takes longer than half of max_wait may be repeated by another proxy,
+// and a lookup that takes longer than the bridge's timeout passes by whoever fetches.
 func longWait(document map[string]any) {
 	document["collapse"] = map[string]any{"max_wait": "20s"}
+	unhurried(document)
 }
+
+// unhurried lets many requests at once, or a large one, take their time to the bridge and back.
+func unhurried(document map[string]any) { document["bridge"].(map[string]any)["timeout"] = "5s" }
 
 // However many ask at the same time, over all workers of all proxies, the origin is asked
 // once, and everybody gets its answer: from L1, and without it.
@@ -35,7 +40,7 @@ func TestConcurrentMissesAreOneFetch(t *testing.T) {
 		document["caches"].(map[string]any)["search"].(map[string]any)["l1"] = false
 	}
 	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, searchWithoutL1, longWait)}, func(t *testing.T, m mesh.Mesh) {
-		m.Origin().Slow(300 * time.Millisecond)
+		m.Origin().Slow(2 * time.Second) // all have come by then, or half of them at least
 		for _, read := range []read{readStats, readSearch, readModels, readFlags} {
 			responses, asked := together(t, m, 100, read.as("ann"))
 			stored, collapsed := 0, 0
@@ -110,7 +115,7 @@ func TestConcurrentMissesWithoutTheBridge(t *testing.T) {
 func TestCollapseTurnedOff(t *testing.T) {
 	off := func(document map[string]any) { document["collapse"] = false }
 	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, withoutL1, off)}, func(t *testing.T, m mesh.Mesh) {
-		m.Origin().Slow(500 * time.Millisecond)
+		m.Origin().Slow(3 * time.Second) // all have come before the first is answered
 		if _, asked := together(t, m, 10, readStats.as("ann")); asked != 10 {
 			t.Errorf("the origin was asked %d times, want 10", asked)
 		}

@@ -35,7 +35,7 @@ func TestClientsThatKeepResponses(t *testing.T) {
 	}
 	content, modified := large[:100_000], time.Unix(1_700_000_000, 0)
 	var asked atomic.Int64
-	s := stack.RunT(t, stack.Options{
+	s := patientStack(t, stack.Options{
 		Policy: []byte(`{"version": 1, "name": "clients", "bridge": {"cluster": "redis-bridge", "timeout": "1s"},
 			"caches": {"files": {"match": ["GET /files/{file}"], "ttl": "origin", "shared": true}}}`),
 		Origin: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

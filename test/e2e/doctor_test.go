@@ -14,7 +14,7 @@ import (
 
 // On a mesh in which nothing is wrong doctor finds nothing; with the bridge's Redis gone it says so.
 func TestDoctorOnARealMesh(t *testing.T) {
-	s := stack.RunT(t, stack.Options{Origin: chatapi.New(chatapi.Options{})})
+	s := patientStack(t, stack.Options{Origin: chatapi.New(chatapi.Options{})})
 	response, err := http.Get(s.Envoys[0].URL() + "/api/models")
 	if err != nil {
 		t.Fatal(err)

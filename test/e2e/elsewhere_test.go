@@ -43,7 +43,7 @@ func TestFilterDisabledElsewhere(t *testing.T) {
 		"stats": {"match": ["GET /stats/{x}"], "ttl": "600s", "shared": true}`
 	const rules = `}, "invalidations": [{"name": "write", "match": ["POST /pages"], "invalidate": ["stats"]}]}`
 	routes := routesElsewhere(t, head+rules)
-	s := stack.RunT(t, stack.Options{
+	s := patientStack(t, stack.Options{
 		Policy:  []byte(head + `, "more": {"match": ["GET /pages", "GET /caf%C3%A9"], "ttl": "600s", "shared": true}` + rules),
 		Manager: func(_ int, manager map[string]any) { manager["route_config"] = routes },
 		Origin:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") }),

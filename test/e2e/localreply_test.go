@@ -13,7 +13,7 @@ import (
 // TestWhatEnvoyDoesToAnswersOfTheCache: they are local replies. Envoy adds a route's fields to a hit, which has them already, and
 // shows an answer in place of the origin's to no filter.
 func TestWhatEnvoyDoesToAnswersOfTheCache(t *testing.T) {
-	s := stack.RunT(t, stack.Options{
+	s := patientStack(t, stack.Options{
 		Policy: []byte(`{"version": 1, "name": "local", "bridge": {"cluster": "redis-bridge", "timeout": "1s"}, "caches": {
 			"a": {"match": ["GET /a"], "ttl": "origin", "shared": true}}}`),
 		Manager: func(_ int, manager map[string]any) {

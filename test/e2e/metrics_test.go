@@ -14,7 +14,7 @@ import (
 
 // Prometheus sees the filter's metrics with their labels, as the shipped stats_tags make them.
 func TestPrometheusLabels(t *testing.T) {
-	s := stack.RunT(t, stack.Options{Origin: chatapi.New(chatapi.Options{})})
+	s := patientStack(t, stack.Options{Origin: chatapi.New(chatapi.Options{})})
 	ask := func(method, path, body string) {
 		t.Helper()
 		req, err := http.NewRequest(method, s.Envoys[0].URL()+path, strings.NewReader(body))

@@ -35,7 +35,7 @@ func TestStatusThatMeansNothingWasWritten(t *testing.T) {
 		rules = append(rules, fmt.Sprintf(`{"name": "%[1]s", "match": ["POST /%[1]s/{x}"], "invalidate": ["%[1]s"], "deadline": "5s", "settle": "1s"}`, name))
 	}
 	var asked atomic.Int64
-	s := stack.RunT(t, stack.Options{
+	s := patientStack(t, stack.Options{
 		Policy: []byte(`{"version": 1, "name": "rolled-back", "bridge": {"cluster": "redis-bridge", "timeout": "1s"}, "unchanged_on": [500],
 			"caches": {` + strings.Join(caches, ",") + `}, "invalidations": [` + strings.Join(rules, ",") + `]}`),
 		Manager: withFailures,

@@ -31,7 +31,7 @@ func TestRollout(t *testing.T) {
 	})
 	t.Run("real", func(t *testing.T) {
 		api := chatapi.New(chatapi.Options{})
-		s := stack.RunT(t, stack.Options{Origin: api})
+		s := patientStack(t, stack.Options{Origin: api})
 		rolledOut(t, rolloutWorld{api: api, proxy: s.Envoys[0].URL(), bridge: s.Bridge.URL()})
 	})
 }
@@ -46,7 +46,7 @@ func simulator(t *testing.T, origin http.Handler) *stack.Simulator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := stack.StartSimulator(t.Context(), stack.Options{Dir: t.TempDir(), Origin: origin})
+	s, err := stack.StartSimulator(t.Context(), patient(t, stack.Options{Dir: t.TempDir(), Origin: origin}))
 	if err != nil {
 		t.Fatal(err)
 	}

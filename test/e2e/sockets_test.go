@@ -19,7 +19,7 @@ func TestUnixSockets(t *testing.T) {
 	dir := t.TempDir()
 	redis := filepath.Join(dir, "redis.sock")
 	stack.RunT(t, stack.Options{Envoys: -1, ValkeySocket: redis})
-	s := stack.RunT(t, stack.Options{
+	s := patientStack(t, stack.Options{
 		Envoys: 2, Origin: chatapi.New(chatapi.Options{}), RedisURL: "unix://" + redis, BridgeSocket: filepath.Join(dir, "bridge.sock"),
 	})
 	if err := loopback.CheckPort(s.Bridge.Port); err != nil {

@@ -35,7 +35,7 @@ func TestWarm(t *testing.T) {
 		warmAndAsk(t, simulator(t, chatapi.New(chatapi.Options{})).URL())
 	})
 	t.Run("real", func(t *testing.T) {
-		warmAndAsk(t, stack.RunT(t, stack.Options{Origin: chatapi.New(chatapi.Options{})}).Envoys[0].URL())
+		warmAndAsk(t, patientStack(t, stack.Options{Origin: chatapi.New(chatapi.Options{})}).Envoys[0].URL())
 	})
 }
 

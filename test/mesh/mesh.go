@@ -83,7 +83,7 @@ type Stream interface {
 }
 
 // settleWithin is far more than what is left to do ever takes.
-const settleWithin = 10 * time.Second
+const settleWithin = 30 * time.Second
 
 // ledger counts what the responses so far have left to do.
 type ledger struct{ stored, written uint64 }

@@ -25,8 +25,8 @@ type Simulator struct {
 }
 
 // StartSimulator starts origin, bridge and hostsim with the chat policy, and
-// returns once they serve. Of the options it uses Dir, Origin and the ports of
-// Envoy (for the proxy), bridge and origin. On an error nothing is left running.
+// returns once they serve. Of the options it uses Dir, Policy, BridgeArgs, Origin and the
+// ports of Envoy (for the proxy), bridge and origin. On an error nothing is left running.
 func StartSimulator(ctx context.Context, o Options) (*Simulator, error) {
 	root, err := Root()
 	if err != nil {
@@ -38,11 +38,17 @@ func StartSimulator(ctx context.Context, o Options) (*Simulator, error) {
 	s := &Simulator{ports: o.Ports, died: make(chan *Process, 2)}
 	s.Origin = &Origin{Port: o.Ports.Origin, handler: o.Origin}
 	policy := filepath.Join(root, "envoy", "chat.policy.json")
+	if o.Policy != nil {
+		policy = filepath.Join(o.Dir, "policy.json")
+		if err := os.WriteFile(policy, o.Policy, 0o644); err != nil {
+			return nil, err
+		}
+	}
 	s.Bridge = &Process{
 		Name: "redisbridge", Log: filepath.Join(o.Dir, "redisbridge.log"), died: s.died,
 		command: func(int) *exec.Cmd {
-			cmd := exec.Command(filepath.Join(root, "build", "redisbridge"), "serve", "--memory", "--insecure", "--bootstrap",
-				"--listen", loopback.Addr(o.Ports.Bridge), "--policy", policy)
+			args := []string{"serve", "--memory", "--insecure", "--bootstrap", "--listen", loopback.Addr(o.Ports.Bridge), "--policy", policy}
+			cmd := exec.Command(filepath.Join(root, "build", "redisbridge"), append(args, o.BridgeArgs...)...)
 			cmd.Env = append(os.Environ(), "CHATCACHE_PARTITION_SECRET="+PartitionSecret) // for purge --rule --identity
 			return cmd
 		},
