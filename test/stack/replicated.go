@@ -25,7 +25,7 @@ type Replicated struct {
 }
 
 // ReplicatedT starts a set with that many replicas, and ends it with the test.
-// It returns once every replica follows and every Sentinel knows all of it.
+// It returns once every replica follows and every Sentinel knows all of it, and could fail over.
 // More are arguments of the servers, which override the settings file's.
 func ReplicatedT(t testing.TB, replicas int, more ...string) *Replicated {
 	t.Helper()
@@ -62,6 +62,16 @@ func (r *Replicated) known(ctx context.Context, replicas int) error {
 		}
 		if master["num-slaves"] != strconv.Itoa(replicas) || master["num-other-sentinels"] != strconv.Itoa(len(r.watchers)-1) {
 			return fmt.Errorf("sentinel-%d knows %s replicas and %s other Sentinels", i, master["num-slaves"], master["num-other-sentinels"])
+		}
+		// It promotes only those that it has heard of from themselves.
+		list, err := w.Replicas(ctx, SentinelMaster).Result()
+		if err != nil {
+			return err
+		}
+		for _, r := range list {
+			if r["flags"] != "slave" || r["master-link-status"] != "ok" {
+				return fmt.Errorf("sentinel-%d knows of the replica %s: flags %s, link to the primary %s", i, r["name"], r["flags"], r["master-link-status"])
+			}
 		}
 	}
 	return nil

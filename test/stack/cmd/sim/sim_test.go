@@ -71,7 +71,8 @@ func TestServesUntilInterrupted(t *testing.T) {
 	}
 	url := proxyURL.FindStringSubmatch(out.String())[1]
 	await(t, url, "chatcache; hit")
-	if got := send(t, "POST", url+"/api/chat/sessions"); got != "chatcache; fwd=method" {
+	// Where the machine stands still for longer than the policy's bridge.timeout it says that invalidation is pending.
+	if got := send(t, "POST", url+"/api/chat/sessions"); got != "chatcache; fwd=method" && got != "chatcache; fwd=method; detail=invalidation-pending" {
 		t.Errorf("write: %q", got)
 	}
 	await(t, url, "chatcache; fwd=uri-miss; stored")
