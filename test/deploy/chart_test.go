@@ -301,6 +301,25 @@ func TestTheBridgeGetsThePolicy(t *testing.T) {
 	}
 }
 
+// The Secret with which the image is pulled is named where the control plane reads one.
+func TestPullSecret(t *testing.T) {
+	for _, i := range installations {
+		want := map[string]string{"istio-sidecar": "imagePullSecret: registry", "envoy-gateway": "pullSecretRef: { name: registry }"}[i.name]
+		if want == "" {
+			continue
+		}
+		values := i.all(t)
+		values["filter"].(map[string]any)["pullSecret"] = "registry"
+		manifests, _, err := Template(chart, i.namespace, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Decode([]byte(manifests)); err != nil || !strings.Contains(manifests, want) {
+			t.Errorf("%s: no %q (%v)", i.name, want, err)
+		}
+	}
+}
+
 // A VM's heap has room beside what its policy lets L1 hold.
 func TestMemoryLimitFollowsThePolicy(t *testing.T) {
 	for l1, want := range map[string]string{
