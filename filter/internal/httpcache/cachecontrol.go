@@ -62,9 +62,9 @@ func (f Fields) CacheControl() Directives {
 }
 
 // forbid takes what forbids something in a malformed directive: a quotation mark that is never closed hides all that
-// follows, and some origins write semicolons or spaces where the commas belong.
+// follows, and some origins write semicolons or spaces where the commas belong, or put all of it in quotation marks.
 func (d *Directives) forbid(item string) {
-	for name := range strings.FieldsFuncSeq(item, func(r rune) bool { return strings.ContainsRune(",; \t", r) }) {
+	for name := range strings.FieldsFuncSeq(item, func(r rune) bool { return strings.ContainsRune(",;\" \t", r) }) {
 		switch name = strings.ToLower(name); name {
 		case "no-store", "no-cache", "private":
 			d.set(name, "", false, true)

@@ -89,6 +89,7 @@ func TestUnclosedQuotes(t *testing.T) {
 func TestOtherSeparators(t *testing.T) {
 	for line, want := range map[string]httpcache.Directives{
 		"no-store; max-age=60":                     {NoStore: true},
+		`"no-store, private"`:                      {NoStore: true, Private: true}, // all of it in quotation marks
 		"max-age=60; Private":                      {Private: true},
 		"max-age=60 no-cache":                      {NoCache: true},
 		"private;no-store;public":                  {NoStore: true, Private: true},
