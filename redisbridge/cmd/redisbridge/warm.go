@@ -32,7 +32,10 @@ Flags:
   --proxy URL       where to send them (default http://127.0.0.1:10000)
   --authority NAME  the host that they ask for, where a line names none (default: the proxy's)
   -H 'name: value'  a field for each of them that doesn't have it; repeatable.
-                    -H @NAME reads such lines from a file, as credentials had better be
+                    -H @NAME reads such lines from a file, as credentials had better be.
+                    Where the origin compresses give the accept-encoding of its clients
+                    (browsers: gzip, deflate, br, zstd): what is stored answers those who
+                    send the same, and without it those who send "gzip"
   --rate N          requests a second at most (default 50)
   --concurrency N   requests at the same time at most (default 8)
   --timeout TIME    of one request (default 10s)
