@@ -378,7 +378,7 @@ func TestAdviceOnReplicas(t *testing.T) {
 
 // Without Redis every call fails at once, and the bridge stays alive.
 func TestRedisUnreachable(t *testing.T) {
-	w := newMemoryWorld(t, func(o *Options) { o.Timeout, o.StoreTimeout, o.AdminTimeout = 0, 0, 0 })
+	w := newMemoryWorld(t, func(o *Options) { o.Timeout, o.StoreTimeout = 0, 0 })
 	w.memory.Close()
 	for path, body := range map[string][]byte{
 		wire.PathLookup:  wire.LookupRequest{Scope: w.scope, Key: w.key}.Encode(),

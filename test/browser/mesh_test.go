@@ -29,7 +29,10 @@ import (
 // and puts what it sees into the file, as `make screenshot` does.
 func TestRealMesh(t *testing.T) {
 	browser := chromium(t)
-	mesh := stack.RunT(t, stack.Options{Envoys: 2, Workers: 2, Origin: chatapi.New(chatapi.Options{Latency: 1})})
+	mesh := stack.RunT(t, stack.Options{
+		Envoys: 2, Workers: 2, Origin: chatapi.New(chatapi.Options{Latency: 1}),
+		BridgeArgs: []string{"--timeout", "5s"}, // or a worker whose poll fails comes back too late for what the page waits
+	})
 	page := newTab(t, browser)
 	page.do(chromedp.EmulateViewport(1200, 1180), chromedp.Navigate(mesh.Bridge.URL()+"/"))
 	ctx, stop := context.WithCancel(t.Context())

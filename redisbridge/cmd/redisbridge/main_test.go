@@ -54,7 +54,7 @@ func TestScripts(t *testing.T) {
 // listens waits until somebody listens at $SOCKET.
 func listens(ts *testscript.TestScript, _ bool, _ []string) {
 	path := ts.Getenv("SOCKET")[len("unix:"):]
-	for limit := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for limit := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		c, err := net.Dial("unix", path)
 		if err == nil {
 			c.Close()
@@ -69,7 +69,7 @@ func listens(ts *testscript.TestScript, _ bool, _ []string) {
 // until PATTERN COMMAND... repeats a command until its output matches.
 func until(ts *testscript.TestScript, _ bool, args []string) {
 	pattern := regexp.MustCompile(args[0])
-	for limit := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for limit := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		err := ts.Exec(args[1], args[2:]...)
 		if err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
 			return
