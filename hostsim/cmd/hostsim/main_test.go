@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,7 +20,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"chatcache/hostsim/internal/toolchain"
-	"chatcache/test/loopback"
 )
 
 func TestMain(m *testing.M) {
@@ -96,11 +96,6 @@ func TestServe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	port, err := loopback.FreePort() // which no outgoing connection takes either
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone := "http://" + loopback.Addr(port)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for i := range 3 {
 			fmt.Fprintf(w, "%s %d\n", r.URL, i)
@@ -108,6 +103,12 @@ func TestServe(t *testing.T) {
 		}
 	}))
 	defer upstream.Close()
+	conn, err := net.Dial("tcp", upstream.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	gone := "http://" + conn.LocalAddr().String() // taken, so that nobody else listens there
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var out, errs output
