@@ -331,6 +331,9 @@ func passed(t *testing.T, client http.RoundTripper, url string, is oddity, contr
 	}
 	defer response.Body.Close()
 	got, err := io.ReadAll(response.Body)
+	if is.name == "expectation refused" {
+		response.Header.Del("Connection") // Envoy closes it where the answer comes before the whole body has
+	}
 	seen = append(seen, fmt.Sprint("status ", response.Status, " length ", response.ContentLength, " ", response.TransferEncoding, " whole ", !errors.Is(err, io.ErrUnexpectedEOF) && err == nil))
 	return strings.Join(append(seen, described(response.Header, response.Trailer, got)...), "\n")
 }

@@ -112,7 +112,7 @@ func (r *recorder) awaitReady() {
 // until lets time pass until a condition holds.
 func (r *recorder) until(what string, holds func() bool) {
 	r.t.Helper()
-	for range 2000 {
+	for range 10_000 {
 		if holds() {
 			return
 		}
