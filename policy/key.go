@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"strings"
 )
@@ -17,7 +19,7 @@ func StoredMethod(method string) string {
 
 // AppendKey appends the cache key of a request that [Policy.Match] gave the cache c
 // for. partition is empty for a shared cache; body is what [Body.Canonical] gave,
-// nil for a cache that isn't body-keyed. Every field is length-prefixed and
+// nil for a cache that isn't body-keyed; of a long one the key has a digest. Every field is length-prefixed and
 // every list counted, so that no value can pose as another ([SplitKey] reads it back).
 //
 // The key is made of what the request says, never of less than what tells resources
@@ -50,11 +52,29 @@ func (p *Policy) AppendKey(dst []byte, c *Cache, r Request, partition string, bo
 			}
 		}
 	}
-	dst = appendField(dst, partition)
-	if body == nil {
-		return append(dst, 0)
+	return appendBody(appendField(dst, partition), body)
+}
+
+// What a key says of the request's body.
+const (
+	keyOfNoBody = iota
+	keyOfBody
+	keyOfDigest
+)
+
+// longestBody is what a key has of a body as it is, bytes: keys are kept in memory with what they find, and are bounded there. Of a
+// longer one it has a digest (SHA-256).
+const longestBody = 4 << 10
+
+func appendBody(dst, body []byte) []byte {
+	switch {
+	case body == nil:
+		return append(dst, keyOfNoBody)
+	case len(body) > longestBody:
+		sum := sha256.Sum256(body)
+		return append(append(dst, keyOfDigest), sum[:]...)
 	}
-	dst = binary.AppendUvarint(append(dst, 1), uint64(len(body)))
+	dst = binary.AppendUvarint(append(dst, keyOfBody), uint64(len(body)))
 	return append(dst, body...)
 }
 
@@ -132,7 +152,7 @@ type KeyParts struct {
 	Query                 []string    // parameters in the key's order
 	Headers               []KeyHeader // the cache's own, then those that steer
 	Partition             string      // empty for a shared cache
-	Body                  string
+	Body                  string      // of a long one "sha256:" and its digest in hexadecimal digits
 	HasBody               bool
 }
 
@@ -160,9 +180,7 @@ func SplitKey(key []byte) (KeyParts, error) {
 		k.Headers = append(k.Headers, KeyHeader{Name: r.text(), Values: r.list()})
 	}
 	k.Partition = r.text()
-	if k.HasBody = r.flag(); k.HasBody {
-		k.Body = r.text()
-	}
+	k.Body, k.HasBody = r.body()
 	if r.bad || len(r.rest) > 0 {
 		return KeyParts{}, ErrKey
 	}
@@ -185,14 +203,27 @@ func (r *keyReader) number() int {
 	return int(n)
 }
 
-func (r *keyReader) flag() bool {
-	if len(r.rest) == 0 || r.rest[0] > 1 {
-		r.bad, r.rest = true, nil
-		return false
+// bytes reads so many; none where fewer are left.
+func (r *keyReader) bytes(n int) []byte {
+	if n > len(r.rest) {
+		r.bad, n = true, len(r.rest)
 	}
-	set := r.rest[0] == 1
-	r.rest = r.rest[1:]
-	return set
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *keyReader) body() (text string, has bool) {
+	switch kind := r.bytes(1); {
+	case r.bad || kind[0] > keyOfDigest:
+		r.bad = true
+		return "", false
+	case kind[0] == keyOfDigest:
+		return "sha256:" + hex.EncodeToString(r.bytes(sha256.Size)), true
+	case kind[0] == keyOfBody:
+		return r.text(), true
+	}
+	return "", false
 }
 
 // origin reads whether scheme and authority come next.
@@ -206,12 +237,7 @@ func (r *keyReader) origin() bool {
 	return one
 }
 
-func (r *keyReader) text() string {
-	n := r.number()
-	s := string(r.rest[:n])
-	r.rest = r.rest[n:]
-	return s
-}
+func (r *keyReader) text() string { return string(r.bytes(r.number())) }
 
 func (r *keyReader) list() (items []string) {
 	for range r.number() {

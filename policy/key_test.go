@@ -1,6 +1,9 @@
 package policy
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
 	"net/url"
 	"reflect"
 	"slices"
@@ -202,12 +205,32 @@ func TestKeysOfFieldsThatSteer(t *testing.T) {
 	}
 }
 
+// TestLongBodies: however long a body is, its key isn't, and each has its own.
+func TestLongBodies(t *testing.T) {
+	p, c := keyPolicy(t)
+	keys := make(map[string]bool)
+	long := bytes.Repeat([]byte("x"), 1<<20)
+	sum := sha256.Sum256(long)
+	bodies := [][]byte{long, append(long[:len(long)-1:len(long)-1], 'y'), long[:longestBody+1], long[:longestBody], sum[:], fmt.Appendf(nil, "sha256:%x", sum)}
+	for _, body := range bodies {
+		key := p.AppendKey(nil, c, get("/a"), "", body)
+		if len(key) > longestBody+200 {
+			t.Errorf("a body of %d bytes has a key of %d", len(body), len(key))
+		}
+		keys[string(key)] = true
+	}
+	if len(keys) != len(bodies) {
+		t.Errorf("%d bodies have %d keys", len(bodies), len(keys))
+	}
+}
+
 // FuzzKeys: a key reads back as exactly the request's fields, so two requests that
 // differ in any field can't have the same key.
 func FuzzKeys(f *testing.F) {
 	p, c := keyPolicy(f)
 	f.Add("GET", "h", "/a?b=c&_ts=1", "de", "en", "part", []byte("{}"))
 	f.Add("", "\x00", "\x01/%zz?%%341=;", "", "\xff", "", []byte(nil))
+	f.Add("POST", "h", "/a", "", "", "", bytes.Repeat([]byte("x"), longestBody+1))
 	f.Fuzz(func(t *testing.T, method, authority, path, h1, h2, partition string, body []byte) {
 		r := &fakeRequest{method: method, authority: authority, path: path, headers: map[string][]string{"accept-language": {h1, h2}}}
 		parts, err := SplitKey(p.AppendKey(nil, c, r, partition, body))
@@ -217,6 +240,9 @@ func FuzzKeys(f *testing.F) {
 		want := KeyParts{Policy: "p", Cache: "c", Method: method, HasOrigin: true, Scheme: "http", Authority: string(appendLower(nil, authority)),
 			Path: withoutQuery(path), Query: parts.Query, Headers: []KeyHeader{{"accept-language", []string{h1, h2}}},
 			Partition: partition, HasBody: body != nil, Body: string(body)}
+		if len(body) > longestBody {
+			want.Body = fmt.Sprintf("sha256:%x", sha256.Sum256(body))
+		}
 		if !reflect.DeepEqual(parts, want) {
 			t.Fatalf("found %+v, want %+v", parts, want)
 		}

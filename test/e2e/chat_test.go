@@ -158,6 +158,11 @@ func TestBodyKey(t *testing.T) {
 		m.Settle()
 		wantHit(t, "another order", ask(`{ "version": 3, "client": "web" }`))
 		wantStored(t, "another value", ask(`{"client":"web","version":4}`))
+		long := `"` + strings.Repeat("x", 60<<10) + `"`
+		wantStored(t, "a long one", ask(`{"client":`+long+`,"version":3}`))
+		m.Settle()
+		wantHit(t, "a long one in another order", ask(`{"version":3,"client":`+long+`}`))
+		wantStored(t, "another long one", ask(`{"client":`+long+`,"version":4}`))
 		large := ask(`{"client":"` + strings.Repeat("x", 70<<10) + `"}`)
 		if large.CacheStatus() != "chatcache; fwd=bypass; detail=body-too-large" || large.Status != 200 {
 			t.Errorf("a large body: %v", large)
