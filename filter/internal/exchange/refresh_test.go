@@ -226,6 +226,7 @@ func TestMisdirectedRefresh(t *testing.T) {
 		"another cache":     {fields: change(":path", "/models")},
 		"nobody":            {fields: change(":path", "/stats")},
 		"a digest of none":  {fields: change(refreshField, "1")},
+		"an id of nobody's": {fields: change(refreshField, right.Get(refreshField)+strings.Repeat("x", wire.MaxID))},
 		"a cache of bodies": {fields: httpcache.Fields{{":method", "POST"}, {":path", "/flags"}, {":authority", "chat.test"}, right[3]}},
 		"no-store":          {fields: append(slices.Clone(right), [2]string{"cache-control", "no-store"})},
 		"a write in flight": {fields: right, happens: func() {
