@@ -381,6 +381,9 @@ func lookHitRatio(e evidence) (problem, detail string) {
 	return e.each(func(m metricSums) (problem, detail string) {
 		hits := m.sum("chatcache_hits", "") + m.sum("chatcache_collapsed", "")
 		all := hits + m.sum("chatcache_misses", "") + m.sum("chatcache_bypasses", "")
+		for _, reason := range []string{"off", "percent", "observe", "verify"} { // what operators want isn't wrong
+			all -= m.sum("chatcache_bypasses", `reason="`+reason+`"`)
+		}
 		if all < enough {
 			return "", fmt.Sprintf("not known after %.0f reads, fewer than %d", all, enough)
 		}

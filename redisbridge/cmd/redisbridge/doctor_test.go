@@ -83,6 +83,7 @@ func TestDoctorFindsEachProblem(t *testing.T) {
 			"filter token: http://e1: 3 reads were forwarded because the bridge refused them or gave another answer"},
 		{"hit ratio", metric("chatcache_hits{tier=\"l1\"} 4\nchatcache_hits{tier=\"l2\"} 5\nchatcache_misses{} 50\nchatcache_bypasses{reason=\"head\"} 41"), "hit ratio: http://e1: 9.0% of 100 reads"},
 		{"", metric("chatcache_misses{} 99"), ""},
+		{"", metric("chatcache_hits{tier=\"l1\"} 30\nchatcache_misses{} 70\nchatcache_bypasses{reason=\"percent\"} 900\nchatcache_bypasses{reason=\"off\"} 90\nchatcache_bypasses{reason=\"observe\"} 90\nchatcache_bypasses{reason=\"verify\"} 90"), ""},
 	} {
 		e := healthy()
 		tt.change(&e)
