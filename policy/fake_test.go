@@ -14,7 +14,7 @@ func (r *fakeRequest) Method() string              { return r.method }
 func (r *fakeRequest) Authority() string           { return r.authority }
 func (r *fakeRequest) Scheme() string              { return r.scheme }
 func (r *fakeRequest) Path() string                { return r.path }
-func (r *fakeRequest) Steered() bool               { return true }
+func (r *fakeRequest) Steered() Steering           { return Disguised }
 func (r *fakeRequest) Header(name string) []string { return r.headers[name] }
 
 func (r *fakeRequest) Property(path ...string) ([]byte, bool) {

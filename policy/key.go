@@ -38,13 +38,16 @@ func (p *Policy) AppendKey(dst []byte, c *Cache, r Request, partition string, bo
 	for _, name := range c.Headers {
 		dst = appendHeader(dst, name, r.Header(name))
 	}
-	if r.Steered() {
+	steered := r.Steered()
+	if steered >= Steered {
 		for _, name := range steering {
 			if values := c.steeringValues(r, name); len(values) > 0 {
 				dst = appendHeader(dst, name, values)
 				dst[count]++
 			}
 		}
+	}
+	if steered == Disguised {
 		for _, name := range underscored {
 			if values := r.Header(name); len(values) > 0 {
 				dst = appendHeader(dst, name, values)

@@ -8,8 +8,8 @@ type Request interface {
 	Path() string // the raw :path, query and all
 	// Header gives all values of a field, in order, until it is called again; name is lower case.
 	Header(name string) []string
-	// Steered tells whether the request may have a field for which [Steers] is true.
-	Steered() bool
+	// Steered is the most that [Steers] says of any of its fields, or more.
+	Steered() Steering
 	// Property reads one of Envoy's properties.
 	Property(path ...string) ([]byte, bool)
 }

@@ -24,15 +24,30 @@ var steering = [...]string{
 	fieldHost, fieldOriginalHost, "x-original-url", "x-rewrite-url", fieldScheme, "x-script-name",
 }
 
-// Steers tells of the request fields by which many origins take a request for one of another URI than it has. They are meant for
+// Steering tells which of the fields a request may have by which many origins take it for one of another URI than it has.
+type Steering byte
+
+// Each of them includes what is before it.
+const (
+	NotSteered Steering = iota
+	Steered             // it may have such a field
+	Disguised           // it may have one that is spelled as CGI has it, with "_" for "-"
+)
+
+// Steers tells whether a request field is such a one. They are meant for
 // the proxies before an origin, but nobody asks who has written them: Envoy passes a client's own on. Without them in the key
 // one client's X-Forwarded-Host would be in the links of the page that everybody gets.
-func Steers(name string) bool {
-	if !strings.HasPrefix(name, "x") {
-		return name == fieldForwarded || name == fieldScriptName
-	}
+func Steers(name string) Steering {
 	meant := dashed(name)
-	return slices.Contains(steering[:], meant) || meant == forwardedScheme && meant != name
+	switch {
+	case !strings.HasPrefix(name, "x") && name != fieldForwarded && name != fieldScriptName:
+		return NotSteered // most fields of most requests
+	case meant != name && (meant == forwardedScheme || slices.Contains(steering[:], meant)):
+		return Disguised
+	case slices.Contains(steering[:], name):
+		return Steered
+	}
+	return NotSteered
 }
 
 // underscored are the names of those and of X-Forwarded-Proto with "_" in place of one "-" or more. Origins that have fields by CGI's names

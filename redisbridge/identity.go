@@ -122,11 +122,11 @@ type identityRequest struct {
 	sources []policy.Source
 }
 
-func (identityRequest) Method() string    { return "" }
-func (identityRequest) Scheme() string    { return "" }
-func (identityRequest) Authority() string { return "" }
-func (identityRequest) Path() string      { return "" }
-func (identityRequest) Steered() bool     { return true }
+func (identityRequest) Method() string           { return "" }
+func (identityRequest) Scheme() string           { return "" }
+func (identityRequest) Authority() string        { return "" }
+func (identityRequest) Path() string             { return "" }
+func (identityRequest) Steered() policy.Steering { return policy.Disguised }
 
 func (r identityRequest) Header(name string) []string {
 	var values []string

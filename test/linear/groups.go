@@ -31,5 +31,5 @@ func (bearer) Method() string                    { return "GET" }
 func (bearer) Scheme() string                    { return "" }
 func (bearer) Authority() string                 { return "" }
 func (bearer) Path() string                      { return "/" }
-func (bearer) Steered() bool                     { return false }
+func (bearer) Steered() policy.Steering          { return policy.NotSteered }
 func (bearer) Property(...string) ([]byte, bool) { return nil, false }

@@ -28,7 +28,7 @@ type wants struct {
 	ranges     bool // Range
 	match      bool // If-Match or If-Unmodified-Since
 	upgrade    bool
-	steered    bool // a field that policy.Steers tells of
+	steered    policy.Steering
 	refresh    bool // a request of the proxy's own, see refresh.go
 }
 
@@ -80,7 +80,7 @@ func (w *wants) note(name string) {
 	case refreshField:
 		w.refresh = true
 	default:
-		w.steered = w.steered || policy.Steers(name)
+		w.steered = max(w.steered, policy.Steers(name))
 	}
 }
 
@@ -91,7 +91,7 @@ func (r *request) Path() string      { return r.path }
 func (r *request) Header(name string) []string {
 	return r.fields.AppendValues(r.values[:0], name)
 }
-func (r *request) Steered() bool                          { return r.wants.steered }
+func (r *request) Steered() policy.Steering               { return r.wants.steered }
 func (r *request) Property(path ...string) ([]byte, bool) { return r.stream.Property(path...) }
 
 // plainPath is the path without its query.

@@ -22,7 +22,7 @@ func (r *request) Method() string              { return r.method }
 func (r *request) Scheme() string              { return r.scheme }
 func (r *request) Authority() string           { return r.authority }
 func (r *request) Path() string                { return r.path }
-func (r *request) Steered() bool               { return true }
+func (r *request) Steered() policy.Steering    { return policy.Disguised }
 func (r *request) Header(name string) []string { return r.headers[name] }
 
 // overriding is what the request's fields say that its method is.
