@@ -25,10 +25,10 @@ func IsJSON(contentType []string) bool {
 		return false
 	}
 	media, parameter, _ := strings.Cut(strings.ToLower(contentType[0]), ";")
-	if strings.Trim(media, " \t") != "application/json" {
+	if trim(media) != "application/json" {
 		return false
 	}
-	switch strings.Trim(parameter, " \t") {
+	switch trim(parameter) {
 	case "", "charset=utf-8", `charset="utf-8"`:
 		return true
 	}

@@ -31,7 +31,7 @@ func (d *decoder) object(value *strictjson.Value, kind, path, rule string) (o ob
 	}
 	known := language[kind]
 	for i, m := range value.Members {
-		at := pointer(path, m.Name)
+		at := strictjson.Pointer(path, m.Name)
 		if !slices.Contains(known, m.Name) {
 			o.add(Problem{ID: UnknownField, Path: at, Offset: m.Offset, Found: quote(m.Name),
 				Wanted: "there is no such field", Hint: fieldHint(m.Name, known)})
@@ -71,12 +71,12 @@ func (o object) wrongType(v *strictjson.Value, path, wanted string) {
 // bad notes a problem with the value of a field.
 func (o object) bad(id ID, field string, wanted, hint string) {
 	v := o.value.Get(field)
-	o.add(Problem{ID: id, Path: pointer(o.path, field), Offset: v.Offset, Found: found(v), Wanted: wanted, Hint: hint})
+	o.add(Problem{ID: id, Path: strictjson.Pointer(o.path, field), Offset: v.Offset, Found: found(v), Wanted: wanted, Hint: hint})
 }
 
 // missing notes that a field isn't there.
 func (o object) missing(field, hint string) {
-	o.add(Problem{ID: MissingField, Path: pointer(o.path, field), Offset: o.value.Offset,
+	o.add(Problem{ID: MissingField, Path: strictjson.Pointer(o.path, field), Offset: o.value.Offset,
 		Wanted: quote(field) + " is missing", Hint: hint})
 }
 
@@ -89,7 +89,7 @@ func (o object) text(field string) (s string, ok bool) {
 		return "", false
 	}
 	if v.Kind != strictjson.String {
-		o.wrongType(v, pointer(o.path, field), "a string is wanted")
+		o.wrongType(v, strictjson.Pointer(o.path, field), "a string is wanted")
 		return "", false
 	}
 	if wanted := checkName(v.Text); wanted != "" {
@@ -105,7 +105,7 @@ func (o object) secret(field string, minimum int) string {
 	if v == nil {
 		return ""
 	}
-	p := Problem{Path: pointer(o.path, field), Offset: v.Offset}
+	p := Problem{Path: strictjson.Pointer(o.path, field), Offset: v.Offset}
 	switch {
 	case v.Kind != strictjson.String:
 		p.ID, p.Wanted = WrongType, "a string is wanted"
@@ -125,7 +125,7 @@ func (o object) bool(field string) bool {
 		return false
 	}
 	if v.Kind != strictjson.Bool {
-		o.wrongType(v, pointer(o.path, field), "true or false is wanted")
+		o.wrongType(v, strictjson.Pointer(o.path, field), "true or false is wanted")
 	}
 	return v.Text == "true"
 }
@@ -133,7 +133,7 @@ func (o object) bool(field string) bool {
 // optional opens the object of a field that false turns off; its kind has the field's name. An
 // object that isn't there is on, with the defaults of its fields.
 func (o object) optional(field string) (inner object, on bool) {
-	absent := object{o.decoder, &strictjson.Value{Kind: strictjson.Object}, pointer(o.path, field), o.rule}
+	absent := object{o.decoder, &strictjson.Value{Kind: strictjson.Object}, strictjson.Pointer(o.path, field), o.rule}
 	v := o.value.Get(field)
 	switch {
 	case v == nil:
@@ -155,7 +155,7 @@ func (o object) count(field string, standard, least, most int) int {
 		return standard
 	}
 	if v.Kind != strictjson.Number {
-		o.wrongType(v, pointer(o.path, field), "a whole number is wanted")
+		o.wrongType(v, strictjson.Pointer(o.path, field), "a whole number is wanted")
 		return standard
 	}
 	n, err := strconv.ParseFloat(v.Text, 64)
@@ -196,7 +196,7 @@ func (o object) duration(field string, standard, least, most time.Duration) time
 		o.bad(WrongType, field, units, unitHint(v.Text, least, most))
 		return standard
 	default:
-		o.wrongType(v, pointer(o.path, field), units)
+		o.wrongType(v, strictjson.Pointer(o.path, field), units)
 		return standard
 	}
 	d, err := time.ParseDuration(v.Text)
@@ -235,7 +235,7 @@ func (o object) size(field string, standard, least, most int) int {
 	}
 	const units = `a string is wanted: "32MiB", "64KiB" or bytes as "4096"`
 	if v.Kind != strictjson.String {
-		o.wrongType(v, pointer(o.path, field), units)
+		o.wrongType(v, strictjson.Pointer(o.path, field), units)
 		return standard
 	}
 	n, ok := ParseSize(v.Text)
@@ -270,7 +270,7 @@ func (o object) list(field string, limit int, use func(element object, s string)
 	if v == nil {
 		return
 	}
-	path := pointer(o.path, field)
+	path := strictjson.Pointer(o.path, field)
 	if v.Kind != strictjson.Array {
 		o.wrongType(v, path, "a list of strings is wanted")
 		return
@@ -283,7 +283,7 @@ func (o object) list(field string, limit int, use func(element object, s string)
 	seen := map[string]bool{}
 	for i := range v.Items {
 		item := &v.Items[i]
-		element := object{o.decoder, item, pointer(path, strconv.Itoa(i)), o.rule}
+		element := object{o.decoder, item, strictjson.Pointer(path, strconv.Itoa(i)), o.rule}
 		switch {
 		case item.Kind != strictjson.String:
 			element.fault(WrongType, "a string is wanted", "")
@@ -312,11 +312,6 @@ func checkName(s string) string {
 		return "control characters are not allowed"
 	}
 	return ""
-}
-
-// pointer appends a token to a JSON pointer (RFC 6901 section 3).
-func pointer(path, token string) string {
-	return path + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
 }
 
 // found shows a value as JSON, shortened.

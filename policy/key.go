@@ -206,7 +206,7 @@ func (r *keyReader) number() int {
 	return int(n)
 }
 
-// bytes reads so many; none where fewer are left.
+// bytes reads so many; where fewer are left, those.
 func (r *keyReader) bytes(n int) []byte {
 	if n > len(r.rest) {
 		r.bad, n = true, len(r.rest)
@@ -216,28 +216,37 @@ func (r *keyReader) bytes(n int) []byte {
 	return b
 }
 
-func (r *keyReader) body() (text string, has bool) {
-	switch kind := r.bytes(1); {
-	case r.bad || kind[0] > keyOfDigest:
-		r.bad = true
-		return "", false
-	case kind[0] == keyOfDigest:
-		return "sha256:" + hex.EncodeToString(r.bytes(sha256.Size)), true
-	case kind[0] == keyOfBody:
-		return r.text(), true
+// kind reads the byte that says of what kind comes next.
+func (r *keyReader) kind() byte {
+	if b := r.bytes(1); len(b) > 0 {
+		return b[0]
 	}
+	return 0
+}
+
+func (r *keyReader) body() (text string, has bool) {
+	switch r.kind() {
+	case keyOfNoBody:
+		return "", false
+	case keyOfBody:
+		return r.text(), true
+	case keyOfDigest:
+		return "sha256:" + hex.EncodeToString(r.bytes(sha256.Size)), true
+	}
+	r.bad = true
 	return "", false
 }
 
 // origin reads whether scheme and authority come next.
 func (r *keyReader) origin() bool {
-	if len(r.rest) == 0 || r.rest[0] != keyOfAnyOrigin && r.rest[0] != keyOfOneOrigin {
-		r.bad, r.rest = true, nil
+	switch r.kind() {
+	case keyOfAnyOrigin:
 		return false
+	case keyOfOneOrigin:
+		return true
 	}
-	one := r.rest[0] == keyOfOneOrigin
-	r.rest = r.rest[1:]
-	return one
+	r.bad = true
+	return false
 }
 
 func (r *keyReader) text() string { return string(r.bytes(r.number())) }

@@ -25,8 +25,8 @@ func (p *Policy) Match(method, authority, path string) (*Cache, *Invalidation) {
 	}
 	plain := exact && isPlain(path)
 	if plain {
-		if t, sure := trees.find(authority, path, asSent); t != nil && t.cache != nil && (sure || trees.agree(t, authority, path)) {
-			return t.cache, nil
+		if t, sure := trees.find(authority, path, asSent); sure || t != nil && t.cache != nil && trees.agree(t, authority, path) {
+			return t.cache, t.invalidation
 		}
 	}
 	if isSafe(method) {
@@ -195,14 +195,11 @@ func (h *hostTrees) agree(t *target, authority, path string) bool {
 // invalidation finds a write's rule. Many origins take a path with a trailing slash and one without
 // for the same, so where nothing matches, the other one is tried. What a looser reading finds applies, too.
 func (h *hostTrees) invalidation(authority, path string) *Invalidation {
-	t, sure := h.find(authority, path, asSent)
+	t, _ := h.find(authority, path, asSent)
 	if t == nil && path != "/" && strings.HasSuffix(path, "/") {
 		t, _ = h.find(authority, path[:len(path)-1], asSent)
 	} else if t == nil {
 		t, _ = h.find(authority, path, withSlash)
-	}
-	if sure {
-		return t.invalidation
 	}
 	other, _ := h.find(authority, path, loosely)
 	return join(t.rule(), other.rule())
@@ -292,11 +289,7 @@ func (n *node) literal(raw string, how reading) *node {
 // alike finds the child whose literal some origins take a segment for: they don't look at case (IIS, and Express unless it
 // is told to), or take what follows a dot for the format that is wanted (Rails, Spring). The segment is overwritten.
 func (n *node) alike(segment []byte) *node {
-	for i, c := range segment {
-		if c >= 'A' && c <= 'Z' {
-			segment[i] = c + 'a' - 'A'
-		}
-	}
+	segment = appendLower(segment[:0], segment)
 	if child := n.lower[string(segment)]; child != nil {
 		return child
 	}

@@ -45,7 +45,7 @@ func (o object) statusTTL(c *Cache) {
 	if v == nil {
 		return
 	}
-	path := pointer(o.path, "status_ttl")
+	path := strictjson.Pointer(o.path, "status_ttl")
 	if v.Kind != strictjson.Object {
 		o.wrongType(v, path, `an object is wanted, with TTLs by status: {"404": "10s"}`)
 		return
@@ -59,9 +59,9 @@ func (o object) statusTTL(c *Cache) {
 		status, err := strconv.ParseUint(m.Name, 10, 32)
 		switch {
 		case isRepeated(v.Members[:i], m.Name):
-			o.duplicate(pointer(path, m.Name), m)
+			o.duplicate(strictjson.Pointer(path, m.Name), m)
 		case err != nil || status < 200 || status > 599 || status == 206 || status == 304 || status == 416:
-			o.add(Problem{ID: WrongValue, Path: pointer(path, m.Name), Offset: m.Offset, Found: quote(m.Name),
+			o.add(Problem{ID: WrongValue, Path: strictjson.Pointer(path, m.Name), Offset: m.Offset, Found: quote(m.Name),
 				Wanted: "a status from 200 to 599 is wanted, but 206, 304 and 416", Hint: "these three are never stored"})
 		default:
 			c.StatusTTL = append(c.StatusTTL, StatusTTL{uint32(status), inner.duration(m.Name, 0, 0, maxTTL)})

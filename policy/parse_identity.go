@@ -27,7 +27,7 @@ func (o object) identity() (sources []Source) {
 	}
 	seen := map[string]bool{}
 	for i := range v.Items {
-		element, ok := o.object(&v.Items[i], "identity", pointer("/identity", strconv.Itoa(i)), "")
+		element, ok := o.object(&v.Items[i], "identity", strictjson.Pointer("/identity", strconv.Itoa(i)), "")
 		if !ok {
 			continue
 		}
@@ -109,7 +109,7 @@ func (o object) header(field string) string {
 func (o object) only(fields ...string) {
 	for _, m := range o.value.Members {
 		if slices.Contains(language["identity"], m.Name) && !slices.Contains(fields, m.Name) {
-			o.add(Problem{ID: UnknownField, Path: pointer(o.path, m.Name), Offset: m.Offset, Found: quote(m.Name),
+			o.add(Problem{ID: UnknownField, Path: strictjson.Pointer(o.path, m.Name), Offset: m.Offset, Found: quote(m.Name),
 				Wanted: "it doesn't go together with " + quote(fields[0]), Hint: "make it a source of its own"})
 		}
 	}

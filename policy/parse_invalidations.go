@@ -28,7 +28,7 @@ func (o object) invalidations(p *Policy, table *patternTable, unchangedOn []int)
 		if name := item.Get("name"); name != nil && name.Kind == strictjson.String {
 			rule = shorten(name.Text)
 		}
-		if at, ok := o.object(item, "invalidation", pointer("/invalidations", strconv.Itoa(i)), rule); ok {
+		if at, ok := o.object(item, "invalidation", strictjson.Pointer("/invalidations", strconv.Itoa(i)), rule); ok {
 			p.Invalidations = append(p.Invalidations, at.invalidation(p, table, names, unchangedOn))
 		}
 	}
@@ -90,7 +90,7 @@ func (o object) unchangedOn() (statuses []int) {
 	if v == nil {
 		return nil
 	}
-	path := pointer(o.path, "unchanged_on")
+	path := strictjson.Pointer(o.path, "unchanged_on")
 	if v.Kind != strictjson.Array {
 		o.wrongType(v, path, "a list of statuses is wanted: [500]")
 		return nil
@@ -101,7 +101,7 @@ func (o object) unchangedOn() (statuses []int) {
 	}
 	for i := range v.Items {
 		item := &v.Items[i]
-		element := object{o.decoder, item, pointer(path, strconv.Itoa(i)), o.rule}
+		element := object{o.decoder, item, strictjson.Pointer(path, strconv.Itoa(i)), o.rule}
 		// A document that Envoy handed through has its numbers as doubles: 500 may come as 500.0.
 		status, err := strconv.ParseFloat(item.Text, 64)
 		switch {

@@ -90,7 +90,7 @@ func (o object) caches(p *Policy, table *patternTable) {
 	}
 	for i := range v.Members {
 		m := &v.Members[i]
-		at := object{o.decoder, &m.Value, pointer("/caches", m.Name), m.Name}
+		at := object{o.decoder, &m.Value, strictjson.Pointer("/caches", m.Name), m.Name}
 		if isRepeated(v.Members[:i], m.Name) {
 			at.duplicate(at.path, *m)
 		}
@@ -189,7 +189,7 @@ func (o object) body() *Body {
 		return nil
 	}
 	b := &Body{MaxBytes: defaultBody}
-	o, ok := o.object(v, "body", pointer(o.path, "body"), o.rule)
+	o, ok := o.object(v, "body", strictjson.Pointer(o.path, "body"), o.rule)
 	if !ok {
 		return b
 	}
@@ -209,7 +209,7 @@ func (o object) verify() (v Verify) {
 	if value == nil {
 		return v
 	}
-	o, ok := o.object(value, "verify", pointer(o.path, "verify"), o.rule)
+	o, ok := o.object(value, "verify", strictjson.Pointer(o.path, "verify"), o.rule)
 	if !ok {
 		return v
 	}
@@ -247,13 +247,13 @@ func (o object) prefetch() *Prefetch {
 		o.bad(WrongValue, "prefetch", "pages that a body asks for can't be prefetched", `drop "prefetch" or "body"`)
 	}
 	p := &Prefetch{}
-	o, ok := o.object(value, "prefetch", pointer(o.path, "prefetch"), o.rule)
+	o, ok := o.object(value, "prefetch", strictjson.Pointer(o.path, "prefetch"), o.rule)
 	if !ok {
 		return p
 	}
 	if o.has("parameter") {
 		text, _ := o.text("parameter")
-		p.Parameter = object{o.decoder, o.value.Get("parameter"), pointer(o.path, "parameter"), o.rule}.parameter(text)
+		p.Parameter = object{o.decoder, o.value.Get("parameter"), strictjson.Pointer(o.path, "parameter"), o.rule}.parameter(text)
 	} else {
 		o.missing("parameter", `name the query parameter that says which page: "page"`)
 	}

@@ -107,7 +107,7 @@ func stripPort(authority string) string {
 	return host
 }
 
-func appendLower(dst []byte, s string) []byte {
+func appendLower[text string | []byte](dst []byte, s text) []byte {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		if c >= 'A' && c <= 'Z' {

@@ -27,11 +27,8 @@ func together(t *testing.T, m mesh.Mesh, n int, r mesh.Request) (responses []mes
 // and a lookup that takes longer than the bridge's timeout passes by whoever fetches.
 func longWait(document map[string]any) {
 	document["collapse"] = map[string]any{"max_wait": "20s"}
-	unhurried(document)
+	mesh.Unhurried(document)
 }
-
-// unhurried lets many requests at once, or a large one, take their time to the bridge and back.
-func unhurried(document map[string]any) { document["bridge"].(map[string]any)["timeout"] = "5s" }
 
 // However many ask at the same time, over all workers of all proxies, the origin is asked
 // once, and everybody gets its answer: from L1, and without it.

@@ -10,7 +10,7 @@ import (
 
 // TestManyUsersTogether: whose lookups go to the bridge in one call get their own answers, be it none, a hit, or that a write is in flight.
 func TestManyUsersTogether(t *testing.T) {
-	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, withoutL1, unhurried)}, func(t *testing.T, m mesh.Mesh) {
+	mesh.Each(t, mesh.Options{Policy: mesh.ChatPolicy(t, withoutL1, mesh.Unhurried)}, func(t *testing.T, m mesh.Mesh) {
 		var asked []mesh.Request
 		for n := range 96 {
 			asked = append(asked, readStats.as(fmt.Sprint("user-", n)))

@@ -11,7 +11,7 @@ import (
 // largest lets the cache of stats take what is far too large for a worker to hold as a whole, while others wait for it.
 func largest(document map[string]any) {
 	document["max_response"] = "7MiB"
-	unhurried(document)
+	mesh.Unhurried(document)
 }
 
 // A large response goes to Redis in pieces while it streams through, and is answered from there by every worker, until a

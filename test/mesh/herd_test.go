@@ -59,8 +59,7 @@ func (h *herd) one(ctx context.Context, url, user string) string {
 func TestHerd(t *testing.T) {
 	m := Real(t, Options{Policy: ChatPolicy(t, func(document map[string]any) {
 		document["collapse"] = map[string]any{"max_wait": "20s"}
-		document["bridge"].(map[string]any)["timeout"] = "5s"
-	})}).(*real)
+	}, Unhurried)}).(*real)
 	for _, test := range []struct {
 		name    string
 		lead    func(ctx context.Context, h *herd, user string) // begins the fetch

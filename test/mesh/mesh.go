@@ -215,6 +215,9 @@ func ChatPolicy(t testing.TB, edits ...func(document map[string]any)) string {
 	return string(text)
 }
 
+// Unhurried edits the chat policy so that many requests at once, or a large one, take their time to the bridge and back.
+func Unhurried(document map[string]any) { document["bridge"].(map[string]any)["timeout"] = "5s" }
+
 const serialField = "X-Origin-Serial"
 
 // Origin is the sample chat API. It numbers its answers in the order in which it began

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"chatcache/test/loopback"
+	"chatcache/test/mesh"
 	"chatcache/test/stack"
 )
 
@@ -19,8 +19,8 @@ func TestShippedConfigurationAsAnEdge(t *testing.T) {
 	var asked atomic.Int32
 	var path atomic.Value
 	// A busy machine must not make the write one whose invalidation is pending.
-	patient := strings.Replace(string(readFile(t, filepath.Join(repositoryRoot(t), "envoy", "chat.policy.json"))), `"timeout": "50ms"`, `"timeout": "5s"`, 1)
-	s := stack.RunT(t, stack.Options{Policy: []byte(patient), BridgeArgs: []string{"--timeout", "4s"}, Origin: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	patient := []byte(mesh.ChatPolicy(t, mesh.Unhurried))
+	s := stack.RunT(t, stack.Options{Policy: patient, BridgeArgs: []string{"--timeout", "4s"}, Origin: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		path.Store(r.URL.Path)
 		w.WriteHeader(http.StatusServiceUnavailable)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"chatcache/policy"
+	"chatcache/policy/internal/strictjson"
 )
 
 const diffUsage = `usage: policy diff [--json] OLD NEW
@@ -148,7 +149,7 @@ func settings(c *policy.Cache) any {
 	return own
 }
 
-// fields is the policy as its fields, with the invalidations by their names, whose order means nothing, and without secrets.
+// fields is the policy as its fields, with the invalidations by their names, since their order means nothing.
 func (d document) fields() (fields map[string]any) {
 	if json.Unmarshal(d.text, &fields) != nil {
 		return nil // can't be: it has been read as a policy
@@ -173,7 +174,7 @@ func fieldsThatDiffer(path string, before, after map[string]any) []fieldDifferen
 	names := maps.Clone(before)
 	maps.Copy(names, after)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		at := path + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+		at := strictjson.Pointer(path, name)
 		was, is := before[name], after[name]
 		x, object1 := was.(map[string]any)
 		y, object2 := is.(map[string]any)
