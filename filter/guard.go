@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 
-	"chatcache/filter/internal/exchange"
-
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
 )
 
@@ -15,7 +13,7 @@ func guard(m *metrics, abort func(), callback func()) {
 	defer func() {
 		if r := recover(); r != nil {
 			proxywasm.LogCritical(fmt.Sprintf("chatcache: recovered from a panic: %v", r))
-			m.add(exchange.MetricPanics, 1)
+			m.add(&m.panics, 1)
 			if abort != nil {
 				guard(m, nil, abort)
 			}

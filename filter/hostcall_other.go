@@ -2,7 +2,11 @@
 
 package main
 
-import "chatcache/filter/internal/httpcache"
+import (
+	"time"
+
+	"chatcache/filter/internal/httpcache"
+)
 
 // The filter runs in a proxy only; this is for tools that read the package on other systems.
 
@@ -11,3 +15,11 @@ func headerMap(int32) (httpcache.Pairs, bool) { return nil, false }
 func localReply(uint32, httpcache.Pairs, []byte) bool { return false }
 
 func describe([]byte) {}
+
+func incrementMetric(uint32, int64) {}
+
+func recordMetric(uint32, int64) {}
+
+var started = time.Now()
+
+func now() int64 { return int64(time.Since(started)) }

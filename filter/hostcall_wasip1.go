@@ -17,17 +17,42 @@ func getHeaderMapPairs(mapType int32, data unsafe.Pointer, size *int32) uint32
 func sendLocalResponse(status uint32, detail *byte, detailSize int32, body *byte, bodySize int32,
 	fields *byte, fieldsSize int32, grpcStatus int32) uint32
 
+//go:wasmimport env proxy_increment_metric
+func incrementMetric(number uint32, by int64) uint32
+
+//go:wasmimport env proxy_record_metric
+func recordMetric(number uint32, value int64) uint32
+
+//go:wasmimport wasi_snapshot_preview1 clock_time_get
+func clockTimeGet(clock int32, precision int64, time *int64) uint32
+
+// monotonic is the clock of WASI's that never goes back.
+const monotonic = 1
+
 //go:wasmimport env proxy_set_property
 func setProperty(path *byte, pathSize int32, value *byte, valueSize int32) uint32
 
 // headerMap reads a whole header section. The host has let the SDK allocate it, so it is the garbage collector's.
 func headerMap(mapType int32) (httpcache.Pairs, bool) {
-	var data *byte
-	var size int32
-	if getHeaderMapPairs(mapType, unsafe.Pointer(&data), &size) != 0 {
+	if getHeaderMapPairs(mapType, unsafe.Pointer(&returned.data), &returned.size) != 0 {
 		return nil, false
 	}
-	return unsafe.Slice(data, size), true
+	pairs := unsafe.Slice(returned.data, returned.size)
+	returned.data = nil
+	return pairs, true
+}
+
+// returned is where the host says what it returns. Variables of the caller's would be allocated by each call.
+var returned struct {
+	data *byte
+	size int32
+	time int64
+}
+
+// now is the monotonic clock, nanoseconds. time.Now asks for the wall clock, too, and time.Since goes a longer way.
+func now() int64 {
+	clockTimeGet(monotonic, 1, &returned.time)
+	return returned.time
 }
 
 func localReply(status uint32, fields httpcache.Pairs, body []byte) bool {

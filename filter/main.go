@@ -34,7 +34,7 @@ func (vm *vmContext) NewPluginContext(id uint32) types.PluginContext {
 	if vm.states == nil {
 		vm.states = exchange.NewStates(randomID())
 	}
-	return &pluginContext{id: id, states: vm.states}
+	return &pluginContext{id: id, states: vm.states, metrics: newMetrics()}
 }
 
 func randomID() string {

@@ -21,9 +21,6 @@ const (
 	envBridgeToken     = "CHATCACHE_BRIDGE_TOKEN"
 )
 
-// started is the zero of the monotonic clock.
-var started = time.Now()
-
 // pluginContext is the root context: the host of one exchange.Plugin.
 type pluginContext struct {
 	types.DefaultPluginContext
@@ -68,7 +65,7 @@ func (p *pluginContext) start() error {
 	}
 	p.queue = queue
 	p.bridge = newBridge(parsed.Bridge, os.Getenv(envBridgeToken))
-	p.metrics.counter(exchange.MetricPanics) // defined before it is needed
+	p.metrics.counter(&p.metrics.panics) // defined before it is needed
 	secret := parsed.PartitionSecret
 	if secret == "" {
 		secret = os.Getenv(envPartitionSecret)
@@ -175,10 +172,10 @@ func (p *pluginContext) StartTicks() {
 	p.ticking = true
 }
 
-func (p *pluginContext) Finished()                    { proxywasm.PluginDone() }
-func (p *pluginContext) Now() int64                   { return int64(time.Since(started)) }
-func (p *pluginContext) Unix() int64                  { return time.Now().Unix() }
-func (p *pluginContext) Add(name string, n uint64)    { p.metrics.add(name, n) }
-func (p *pluginContext) Set(name string, value int64) { p.metrics.set(name, value) }
-func (p *pluginContext) Record(name string, v uint64) { p.metrics.record(name, v) }
-func (p *pluginContext) Warn(line string)             { proxywasm.LogWarn(line) }
+func (p *pluginContext) Finished()                           { proxywasm.PluginDone() }
+func (p *pluginContext) Now() int64                          { return now() }
+func (p *pluginContext) Unix() int64                         { return time.Now().Unix() }
+func (p *pluginContext) Add(c *exchange.Metric, n uint64)    { p.metrics.add(c, n) }
+func (p *pluginContext) Set(g *exchange.Metric, value int64) { p.metrics.set(g, value) }
+func (p *pluginContext) Record(h *exchange.Metric, v uint64) { p.metrics.record(h, v) }
+func (p *pluginContext) Warn(line string)                    { proxywasm.LogWarn(line) }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 )
 
 // compiled is a module made ready to be instantiated, kept for the life of
@@ -29,15 +31,20 @@ var (
 	compiledBy = map[compiledKey]*compiled{}
 )
 
-// compileModule compiles code with a limit on linear memory, once a process.
-func compileModule(code []byte, memoryLimit int64) (*compiled, error) {
-	key := compiledKey{sha256.Sum256(code), uint32(memoryLimit / pageSize)}
+// compileModule compiles code with a limit on linear memory, once a process; where each call of a function
+// is told, for one simulator alone.
+func compileModule(code []byte, memoryLimit int64, onCall func(function string)) (*compiled, error) {
+	pages := uint32(memoryLimit / pageSize)
+	if onCall != nil {
+		return newCompiled(listening(onCall), code, pages, nil)
+	}
+	key := compiledKey{sha256.Sum256(code), pages}
 	compiledMu.Lock()
 	defer compiledMu.Unlock()
 	if c := compiledBy[key]; c != nil {
 		return c, nil
 	}
-	c, err := newCompiled(code, key.pages)
+	c, err := newCompiled(context.Background(), code, pages, diskCache())
 	if err != nil {
 		return nil, err
 	}
@@ -45,10 +52,20 @@ func compileModule(code []byte, memoryLimit int64) (*compiled, error) {
 	return c, nil
 }
 
-func newCompiled(code []byte, pages uint32) (*compiled, error) {
-	ctx := context.Background()
+// listening makes what is compiled with the context tell of each call.
+func listening(onCall func(function string)) context.Context {
+	before := func(_ context.Context, _ api.Module, called api.FunctionDefinition, _ []uint64, _ experimental.StackIterator) {
+		onCall(called.DebugName())
+	}
+	return experimental.WithFunctionListenerFactory(context.Background(),
+		experimental.FunctionListenerFactoryFunc(func(api.FunctionDefinition) experimental.FunctionListener {
+			return experimental.FunctionListenerFunc(before)
+		}))
+}
+
+func newCompiled(ctx context.Context, code []byte, pages uint32, cache wazero.CompilationCache) (*compiled, error) {
 	config := wazero.NewRuntimeConfig().WithMemoryLimitPages(pages).WithCloseOnContextDone(true)
-	if cache := diskCache(); cache != nil && len(code) >= worthKeeping {
+	if cache != nil && len(code) >= worthKeeping {
 		config = config.WithCompilationCache(cache)
 	}
 	r := wazero.NewRuntimeWithConfig(ctx, config)

@@ -53,7 +53,7 @@ func New(o Options) (*Sim, error) {
 	if err != nil {
 		return nil, err
 	}
-	code, err := compileModule(o.Module, o.MemoryLimit)
+	code, err := compileModule(o.Module, o.MemoryLimit, o.OnCall)
 	if err != nil {
 		return nil, err
 	}

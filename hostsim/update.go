@@ -18,7 +18,7 @@ func (s *Sim) Reconfigure(config []byte) error { return s.update(s.code, config)
 // drain as Reconfigure describes and are closed. The same bytes are no other
 // module: that is Reconfigure.
 func (s *Sim) Replace(module, config []byte) error {
-	code, err := compileModule(module, s.opts.MemoryLimit)
+	code, err := compileModule(module, s.opts.MemoryLimit, s.opts.OnCall)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"hash"
 	"slices"
-	"sync"
 
 	"chatcache/redisbridge/wire"
 )
@@ -58,12 +57,11 @@ func (p Partition) ReadGroups(cache string) []string {
 	return groups
 }
 
-// Identifier turns requests into partitions. It is safe for concurrent use.
+// Identifier turns requests into partitions, one after the other: it isn't safe for concurrent use.
 type Identifier struct {
 	sources []Source
 	labels  [][]byte // kind and name of each source, length-prefixed
 
-	mu  sync.Mutex
 	mac hash.Hash // after its first Reset it starts from the secret's precomputed states
 	sum [sha256.Size]byte
 	buf []byte
@@ -153,8 +151,6 @@ func (s Source) label(payload bool) []byte {
 //  2. the browser adds the session's cookie; jwt_authn verifies the token, and takes it away
 //  3. the origin goes by the cookie: were the answer in the partition of the claim, its owner would get it
 func (id *Identifier) Identify(r Request) (p Partition, ok bool) {
-	id.mu.Lock()
-	defer id.mu.Unlock()
 	id.each, id.all, id.claims = id.each[:0], id.all[:0], id.claims[:0]
 	for i := range id.sources {
 		one := id.of(i, r)
@@ -298,8 +294,6 @@ func (id *Identifier) partition(source int, c credential) identified {
 // KeyDigest is a digest of a cache key that tells nobody without the secret what the key is made of: half of an
 // HMAC-SHA256, 32 hexadecimal digits. No partition's is the same.
 func (id *Identifier) KeyDigest(key []byte) string {
-	id.mu.Lock()
-	defer id.mu.Unlock()
 	id.buf = append(appendField(id.buf[:0], "cache key"), key...)
 	return id.sumUp()
 }

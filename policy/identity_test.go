@@ -9,10 +9,8 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"chatcache/policy/internal/strictjson"
@@ -479,33 +477,6 @@ func TestShortSecret(t *testing.T) {
 	if _, err := NewIdentifier(nil, []byte("0123456789abcde")); !errors.Is(err, ErrSecret) {
 		t.Errorf("15 bytes: %v", err)
 	}
-}
-
-// The bridge identifies from many goroutines: nobody gets the partition of somebody else who is identified meanwhile.
-func TestIdentifyConcurrently(t *testing.T) {
-	together := identifier(t, fromAuthorization)
-	var wg sync.WaitGroup
-	for who := range 4 {
-		alone := identifier(t, fromAuthorization)
-		wg.Go(func() {
-			for i := range 500 {
-				r := yielding{withHeader("authorization", fmt.Sprint("user ", who, " ", i))}
-				want, _ := alone.Identify(r)
-				if p, _ := together.Identify(r); !reflect.DeepEqual(p, want) {
-					t.Errorf("partition %v, want %v", p, want)
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
-
-// yielding lets others go on while it is identified.
-type yielding struct{ *fakeRequest }
-
-func (r yielding) Header(name string) []string {
-	runtime.Gosched()
-	return r.fakeRequest.Header(name)
 }
 
 func FuzzIdentify(f *testing.F) {

@@ -25,7 +25,8 @@ func (p *Policy) Match(method, authority, path string) (*Cache, *Invalidation) {
 	}
 	plain := exact && isPlain(path)
 	if plain {
-		if t, sure := trees.find(authority, path, asSent); sure || t != nil && t.cache != nil && trees.agree(t, authority, path) {
+		t, sure := trees.find(authority, path, asSent)
+		if t != nil && (sure || t.cache != nil && trees.agree(t, authority, path)) {
 			return t.cache, t.invalidation
 		}
 	}
@@ -93,7 +94,7 @@ func join(a, b *Invalidation) *Invalidation {
 // routes holds all patterns as one tree per method and host. The same decision tree as
 // ServeMux's, whose rules for precedence (most specific wins, a pattern with a host
 // before one without) follow from trying literals before wildcards.
-type routes map[string]*hostTrees
+type routes struct{ methods literals[*hostTrees] }
 
 type hostTrees struct {
 	any   *node            // patterns without a host
@@ -110,7 +111,7 @@ type target struct {
 // so that matching is bounded by the policy's size whatever the path.
 type node struct {
 	target   *target // the pattern that ends here
-	literals map[string]*node
+	literals literals[*node]
 	lower    map[string]*node // the same in lower case, for those that are alike
 	wild     *node
 	multi    *target // {name...} or a trailing slash
@@ -126,26 +127,67 @@ const (
 	loosely           // by literals that are alike, and without a trailing slash where no pattern has it
 )
 
+// literals are texts, and what each leads to; the zero value has none.
+type literals[T any] struct {
+	all   []literal[T]
+	index map[string]T // nil while there are few: comparing them costs less than a map's digest
+}
+
+type literal[T any] struct {
+	text  string
+	leads T
+}
+
+// fewLiterals is how many are compared one by one at most.
+const fewLiterals = 8
+
+// get gives what the text leads to, or T's zero value.
+func (l *literals[T]) get(text string) (leads T) {
+	if l.index != nil {
+		return l.index[text]
+	}
+	for i := range l.all {
+		if l.all[i].text == text {
+			return l.all[i].leads
+		}
+	}
+	return leads
+}
+
+// add adds a text that isn't there yet.
+func (l *literals[T]) add(text string, leads T) {
+	l.all = append(l.all, literal[T]{text, leads})
+	switch {
+	case l.index != nil:
+		l.index[text] = leads
+	case len(l.all) > fewLiterals:
+		l.index = make(map[string]T)
+		for _, one := range l.all {
+			l.index[one.text] = one.leads
+		}
+	}
+}
+
 // of finds a method's patterns. Methods are case-sensitive, but not to every origin: an inexact one is
 // treated as an unclean path is.
-func (r routes) of(method string) (t *hostTrees, exact bool) {
+func (r *routes) of(method string) (t *hostTrees, exact bool) {
 	method = StoredMethod(method) // there are no HEAD patterns
-	if t = r[method]; t != nil || isSafe(method) {
+	if t = r.methods.get(method); t != nil || isSafe(method) {
 		return t, true
 	}
-	for name, trees := range r {
-		if strings.EqualFold(name, method) {
-			return trees, false
+	for _, l := range r.methods.all {
+		if strings.EqualFold(l.text, method) {
+			return l.leads, false
 		}
 	}
 	return nil, false
 }
 
-func (r routes) add(p *pattern, t *target) {
-	trees := r[p.method]
+func (r *routes) add(p *pattern, t *target) {
+	trees := r.methods.get(p.method)
 	if trees == nil {
 		trees = &hostTrees{any: &node{}, hosts: map[string]*node{}}
-		r[p.method] = trees
+		r.methods.add(p.method, trees)
 	}
 	root := trees.any
 	if p.host != "" {
@@ -173,13 +215,13 @@ func (n *node) add(segments []segment, t *target) {
 		}
 		n.wild.add(segments[1:], t)
 	default:
-		child := n.literals[s.literal]
+		child := n.literals.get(s.literal)
 		if child == nil {
 			child = &node{}
-			if n.literals == nil {
-				n.literals, n.lower = map[string]*node{}, map[string]*node{}
+			if n.lower == nil {
+				n.lower = map[string]*node{}
 			}
-			n.literals[s.literal] = child
+			n.literals.add(s.literal, child)
 			n.lower[string(appendLower(nil, s.literal))] = child
 		}
 		child.add(segments[1:], t)
@@ -213,7 +255,7 @@ func (t *target) rule() *Invalidation {
 	return t.invalidation
 }
 
-// find matches a clean path. sure tells that every segment has a literal of its own, so that no other reading finds anything else.
+// find matches a clean path. sure tells that what is found is all that any reading finds.
 func (h *hostTrees) find(authority, path string, how reading) (t *target, sure bool) {
 	if len(h.hosts) > 0 {
 		if root := h.host(authority); root != nil {
@@ -262,25 +304,26 @@ func (n *node) match(path string, how reading) (t *target, sure bool) {
 			return t, sure
 		}
 	}
+	only := len(n.literals.all) == 0 // a loose reading finds no literal here either
 	if n.wild != nil {
-		if t, _ = n.wild.match(rest, how); t != nil {
-			return t, false
+		if t, sure = n.wild.match(rest, how); t != nil {
+			return t, sure && only
 		}
 	}
-	return n.multi, false
+	return n.multi, only && n.wild == nil && n.multi != nil
 }
 
 // literal finds the child for a segment as it was sent or, loosely, one that is alike.
 func (n *node) literal(raw string, how reading) *node {
-	if len(n.literals) == 0 || how != loosely && strings.IndexByte(raw, '%') < 0 {
-		return n.literals[raw]
+	if len(n.literals.all) == 0 || how != loosely && strings.IndexByte(raw, '%') < 0 {
+		return n.literals.get(raw)
 	}
 	var buffer [128]byte
 	decoded, valid := appendUnescaped(buffer[:0], raw)
 	if !valid {
 		decoded = append(decoded[:0], raw...)
 	}
-	if child := n.literals[string(decoded)]; child != nil || how != loosely {
+	if child := n.literals.get(string(decoded)); child != nil || how != loosely {
 		return child
 	}
 	return n.alike(decoded)

@@ -165,6 +165,19 @@ func checkAgainstServeMux(t *testing.T, r *rand.Rand) {
 			continue
 		}
 		checkMatch(t, p, accepted, method, host, path, wanted, o.looser(method, host, path))
+		checkSure(t, p, accepted, method, host, path)
+	}
+}
+
+// checkSure: what a match is sure of isn't looked for by other readings.
+func checkSure(t *testing.T, p *Policy, patterns []string, method, host, path string) {
+	t.Helper()
+	trees, _ := p.routes.of(method)
+	if trees == nil || !isPlain(path) {
+		return
+	}
+	if found, sure := trees.find(host, path, asSent); sure && !trees.agree(found, host, path) {
+		t.Errorf("patterns %q: %s %s%s is sure of a target that a looser reading doesn't find", patterns, method, host, path)
 	}
 }
 

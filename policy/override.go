@@ -7,6 +7,10 @@ import (
 
 // Overrides tells of the request fields by which many origins take a request for one of another method than it has.
 func Overrides(name string) bool {
+	return strings.HasPrefix(name, "x") && overrides(name) // in two, as the first is asked of each field of every request
+}
+
+func overrides(name string) bool {
 	switch dashed(name) {
 	case "x-http-method-override", "x-http-method", "x-method-override":
 		return true
@@ -24,7 +28,7 @@ func Overrides(name string) bool {
 //  3. its origin doesn't heed the field, and answers with 200: the groups would be raised
 func (p *Policy) MatchOverridden(method string, methods []string, authority, path string) (cache *Cache, rule *Invalidation) {
 	cache, rule = p.Match(method, authority, path)
-	if isSafe(strings.ToUpper(method)) { // some origins take get for GET
+	if len(methods) == 0 || isSafe(strings.ToUpper(method)) { // some origins take get for GET
 		return cache, rule
 	}
 	for i, value := range methods {

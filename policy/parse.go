@@ -44,7 +44,7 @@ func syntaxProblem(doc []byte, err error) Problem {
 }
 
 func (d *decoder) policy(root *strictjson.Value) *Policy {
-	p := &Policy{routes: routes{}}
+	p := &Policy{}
 	o, ok := d.object(root, "policy", "", "")
 	if !ok {
 		return nil
@@ -70,7 +70,7 @@ func (d *decoder) policy(root *strictjson.Value) *Policy {
 		o.bad(WrongValue, "cache_status_key", "the digest is keyed by the partition secret, which only a policy with identity has", `add "identity"`)
 	}
 	p.Tags = o.headerNames("group_headers")
-	table := &patternTable{routes: p.routes}
+	table := &patternTable{routes: &p.routes}
 	o.caches(p, table)
 	unchangedOn := o.unchangedOn()
 	o.invalidations(p, table, unchangedOn)

@@ -10,7 +10,7 @@ import (
 
 // patternTable collects the policy's patterns and refuses those that conflict.
 type patternTable struct {
-	routes   routes
+	routes   *routes
 	patterns map[string][]placedPattern // by method
 	count    int
 }

@@ -4,14 +4,15 @@ import "strings"
 
 // withoutQuery cuts a raw :path before its query.
 func withoutQuery(path string) string {
-	path, _, _ = strings.Cut(path, "?")
+	if mark := strings.IndexByte(path, '?'); mark >= 0 {
+		return path[:mark]
+	}
 	return path
 }
 
 // queryOf gives what follows the first question mark.
 func queryOf(path string) string {
-	_, query, _ := strings.Cut(path, "?")
-	return query
+	return strings.TrimPrefix(path[len(withoutQuery(path)):], "?")
 }
 
 // isPlain tells whether every origin reads the path as the same segments: it
@@ -26,7 +27,7 @@ func isPlain(path string) bool {
 		c := path[i]
 		switch {
 		case c == '/':
-			if hasBadSegment(path[i+1:]) {
+			if rest := path[i+1:]; rest != "" && (rest[0] == '/' || rest[0] == '.') && hasBadSegment(rest) {
 				return false
 			}
 		case c == '%':

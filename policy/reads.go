@@ -38,8 +38,8 @@ func (n *node) beginnings(list []string, prefix string) []string {
 	case n.wild != nil || n.multi != nil || n.end != nil:
 		return append(list, prefix+"/")
 	}
-	for literal, child := range n.literals {
-		list = child.beginnings(list, prefix+"/"+literal)
+	for _, l := range n.literals.all {
+		list = l.leads.beginnings(list, prefix+"/"+l.text)
 	}
 	return list
 }

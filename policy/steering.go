@@ -38,10 +38,15 @@ const (
 // the proxies before an origin, but nobody asks who has written them: Envoy passes a client's own on. Without them in the key
 // one client's X-Forwarded-Host would be in the links of the page that everybody gets.
 func Steers(name string) Steering {
+	if name == "" || name[0] != 'x' && name[0] != fieldForwarded[0] && name[0] != fieldScriptName[0] { // asked of each field of every request
+		return NotSteered
+	}
+	return steers(name)
+}
+
+func steers(name string) Steering {
 	meant := dashed(name)
 	switch {
-	case !strings.HasPrefix(name, "x") && name != fieldForwarded && name != fieldScriptName:
-		return NotSteered // most fields of most requests
 	case meant != name && (meant == forwardedScheme || slices.Contains(steering[:], meant)):
 		return Disguised
 	case slices.Contains(steering[:], name):
@@ -68,7 +73,7 @@ var underscored = func() (names []string) {
 
 // dashed is the name that such an origin takes a field's for, if that may be one of those or override the method.
 func dashed(name string) string {
-	if !strings.HasPrefix(name, "x") {
+	if !strings.HasPrefix(name, "x") || strings.IndexByte(name, '_') < 0 {
 		return name
 	}
 	return strings.ReplaceAll(name, "_", "-")

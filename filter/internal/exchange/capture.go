@@ -60,12 +60,12 @@ func (r *read) response(fields httpcache.Fields, end bool) Action {
 		return Continue
 	}
 	if r.bypass != "" {
-		r.metrics.count(r.plugin.host, wire.CountBypasses, r.metrics.bypass(r.bypass))
+		r.metrics.count(r.plugin.host, wire.CountBypasses, r.metrics.bypasses.of(r.bypass))
 		r.addStatus(statusBypass(r.bypass))
 		r.stream.Describe(r.cache.Name, resultBypassed(r.bypass))
 		return Continue
 	}
-	r.metrics.count(r.plugin.host, wire.CountMisses, r.metrics.miss)
+	r.metrics.count(r.plugin.host, wire.CountMisses, &r.metrics.miss)
 	if r.settled(fields) {
 		return Replaced
 	}
@@ -281,7 +281,7 @@ func (r *read) giveUp(reason httpcache.Reason) {
 }
 
 // unstored counts a response that is not stored.
-func (r *read) unstored(reason httpcache.Reason) { r.plugin.host.Add(r.metrics.unstored(reason), 1) }
+func (r *read) unstored(reason httpcache.Reason) { r.plugin.host.Add(r.metrics.unstored.of(reason), 1) }
 
 // drop ends the capture without storing.
 func (r *read) drop() {

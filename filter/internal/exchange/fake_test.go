@@ -103,7 +103,7 @@ type fakeRoot struct {
 }
 
 func (r *fakeRoot) StartTicks()               { r.ticking = true }
-func (r *fakeRoot) Set(gauge string, v int64) { r.gauges[gauge] = v }
+func (r *fakeRoot) Set(gauge *Metric, v int64) { r.gauges[gauge.Name] = v }
 
 func (r *fakeRoot) Finished() { r.finished = true }
 
@@ -164,12 +164,12 @@ func (w *world) Fetch(cluster string, fields httpcache.Fields, _ time.Duration, 
 	return w.call("root", cluster+" "+fields.Get(":path"), nil, func(a Answer) { done(a.Status) })
 }
 
-func (w *world) Wake()                  { w.wakes++ }
-func (w *world) Now() int64             { return int64(w.now) }
-func (w *world) Unix() int64            { return w.unix }
-func (w *world) Add(c string, n uint64) { w.counts[c] += n }
-func (w *world) Record(string, uint64)  {}
-func (w *world) Warn(line string)       { w.warned = append(w.warned, line) }
+func (w *world) Wake()                   { w.wakes++ }
+func (w *world) Now() int64              { return int64(w.now) }
+func (w *world) Unix() int64             { return w.unix }
+func (w *world) Add(c *Metric, n uint64) { w.counts[c.Name] += n }
+func (w *world) Record(*Metric, uint64)  {}
+func (w *world) Warn(line string)        { w.warned = append(w.warned, line) }
 
 // Within runs act in the context of a stream that hasn't gone.
 func (w *world) Within(s Stream, act func()) bool {

@@ -235,7 +235,7 @@ func (f *flight) expire(now int64) {
 		if now < r.until {
 			return false
 		}
-		r.plugin.host.Add(r.metrics.collapseTimeouts, 1)
+		r.plugin.host.Add(&r.metrics.collapseTimeouts, 1)
 		f.decide(r, f.toOrigin())
 		return true
 	})

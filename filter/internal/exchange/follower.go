@@ -139,7 +139,7 @@ func (f *follower) answered(p *Plugin, this *poll, a Answer) {
 	} else {
 		f.state.slots.MoveAll()
 		f.state.l1.Clear()
-		p.host.Add(metricFeedResets, 1)
+		p.count(metricFeedResets)
 	}
 	f.knows.heard = this.edition
 	f.state.obey(answer.Controls)
@@ -151,7 +151,7 @@ func (f *follower) answered(p *Plugin, this *poll, a Answer) {
 }
 
 func (f *follower) failed(p *Plugin) {
-	p.host.Add(metricFeedErrors, 1)
+	p.count(metricFeedErrors)
 	f.backOff = min(max(2*f.backOff, pollBackOffMin), pollBackOffMax)
 	f.retryAt = p.host.Now() + int64(f.backOff)
 }

@@ -108,8 +108,8 @@ func (r *read) answer(f found, now int64) bool {
 	r.stream.Describe(r.cache.Name, resultFound(f.tier, r.waited))
 	r.represent(s, statusFound(ttl, f.tier, r.waited))
 	r.observe(wire.CountAnsweredMicros)
-	counter, name := r.metrics.answered(f.tier, r.waited)
-	r.metrics.count(r.plugin.host, counter, name)
+	counter, metric := r.metrics.answered(f.tier, r.waited)
+	r.metrics.count(r.plugin.host, counter, metric)
 	r.prefetchNext(s.Body, now)
 	return true
 }
@@ -184,6 +184,6 @@ func (r *read) selected(s storedResponse) (code uint32, fields httpcache.Fields,
 // observe records how long the client has waited for the header section.
 func (r *read) observe(sum wire.Counter) {
 	elapsed := uint64((r.plugin.host.Now() - r.began) / int64(time.Microsecond))
-	r.plugin.host.Record(r.metrics.latency, elapsed)
+	r.plugin.host.Record(&r.metrics.latency, elapsed)
 	r.metrics.tally[sum] += elapsed
 }

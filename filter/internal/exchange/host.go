@@ -69,12 +69,12 @@ type Host interface {
 	Now() int64
 	// Unix is the wall clock in seconds. Credentials' expiry and dates of responses need it.
 	Unix() int64
-	// Add counts; the name is one of those in metrics.go.
-	Add(counter string, n uint64)
+	// Add counts.
+	Add(counter *Metric, n uint64)
 	// Set sets a gauge.
-	Set(gauge string, value int64)
+	Set(gauge *Metric, value int64)
 	// Record adds a value to a histogram.
-	Record(histogram string, value uint64)
+	Record(histogram *Metric, value uint64)
 	// Warn logs a line.
 	Warn(line string)
 }

@@ -124,7 +124,7 @@ func (j *journal) everything(entries []*journalEntry) *journalEntry {
 
 func (j *journal) report(metric, line string) {
 	if p := j.state.current(); p != nil {
-		p.host.Add(metric, 1)
+		p.count(metric)
 		p.host.Warn(line)
 	}
 }
@@ -230,7 +230,7 @@ func (j *journal) answered(p *Plugin, e *journalEntry, a Answer) {
 		e.postpone(p.host.Now())
 		return
 	}
-	p.host.Add(metricClosed, 1)
+	p.count(metricClosed)
 	j.state.move(e.groups) // sooner than the feed's event comes round
 	j.forget(e)
 	if len(j.entries) > 0 {

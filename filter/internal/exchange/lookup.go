@@ -29,7 +29,7 @@ func (r *read) lookup() Action {
 	}
 	q := r.query(r.plugin, 0)
 	if err := r.stream.Call(q.path, q.frame, r.plugin.Policy.Bridge.Timeout, func(a Answer) { r.lookedUp(q, a) }); err != nil {
-		r.metrics.count(r.plugin.host, wire.CountErrors, r.metrics.errors)
+		r.metrics.count(r.plugin.host, wire.CountErrors, &r.metrics.errors)
 		return r.unasked(reasonUnreachable)
 	}
 	r.alone = true
@@ -99,7 +99,7 @@ func (r *read) understand(q query, a Answer) (answer wire.LookupAnswer, reason h
 // judged gives an answer if it can be used now; malformed is what was wrong with its frame.
 func (r *read) judged(answer wire.LookupAnswer, a Answer, malformed error) (_ wire.LookupAnswer, reason httpcache.Reason) {
 	if a.Status != "200" || malformed != nil {
-		r.metrics.count(r.plugin.host, wire.CountErrors, r.metrics.errors)
+		r.metrics.count(r.plugin.host, wire.CountErrors, &r.metrics.errors)
 		return wire.LookupAnswer{}, failure(a)
 	}
 	if reason = r.barred(); reason != "" {

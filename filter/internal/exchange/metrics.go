@@ -26,89 +26,105 @@ const (
 	metricL1Entries      = "chatcache.l1_entries"           // gauge
 )
 
-// cacheMetrics are the names of one cache's metrics, made once, and what is counted for the
-// bridge.
+// Metric is one of the proxy's metrics: what the proxy calls it, and the host's number for it, 0 before it has one: so
+// nothing is looked up by name.
+type Metric struct {
+	Name   string
+	Number uint32
+}
+
+// cacheMetrics are one cache's metrics, and what is counted for the bridge.
 type cacheMetrics struct {
 	tally        *counts
-	hitL1, hitL2 string // answered from the VM's memory, from Redis
-	collapsed    string // answered with what somebody else's fetch has stored
+	hitL1, hitL2 Metric // answered from the VM's memory, from Redis
+	collapsed    Metric // answered with what somebody else's fetch has stored
 	// let go to the origin after waiting for collapse.max_wait
-	collapseTimeouts string
-	miss             string // looked up, not found, forwarded
-	wouldHits        string // forwarded although a stored response could have answered
-	matches          string // of them: compared, and the origin answered what was stored
-	mismatches       string // of them: compared, and it didn't, without a write in between
-	uncompared       string // of them: to be compared, and couldn't be
-	validated        string // misses whose stored response the origin has confirmed (304)
-	staleOnError     string // misses answered with a stale response, since the origin failed
-	prefetches       string // next pages that were fetched before anybody asked
-	prefetchFailures string // likewise, and not answered with 200
-	prefetchHits     string // answered with what was prefetched
-	refreshes        string // stale responses that were validated behind the back of who was answered with them
-	refreshFailures  string // likewise, and the origin failed, or wasn't asked
-	errors           string // lookups and stores that the bridge didn't answer
-	stores           string // entries that the bridge has acknowledged
-	invalidations    string // writes that raised the cache's groups
-	latency          string // histogram: µs from the request's headers to the response's
-	reasonPrefix     string
+	collapseTimeouts Metric
+	miss             Metric   // looked up, not found, forwarded
+	wouldHits        Metric   // forwarded although a stored response could have answered
+	matches          Metric   // of them: compared, and the origin answered what was stored
+	mismatches       Metric   // of them: compared, and it didn't, without a write in between
+	uncompared       Metric   // of them: to be compared, and couldn't be
+	validated        Metric   // misses whose stored response the origin has confirmed (304)
+	staleOnError     Metric   // misses answered with a stale response, since the origin failed
+	prefetches       Metric   // next pages that were fetched before anybody asked
+	prefetchFailures Metric   // likewise, and not answered with 200
+	prefetchHits     Metric   // answered with what was prefetched
+	refreshes        Metric   // stale responses that were validated behind the back of who was answered with them
+	refreshFailures  Metric   // likewise, and the origin failed, or wasn't asked
+	errors           Metric   // lookups and stores that the bridge didn't answer
+	stores           Metric   // entries that the bridge has acknowledged
+	invalidations    Metric   // writes that raised the cache's groups
+	latency          Metric   // histogram: µs from the request's headers to the response's
+	bypasses         byReason // requests that were forwarded without a lookup's result
+	unstored         byReason // responses of the origin that were not stored
 }
 
 func newCacheMetrics(cache string, tally *counts) cacheMetrics {
 	prefix := "chatcache.cache." + cache + "."
+	of := func(name string) Metric { return Metric{Name: prefix + name} }
 	return cacheMetrics{
 		tally:            tally,
-		hitL1:            prefix + "tier.l1.hits",
-		hitL2:            prefix + "tier.l2.hits",
-		collapsed:        prefix + "collapsed",
-		collapseTimeouts: prefix + "collapse_timeouts",
-		miss:             prefix + "misses",
-		wouldHits:        prefix + "would_hits",
-		matches:          prefix + "matches",
-		mismatches:       prefix + "mismatches",
-		uncompared:       prefix + "uncompared",
-		validated:        prefix + "validated",
-		staleOnError:     prefix + "stale_on_error",
-		prefetches:       prefix + "prefetches",
-		prefetchFailures: prefix + "prefetch_failures",
-		prefetchHits:     prefix + "prefetch_hits",
-		refreshes:        prefix + "refreshes",
-		refreshFailures:  prefix + "refresh_failures",
-		errors:           prefix + "errors",
-		stores:           prefix + "stores",
-		invalidations:    prefix + "invalidations",
-		latency:          prefix + "latency_us",
-		reasonPrefix:     prefix + "reason.",
+		hitL1:            of("tier.l1.hits"),
+		hitL2:            of("tier.l2.hits"),
+		collapsed:        of("collapsed"),
+		collapseTimeouts: of("collapse_timeouts"),
+		miss:             of("misses"),
+		wouldHits:        of("would_hits"),
+		matches:          of("matches"),
+		mismatches:       of("mismatches"),
+		uncompared:       of("uncompared"),
+		validated:        of("validated"),
+		staleOnError:     of("stale_on_error"),
+		prefetches:       of("prefetches"),
+		prefetchFailures: of("prefetch_failures"),
+		prefetchHits:     of("prefetch_hits"),
+		refreshes:        of("refreshes"),
+		refreshFailures:  of("refresh_failures"),
+		errors:           of("errors"),
+		stores:           of("stores"),
+		invalidations:    of("invalidations"),
+		latency:          of("latency_us"),
+		bypasses:         newByReason(prefix, ".bypasses"),
+		unstored:         newByReason(prefix, ".unstored"),
 	}
 }
 
-// count counts one for the proxy's own metrics, by name, and one for the bridge.
-func (m *cacheMetrics) count(h Host, c wire.Counter, name string) {
-	h.Add(name, 1)
+// byReason are metrics that there is one of for each reason.
+type byReason struct {
+	prefix, suffix string
+	known          map[httpcache.Reason]*Metric
+}
+
+func newByReason(prefix, suffix string) byReason {
+	return byReason{prefix + "reason.", suffix, make(map[httpcache.Reason]*Metric)}
+}
+
+func (b byReason) of(reason httpcache.Reason) *Metric {
+	m := b.known[reason]
+	if m == nil {
+		m = &Metric{Name: b.prefix + string(reason) + b.suffix}
+		b.known[reason] = m
+	}
+	return m
+}
+
+// count counts one for the proxy's own metrics, and one for the bridge.
+func (m *cacheMetrics) count(h Host, c wire.Counter, metric *Metric) {
+	h.Add(metric, 1)
 	m.tally[c]++
 }
 
 // uncompare counts one that was to be compared with the origin's answer, and couldn't be.
-func (m *cacheMetrics) uncompare(h Host) { m.count(h, wire.CountUncompared, m.uncompared) }
+func (m *cacheMetrics) uncompare(h Host) { m.count(h, wire.CountUncompared, &m.uncompared) }
 
 // answered gives the counters of reads that were answered from the tier.
-func (m *cacheMetrics) answered(tier string, waited bool) (wire.Counter, string) {
+func (m *cacheMetrics) answered(tier string, waited bool) (wire.Counter, *Metric) {
 	switch {
 	case waited:
-		return wire.CountCollapsed, m.collapsed
+		return wire.CountCollapsed, &m.collapsed
 	case tier == tierL1:
-		return wire.CountHitsL1, m.hitL1
+		return wire.CountHitsL1, &m.hitL1
 	}
-	return wire.CountHitsL2, m.hitL2
-}
-
-// bypass names the counter of requests that were forwarded without a lookup's
-// result for the reason.
-func (m *cacheMetrics) bypass(reason httpcache.Reason) string {
-	return m.reasonPrefix + string(reason) + ".bypasses"
-}
-
-// unstored names the counter of responses of the origin that were not stored
-// for the reason.
-func (m *cacheMetrics) unstored(reason httpcache.Reason) string {
-	return m.reasonPrefix + string(reason) + ".unstored"
+	return wire.CountHitsL2, &m.hitL2
 }

@@ -65,12 +65,12 @@ func (w *openWrites) renew(p *Plugin, o *openWrite, now int64) {
 	o.renewAt = now + int64(o.deadline/8)
 	acknowledged := func(a Answer) {
 		if !a.acknowledges() {
-			p.host.Add(metricRenewals, 1)
+			p.count(metricRenewals)
 			return
 		}
 		o.began(now)
 	}
 	if err := p.host.Call(wire.PathSuspend, frame, rootTimeout, acknowledged); err != nil {
-		p.host.Add(metricRenewals, 1)
+		p.count(metricRenewals)
 	}
 }

@@ -33,7 +33,7 @@ func (s *parcel) finish(acknowledged bool) {
 // post takes a parcel, or drops it where the bound is reached.
 func (o *outbox) post(p *Plugin, s *parcel) {
 	if o.bytes+len(s.frame) > maxOutboxBytes {
-		s.metrics.count(p.host, wire.CountErrors, s.metrics.errors)
+		s.metrics.count(p.host, wire.CountErrors, &s.metrics.errors)
 		s.finish(false)
 		return
 	}
@@ -60,9 +60,9 @@ func (o *outbox) send(p *Plugin, s *parcel) {
 		o.bytes -= len(s.frame)
 		switch {
 		case !a.acknowledges():
-			s.metrics.count(p.host, wire.CountErrors, s.metrics.errors)
+			s.metrics.count(p.host, wire.CountErrors, &s.metrics.errors)
 		case s.path == wire.PathStore, s.path == wire.PathCommit:
-			s.metrics.count(p.host, wire.CountStores, s.metrics.stores)
+			s.metrics.count(p.host, wire.CountStores, &s.metrics.stores)
 		}
 		s.finish(a.acknowledges())
 		if len(o.queue) > 0 {

@@ -18,11 +18,12 @@ type Plugin struct {
 	state    *State
 	identity *policy.Identifier // nil: no cache of the policy is private
 	scope    wire.Scope
-	version  string            // of the policy
-	rules    map[string]string // digests of its rules, by cache
-	metrics  []cacheMetrics    // by Cache.Index
-	controls []wire.Control    // by Cache.Index: the state's, merged
-	endBy    int64             // monotonic; 0 unless Close waits for the journal
+	version  string             // of the policy
+	rules    map[string]string  // digests of its rules, by cache
+	metrics  []cacheMetrics     // by Cache.Index
+	totals   map[string]*Metric // those that aren't a cache's, by name
+	controls []wire.Control     // by Cache.Index: the state's, merged
+	endBy    int64              // monotonic; 0 unless Close waits for the journal
 }
 
 // endWithin bounds how long a plugin that ends may wait for its journal.
@@ -40,7 +41,7 @@ func NewPlugin(p *policy.Policy, secret []byte, host Host, states *States) (*Plu
 			Horizon:    p.MaxTTL().Milliseconds(),
 			Quarantine: p.Quarantine().Milliseconds(),
 		},
-		version: p.Version(), rules: make(map[string]string),
+		version: p.Version(), rules: make(map[string]string), totals: make(map[string]*Metric),
 	}
 	if len(p.Identity) > 0 {
 		identity, err := policy.NewIdentifier(p.Identity, secret)
@@ -127,7 +128,7 @@ func (p *Plugin) admit() (permit, bool) {
 // report takes the answer to a call that a request was admitted to wait for.
 func (p *Plugin) report(admitted permit, a Answer) {
 	if p.state.breaker.report(p.Policy.Bridge.Breaker, admitted, a.reached(), p.host.Now()) {
-		p.host.Add(metricBreaker, 1)
+		p.count(metricBreaker)
 		p.host.Warn("chatcache: the bridge doesn't answer: requests no longer wait for it, but for one every " +
 			policy.FormatDuration(p.Policy.Bridge.Breaker.Open))
 	}
@@ -136,11 +137,24 @@ func (p *Plugin) report(admitted permit, a Answer) {
 // show sets the gauges. Each plugin contributes to the proxy's sums, so one that
 // doesn't speak for the state any more shows nothing.
 func (p *Plugin) show(s shown) {
-	p.host.Set(metricJournal, int64(s.journal))
-	p.host.Set(metricL1Bytes, int64(s.l1Bytes))
-	p.host.Set(metricL1Entries, int64(s.l1Entries))
-	p.host.Set(metricWaiting, int64(s.waiting))
+	p.host.Set(p.metric(metricJournal), int64(s.journal))
+	p.host.Set(p.metric(metricL1Bytes), int64(s.l1Bytes))
+	p.host.Set(p.metric(metricL1Entries), int64(s.l1Entries))
+	p.host.Set(p.metric(metricWaiting), int64(s.waiting))
 }
+
+// metric gives one that isn't a cache's.
+func (p *Plugin) metric(name string) *Metric {
+	m := p.totals[name]
+	if m == nil {
+		m = &Metric{Name: name}
+		p.totals[name] = m
+	}
+	return m
+}
+
+// count counts one that isn't a cache's.
+func (p *Plugin) count(name string) { p.host.Add(p.metric(name), 1) }
 
 // shown are the values of the gauges.
 type shown struct{ journal, l1Bytes, l1Entries, waiting int }

@@ -128,9 +128,9 @@ func (ps *prefetches) begin(fields httpcache.Fields, m *cacheMetrics) {
 	ps.state.loopback.ask(&fetch{fields: fields, ended: func(p *Plugin, status string) {
 		ps.underWay--
 		if status == "200" {
-			p.host.Add(m.prefetches, 1)
+			p.host.Add(&m.prefetches, 1)
 		} else {
-			p.host.Add(m.prefetchFailures, 1)
+			p.host.Add(&m.prefetchFailures, 1)
 		}
 	}})
 }
@@ -149,7 +149,7 @@ func (r *read) unmark(fields httpcache.Fields) httpcache.Fields {
 		return fields
 	}
 	if !r.prefetched() {
-		r.plugin.host.Add(r.metrics.prefetchHits, 1)
+		r.plugin.host.Add(&r.metrics.prefetchHits, 1)
 	}
 	return slices.DeleteFunc(slices.Clone(fields), func(f [2]string) bool { return f[0] == prefetchField })
 }

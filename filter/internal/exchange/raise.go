@@ -55,7 +55,7 @@ func (w *write) raised(a Answer) {
 		w.state.move(w.raise.groups)
 		w.raise = nil
 		if len(w.groups) == 0 { // nothing else ends with the stream
-			w.plugin.host.Add(metricClosed, 1)
+			w.plugin.count(metricClosed)
 		}
 	} else {
 		w.owe()
@@ -70,7 +70,7 @@ func (w *write) owe() {
 	if w.raise == nil {
 		return
 	}
-	w.plugin.host.Add(metricPending, 1)
+	w.plugin.count(metricPending)
 	w.owed = true
 	w.state.journal.block(w.raise.groups)
 	w.state.journal.add(&journalEntry{

@@ -372,8 +372,8 @@ func TestOutboxIsBounded(t *testing.T) {
 	for range 20 {
 		o.post(w.plugin, &parcel{path: wire.PathStore, frame: make([]byte, 1<<20), metrics: metrics})
 	}
-	if o.bytes > maxOutboxBytes || len(o.queue) != 16 || w.counts[metrics.errors] != 4 {
-		t.Errorf("%d bytes in %d stores, %d dropped", o.bytes, len(o.queue), w.counts[metrics.errors])
+	if o.bytes > maxOutboxBytes || len(o.queue) != 16 || w.counts[metrics.errors.Name] != 4 {
+		t.Errorf("%d bytes in %d stores, %d dropped", o.bytes, len(o.queue), w.counts[metrics.errors.Name])
 	}
 }
 

@@ -72,7 +72,7 @@ func (rs *rechecks) finish(p *Plugin, c *recheck, q query, a Answer) {
 		r.metrics.uncompare(p.host)
 		return
 	}
-	r.metrics.count(p.host, wire.CountMismatches, r.metrics.mismatches)
+	r.metrics.count(p.host, wire.CountMismatches, &r.metrics.mismatches)
 	rs.log(p, r.cache.Name, c.differs)
 }
 

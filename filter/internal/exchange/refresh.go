@@ -74,9 +74,9 @@ func (rs *refreshes) begin(key string, fields httpcache.Fields, m *cacheMetrics,
 			e.failed, e.until = true, now+int64(markFault)
 		}
 		rs.ended[key] = e
-		p.host.Add(m.refreshes, 1)
+		p.host.Add(&m.refreshes, 1)
 		if status == "" || status == "421" || e.failed {
-			p.host.Add(m.refreshFailures, 1)
+			p.host.Add(&m.refreshFailures, 1)
 		}
 	}})
 }

@@ -63,7 +63,7 @@ func (f *flight) begin(p *Plugin, now int64) {
 	})
 	if err != nil {
 		f.landRound()
-		first.metrics.count(p.host, wire.CountErrors, first.metrics.errors)
+		first.metrics.count(p.host, wire.CountErrors, &first.metrics.errors)
 		f.forward(reasonUnreachable)
 	}
 }

@@ -64,7 +64,7 @@ func (s *State) sample(share int) bool {
 
 // forwarded takes the origin's answer to a request that a stored response could have answered.
 func (r *read) forwarded(fields httpcache.Fields, end bool) {
-	r.metrics.count(r.plugin.host, wire.CountWouldHits, r.metrics.wouldHits)
+	r.metrics.count(r.plugin.host, wire.CountWouldHits, &r.metrics.wouldHits)
 	r.addStatus(statusBypass(r.withheld))
 	r.stream.Describe(r.cache.Name, resultBypassed(r.withheld))
 	if r.shadow != nil {
@@ -102,7 +102,7 @@ func (r *read) verified() {
 	case !comparable:
 		r.metrics.uncompare(r.plugin.host)
 	case differs == "":
-		r.metrics.count(r.plugin.host, wire.CountMatches, r.metrics.matches)
+		r.metrics.count(r.plugin.host, wire.CountMatches, &r.metrics.matches)
 	default:
 		r.state.rechecks.ask(&recheck{read: r, block: s.block, differs: differs})
 	}

@@ -127,7 +127,7 @@ func TestUpload(t *testing.T) {
 		}
 		commit.ack()
 		w.nothingUploads()
-		if stores := w.counts[w.plugin.metrics[w.plugin.Policy.Cache("stats").Index].stores]; stores != 1 {
+		if stores := w.counts[w.plugin.metrics[w.plugin.Policy.Cache("stats").Index].stores.Name]; stores != 1 {
 			t.Errorf("%d stores counted", stores)
 		}
 	}
@@ -320,7 +320,7 @@ func TestUploadToASlowBridge(t *testing.T) {
 	}
 	s.send(strings.Repeat("0", 1_000_000), true)
 	s.exchange.Done()
-	if n := w.counts[w.plugin.metrics[w.plugin.Policy.Cache("stats").Index].unstored(reasonUnsent)]; n != 1 {
+	if n := w.counts[w.plugin.metrics[w.plugin.Policy.Cache("stats").Index].unstored.of(reasonUnsent).Name]; n != 1 {
 		t.Errorf("%d uploads counted as failed, want 1", n)
 	}
 }

@@ -177,7 +177,7 @@ func (r *read) confirmed(answer httpcache.Fields) {
 		r.endFetch(markAfter(answer, reason))
 	}
 	r.stream.Describe(r.cache.Name, resultValidated)
-	r.plugin.host.Add(r.metrics.validated, 1)
+	r.plugin.host.Add(&r.metrics.validated, 1)
 	r.represent(s, statusValidated(reason == httpcache.Storable, r.waited))
 }
 
@@ -220,7 +220,7 @@ func (r *read) standsIn(status string) bool {
 	r.withdraw()
 	r.endFetch(markFault)
 	r.stream.Describe(r.cache.Name, resultStaleError)
-	r.plugin.host.Add(r.metrics.staleOnError, 1)
+	r.plugin.host.Add(&r.metrics.staleOnError, 1)
 	r.represent(s, statusOnError(status, r.waited))
 	return true
 }

@@ -96,14 +96,14 @@ func (w *write) answered(a Answer) {
 // it tells whether the write goes on, or has refused it.
 func (w *write) unreachable() (forward bool) {
 	if w.rule.Refuse {
-		w.plugin.host.Add(metricRefused, 1)
+		w.plugin.count(metricRefused)
 		w.stream.Describe(w.rule.Name, resultRefused)
 		w.reply(503, httpcache.Fields{
 			{"content-type", "text/plain"}, {"retry-after", "1"}, {statusField, statusRefused()},
 		}, []byte("chatcache: this write can't be made safely now: the cache bridge is unreachable\n"))
 		return false
 	}
-	w.plugin.host.Add(metricPending, 1)
+	w.plugin.count(metricPending)
 	w.pending, w.forwarded = true, true
 	w.state.journal.block(w.groups)
 	return true
@@ -169,7 +169,7 @@ func (w *write) done() {
 	w.state.writes.remove(w.id)
 	if o != unchanged {
 		for _, c := range w.rule.Caches {
-			w.plugin.host.Add(w.plugin.metrics[c.Index].invalidations, 1)
+			w.plugin.host.Add(&w.plugin.metrics[c.Index].invalidations, 1)
 		}
 	}
 	w.state.journal.add(&journalEntry{

@@ -88,13 +88,13 @@ func (r *root) StartTicks() {
 	}
 }
 
-func (r *root) Now() int64            { return r.w.now() * int64(time.Millisecond) }
-func (r *root) Unix() int64           { return time.Now().Unix() }
-func (r *root) Add(string, uint64)    {}
-func (r *root) Record(string, uint64) {}
-func (r *root) Warn(string)           {}
-func (r *root) Set(gauge string, n int64) {
-	if strings.HasSuffix(gauge, "journal_entries") {
+func (r *root) Now() int64                      { return r.w.now() * int64(time.Millisecond) }
+func (r *root) Unix() int64                     { return time.Now().Unix() }
+func (r *root) Add(*exchange.Metric, uint64)    {}
+func (r *root) Record(*exchange.Metric, uint64) {}
+func (r *root) Warn(string)                     {}
+func (r *root) Set(gauge *exchange.Metric, n int64) {
+	if strings.HasSuffix(gauge.Name, "journal_entries") {
 		r.journal = n
 	}
 }
