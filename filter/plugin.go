@@ -31,6 +31,7 @@ type pluginContext struct {
 	metrics metrics
 	queue   uint32 // a shared queue of this context alone: an item wakes it
 	ticking bool
+	woken   bool // an item is in the queue
 
 	described []byte // room for what access logs show, used again by each stream
 }
@@ -96,15 +97,12 @@ func (p *pluginContext) OnPluginDone() bool {
 func (p *pluginContext) OnTick() { p.run() }
 
 func (p *pluginContext) OnQueueReady(uint32) {
-	for { // one run serves all wakes that are waiting
-		if _, err := proxywasm.DequeueSharedQueue(p.queue); err != nil {
-			break
-		}
-	}
+	_, _ = proxywasm.DequeueSharedQueue(p.queue) // an item says nothing
 	p.run()
 }
 
 func (p *pluginContext) run() {
+	p.woken = false // what wakes from here on wants another run
 	guard(&p.metrics, nil, func() {
 		if p.plugin != nil {
 			p.plugin.Run()
@@ -137,11 +135,16 @@ func (p *pluginContext) Fetch(cluster string, fields httpcache.Fields, timeout t
 }
 
 // Wake enqueues an item: the proxy then calls OnQueueReady in the root context,
-// about 0.3 ms later in Envoy, also from callbacks of streams.
+// about 0.3 ms later in Envoy, also from callbacks of streams. One item is enough for all who wake it until then.
 func (p *pluginContext) Wake() {
+	if p.woken {
+		return
+	}
 	if err := proxywasm.EnqueueSharedQueue(p.queue, []byte{1}); err != nil {
 		p.Warn("chatcache: can't wake the root context: " + err.Error())
+		return
 	}
+	p.woken = true
 }
 
 // Within makes the stream's context the effective one: that of the host calls, while the

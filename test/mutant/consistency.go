@@ -62,13 +62,19 @@ local open = {}`},
 		{exchangeDir + "gathering.go", "		r.goOn(r.judged(answer, a, malformed))", "		r.fence.mark = r.state.slots.Mark()\n		r.goOn(r.judged(answer, a, malformed))"},
 	}},
 	{Name: "lookup of another plugin's read lost with one that ends", Edits: []Edit{
-		{exchangeDir + "gathering.go", "	g.again.takeBack(p, func(r *read) { g.waiting = append(g.waiting, r) })\n", ""},
+		{exchangeDir + "gathering.go", "	g.again.takeBack(p, func(r *read) { g.add(r) })\n", ""},
 	}},
 	{Name: "fill after a lookup that timed out", Edits: []Edit{
 		{exchangeDir + "lookup.go", "		return wire.LookupAnswer{}, failure(a)", "		return wire.LookupAnswer{Ticket: wire.Ticket{Epoch: 1}}, \"\""},
 	}},
 	{Name: "waiter not looking up again", Edits: []Edit{
 		{exchangeDir + "round.go", "		if r.joined > last {", "		if false {"},
+	}},
+	{Name: "waiter answered with a lookup sent before it came", Edits: []Edit{
+		{exchangeDir + "flight.go", "f.answer(*stale, f.asked)", "f.answer(*stale, f.state.flights.arrivals)"},
+	}},
+	{Name: "round's reach counted at its answer", Edits: []Edit{
+		{exchangeDir + "round.go", "		answer, reason := this.first.judged(answer, a, malformed)\n", "		this.last = f.state.flights.arrivals\n		answer, reason := this.first.judged(answer, a, malformed)\n"},
 	}},
 	{Name: "cursor gap ignored", Edits: []Edit{
 		{exchangeDir + "follower.go", "if answer.Continues(f.cursor) {", "if f.cursor.Epoch != 0 {"},

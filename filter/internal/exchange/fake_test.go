@@ -102,7 +102,7 @@ type fakeRoot struct {
 	gauges   map[string]int64
 }
 
-func (r *fakeRoot) StartTicks()               { r.ticking = true }
+func (r *fakeRoot) StartTicks()                { r.ticking = true }
 func (r *fakeRoot) Set(gauge *Metric, v int64) { r.gauges[gauge.Name] = v }
 
 func (r *fakeRoot) Finished() { r.finished = true }

@@ -12,7 +12,8 @@ import (
 //
 //  1. A read that finds no flight of its key leads one: it asks the bridge, with the flight's id
 //     for the fetch lease, and where that misses, the origin.
-//  2. Reads of the key that come meanwhile wait: they are held and ask nobody.
+//  2. Reads of the key that come meanwhile wait: they are held and ask nobody. Where the leader's lookup has waited to be sent
+//     with others, what it finds answers those who had come by then.
 //  3. The leader is done: it was answered, its response is stored, or its stream is gone. The root
 //     context makes a round (see round) for all who wait.
 //  4. What the round finds answers them; or the first of them leads, with the same id, and the
@@ -49,17 +50,21 @@ type flight struct {
 	fence     fence       // when that was sent
 	stale     *found      // what it has found and couldn't be used; nil if nothing
 	last      uint64      // the youngest of those who wait that came before it was sent
+	asked     uint64      // likewise, of the leader's, if it has waited to be sent with others
 }
 
 // lookedUp takes what the leader's lookup has found; it tells whether the leader has to
 // wait for somebody else's fetch.
 func (f *flight) lookedUp(answer wire.LookupAnswer, stale *found, reason httpcache.Reason) (waits bool) {
 	leader := f.leader
-	f.saw(answer.Ticket, leader.fence, stale, 0) // all who wait came later
+	f.saw(answer.Ticket, leader.fence, stale, f.asked)
 	switch {
 	case reason != "":
 		f.forward(reason)
 	case leader.phase == replied, leader.withheld != "", answer.Granted && leader.why == forwardedVariant:
+		if stale != nil && f.asked > 0 && leader.canUse(*stale, leader.plugin.host.Now()) {
+			f.answer(*stale, f.asked)
+		}
 		f.giveBack(answer)
 	case answer.State == wire.LookupLeased:
 		f.leader, f.hold = nil, true

@@ -69,7 +69,7 @@ func (fs *flights) board(r *read, now int64) (waits bool) {
 
 // lead makes the read the leader.
 func (f *flight) lead(r *read, now int64) {
-	f.leader, r.flight = r, f
+	f.leader, f.asked, r.flight = r, 0, f
 	f.serving = now + int64(r.plugin.fetchLease())
 }
 

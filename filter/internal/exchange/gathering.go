@@ -16,88 +16,97 @@ const maxAlone = 4
 //  1. Up to maxAlone lookups are under way: what comes is sent at once, as a call of its stream's.
 //  2. One more comes, and gathers. The root context is woken: only its calls outlive their streams.
 //  3. It sends all that have gathered as one call. What comes meanwhile gathers for the next one.
-//  4. The call is answered: the next one is sent, and then each read goes on with its own answer, in its stream's context.
+//  4. The call is answered: each asker goes on with its own answer, a read in its stream's context. Flights whose
+//     waiters need another lookup add theirs, and the next call is sent.
 //
 // A lookup's timeout begins when it gathers, and so a call that is late gives up those that wait for it, too: it
 // is sent only for those who have half of their time left.
 type gathering struct {
 	state   *State
 	most    int // lookups under way before others gather
-	alone   int // of them, those that are calls of their streams'
-	waiting []*read
+	alone   int // of them, those that are calls of their own
+	waiting []asker
 	sent    *gathered       // under way, nil if none
 	again   underWay[*read] // asked for by themselves after all
 }
 
-// gathered is one call for several reads.
-type gathered struct {
-	by    *Plugin
-	reads []*read
+// asker is who asks for a lookup that may be sent together with others: a read, or the round of those who
+// wait in a flight.
+type asker interface {
+	// asks tells whether anybody still wants the answer.
+	asks() bool
+	// gatherer is the plugin of whose policy the lookup is, and when the asker began to gather.
+	gatherer() (of *Plugin, since int64)
+	// depart gives the lookup, which is sent now.
+	depart() wire.LookupRequest
+	// took takes the answer in the root context of p; malformed is what was wrong with its frame.
+	took(p *Plugin, answer wire.LookupAnswer, a Answer, malformed error)
+	// askAlone asks by itself for what can't come with others.
+	askAlone(p *Plugin)
 }
 
-// takes tells whether the read's lookup is sent together with others. Until the VM is registered each lookup
-// registers it, and goes alone.
-func (g *gathering) takes(r *read) bool {
+// gathered is one call for several askers.
+type gathered struct {
+	by     *Plugin
+	askers []asker
+}
+
+// takes tells whether a lookup of the plugin's policy is to be sent together with others; then the asker is added. Until the VM
+// is registered each lookup registers it, and goes alone.
+func (g *gathering) takes(of *Plugin, now int64) bool {
 	busy := g.alone + len(g.waiting)
 	if g.sent != nil {
-		busy += len(g.sent.reads)
+		busy += len(g.sent.askers)
 	}
-	if busy < g.most || r.plugin != g.state.current() {
-		return false
-	}
-	now := r.plugin.host.Now()
-	if !g.state.follower.stands(now) {
-		return false
-	}
-	r.gathers = now
-	if g.waiting = append(g.waiting, r); len(g.waiting) == 1 && g.sent == nil {
-		g.state.wake()
-	}
-	return true
+	return busy >= g.most && of == g.state.current() && g.state.follower.stands(now)
 }
+
+// add adds an asker. Somebody has to see to it that run is called.
+func (g *gathering) add(a asker) { g.waiting = append(g.waiting, a) }
 
 // run sends some of what has gathered, unless a call is under way. The next ones follow its answer, or in a run of
 // their own: see maxLetGo.
 func (g *gathering) run(p *Plugin, now int64) {
-	g.waiting = slices.DeleteFunc(g.waiting, func(r *read) bool { return r.phase != paused })
+	g.waiting = slices.DeleteFunc(g.waiting, func(a asker) bool { return !a.asks() })
 	if len(g.waiting) == 0 || g.sent != nil {
 		return
 	}
 	timeout := p.Policy.Bridge.Timeout
 	n := min(len(g.waiting), wire.MaxLookups)
 	call := &gathered{by: p}
-	var late, others []*read
+	var late, others []asker
 	left := timeout
-	for _, r := range g.waiting[:n] {
-		switch waited := time.Duration(now - r.gathers); {
+	for _, a := range g.waiting[:n] {
+		of, since := a.gatherer()
+		switch waited := time.Duration(now - since); {
 		case waited > timeout/2:
-			late = append(late, r)
-		case r.plugin != p, !g.state.follower.stands(now): // the call would say what isn't so of its policy, or must register the VM
-			others = append(others, r)
+			late = append(late, a)
+		case of != p, !g.state.follower.stands(now): // the call would say what isn't so of its policy, or must register the VM
+			others = append(others, a)
 		default:
-			call.reads, left = append(call.reads, r), min(left, timeout-waited)
+			call.askers, left = append(call.askers, a), min(left, timeout-waited)
 		}
 	}
 	g.waiting = slices.Delete(g.waiting, 0, n)
-	if len(call.reads) > 0 {
+	if len(call.askers) > 0 {
 		g.send(call, left)
 	}
 	if g.sent == nil && len(g.waiting) > 0 {
 		g.state.wake()
 	}
-	for _, r := range others {
-		g.ask(p, r)
+	for _, a := range others {
+		a.askAlone(p)
 	}
-	for _, r := range late {
-		p.host.Within(r.stream, func() { r.gathered(wire.LookupAnswer{}, Answer{Status: "504"}, nil) })
+	for _, a := range late {
+		a.took(p, wire.LookupAnswer{}, Answer{Status: "504"}, nil)
 	}
 }
 
 func (g *gathering) send(call *gathered, timeout time.Duration) {
 	p := call.by
 	m := wire.LookupsRequest{Scope: p.scope}
-	for _, r := range call.reads {
-		m.Lookups = append(m.Lookups, r.lookupRequest(0))
+	for _, a := range call.askers {
+		m.Lookups = append(m.Lookups, a.depart())
 	}
 	g.sent = call
 	finish := func(a Answer) {
@@ -105,12 +114,14 @@ func (g *gathering) send(call *gathered, timeout time.Duration) {
 			return // taken back
 		}
 		g.sent = nil
-		if p == g.state.current() {
-			g.run(p, p.host.Now())
-		} else {
-			g.state.wake()
-		}
 		g.answered(call, a)
+		if p != g.state.current() {
+			g.state.wake()
+			return
+		}
+		now := p.host.Now()
+		g.state.flights.run(p, now)
+		g.run(p, now)
 	}
 	if err := p.host.Call(wire.PathLookups, m.Encode(), timeout, finish); err != nil {
 		g.sent = nil
@@ -119,29 +130,59 @@ func (g *gathering) send(call *gathered, timeout time.Duration) {
 }
 
 func (g *gathering) answered(call *gathered, a Answer) {
-	got, err := wire.DecodeLookupsAnswer(a.Body, len(call.reads))
-	for i, r := range call.reads {
+	got, err := wire.DecodeLookupsAnswer(a.Body, len(call.askers))
+	for i, asker := range call.askers {
 		one, its := wire.LookupResult{}, a
 		if a.Status == "200" && err == nil {
 			one = got.Results[i]
 		}
 		switch one.Outcome {
 		case wire.LookupAlone:
-			g.ask(call.by, r)
+			asker.askAlone(call.by)
 			continue
 		case wire.LookupFailed:
 			its = Answer{Status: "503"}
 		}
-		call.by.host.Within(r.stream, func() { r.gathered(one.Answer, its, err) })
+		asker.took(call.by, one.Answer, its, err)
 	}
 }
 
-// ask asks by itself for what can't come with others.
-func (g *gathering) ask(p *Plugin, r *read) {
+// takeBack lets those gather again whose answers are lost with a plugin that ends.
+func (g *gathering) takeBack(p *Plugin) {
+	if g.sent != nil && g.sent.by == p {
+		g.waiting, g.sent = append(g.waiting, g.sent.askers...), nil
+	}
+	g.again.takeBack(p, func(r *read) { g.add(r) })
+}
+
+// The methods below make a read an asker.
+
+func (r *read) asks() bool { return r.phase == paused }
+
+func (r *read) gatherer() (of *Plugin, since int64) { return r.plugin, r.gathers }
+
+func (r *read) depart() wire.LookupRequest {
+	if r.flight != nil {
+		r.flight.asked = r.state.flights.arrivals
+	}
+	return r.lookupRequest(r.flight, 0)
+}
+
+func (r *read) took(p *Plugin, answer wire.LookupAnswer, a Answer, malformed error) {
+	p.host.Within(r.stream, func() {
+		r.plugin.report(r.permit, a)
+		if r.phase == paused {
+			r.goOn(r.judged(answer, a, malformed))
+		}
+	})
+}
+
+func (r *read) askAlone(p *Plugin) {
 	if r.phase != paused {
 		return
 	}
-	q := r.query(p, 0)
+	g := &r.state.gathering
+	q := r.query(p, r.flight, 0)
 	g.again[r] = p
 	finish := func(a Answer) {
 		if g.again.land(p, r) {
@@ -150,21 +191,5 @@ func (g *gathering) ask(p *Plugin, r *read) {
 	}
 	if err := p.host.Call(q.path, q.frame, p.Policy.Bridge.Timeout, finish); err != nil {
 		finish(Answer{})
-	}
-}
-
-// takeBack lets those gather again whose answers are lost with a plugin that ends.
-func (g *gathering) takeBack(p *Plugin) {
-	if g.sent != nil && g.sent.by == p {
-		g.waiting, g.sent = append(g.waiting, g.sent.reads...), nil
-	}
-	g.again.takeBack(p, func(r *read) { g.waiting = append(g.waiting, r) })
-}
-
-// gathered goes on with what came of the read's lookup, as one of several in a call.
-func (r *read) gathered(answer wire.LookupAnswer, a Answer, malformed error) {
-	r.plugin.report(r.permit, a)
-	if r.phase == paused {
-		r.goOn(r.judged(answer, a, malformed))
 	}
 }

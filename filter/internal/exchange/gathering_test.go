@@ -251,3 +251,123 @@ func TestGatheredLookupsOfPluginThatEnds(t *testing.T) {
 		}
 	}
 }
+
+// foundFor is an answer with a response of the cache "deep", stored just now.
+func (w *world) foundFor(m wire.LookupRequest, body string) wire.LookupResult {
+	return wire.LookupResult{Answer: wire.LookupAnswer{
+		State: wire.LookupHit, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Remaining: 600_000,
+		Entry: wire.Entry{
+			Head:    wire.Head{Definition: w.plugin.Policy.Cache("deep").Definition, Groups: m.Groups},
+			Payload: httpcache.Response{Status: 200, Freshness: httpcache.Freshness{Lifetime: 600}, Body: []byte(body)}.Append(nil),
+		}.Encode(),
+	}}
+}
+
+// What a lookup that has waited to be sent finds answers those, too, who had come by then, and nobody who came later.
+func TestGatheredLookupAnswersThoseWhoCameBefore(t *testing.T) {
+	w := newWorld(t)
+	_, others := w.crowd(1)
+	path := fmt.Sprint("/deep?n=", maxAlone) // others[0]'s
+	before := []*fakeStream{w.begin(path), w.begin(path)}
+	w.run()
+	c := w.take(wire.PathLookups)
+	after := w.begin(path)
+	c.results(w.foundFor(c.together(w).Lookups[0], "one"))
+	w.settle()
+	if others[0].status != 200 {
+		t.Fatalf("the leader: %d", others[0].status)
+	}
+	w.answered(collapsed+"l2", "one", before...)
+	w.held(after)
+	round := w.take(wire.PathLookups)
+	round.results(w.foundFor(round.together(w).Lookups[0], "two"))
+	w.settle()
+	w.answered(collapsed+"l2", "two", after)
+}
+
+// Rounds go with other lookups: one call for those who wait in several flights, and for who comes meanwhile.
+func TestRoundsGather(t *testing.T) {
+	w := newWorld(t)
+	_, others := w.crowd(2)
+	w.run()
+	first := w.take(wire.PathLookups)
+	var waiting []*fakeStream
+	for i := range others {
+		waiting = append(waiting, w.begin(fmt.Sprint("/deep?n=", maxAlone+i)))
+	}
+	alone := w.begin("/deep?meanwhile")
+	m := first.together(w)
+	first.results(w.foundFor(m.Lookups[0], "old"), w.foundFor(m.Lookups[1], "old"))
+	w.held(waiting...)
+	second := w.take(wire.PathLookups) // sent at once, in the answer's callback
+	m = second.together(w)
+	if len(m.Lookups) != 3 {
+		t.Fatalf("%d lookups, want 3", len(m.Lookups))
+	}
+	for _, one := range m.Lookups {
+		if one.Fetch == "" || one.Wait != 0 {
+			t.Errorf("a lookup for %q asks for lease %q, waits %d ms", one.Key, one.Fetch, one.Wait)
+		}
+	}
+	var results []wire.LookupResult
+	for _, one := range m.Lookups {
+		results = append(results, w.foundFor(one, "new"))
+	}
+	second.results(results...)
+	w.settle()
+	w.answered(collapsed+"l2", "new", waiting...)
+	if string(alone.reply) != "new" {
+		t.Errorf("who came meanwhile: %d %q", alone.status, alone.reply)
+	}
+}
+
+// A round whose answer is too large, fails, or comes late does what it does alone.
+func TestGatheredRoundWithoutAnswer(t *testing.T) {
+	prepared := func(t *testing.T) (w *world, waiter *fakeStream, round *call) {
+		w = newWorld(t)
+		_, _ = w.crowd(1)
+		path := fmt.Sprint("/deep?n=", maxAlone)
+		w.run()
+		first := w.take(wire.PathLookups)
+		waiter = w.begin(path)
+		first.results(w.foundFor(first.together(w).Lookups[0], "old"))
+		return w, waiter, w.take(wire.PathLookups)
+	}
+	t.Run("too large", func(t *testing.T) {
+		w, waiter, round := prepared(t)
+		for range maxAlone {
+			w.take(wire.PathLookup)
+		}
+		round.results(wire.LookupResult{Outcome: wire.LookupAlone})
+		w.take(wire.PathLookup).hit(w, "deep", "large")
+		w.answered(collapsed+"l2", "large", waiter)
+	})
+	t.Run("failed", func(t *testing.T) {
+		w, waiter, round := prepared(t)
+		round.results(wire.LookupResult{Outcome: wire.LookupFailed})
+		w.settle()
+		w.forwarded("chatcache; fwd=bypass; detail=bridge-unreachable", waiter)
+	})
+	t.Run("missed", func(t *testing.T) {
+		w, waiter, round := prepared(t)
+		granted := missed(1)
+		granted.Answer.Granted = true
+		round.results(granted)
+		w.settle()
+		w.forwarded(byItself, waiter)
+	})
+	t.Run("its plugin has ended", func(t *testing.T) {
+		w, waiter, round := prepared(t)
+		for range maxAlone {
+			w.take(wire.PathLookup)
+		}
+		old := w.plugin
+		w.plugin = w.configure(testPolicy)
+		old.state.drop(old)
+		w.run()
+		round.fails()
+		w.held(waiter)
+		w.take(wire.PathLookup).hit(w, "deep", "again")
+		w.answered(collapsed+"l2", "again", waiter)
+	})
+}

@@ -24,10 +24,15 @@ func (r *read) lookup() Action {
 		return r.unasked(reasonBreaker)
 	}
 	r.permit = permit
-	if r.state.gathering.takes(r) {
+	now := r.plugin.host.Now()
+	if g := &r.state.gathering; g.takes(r.plugin, now) {
+		r.gathers = now
+		if g.add(r); len(g.waiting) == 1 && g.sent == nil {
+			r.state.wake()
+		}
 		return r.pause(PauseAll)
 	}
-	q := r.query(r.plugin, 0)
+	q := r.query(r.plugin, r.flight, 0)
 	if err := r.stream.Call(q.path, q.frame, r.plugin.Policy.Bridge.Timeout, func(a Answer) { r.lookedUp(q, a) }); err != nil {
 		r.metrics.count(r.plugin.host, wire.CountErrors, &r.metrics.errors)
 		return r.unasked(reasonUnreachable)

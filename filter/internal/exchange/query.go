@@ -24,23 +24,23 @@ type query struct {
 	answers int   // how many polls had been answered then
 }
 
-// query makes the lookup of the read's key. With a flight it asks for the fetch lease,
+// query makes the lookup of the read's key. With a flight it asks for its fetch lease,
 // and waits at the bridge for somebody else's.
-func (r *read) query(p *Plugin, wait time.Duration) query {
-	m := r.lookupRequest(wait)
-	f := &r.state.follower
+func (r *read) query(p *Plugin, f *flight, wait time.Duration) query {
+	m := r.lookupRequest(f, wait)
+	follower := &r.state.follower
 	now := p.host.Now()
-	if f.stands(now) {
+	if follower.stands(now) {
 		return query{path: wire.PathLookup, frame: m.Encode()}
 	}
-	join := wire.JoinRequest{Follow: f.request(p), Lookup: m}
-	return query{path: wire.PathJoin, frame: join.Encode(), edition: f.knows.edition, until: now + int64(p.Policy.L1.MaxStaleness), answers: f.answers}
+	join := wire.JoinRequest{Follow: follower.request(p), Lookup: m}
+	return query{path: wire.PathJoin, frame: join.Encode(), edition: follower.knows.edition, until: now + int64(p.Policy.L1.MaxStaleness), answers: follower.answers}
 }
 
-func (r *read) lookupRequest(wait time.Duration) wire.LookupRequest {
+func (r *read) lookupRequest(f *flight, wait time.Duration) wire.LookupRequest {
 	m := wire.LookupRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), Groups: r.groups}
-	if r.flight != nil {
-		m.Fetch, m.Lease, m.Wait = r.flight.fetch, r.plugin.fetchLease().Milliseconds(), wait.Milliseconds()
+	if f != nil {
+		m.Fetch, m.Lease, m.Wait = f.fetch, r.plugin.fetchLease().Milliseconds(), wait.Milliseconds()
 	}
 	return m
 }

@@ -52,7 +52,7 @@ func (rs *rechecks) run(p *Plugin) {
 
 func (rs *rechecks) send(p *Plugin, c *recheck) {
 	rs.sent[c] = p
-	q := c.read.query(p, 0)
+	q := c.read.query(p, nil, 0)
 	finish := func(a Answer) {
 		if rs.sent.land(p, c) {
 			rs.finish(p, c, q, a)

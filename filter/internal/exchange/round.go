@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"chatcache/filter/internal/httpcache"
 	"chatcache/redisbridge/wire"
 )
 
@@ -14,13 +15,15 @@ const minHold = 100 * time.Millisecond
 // round is one lookup for all who wait in a flight. It is made from the root context, and so
 // outlives each of their streams.
 type round struct {
+	flight *flight
 	by     *Plugin
 	first  *read  // the oldest of those who wait; perhaps gone when the answer comes
 	last   uint64 // the youngest: reads that come later need another lookup, unless it misses
 	until  int64  // when its wait at the bridge ends; 0: it doesn't wait there
+	alone  bool   // it is a call of its own that doesn't wait there
+	began  int64  // monotonic nanoseconds
 	permit permit
 	fence  fence
-	query  query
 }
 
 // begin answers those who wait from L1, or sends a round.
@@ -41,29 +44,42 @@ func (f *flight) begin(p *Plugin, now int64) {
 		f.forward(reasonBreaker)
 		return
 	}
-	this := &round{by: p, first: first, last: f.state.flights.arrivals, permit: permit, fence: fence}
-	wait := time.Duration(0)
+	this := &round{flight: f, by: p, first: first, last: f.state.flights.arrivals, began: now, permit: permit, fence: fence}
 	if f.hold {
 		if f.state.flights.held >= maxHeld {
 			f.pass()
 			return
 		}
-		f.hold = false
-		wait = min(max(time.Duration(first.until-now), minHold), wire.MaxHold*time.Millisecond)
+		f.hold, f.round = false, this
+		wait := min(max(time.Duration(first.until-now), minHold), wire.MaxHold*time.Millisecond)
 		this.until = now + int64(wait)
 		f.state.flights.held++
+		this.ask(p, wait)
+		return
 	}
-	f.round, this.query = this, first.query(p, wait)
-	err := p.host.Call(this.query.path, this.query.frame, wait+p.Policy.Bridge.Timeout, func(a Answer) {
+	f.round = this
+	if g := &f.state.gathering; g.takes(p, now) && first.plugin == p {
+		g.add(this) // it runs after the flights
+		return
+	}
+	this.askAlone(p)
+}
+
+// ask makes the round's own call, which waits at the bridge for so long.
+func (this *round) ask(p *Plugin, wait time.Duration) {
+	f := this.flight
+	q := this.first.query(p, f, wait)
+	err := p.host.Call(q.path, q.frame, wait+p.Policy.Bridge.Timeout, func(a Answer) {
 		if f.round == this {
 			f.landRound()
-			f.answered(p, this, a)
+			answer, reason := this.first.understand(q, a)
+			f.answered(p, this, a, answer, reason)
 			f.state.flights.letGo(p, p.host.Now())
 		}
 	})
 	if err != nil {
 		f.landRound()
-		first.metrics.count(p.host, wire.CountErrors, &first.metrics.errors)
+		this.first.metrics.count(p.host, wire.CountErrors, &this.first.metrics.errors)
 		f.forward(reasonUnreachable)
 	}
 }
@@ -73,13 +89,46 @@ func (f *flight) landRound() {
 	if f.round.until != 0 {
 		f.state.flights.held--
 	}
+	if f.round.alone {
+		f.state.gathering.alone--
+	}
 	f.round = nil
 }
 
-func (f *flight) answered(p *Plugin, this *round, a Answer) {
+// The methods below make a round an asker.
+
+func (this *round) asks() bool { return this.flight.round == this }
+
+func (this *round) gatherer() (of *Plugin, since int64) { return this.first.plugin, this.began }
+
+func (this *round) depart() wire.LookupRequest {
+	this.last = this.flight.state.flights.arrivals
+	return this.first.lookupRequest(this.flight, 0)
+}
+
+func (this *round) took(p *Plugin, answer wire.LookupAnswer, a Answer, malformed error) {
+	if f := this.flight; f.round == this {
+		f.landRound()
+		answer, reason := this.first.judged(answer, a, malformed)
+		f.answered(p, this, a, answer, reason)
+	}
+}
+
+func (this *round) askAlone(p *Plugin) {
+	if !this.asks() {
+		return
+	}
+	if !this.alone {
+		this.alone = true
+		this.flight.state.gathering.alone++
+	}
+	this.ask(p, 0)
+}
+
+// answered goes on with what the round's lookup has found.
+func (f *flight) answered(p *Plugin, this *round, a Answer, answer wire.LookupAnswer, reason httpcache.Reason) {
 	p.report(this.permit, a)
 	now := p.host.Now()
-	answer, reason := this.first.understand(this.query, a)
 	got, hit := this.first.inL2(answer, now)
 	f.saw(answer.Ticket, this.fence, unused(got, hit), this.last)
 	switch {
