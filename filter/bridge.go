@@ -42,8 +42,7 @@ func (b *bridge) call(path string, frame []byte, timeout time.Duration, tracepar
 
 // answer reads what the proxy holds of the call's response during its callback.
 func answer(bodySize int) exchange.Answer {
-	head, _ := headerMap(httpCallResponseHeaders) // none: the call has failed
-	a := exchange.Answer{Status: head.Get(":status")}
+	a := exchange.Answer{Status: callStatus()}
 	if a.Status != "200" || bodySize == 0 || bodySize > wire.MaxFrame {
 		return a
 	}

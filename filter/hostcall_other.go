@@ -12,6 +12,8 @@ import (
 
 func headerMap(int32) (httpcache.Pairs, bool) { return nil, false }
 
+func callStatus() string { return "" }
+
 func localReply(uint32, httpcache.Pairs, []byte) bool { return false }
 
 func describe([]byte) {}

@@ -13,6 +13,9 @@ import (
 //go:wasmimport env proxy_get_header_map_pairs
 func getHeaderMapPairs(mapType int32, data unsafe.Pointer, size *int32) uint32
 
+//go:wasmimport env proxy_get_header_map_value
+func getHeaderMapValue(mapType int32, name *byte, nameSize int32, data unsafe.Pointer, size *int32) uint32
+
 //go:wasmimport env proxy_send_local_response
 func sendLocalResponse(status uint32, detail *byte, detailSize int32, body *byte, bodySize int32,
 	fields *byte, fieldsSize int32, grpcStatus int32) uint32
@@ -41,6 +44,18 @@ func headerMap(mapType int32) (httpcache.Pairs, bool) {
 	returned.data = nil
 	return pairs, true
 }
+
+// callStatus gives the status of a call's response, "" if it has none: the call has failed.
+func callStatus() string {
+	if getHeaderMapValue(httpCallResponseHeaders, unsafe.SliceData(status), int32(len(status)), unsafe.Pointer(&returned.data), &returned.size) != 0 {
+		return ""
+	}
+	value := unsafe.String(returned.data, returned.size)
+	returned.data = nil
+	return value
+}
+
+var status = []byte(":status")
 
 // returned is where the host says what it returns. Variables of the caller's would be allocated by each call.
 var returned struct {
