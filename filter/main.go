@@ -31,7 +31,7 @@ func init() {
 
 // gcPercent is GOGC where the VM's environment doesn't say: most of the heap are stored responses, without pointers and so
 // cheap to collect, and each worker has a heap of its own. See test/bench/NOTES.md.
-const gcPercent = 25
+const gcPercent = 50
 
 type vmContext struct {
 	types.DefaultVMContext

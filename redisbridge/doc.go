@@ -187,7 +187,7 @@
 // What filters call:
 //
 //	lookup, lease               an entry, its validity, and the right to fetch it
-//	lookups                     several of them in one call
+//	lookups, stores             several of them in one call
 //	held, rounds                lookups that wait; one read for all who ask the same
 //	join                        a lookup of a VM that isn't registered yet
 //	underway                    the bound of the entries that are being sent

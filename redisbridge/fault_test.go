@@ -126,6 +126,9 @@ func TestErrorReplies(t *testing.T) {
 			wire.PathClose:   wire.CloseRequest{Scope: w.scope, ID: "w1", Groups: w.groups, Raise: true}.Encode(),
 			wire.PathFeed:    w.pollRequest(ticket, 0).Encode(),
 			wire.PathStore:   wire.StoreRequest{Scope: w.scope, Key: w.key, TTL: 1000, Entry: entryOf(ticket)}.Encode(),
+			wire.PathStores: wire.StoresRequest{Stores: [][]byte{
+				wire.StoreRequest{Scope: w.scope, Key: w.key, TTL: 1000, Entry: entryOf(ticket)}.Encode(),
+			}}.Encode(),
 		} {
 			if status, answer := call(w, "POST", path, "", body); status != http.StatusServiceUnavailable {
 				t.Errorf("%s, %s: %d %s", reply, path, status, answer)

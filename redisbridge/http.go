@@ -26,6 +26,7 @@ func (b *Bridge) routes() http.Handler {
 	handle("POST "+wire.PathLookup, filter, deep(frameTo(b.sendFound, wire.DecodeLookupRequest, b.Lookup)))
 	handle("POST "+wire.PathLookups, filter, deep(frameTo(b.sendTogether, wire.DecodeLookupsRequest, b.Lookups)))
 	handle("POST "+wire.PathStore, filter, frame(wire.DecodeStoreRequest, b.Store))
+	handle("POST "+wire.PathStores, filter, frame(wire.DecodeStoresRequest, b.Stores))
 	handle("POST "+wire.PathPiece, filter, frame(wire.DecodePieceRequest, b.Piece))
 	handle("POST "+wire.PathCommit, filter, frame(wire.DecodeCommitRequest, b.Commit))
 	handle("POST "+wire.PathRelease, filter, frame(wire.DecodeReleaseRequest, b.Release))

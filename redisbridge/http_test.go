@@ -52,6 +52,7 @@ func TestTokens(t *testing.T) {
 		{"POST", wire.PathLookup, lookup, filterToken},
 		{"POST", wire.PathLookups, nil, filterToken},
 		{"POST", wire.PathStore, nil, filterToken},
+		{"POST", wire.PathStores, nil, filterToken},
 		{"POST", wire.PathPiece, nil, filterToken},
 		{"POST", wire.PathCommit, nil, filterToken},
 		{"POST", wire.PathRelease, nil, filterToken},

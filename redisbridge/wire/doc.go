@@ -17,6 +17,7 @@
 //	PathLookup    LookupRequest     LookupAnswer
 //	PathLookups   LookupsRequest    LookupsAnswer
 //	PathStore     StoreRequest      Ack
+//	PathStores    StoresRequest     StoresAnswer
 //	PathPiece     PieceRequest      Ack
 //	PathCommit    CommitRequest     Ack
 //	PathRelease   ReleaseRequest    Ack
@@ -46,6 +47,7 @@ const (
 	PathLookup  = "/v1/lookup"
 	PathLookups = "/v1/lookups"
 	PathStore   = "/v1/store"
+	PathStores  = "/v1/stores"
 	PathPiece   = "/v1/piece"
 	PathCommit  = "/v1/commit"
 	PathRelease = "/v1/release"

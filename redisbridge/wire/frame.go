@@ -38,6 +38,8 @@ const (
 	kindCommit
 	kindLookups
 	kindLookupsAnswer
+	kindStores
+	kindStoresAnswer
 )
 
 // writer appends fields to a buffer.

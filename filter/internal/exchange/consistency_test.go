@@ -316,7 +316,7 @@ func TestShorterTTLOfANewPolicyHoldsForWhatIsStored(t *testing.T) {
 func TestWorkOfAClosedPluginIsTakenOver(t *testing.T) {
 	w := newWorld(t)
 	w.lease()
-	for range maxOutboxCalls + 1 {
+	for range maxAlone*wire.MaxStores + 1 {
 		s := w.stream("GET", "/models", "")
 		s.exchange.RequestHeaders(true)
 		if s.status == 0 {

@@ -1,6 +1,10 @@
 package exchange
 
-import "chatcache/redisbridge/wire"
+import (
+	"slices"
+
+	"chatcache/redisbridge/wire"
+)
 
 const (
 	maxOutboxBytes = 16 << 20
@@ -8,11 +12,13 @@ const (
 )
 
 // outbox holds what ends a fetch, stores with their pieces and releases, on its way to the bridge. A lost one
-// costs a miss, or a wait, so it is neither retried nor kept beyond a bound.
+// costs a miss, or a wait, so it is neither retried nor kept beyond a bound. Stores gather like lookups, see gathering: where
+// some calls are under way the next ones wait for one of them to be answered, and go together.
 type outbox struct {
 	state *State
 	queue []*parcel
-	sent  underWay[*parcel]
+	most  int // calls under way before stores gather
+	sent  underWay[*shipment]
 	bytes int
 }
 
@@ -24,10 +30,18 @@ type parcel struct {
 	done    func(acknowledged bool) // called once, whatever becomes of it; may be nil
 }
 
+// shipment is a call with one parcel, or with several stores.
+type shipment struct{ parcels []*parcel }
+
 func (s *parcel) finish(acknowledged bool) {
 	if s.done != nil {
 		s.done(acknowledged)
 	}
+}
+
+// gathers tells whether the parcel may go with others.
+func (s *parcel) gathers() bool {
+	return s.path == wire.PathStore && len(s.frame) <= wire.MaxStoredTogether/wire.MaxStores
 }
 
 // post takes a parcel, or drops it where the bound is reached.
@@ -44,40 +58,86 @@ func (o *outbox) post(p *Plugin, s *parcel) {
 
 func (o *outbox) run(p *Plugin) {
 	for len(o.queue) > 0 && len(o.sent) < maxOutboxCalls {
-		s := o.queue[0]
-		o.queue[0] = nil
-		o.queue = o.queue[1:]
-		o.send(p, s)
+		alone := max(o.most, 1) - len(o.sent) // so many may still go
+		if o.queue[0].gathers() && alone <= 0 {
+			return // an answer is followed by the next run
+		}
+		o.send(p, o.next(len(o.queue) > alone))
 	}
 }
 
-func (o *outbox) send(p *Plugin, s *parcel) {
-	o.sent[s] = p
+// next takes what is to be sent next from the queue: a parcel, or several.
+func (o *outbox) next(several bool) *shipment {
+	n := 1
+	if several && o.queue[0].gathers() {
+		for n < min(len(o.queue), wire.MaxStores) && o.queue[n].gathers() {
+			n++
+		}
+	}
+	d := &shipment{slices.Clone(o.queue[:n])}
+	clear(o.queue[:n])
+	o.queue = o.queue[n:]
+	return d
+}
+
+func (o *outbox) send(p *Plugin, d *shipment) {
+	o.sent[d] = p
 	finish := func(a Answer) {
-		if !o.sent.land(p, s) {
+		if !o.sent.land(p, d) {
 			return
 		}
-		o.bytes -= len(s.frame)
-		switch {
-		case !a.acknowledges():
-			s.metrics.count(p.host, wire.CountErrors, &s.metrics.errors)
-		case s.path == wire.PathStore, s.path == wire.PathCommit:
-			s.metrics.count(p.host, wire.CountStores, &s.metrics.stores)
+		for i, s := range d.parcels {
+			o.landed(p, s, d.acknowledged(i, a))
 		}
-		s.finish(a.acknowledges())
 		if len(o.queue) > 0 {
 			o.state.wake()
 		}
 	}
-	if err := p.host.Call(s.path, s.frame, rootTimeout, finish); err != nil {
+	path, frame := d.call()
+	if err := p.host.Call(path, frame, rootTimeout, finish); err != nil {
 		finish(Answer{})
 	}
 }
 
+// landed ends what became of a parcel.
+func (o *outbox) landed(p *Plugin, s *parcel, acknowledged bool) {
+	o.bytes -= len(s.frame)
+	switch {
+	case !acknowledged:
+		s.metrics.count(p.host, wire.CountErrors, &s.metrics.errors)
+	case s.path == wire.PathStore, s.path == wire.PathCommit:
+		s.metrics.count(p.host, wire.CountStores, &s.metrics.stores)
+	}
+	s.finish(acknowledged)
+}
+
+// call gives the path and the frame.
+func (d *shipment) call() (path string, frame []byte) {
+	if len(d.parcels) == 1 {
+		return d.parcels[0].path, d.parcels[0].frame
+	}
+	var m wire.StoresRequest
+	for _, s := range d.parcels {
+		m.Stores = append(m.Stores, s.frame)
+	}
+	return wire.PathStores, m.Encode()
+}
+
+// acknowledged tells whether the bridge has done what a parcel asks for.
+func (d *shipment) acknowledged(i int, a Answer) bool {
+	if len(d.parcels) == 1 {
+		return a.acknowledges()
+	}
+	m, err := wire.DecodeStoresAnswer(a.Body, len(d.parcels))
+	return a.Status == "200" && err == nil && m.Stored[i]
+}
+
 // takeBack forgets the parcels whose answers are lost with a plugin that ends.
 func (o *outbox) takeBack(p *Plugin) {
-	o.sent.takeBack(p, func(s *parcel) {
-		o.bytes -= len(s.frame)
-		s.finish(false)
+	o.sent.takeBack(p, func(d *shipment) {
+		for _, s := range d.parcels {
+			o.bytes -= len(s.frame)
+			s.finish(false)
+		}
 	})
 }

@@ -83,7 +83,7 @@ func (s *States) of(policy string) *State {
 	state.variants = newVariants()
 	state.journal = journal{state: state, blocked: make(map[string]int)}
 	state.writes = openWrites{state: state, open: make(map[string]*openWrite)}
-	state.outbox = outbox{state: state, sent: underWay[*parcel]{}}
+	state.outbox = outbox{state: state, most: s.alone, sent: underWay[*shipment]{}}
 	state.rechecks = rechecks{state: state, sent: underWay[*recheck]{}}
 	state.loopback = loopback{state: state, sent: underWay[*fetch]{}}
 	state.prefetches = prefetches{state: state, seen: make(map[uint64]int64)}

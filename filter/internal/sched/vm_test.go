@@ -108,7 +108,7 @@ func (v *vm) fire() (ended bool) {
 	return ended
 }
 
-var paths = []string{wire.PathLookup, wire.PathStore, wire.PathPiece, wire.PathCommit, wire.PathSuspend, wire.PathClose, wire.PathFollow, wire.PathRelease, pathPurge, wire.PathJoin, pathControls, pathSelf, wire.PathLookups}
+var paths = []string{wire.PathLookup, wire.PathStore, wire.PathPiece, wire.PathCommit, wire.PathSuspend, wire.PathClose, wire.PathFollow, wire.PathRelease, pathPurge, wire.PathJoin, pathControls, pathSelf, wire.PathLookups, wire.PathStores}
 
 // requests are what all calls of a path have in common.
 var requests = func() map[string]*http.Request {

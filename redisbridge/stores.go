@@ -1,0 +1,40 @@
+package redisbridge
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"chatcache/redisbridge/wire"
+)
+
+// Stores does several stores, each as [Bridge.Store] does its own: one that fails, fails alone, and where all
+// fail the error is the first one's.
+func (b *Bridge) Stores(ctx context.Context, m wire.StoresRequest) (wire.StoresAnswer, error) {
+	if len(m.Stores) == 0 {
+		return wire.StoresAnswer{}, fmt.Errorf("%w: no stores, want 1 to %d", ErrRequest, wire.MaxStores)
+	}
+	list := make([]wire.StoreRequest, len(m.Stores))
+	for i, frame := range m.Stores {
+		var err error
+		if list[i], err = wire.DecodeStoreRequest(frame); err != nil {
+			return wire.StoresAnswer{}, fmt.Errorf("%w: store %d of %d: %w", ErrRequest, i+1, len(list), err)
+		}
+	}
+	errs := make([]error, len(list))
+	var stored sync.WaitGroup
+	for i, one := range list {
+		stored.Go(func() { _, errs[i] = b.Store(ctx, one) })
+	}
+	stored.Wait()
+	answer, failed := wire.StoresAnswer{Stored: make([]bool, len(list))}, 0
+	for i, err := range errs {
+		if answer.Stored[i] = err == nil; err != nil {
+			failed++
+		}
+	}
+	if failed == len(errs) {
+		return wire.StoresAnswer{}, errs[0]
+	}
+	return answer, nil
+}
