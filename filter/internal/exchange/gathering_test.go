@@ -356,6 +356,34 @@ func TestGatheredRoundWithoutAnswer(t *testing.T) {
 		w.settle()
 		w.forwarded(byItself, waiter)
 	})
+	t.Run("a newer plugin has asked, and ended", func(t *testing.T) {
+		w := newWorld(t)
+		alone, others := w.crowd(1)
+		path := fmt.Sprint("/deep?n=", maxAlone)
+		w.run()
+		under := w.take(wire.PathLookups)
+		waiter := w.begin(path)
+		others[0].exchange.Done()
+		w.run() // the round gathers
+		for range alone {
+			w.take(wire.PathLookup)
+		}
+		older := w.plugin
+		newer := w.configure(testPolicy)
+		w.plugin = newer
+		under.results(missed(1))
+		w.run()
+		lost := w.take(wire.PathLookup)
+		newer.state.drop(newer)
+		w.plugin = older
+		w.run()
+		lost.fails()
+		w.held(waiter)
+		again := w.take(wire.PathLookups)
+		again.results(w.foundFor(again.together(w).Lookups[0], "again"))
+		w.settle()
+		w.answered(collapsed+"l2", "again", waiter)
+	})
 	t.Run("its plugin has ended", func(t *testing.T) {
 		w, waiter, round := prepared(t)
 		for range maxAlone {

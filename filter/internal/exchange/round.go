@@ -16,7 +16,7 @@ const minHold = 100 * time.Millisecond
 // outlives each of their streams.
 type round struct {
 	flight *flight
-	by     *Plugin
+	by     *Plugin // whose call it is, or will be
 	first  *read  // the oldest of those who wait; perhaps gone when the answer comes
 	last   uint64 // the youngest: reads that come later need another lookup, unless it misses
 	until  int64  // when its wait at the bridge ends; 0: it doesn't wait there
@@ -68,6 +68,7 @@ func (f *flight) begin(p *Plugin, now int64) {
 // ask makes the round's own call, which waits at the bridge for so long.
 func (this *round) ask(p *Plugin, wait time.Duration) {
 	f := this.flight
+	this.by = p
 	q := this.first.query(p, f, wait)
 	err := p.host.Call(q.path, q.frame, wait+p.Policy.Bridge.Timeout, func(a Answer) {
 		if f.round == this {
