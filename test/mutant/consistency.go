@@ -74,7 +74,7 @@ local open = {}`},
 		{exchangeDir + "flight.go", "f.answer(*stale, f.asked)", "f.answer(*stale, f.state.flights.arrivals)"},
 	}},
 	{Name: "round's reach counted at its answer", Edits: []Edit{
-		{exchangeDir + "round.go", "		answer, reason := this.first.judged(answer, a, malformed)\n", "		this.last = f.state.flights.arrivals\n		answer, reason := this.first.judged(answer, a, malformed)\n"},
+		{exchangeDir + "round.go", "		answer, reason := rd.first.judged(answer, a, malformed)\n", "		rd.last = f.state.flights.arrivals\n		answer, reason := rd.first.judged(answer, a, malformed)\n"},
 	}},
 	{Name: "cursor gap ignored", Edits: []Edit{
 		{exchangeDir + "follower.go", "if answer.Continues(f.cursor) {", "if f.cursor.Epoch != 0 {"},

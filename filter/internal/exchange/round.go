@@ -17,11 +17,11 @@ const minHold = 100 * time.Millisecond
 type round struct {
 	flight *flight
 	by     *Plugin // whose call it is, or will be
-	first  *read  // the oldest of those who wait; perhaps gone when the answer comes
-	last   uint64 // the youngest: reads that come later need another lookup, unless it misses
-	until  int64  // when its wait at the bridge ends; 0: it doesn't wait there
-	alone  bool   // it is a call of its own that doesn't wait there
-	began  int64  // monotonic nanoseconds
+	first  *read   // the oldest of those who wait; perhaps gone when the answer comes
+	last   uint64  // the youngest: reads that come later need another lookup, unless it misses
+	until  int64   // when its wait at the bridge ends; 0: it doesn't wait there
+	alone  bool    // it is a call of its own that doesn't wait there
+	began  int64   // monotonic nanoseconds
 	permit permit
 	fence  fence
 }
@@ -44,43 +44,43 @@ func (f *flight) begin(p *Plugin, now int64) {
 		f.forward(reasonBreaker)
 		return
 	}
-	this := &round{flight: f, by: p, first: first, last: f.state.flights.arrivals, began: now, permit: permit, fence: fence}
+	rd := &round{flight: f, by: p, first: first, last: f.state.flights.arrivals, began: now, permit: permit, fence: fence}
 	if f.hold {
 		if f.state.flights.held >= maxHeld {
 			f.pass()
 			return
 		}
-		f.hold, f.round = false, this
+		f.hold, f.round = false, rd
 		wait := min(max(time.Duration(first.until-now), minHold), wire.MaxHold*time.Millisecond)
-		this.until = now + int64(wait)
+		rd.until = now + int64(wait)
 		f.state.flights.held++
-		this.ask(p, wait)
+		rd.ask(p, wait)
 		return
 	}
-	f.round = this
+	f.round = rd
 	if g := &f.state.gathering; g.takes(p, now) && first.plugin == p {
-		g.add(this) // it runs after the flights
+		g.add(rd) // it runs after the flights
 		return
 	}
-	this.askAlone(p)
+	rd.askAlone(p)
 }
 
 // ask makes the round's own call, which waits at the bridge for so long.
-func (this *round) ask(p *Plugin, wait time.Duration) {
-	f := this.flight
-	this.by = p
-	q := this.first.query(p, f, wait)
+func (rd *round) ask(p *Plugin, wait time.Duration) {
+	f := rd.flight
+	rd.by = p
+	q := rd.first.query(p, f, wait)
 	err := p.host.Call(q.path, q.frame, wait+p.Policy.Bridge.Timeout, func(a Answer) {
-		if f.round == this {
+		if f.round == rd {
 			f.landRound()
-			answer, reason := this.first.understand(q, a)
-			f.answered(p, this, a, answer, reason)
+			answer, reason := rd.first.understand(q, a)
+			f.answered(p, rd, a, answer, reason)
 			f.state.flights.letGo(p, p.host.Now())
 		}
 	})
 	if err != nil {
 		f.landRound()
-		this.first.metrics.count(p.host, wire.CountErrors, &this.first.metrics.errors)
+		rd.first.metrics.count(p.host, wire.CountErrors, &rd.first.metrics.errors)
 		f.forward(reasonUnreachable)
 	}
 }
@@ -98,57 +98,57 @@ func (f *flight) landRound() {
 
 // The methods below make a round an asker.
 
-func (this *round) asks() bool { return this.flight.round == this }
+func (rd *round) asks() bool { return rd.flight.round == rd }
 
-func (this *round) gatherer() (of *Plugin, since int64) { return this.first.plugin, this.began }
+func (rd *round) gatherer() (of *Plugin, since int64) { return rd.first.plugin, rd.began }
 
-func (this *round) depart() wire.LookupRequest {
-	this.last = this.flight.state.flights.arrivals
-	return this.first.lookupRequest(this.flight, 0)
+func (rd *round) depart() wire.LookupRequest {
+	rd.last = rd.flight.state.flights.arrivals
+	return rd.first.lookupRequest(rd.flight, 0)
 }
 
-func (this *round) took(p *Plugin, answer wire.LookupAnswer, a Answer, malformed error) {
-	if f := this.flight; f.round == this {
+func (rd *round) took(p *Plugin, answer wire.LookupAnswer, a Answer, malformed error) {
+	if f := rd.flight; f.round == rd {
 		f.landRound()
-		answer, reason := this.first.judged(answer, a, malformed)
-		f.answered(p, this, a, answer, reason)
+		answer, reason := rd.first.judged(answer, a, malformed)
+		f.answered(p, rd, a, answer, reason)
 	}
 }
 
-func (this *round) askAlone(p *Plugin) {
-	if !this.asks() {
+func (rd *round) askAlone(p *Plugin) {
+	if !rd.asks() {
 		return
 	}
-	if !this.alone {
-		this.alone = true
-		this.flight.state.gathering.alone++
+	if !rd.alone {
+		rd.alone = true
+		rd.flight.state.gathering.alone++
 	}
-	this.ask(p, 0)
+	rd.ask(p, 0)
 }
 
 // answered goes on with what the round's lookup has found.
-func (f *flight) answered(p *Plugin, this *round, a Answer, answer wire.LookupAnswer, reason httpcache.Reason) {
-	p.report(this.permit, a)
+func (f *flight) answered(p *Plugin, rd *round, a Answer, answer wire.LookupAnswer, reason httpcache.Reason) {
+	p.report(rd.permit, a)
 	now := p.host.Now()
-	got, hit := this.first.inL2(answer, now)
-	f.saw(answer.Ticket, this.fence, unused(got, hit), this.last)
+	got, hit := rd.first.inL2(answer, now)
+	f.saw(answer.Ticket, rd.fence, unused(got, hit), rd.last)
 	switch {
 	case reason != "":
 		f.forward(reason)
-	case hit && this.first.canUse(got, now):
-		this.first.keep(this.fence, got)
-		f.answer(got, this.last)
-		f.leader = this.first
+	case hit && rd.first.canUse(got, now):
+		rd.first.keep(rd.fence, got)
+		f.answer(got, rd.last)
+		f.leader = rd.first
 		f.giveBack(answer)
-	case hit && !this.first.suits(got):
-		f.answer(got, this.last) // another variant: whom it doesn't suit goes to the origin
-		f.leader = this.first
+	case hit && !rd.first.suits(got):
+		f.answer(got, rd.last) // another variant: whom it doesn't suit goes to the origin
+		f.leader = rd.first
 		f.giveBack(answer)
 	case leads(answer):
-		f.promote(this, now)
+		f.promote(rd, now)
 	case answer.State != wire.LookupLeased:
 		f.pass() // the mark: nobody is to wait
-	case this.until > now:
+	case rd.until > now:
 		f.pass() // the bridge doesn't hold lookups now
 	default:
 		f.hold = true
@@ -169,9 +169,9 @@ func (f *flight) answer(found found, last uint64) {
 
 // promote makes the oldest of those who wait the leader. If nobody waits any more the lease goes back.
 // What was found and can't be used as it is, it may have confirmed.
-func (f *flight) promote(this *round, now int64) {
+func (f *flight) promote(rd *round, now int64) {
 	if len(f.waiters) == 0 {
-		f.leader = this.first
+		f.leader = rd.first
 		f.release(0)
 		return
 	}
