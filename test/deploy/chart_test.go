@@ -259,6 +259,7 @@ func TestChartRefuses(t *testing.T) {
 			"replaces no VM that died"},
 		"a Secret that Istio doesn't read": {strings.NewReplacer("local\\\"}", `local\"}, \"host\": {\"allow_on_headers_stop_iteration\": true}`, "selector:", "pullSecret: registry, selector:").Replace(istio),
 			"filter.pullSecret: Istio takes it from a WasmPlugin alone"},
+		"fewer replicas than the least": {"{bridge: {digest: DIGEST, replicas: {max: 1}}}", "bridge.replicas.min is 2, more than bridge.replicas.max, which is 1"},
 		"nothing to attach to": {`{target: envoy-gateway, filter: {policy: "{\"bridge\": {\"cluster\": \"redis-bridge\"}}", digest: DIGEST}, bridge: {digest: DIGEST}}`,
 			"filter.targetRef is empty"},
 		"what the chart sets itself": {"{bridge: {digest: DIGEST, podSpec: {hostNetwork: true}}}", "'hostNetwork'"},
