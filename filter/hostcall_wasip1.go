@@ -47,7 +47,7 @@ func headerMap(mapType int32) (httpcache.Pairs, bool) {
 
 // callStatus gives the status of a call's response, "" if it has none: the call has failed.
 func callStatus() string {
-	if getHeaderMapValue(httpCallResponseHeaders, unsafe.SliceData(status), int32(len(status)), unsafe.Pointer(&returned.data), &returned.size) != 0 {
+	if getHeaderMapValue(httpCallResponseHeaders, unsafe.SliceData(statusField), int32(len(statusField)), unsafe.Pointer(&returned.data), &returned.size) != 0 {
 		return ""
 	}
 	value := unsafe.String(returned.data, returned.size)
@@ -55,7 +55,7 @@ func callStatus() string {
 	return value
 }
 
-var status = []byte(":status")
+var statusField = []byte(":status")
 
 // returned is where the host says what it returns. Variables of the caller's would be allocated by each call.
 var returned struct {

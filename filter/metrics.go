@@ -7,7 +7,7 @@ import (
 )
 
 // metrics defines each metric with the host when it is first used. The names are
-// few: they come from the policy and from a fixed set of reasons.
+// few: they come from the policy and from a fixed set of reasons. What the host refuses isn't counted: no stream is to suffer for it.
 type metrics struct {
 	panics exchange.Metric
 	gauges map[*exchange.Metric]int64 // what this VM has contributed

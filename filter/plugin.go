@@ -31,7 +31,7 @@ type pluginContext struct {
 	metrics metrics
 	queue   uint32 // a shared queue of this context alone: an item wakes it
 	ticking bool
-	woken   bool // an item is in the queue
+	woken   bool // a run is coming that sees to what is due
 
 	described []byte // room for what access logs show, used again by each stream
 }
@@ -140,11 +140,11 @@ func (p *pluginContext) Wake() {
 	if p.woken {
 		return
 	}
-	if err := proxywasm.EnqueueSharedQueue(p.queue, []byte{1}); err != nil {
-		p.Warn("chatcache: can't wake the root context: " + err.Error())
-		return
-	}
 	p.woken = true
+	if err := proxywasm.EnqueueSharedQueue(p.queue, []byte{1}); err != nil {
+		p.woken = false
+		p.Warn("chatcache: can't wake the root context: " + err.Error())
+	}
 }
 
 // Within makes the stream's context the effective one: that of the host calls, while the

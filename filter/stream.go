@@ -63,6 +63,9 @@ func bodyAction(a exchange.Action) types.Action {
 }
 
 func (s *stream) OnHttpResponseHeaders(_ int, end bool) types.Action {
+	if !s.exchange.Concerned() {
+		return types.ActionContinue
+	}
 	action := exchange.Continue
 	s.guarded(func() { action = s.exchange.ResponseHeaders(end) })
 	switch action {
@@ -75,12 +78,16 @@ func (s *stream) OnHttpResponseHeaders(_ int, end bool) types.Action {
 }
 
 func (s *stream) OnHttpResponseBody(n int, end bool) types.Action {
-	s.guarded(func() { s.exchange.ResponseBody(n, end) })
+	if s.exchange.Concerned() {
+		s.guarded(func() { s.exchange.ResponseBody(n, end) })
+	}
 	return types.ActionContinue
 }
 
 func (s *stream) OnHttpResponseTrailers(int) types.Action {
-	s.guarded(func() { s.exchange.ResponseTrailers() })
+	if s.exchange.Concerned() {
+		s.guarded(func() { s.exchange.ResponseTrailers() })
+	}
 	return types.ActionContinue
 }
 

@@ -102,7 +102,7 @@ type Options struct {
 
 	// OnCall, if it isn't nil, is told of every call of one of the module's functions or of a host call, by
 	// its name in the module's name section (Go's linker leaves that out with -s). Such a module is compiled for
-	// this simulator alone, and runs many times slower.
+	// this simulator alone, at each Replace anew, and runs many times slower.
 	OnCall func(function string)
 
 	// ForeignFunctions are added to, or replace, those of Envoy; an error is BadArgument.

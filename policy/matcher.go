@@ -255,7 +255,7 @@ func (t *target) rule() *Invalidation {
 	return t.invalidation
 }
 
-// find matches a clean path. sure tells that what is found is all that any reading finds.
+// find matches a clean path. sure tells that a loose reading finds nothing else.
 func (h *hostTrees) find(authority, path string, how reading) (t *target, sure bool) {
 	if len(h.hosts) > 0 {
 		if root := h.host(authority); root != nil {

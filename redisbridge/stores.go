@@ -3,6 +3,7 @@ package redisbridge
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"chatcache/redisbridge/wire"
@@ -27,14 +28,15 @@ func (b *Bridge) Stores(ctx context.Context, m wire.StoresRequest) (wire.StoresA
 		stored.Go(func() { _, errs[i] = b.Store(ctx, one) })
 	}
 	stored.Wait()
-	answer, failed := wire.StoresAnswer{Stored: make([]bool, len(list))}, 0
+	answer := wire.StoresAnswer{Stored: make([]bool, len(list))}
 	for i, err := range errs {
-		if answer.Stored[i] = err == nil; err != nil {
-			failed++
-		}
+		answer.Stored[i] = err == nil
 	}
-	if failed == len(errs) {
+	if !slices.Contains(answer.Stored, true) {
 		return wire.StoresAnswer{}, errs[0]
+	}
+	if i := slices.Index(answer.Stored, false); i >= 0 {
+		b.failures.log(b.log, b.clock.Now(), wire.PathStores, "", errs[i]) // the answer doesn't say
 	}
 	return answer, nil
 }

@@ -19,7 +19,7 @@ import (
 
 // BenchmarkOnWasm is what a request costs in the module itself, on wazero: a hit in the VM's memory, and a
 // request that no rule matches. What the simulated proxy does for each request is in the time of both; "host-calls" are
-// the module's, and what a proxy has to do beside them. "calls" are those of the module's own functions, "functions" how
+// the module's, and what a proxy has to do beside them. "calls" are those of functions, the module's own and these, "functions" how
 // many different ones: they are the same in every run, and in a proxy that does much else between two requests,
 // fetching their code costs more than running it. With CHATCACHE_CALLS=1 and a module that has names
 // (built without -ldflags=-s) the functions are listed.

@@ -100,10 +100,14 @@ func (e *Exchange) RequestTrailers() Action {
 	return e.flow.body(0, false)
 }
 
+// Concerned tells whether the exchange has anything to do with the response. With most it hasn't, and who calls may spare itself
+// its callbacks.
+func (e *Exchange) Concerned() bool { return e.flow != nil && e.phase != replied }
+
 // ResponseHeaders handles the response's header section. Our own reply comes
 // this way too and is left alone.
 func (e *Exchange) ResponseHeaders(end bool) Action {
-	if e.flow == nil || e.phase == replied {
+	if !e.Concerned() {
 		return Continue
 	}
 	// A response while the request is paused is a local reply of the proxy.

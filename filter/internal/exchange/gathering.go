@@ -19,8 +19,8 @@ const maxAlone = 4
 //  4. The call is answered: each asker goes on with its own answer, a read in its stream's context. Flights whose
 //     waiters need another lookup add theirs, and the next call is sent.
 //
-// A lookup's timeout begins when it gathers, and so a call that is late gives up those that wait for it, too: it
-// is sent only for those who have half of their time left.
+// A read's timeout begins when it gathers, and so a call that is late gives up those that wait for it, too: it
+// is sent only for those who have half of their time left. Who waits in a flight has more time: a round that is late is asked for by itself.
 type gathering struct {
 	state   *State
 	most    int // lookups under way before others gather
@@ -35,12 +35,14 @@ type gathering struct {
 type asker interface {
 	// asks tells whether anybody still wants the answer.
 	asks() bool
-	// gatherer is the plugin of whose policy the lookup is, and when the asker began to gather.
-	gatherer() (of *Plugin, since int64)
+	// gatherer is the plugin of whose policy the lookup is, and for how long the asker has gathered; patient tells that it may
+	// be late.
+	gatherer(now int64) (of *Plugin, waited time.Duration, patient bool)
 	// depart gives the lookup, which is sent now.
 	depart() wire.LookupRequest
-	// took takes the answer in the root context of p; malformed is what was wrong with its frame.
-	took(p *Plugin, answer wire.LookupAnswer, a Answer, malformed error)
+	// took takes the answer in the root context of p; malformed is what was wrong with its frame. It tells whether a stream
+	// has been answered or let go.
+	took(p *Plugin, answer wire.LookupAnswer, a Answer, malformed error) (letGo bool)
 	// askAlone asks by itself for what can't come with others.
 	askAlone(p *Plugin)
 }
@@ -77,11 +79,11 @@ func (g *gathering) run(p *Plugin, now int64) {
 	var late, others []asker
 	left := timeout
 	for _, a := range g.waiting[:n] {
-		of, since := a.gatherer()
-		switch waited := time.Duration(now - since); {
-		case waited > timeout/2:
+		of, waited, patient := a.gatherer(now)
+		switch isLate := waited > timeout/2; {
+		case isLate && !patient:
 			late = append(late, a)
-		case of != p, !g.state.follower.stands(now): // the call would say what isn't so of its policy, or must register the VM
+		case isLate, of != p, !g.state.follower.stands(now): // the call would say what isn't so of its policy, or must register the VM
 			others = append(others, a)
 		default:
 			call.askers, left = append(call.askers, a), min(left, timeout-waited)
@@ -114,14 +116,15 @@ func (g *gathering) send(call *gathered, timeout time.Duration) {
 			return // taken back
 		}
 		g.sent = nil
-		g.answered(call, a)
+		letGo := g.answered(call, a)
 		if p != g.state.current() {
 			g.state.wake()
 			return
 		}
 		now := p.host.Now()
-		g.state.flights.run(p, now)
+		g.state.flights.beginRounds(p, now)
 		g.run(p, now)
+		g.state.flights.letGo(p, now, maxLetGo-letGo)
 	}
 	if err := p.host.Call(wire.PathLookups, m.Encode(), timeout, finish); err != nil {
 		g.sent = nil
@@ -129,7 +132,8 @@ func (g *gathering) send(call *gathered, timeout time.Duration) {
 	}
 }
 
-func (g *gathering) answered(call *gathered, a Answer) {
+// answered tells how many streams it has answered or let go.
+func (g *gathering) answered(call *gathered, a Answer) (letGo int) {
 	got, err := wire.DecodeLookupsAnswer(a.Body, len(call.askers))
 	for i, asker := range call.askers {
 		one, its := wire.LookupResult{}, a
@@ -143,8 +147,11 @@ func (g *gathering) answered(call *gathered, a Answer) {
 		case wire.LookupFailed:
 			its = Answer{Status: "503"}
 		}
-		asker.took(call.by, one.Answer, its, err)
+		if asker.took(call.by, one.Answer, its, err) {
+			letGo++
+		}
 	}
+	return letGo
 }
 
 // takeBack lets those gather again whose answers are lost with a plugin that ends.
@@ -159,7 +166,9 @@ func (g *gathering) takeBack(p *Plugin) {
 
 func (r *read) asks() bool { return r.phase == paused }
 
-func (r *read) gatherer() (of *Plugin, since int64) { return r.plugin, r.gathers }
+func (r *read) gatherer(now int64) (of *Plugin, waited time.Duration, patient bool) {
+	return r.plugin, time.Duration(now - r.gathers), false
+}
 
 func (r *read) depart() wire.LookupRequest {
 	if r.flight != nil {
@@ -168,8 +177,8 @@ func (r *read) depart() wire.LookupRequest {
 	return r.lookupRequest(r.flight, 0)
 }
 
-func (r *read) took(p *Plugin, answer wire.LookupAnswer, a Answer, malformed error) {
-	p.host.Within(r.stream, func() {
+func (r *read) took(p *Plugin, answer wire.LookupAnswer, a Answer, malformed error) (letGo bool) {
+	return p.host.Within(r.stream, func() {
 		r.plugin.report(r.permit, a)
 		if r.phase == paused {
 			r.goOn(r.judged(answer, a, malformed))

@@ -399,3 +399,130 @@ func TestGatheredRoundWithoutAnswer(t *testing.T) {
 		w.answered(collapsed+"l2", "again", waiter)
 	})
 }
+
+// Who waits in a flight has more time than a call: rounds that gather behind one that takes long are asked for by
+// themselves, and the breaker hears of no failure.
+func TestLateRoundsAreAskedForAlone(t *testing.T) {
+	w := newWorld(t)
+	w.crowd(5)
+	w.run()
+	slow := w.take(wire.PathLookups)
+	var waiting []*fakeStream
+	for i := range 5 {
+		path := fmt.Sprint("/deep?hot=", i)
+		leader := w.begin(path)
+		waiting = append(waiting, w.begin(path))
+		leader.exchange.Done()
+	}
+	w.run()
+	for range maxAlone {
+		w.take(wire.PathLookup)
+	}
+	w.now += 30 * time.Millisecond // of 50
+	slow.results(missed(1), missed(1), missed(1), missed(1), missed(1))
+	w.settle()
+	w.held(waiting...)
+	for _, s := range waiting {
+		w.take(wire.PathLookup).hit(w, "deep", "one")
+		w.answered(collapsed+"l2", "one", s)
+	}
+	if w.plugin.state.breaker.open {
+		t.Error("the breaker is open")
+	}
+}
+
+// One answer lets as many streams go as two runs, and no more: see maxLetGo.
+func TestFewStreamsAreLetGoAtAnAnswer(t *testing.T) {
+	w := newWorld(t)
+	_, all := w.crowd(wire.MaxLookups)
+	for range 20 { // came before the lookup that answers them is sent
+		all = append(all, w.begin(fmt.Sprint("/deep?n=", maxAlone)))
+	}
+	w.run()
+	c := w.take(wire.PathLookups)
+	for i := range wire.MaxLookups {
+		all = append(all, w.begin(fmt.Sprint("/deep?late=", i)))
+	}
+	w.now += 40 * time.Millisecond
+	var results []wire.LookupResult
+	for _, one := range c.together(w).Lookups {
+		results = append(results, w.foundFor(one, "one"))
+	}
+	c.results(results...)
+	ended := 0
+	for _, s := range all {
+		if s.resumed > 0 || s.status != 0 {
+			ended++
+		}
+	}
+	if ended != 2*maxLetGo {
+		t.Errorf("%d streams, want %d", ended, 2*maxLetGo)
+	}
+	w.settle()
+	for i, s := range all {
+		if s.resumed == 0 && s.status == 0 {
+			t.Errorf("stream %d waits on", i)
+		}
+	}
+}
+
+// A round asks for the key of its flight, whatever has become of the read that it was begun for.
+func TestRoundKeepsItsKey(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	most := w.plugin.Policy.Collapse.MaxWait
+	leader := w.begin("/deep?v")
+	w.take(wire.PathLookup).granted()
+	first := w.begin("/deep?v")
+	w.now += most/2 - time.Millisecond
+	w.begin("/deep?v")
+	w.now = most - 5*time.Millisecond
+	w.plugin.state.follower.registered = w.Now() + int64(time.Hour)
+	for i := range maxAlone + 1 {
+		w.begin(fmt.Sprint("/deep?n=", i))
+	}
+	w.run()
+	under := w.take(wire.PathLookups)
+	leader.exchange.Done()
+	w.run() // the round gathers
+	key := ""
+	for _, f := range w.plugin.state.flights.current {
+		if f.round != nil {
+			key = f.key
+		}
+	}
+	w.now += 10 * time.Millisecond
+	w.settle()
+	w.run() // the first has waited long enough
+	first.respond("200", "one", [2]string{"vary", "accept-language"})
+	under.results(missed(1))
+	if m := w.take(wire.PathLookups).together(w); key == "" || m.Lookups[0].Key != key {
+		t.Errorf("a round of %q asks for %q", key, m.Lookups[0].Key)
+	}
+}
+
+// A round's call that nobody waits for any more is lost with its plugin, and doesn't count from then on.
+func TestLostRoundDoesNotCount(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	leader := w.begin("/deep?x")
+	w.take(wire.PathLookup).granted()
+	waiter := w.begin("/deep?x")
+	w.now += w.plugin.fetchLease() + time.Millisecond
+	w.plugin.state.follower.registered = w.Now() + int64(time.Hour)
+	second := w.begin("/deep?x") // leads another flight: the first leader takes longer than its lease
+	w.take(wire.PathLookup).granted()
+	leader.exchange.Done()
+	w.run()
+	w.take(wire.PathLookup) // the round's
+	waiter.exchange.Done()
+	w.run()
+	second.exchange.Done()
+	old := w.plugin
+	w.plugin = w.configure(testPolicy)
+	old.state.drop(old)
+	w.run()
+	if n := w.plugin.state.gathering.alone; n != 0 {
+		t.Errorf("%d lookups are counted as under way, want none", n)
+	}
+}

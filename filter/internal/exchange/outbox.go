@@ -15,11 +15,13 @@ const (
 // costs a miss, or a wait, so it is neither retried nor kept beyond a bound. Stores gather like lookups, see gathering: where
 // some calls are under way the next ones wait for one of them to be answered, and go together.
 type outbox struct {
-	state *State
-	queue []*parcel
-	most  int // calls under way before stores gather
-	sent  underWay[*shipment]
-	bytes int
+	state  *State
+	small  []*parcel // stores that may go together, in order
+	queue  []*parcel // everything else
+	most   int       // calls with small stores under way before the next ones gather
+	sent   underWay[*shipment]
+	stores int // of those under way, the ones with small stores
+	bytes  int
 }
 
 // parcel is a store, a piece of one, or a release.
@@ -52,44 +54,59 @@ func (o *outbox) post(p *Plugin, s *parcel) {
 		return
 	}
 	o.bytes += len(s.frame)
-	o.queue = append(o.queue, s)
+	if s.gathers() {
+		o.small = append(o.small, s)
+	} else {
+		o.queue = append(o.queue, s)
+	}
 	o.state.wake()
 }
 
 func (o *outbox) run(p *Plugin) {
-	for len(o.queue) > 0 && len(o.sent) < maxOutboxCalls {
-		alone := max(o.most, 1) - len(o.sent) // so many may still go
-		if o.queue[0].gathers() && alone <= 0 {
+	for len(o.sent) < maxOutboxCalls {
+		d := o.next()
+		if d == nil {
 			return // an answer is followed by the next run
 		}
-		o.send(p, o.next(len(o.queue) > alone))
+		o.send(p, d)
 	}
 }
 
-// next takes what is to be sent next from the queue: a parcel, or several.
-func (o *outbox) next(several bool) *shipment {
-	n := 1
-	if several && o.queue[0].gathers() {
-		for n < min(len(o.queue), wire.MaxStores) && o.queue[n].gathers() {
-			n++
-		}
+// next takes what is to be sent next: something else than small stores, which doesn't wait for anything, or one of these or
+// several; nil if there is nothing, or enough stores are under way.
+func (o *outbox) next() *shipment {
+	if len(o.queue) > 0 {
+		s := o.queue[0]
+		o.queue[0] = nil
+		o.queue = o.queue[1:]
+		return &shipment{[]*parcel{s}}
 	}
-	d := &shipment{slices.Clone(o.queue[:n])}
-	clear(o.queue[:n])
-	o.queue = o.queue[n:]
+	alone := max(o.most, 1) - o.stores // so many may still go
+	if len(o.small) == 0 || alone <= 0 {
+		return nil
+	}
+	n := 1
+	if len(o.small) > alone {
+		n = min(len(o.small), wire.MaxStores)
+	}
+	d := &shipment{slices.Clone(o.small[:n])}
+	clear(o.small[:n])
+	o.small = o.small[n:]
 	return d
 }
 
 func (o *outbox) send(p *Plugin, d *shipment) {
 	o.sent[d] = p
+	o.stores += d.stores()
 	finish := func(a Answer) {
 		if !o.sent.land(p, d) {
 			return
 		}
+		o.stores -= d.stores()
 		for i, s := range d.parcels {
 			o.landed(p, s, d.acknowledged(i, a))
 		}
-		if len(o.queue) > 0 {
+		if len(o.queue)+len(o.small) > 0 {
 			o.state.wake()
 		}
 	}
@@ -109,6 +126,14 @@ func (o *outbox) landed(p *Plugin, s *parcel, acknowledged bool) {
 		s.metrics.count(p.host, wire.CountStores, &s.metrics.stores)
 	}
 	s.finish(acknowledged)
+}
+
+// stores is 1 for a call with small stores, otherwise 0.
+func (d *shipment) stores() int {
+	if d.parcels[0].gathers() {
+		return 1
+	}
+	return 0
 }
 
 // call gives the path and the frame.
@@ -135,6 +160,7 @@ func (d *shipment) acknowledged(i int, a Answer) bool {
 // takeBack forgets the parcels whose answers are lost with a plugin that ends.
 func (o *outbox) takeBack(p *Plugin) {
 	o.sent.takeBack(p, func(d *shipment) {
+		o.stores -= d.stores()
 		for _, s := range d.parcels {
 			o.bytes -= len(s.frame)
 			s.finish(false)

@@ -81,8 +81,39 @@ func TestOthersDoNotGather(t *testing.T) {
 		w.take(wire.PathPiece)
 		w.take(wire.PathStore)
 	}
-	w.none(wire.PathStore)
-	w.none(wire.PathStores) // they do
+	for range 2 { // the small ones have waited for nothing else either
+		w.take(wire.PathStore)
+	}
+	w.none(wire.PathStores)
+}
+
+// Stores that wait hold nothing else up, and gather across it.
+func TestStoresDoNotHoldOthersUp(t *testing.T) {
+	w := newWorld(t)
+	w.posted(maxAlone)
+	w.run()
+	for range maxAlone {
+		w.take(wire.PathStore)
+	}
+	for range 3 {
+		w.posted(1)
+		w.plugin.state.outbox.post(w.plugin, &parcel{path: wire.PathRelease, frame: []byte("release"), metrics: &w.plugin.metrics[0]})
+	}
+	w.run()
+	for range 3 {
+		w.take(wire.PathRelease)
+	}
+	w.none(wire.PathStores)
+	old := w.plugin
+	w.plugin = w.configure(testPolicy)
+	old.state.drop(old) // the first four are lost: others may go
+	w.run()
+	if got := w.plugin.state.outbox.stores; got != 3 {
+		t.Errorf("%d calls with stores are counted, want 3", got)
+	}
+	for range 3 {
+		w.take(wire.PathStore)
+	}
 }
 
 // The answers that a plugin which ends would have heard are lost, and each parcel is told so once.

@@ -38,8 +38,11 @@ func (r *read) query(p *Plugin, f *flight, wait time.Duration) query {
 }
 
 func (r *read) lookupRequest(f *flight, wait time.Duration) wire.LookupRequest {
-	m := wire.LookupRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), Groups: r.groups}
-	if f != nil {
+	m := wire.LookupRequest{Scope: r.plugin.scope, Groups: r.groups}
+	if f == nil {
+		m.Key = r.keyInRedis()
+	} else { // the read may have gone on meanwhile, and be of another variant
+		m.Key = f.key
 		m.Fetch, m.Lease, m.Wait = f.fetch, r.plugin.fetchLease().Milliseconds(), wait.Milliseconds()
 	}
 	return m

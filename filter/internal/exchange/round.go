@@ -75,7 +75,7 @@ func (rd *round) ask(p *Plugin, wait time.Duration) {
 			f.landRound()
 			answer, reason := rd.first.understand(q, a)
 			f.answered(p, rd, a, answer, reason)
-			f.state.flights.letGo(p, p.host.Now())
+			f.state.flights.letGo(p, p.host.Now(), maxLetGo)
 		}
 	})
 	if err != nil {
@@ -100,19 +100,22 @@ func (f *flight) landRound() {
 
 func (rd *round) asks() bool { return rd.flight.round == rd }
 
-func (rd *round) gatherer() (of *Plugin, since int64) { return rd.first.plugin, rd.began }
+func (rd *round) gatherer(now int64) (of *Plugin, waited time.Duration, patient bool) {
+	return rd.first.plugin, time.Duration(now - rd.began), true
+}
 
 func (rd *round) depart() wire.LookupRequest {
 	rd.last = rd.flight.state.flights.arrivals
 	return rd.first.lookupRequest(rd.flight, 0)
 }
 
-func (rd *round) took(p *Plugin, answer wire.LookupAnswer, a Answer, malformed error) {
+func (rd *round) took(p *Plugin, answer wire.LookupAnswer, a Answer, malformed error) (letGo bool) {
 	if f := rd.flight; f.round == rd {
 		f.landRound()
 		answer, reason := rd.first.judged(answer, a, malformed)
 		f.answered(p, rd, a, answer, reason)
 	}
+	return false // they are decided on only
 }
 
 func (rd *round) askAlone(p *Plugin) {
