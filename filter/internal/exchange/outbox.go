@@ -8,7 +8,7 @@ import (
 
 const (
 	maxOutboxBytes = 16 << 20
-	maxOutboxCalls = 32 // under way at a time
+	maxOutboxCalls = 32 // under way at a time; maxAlone of them are left to small stores
 )
 
 // outbox holds what ends a fetch, stores with their pieces and releases, on its way to the bridge. A lost one
@@ -75,7 +75,7 @@ func (o *outbox) run(p *Plugin) {
 // next takes what is to be sent next: something else than small stores, which doesn't wait for anything, or one of these or
 // several; nil if there is nothing, or enough stores are under way.
 func (o *outbox) next() *shipment {
-	if len(o.queue) > 0 {
+	if len(o.queue) > 0 && len(o.sent)-o.stores < maxOutboxCalls-maxAlone {
 		s := o.queue[0]
 		o.queue[0] = nil
 		o.queue = o.queue[1:]

@@ -85,6 +85,12 @@ func TestOthersDoNotGather(t *testing.T) {
 		w.take(wire.PathStore)
 	}
 	w.none(wire.PathStores)
+	for range maxOutboxCalls {
+		o.post(w.plugin, &parcel{path: wire.PathPiece, frame: []byte("piece"), metrics: metrics})
+	}
+	w.posted(1)
+	w.run()
+	w.take(wire.PathStore) // however many others there are
 }
 
 // Stores that wait hold nothing else up, and gather across it.
