@@ -82,8 +82,8 @@ func TestReadmeNamesTheReasons(t *testing.T) {
 func TestReadmeNamesTheFiltersMetrics(t *testing.T) {
 	const file = "filter/internal/exchange/metrics.go"
 	want := namedIn(t, file, `"chatcache\.([a-z0-9_]+)"`)
-	maps.Copy(want, namedIn(t, file, `prefix \+ "(?:tier\.l.\.)?([a-z_]+)"`))
-	maps.Copy(want, namedIn(t, file, `"\.([a-z]+)"\n`))
+	maps.Copy(want, namedIn(t, file, ` of\("(?:tier\.l.\.)?([a-z_]+)"\)`))
+	maps.Copy(want, namedIn(t, file, `newByReason\(prefix, "\.([a-z]+)"\)`))
 	got := map[string]bool{}
 	for _, row := range regexp.MustCompile("(?m)^\\| (`chatcache_[^|]+)\\|").FindAllStringSubmatch(document(t, "README.md"), -1) {
 		for _, m := range regexp.MustCompile("`chatcache_([a-z0-9_]+)`").FindAllStringSubmatch(row[1], -1) {
