@@ -60,13 +60,13 @@ func TestPodMonitorMakesLabels(t *testing.T) {
 		}
 		return names
 	}
-	for _, name := range find(`\bprefix \+ "([a-z_]+)"`) {
+	for _, name := range find(` of\("([a-z_]+)"\)`) {
 		cases["chatcache.cache.my-stats."+name] = map[string]string{"__name__": "chatcache_" + name, "cache": "my_stats"}
 	}
-	for _, tier := range find(`\bprefix \+ "tier\.(l[12])\.hits"`) {
+	for _, tier := range find(` of\("tier\.(l[12])\.hits"\)`) {
 		cases["chatcache.cache.my-stats.tier."+tier+".hits"] = map[string]string{"__name__": "chatcache_hits", "cache": "my_stats", "tier": tier}
 	}
-	for _, name := range find(`string\(reason\) \+ "\.([a-z_]+)"`) {
+	for _, name := range find(`newByReason\(prefix, "\.([a-z_]+)"\)`) {
 		cases["chatcache.cache.my-stats.reason.off."+name] = map[string]string{"__name__": "chatcache_" + name, "cache": "my_stats", "reason": "off"}
 	}
 	rules := podMonitors(t)["chatcache"].Spec.PodMetricsEndpoints[0].MetricRelabelConfigs
