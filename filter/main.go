@@ -11,8 +11,6 @@ package main
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"os"
-	"runtime/debug"
 
 	"chatcache/filter/internal/exchange"
 
@@ -22,16 +20,7 @@ import (
 
 func main() {}
 
-func init() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-	proxywasm.SetVMContext(&vmContext{})
-}
-
-// gcPercent is GOGC where the VM's environment doesn't say: most of the heap are stored responses, without pointers and so
-// cheap to collect, and each worker has a heap of its own. See test/bench/NOTES.md.
-const gcPercent = 50
+func init() { proxywasm.SetVMContext(&vmContext{}) }
 
 type vmContext struct {
 	types.DefaultVMContext
