@@ -172,6 +172,15 @@ func (r *reader) upTo(limit uint64) uint64 {
 	return v
 }
 
+// answers reads how many of what a frame answers, which are to be as many as were asked for.
+func (r *reader) answers(limit uint64, want int, what string) int {
+	n := int(r.upTo(limit))
+	if r.err == nil && n != want {
+		r.fail(fmt.Errorf("%w: answers %d %s, want %d", ErrFrame, n, what, want))
+	}
+	return n
+}
+
 // millis reads a duration in milliseconds.
 func (r *reader) millis(limit int64) int64 { return int64(r.upTo(uint64(limit))) }
 

@@ -82,10 +82,7 @@ func (m LookupsAnswer) Encode() []byte {
 // DecodeLookupsAnswer reads the frame that answers so many lookups; the entries alias it.
 func DecodeLookupsAnswer(frame []byte, lookups int) (LookupsAnswer, error) {
 	r := newReader(frame, kindLookupsAnswer)
-	n := int(r.upTo(MaxLookups))
-	if r.err == nil && n != lookups {
-		r.fail(fmt.Errorf("%w: answers %d lookups, want %d", ErrFrame, n, lookups))
-	}
+	n := r.answers(MaxLookups, lookups, "lookups")
 	m := LookupsAnswer{Results: make([]LookupResult, 0, n)}
 	for range n {
 		one := LookupResult{Outcome: LookupOutcome(r.byte())}

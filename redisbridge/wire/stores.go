@@ -1,7 +1,5 @@
 package wire
 
-import "fmt"
-
 const (
 	// MaxStores bounds the stores of one StoresRequest.
 	MaxStores = 16
@@ -58,10 +56,7 @@ func (m StoresAnswer) Encode() []byte {
 // DecodeStoresAnswer reads the frame that answers so many stores.
 func DecodeStoresAnswer(frame []byte, stores int) (StoresAnswer, error) {
 	r := newReader(frame, kindStoresAnswer)
-	n := int(r.upTo(MaxStores))
-	if r.err == nil && n != stores {
-		r.fail(fmt.Errorf("%w: answers %d stores, want %d", ErrFrame, n, stores))
-	}
+	n := r.answers(MaxStores, stores, "stores")
 	m := StoresAnswer{Stored: make([]bool, 0, n)}
 	for range n {
 		m.Stored = append(m.Stored, r.bool())

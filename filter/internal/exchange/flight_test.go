@@ -27,10 +27,15 @@ func (c *call) leased()  { c.answer(wire.LookupAnswer{State: wire.LookupLeased})
 // hit answers with a response of the cache, stored just now.
 func (c *call) hit(w *world, cache, body string, more ...string) {
 	w.t.Helper()
-	c.answer(wire.LookupAnswer{State: wire.LookupHit, Remaining: 600_000, Entry: wire.Entry{
-		Head:    wire.Head{Definition: w.plugin.Policy.Cache(cache).Definition, Groups: append(c.lookup(w).Groups, more...)},
+	c.answer(wire.LookupAnswer{State: wire.LookupHit, Remaining: 600_000, Entry: w.entryOf(cache, append(c.lookup(w).Groups, more...), body)})
+}
+
+// entryOf is the entry of a response of the cache that belongs to the groups.
+func (w *world) entryOf(cache string, groups []string, body string) []byte {
+	return wire.Entry{
+		Head:    wire.Head{Definition: w.plugin.Policy.Cache(cache).Definition, Groups: groups},
 		Payload: httpcache.Response{Status: 200, Freshness: httpcache.Freshness{Lifetime: 600}, Body: []byte(body)}.Append(nil),
-	}.Encode()})
+	}.Encode()
 }
 
 func (c *call) lookup(w *world) wire.LookupRequest {

@@ -55,12 +55,12 @@ type gathered struct {
 
 // takes tells whether a lookup of the plugin's policy is to be sent together with others; then the asker is added. Until the VM
 // is registered each lookup registers it, and goes alone.
-func (g *gathering) takes(of *Plugin, now int64) bool {
+func (g *gathering) takes(of *Plugin) bool {
 	busy := g.alone + len(g.waiting)
 	if g.sent != nil {
 		busy += len(g.sent.askers)
 	}
-	return busy >= g.most && of == g.state.current() && g.state.follower.stands(now)
+	return busy >= g.most && of == g.state.current() && g.state.follower.stands(of.host.Now())
 }
 
 // add adds an asker. Somebody has to see to it that run is called.

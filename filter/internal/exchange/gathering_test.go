@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"chatcache/filter/internal/httpcache"
 	"chatcache/redisbridge/wire"
 )
 
@@ -49,12 +48,8 @@ func TestLookupsGatherWhileOthersAreUnderWay(t *testing.T) {
 	if len(m.Lookups) != 3 || c.owner != "root" {
 		t.Fatalf("%d lookups from %s, want 3 from the root context", len(m.Lookups), c.owner)
 	}
-	stored := wire.Entry{
-		Head:    wire.Head{Definition: w.plugin.Policy.Cache("deep").Definition, Groups: m.Lookups[0].Groups},
-		Payload: httpcache.Response{Status: 200, Freshness: httpcache.Freshness{Lifetime: 600}, Body: []byte("one")}.Append(nil),
-	}.Encode()
 	c.results(
-		wire.LookupResult{Answer: wire.LookupAnswer{State: wire.LookupHit, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Remaining: 600_000, Entry: stored}},
+		w.foundFor(m.Lookups[0], "one"),
 		missed(1),
 		wire.LookupResult{Outcome: wire.LookupFailed},
 	)
@@ -255,11 +250,7 @@ func TestGatheredLookupsOfPluginThatEnds(t *testing.T) {
 // foundFor is an answer with a response of the cache "deep", stored just now.
 func (w *world) foundFor(m wire.LookupRequest, body string) wire.LookupResult {
 	return wire.LookupResult{Answer: wire.LookupAnswer{
-		State: wire.LookupHit, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Remaining: 600_000,
-		Entry: wire.Entry{
-			Head:    wire.Head{Definition: w.plugin.Policy.Cache("deep").Definition, Groups: m.Groups},
-			Payload: httpcache.Response{Status: 200, Freshness: httpcache.Freshness{Lifetime: 600}, Body: []byte(body)}.Append(nil),
-		}.Encode(),
+		State: wire.LookupHit, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Remaining: 600_000, Entry: w.entryOf("deep", m.Groups, body),
 	}}
 }
 

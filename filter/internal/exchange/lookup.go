@@ -24,9 +24,8 @@ func (r *read) lookup() Action {
 		return r.unasked(reasonBreaker)
 	}
 	r.permit = permit
-	now := r.plugin.host.Now()
-	if g := &r.state.gathering; g.takes(r.plugin, now) {
-		r.gathers = now
+	if g := &r.state.gathering; g.takes(r.plugin) {
+		r.gathers = r.plugin.host.Now()
 		if g.add(r); len(g.waiting) == 1 && g.sent == nil {
 			r.state.wake()
 		}

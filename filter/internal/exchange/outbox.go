@@ -103,8 +103,9 @@ func (o *outbox) send(p *Plugin, d *shipment) {
 			return
 		}
 		o.stores -= d.stores()
+		acknowledged := d.acknowledged(a)
 		for i, s := range d.parcels {
-			o.landed(p, s, d.acknowledged(i, a))
+			o.landed(p, s, acknowledged[i])
 		}
 		if len(o.queue)+len(o.small) > 0 {
 			o.state.wake()
@@ -148,13 +149,16 @@ func (d *shipment) call() (path string, frame []byte) {
 	return wire.PathStores, m.Encode()
 }
 
-// acknowledged tells whether the bridge has done what a parcel asks for.
-func (d *shipment) acknowledged(i int, a Answer) bool {
+// acknowledged tells of each parcel whether the bridge has done what it asks for.
+func (d *shipment) acknowledged(a Answer) []bool {
 	if len(d.parcels) == 1 {
-		return a.acknowledges()
+		return []bool{a.acknowledges()}
 	}
 	m, err := wire.DecodeStoresAnswer(a.Body, len(d.parcels))
-	return a.Status == "200" && err == nil && m.Stored[i]
+	if a.Status != "200" || err != nil {
+		return make([]bool, len(d.parcels))
+	}
+	return m.Stored
 }
 
 // takeBack forgets the parcels whose answers are lost with a plugin that ends.

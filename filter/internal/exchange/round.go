@@ -58,7 +58,7 @@ func (f *flight) begin(p *Plugin, now int64) {
 		return
 	}
 	f.round = rd
-	if g := &f.state.gathering; g.takes(p, now) && first.plugin == p {
+	if g := &f.state.gathering; g.takes(p) && first.plugin == p {
 		g.add(rd) // it runs after the flights
 		return
 	}
