@@ -396,7 +396,7 @@ func (r *read) stored(plan storePlan, fields httpcache.Fields, body []byte) http
 		Status: plan.Status, InitialAge: plan.InitialAge, Freshness: plan.Freshness, Fields: r.mark(fields), Body: body,
 	}
 	if response.Varies = len(plan.Vary) > 0; response.Varies {
-		response.Variant = r.request.fields.Variant(plan.Vary)
+		response.Variant = r.state.variants.digest(r.request.fields, plan.Vary)
 	}
 	return response
 }

@@ -49,12 +49,12 @@ func (r *read) open(f found, now int64) (s storedResponse, ok bool) {
 // matches tells whether what a response depends on beyond the key is the same in the read's
 // request as in the one that it answered.
 func (r *read) matches(response *httpcache.Response) bool {
-	if !response.Varies {
+	if !response.Varies || response.Variant == r.variant { // a digest has the names in it, too
 		return true
 	}
 	response.ReadFields(moreFields)
 	names, _ := response.Fields.VaryBeyond(keyHeaders(r.plugin.Policy, r.cache, r.partition))
-	if r.request.fields.Variant(names) == response.Variant {
+	if r.state.variants.digest(r.request.fields, names) == response.Variant {
 		return true
 	}
 	r.why = forwardedVariant

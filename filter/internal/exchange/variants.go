@@ -4,11 +4,15 @@ import (
 	"hash/maphash"
 	"slices"
 	"strings"
+
+	"chatcache/filter/internal/httpcache"
 )
 
 const (
-	maxVaried    = 4096 // keys whose variants a VM tells apart
-	maxVaryNames = 8    // request fields that a response may depend on, beyond the key
+	maxVaried       = 4096 // keys whose variants a VM tells apart
+	maxVaryNames    = 8    // request fields that a response may depend on, beyond the key
+	maxVariants     = 1024 // variants whose digests it remembers
+	maxVariantBytes = 512  // of the fields of one of these
 )
 
 // variants are the keys whose responses depend on request fields that aren't part of them
@@ -23,12 +27,33 @@ const (
 // A variant's key has one byte of a digest, so that a key has 256 variants at most; what is found under
 // it is compared whole. What a VM forgets, and keys that share a hash, cost misses.
 type variants struct {
-	seed  maphash.Seed
-	names map[uint64][]string // sorted, by the key's hash
+	seed    maphash.Seed
+	names   map[uint64][]string // sorted, by the key's hash
+	digests map[string][16]byte // of requests' variants, by their fields as they stand
+	scratch []byte
 }
 
 func newVariants() variants {
-	return variants{seed: maphash.MakeSeed(), names: make(map[uint64][]string)}
+	return variants{seed: maphash.MakeSeed(), names: make(map[uint64][]string), digests: make(map[string][16]byte)}
+}
+
+// digest is the variant of a request. Clients have few, and what a client's fields mean costs several times what
+// all else of a hit does, so those of the last ones are remembered.
+func (v *variants) digest(request httpcache.Fields, names []string) [16]byte {
+	v.scratch = request.AppendVariant(v.scratch[:0], names)
+	if digest, ok := v.digests[string(v.scratch)]; ok {
+		return digest
+	}
+	digest := request.Variant(names)
+	if len(v.scratch) > maxVariantBytes {
+		v.scratch = nil // a header section may be large
+		return digest
+	}
+	if len(v.digests) >= maxVariants {
+		clear(v.digests)
+	}
+	v.digests[string(v.scratch)] = digest
+	return digest
 }
 
 // of gives the names that responses under the key are known to depend on.
@@ -60,8 +85,8 @@ func (v *variants) learn(key []byte, names []string) {
 // choose sets the read's key to that of its variant, where it is known that there are some.
 func (r *read) choose() {
 	if names := r.state.variants.of(r.base); len(names) > 0 {
-		variant := r.request.fields.Variant(names)
-		r.key, r.redisKey = append(slices.Clip(r.base), variant[0]), ""
+		r.variant = r.state.variants.digest(r.request.fields, names)
+		r.key, r.redisKey = append(r.base, r.variant[0]), ""
 	}
 }
 

@@ -45,9 +45,7 @@ func (f Fields) VaryBeyond(keyHeaders []string) (names []string, star bool) {
 func (f Fields) Variant(names []string) [16]byte {
 	h := sha256.New()
 	for _, name := range names {
-		if name == "host" {
-			name = ":authority" // as the proxy has it, whatever the protocol
-		}
+		name = asProxied(name)
 		var items []string
 		if joined := strings.Join(f.Values(name), ","); joined != "" {
 			splitList(joined, func(item string) { items = append(items, item) }) // with the empty ones: not every field is a list
@@ -69,6 +67,33 @@ func (f Fields) Variant(names []string) [16]byte {
 		}
 	}
 	return [16]byte(h.Sum(nil))
+}
+
+// AppendVariant appends all that Variant makes its digest of, as the request has it: where that is the same, the digest is.
+func (f Fields) AppendVariant(dst []byte, names []string) []byte {
+	for _, name := range names {
+		dst = appendText(dst, name)
+		name = asProxied(name)
+		for _, field := range f {
+			if field[0] == name {
+				dst = appendText(append(dst, 1), field[1])
+			}
+		}
+		dst = append(dst, 0)
+	}
+	return dst
+}
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// asProxied is the name of a field as the proxy has it, whatever the protocol.
+func asProxied(name string) string {
+	if name == "host" {
+		return ":authority"
+	}
+	return name
 }
 
 // plain gives names and weights in lower case, without whitespace around the semicolons.

@@ -81,3 +81,35 @@ func FuzzVariant(f *testing.F) {
 		}
 	})
 }
+
+// What stands for a request's variant until it is digested must tell apart all that the digest does.
+func TestAppendVariant(t *testing.T) {
+	values := []string{"", "a", "b", "a,b", "a, b", "\x01a", "1"}
+	sections := []httpcache.Fields{nil}
+	for range 3 {
+		for _, f := range slices.Clone(sections) {
+			for _, name := range []string{"x", "y", "accept-encoding", ":authority"} {
+				for _, value := range values {
+					if len(f) < 2 || name == "x" && value < "b" {
+						sections = append(sections, append(slices.Clip(f), [2]string{name, value}))
+					}
+				}
+			}
+		}
+		sections = sections[:min(len(sections), 4000)]
+	}
+	variants := map[string][16]byte{}
+	for _, f := range sections {
+		for _, names := range [][]string{nil, {"x"}, {"y"}, {"x", "y"}, {"accept-encoding"}, {"host", "x"}} {
+			stands := string(f.AppendVariant(nil, names))
+			digest := f.Variant(names)
+			if before, ok := variants[stands]; ok && before != digest {
+				t.Fatalf("two variants of %q stand as %q", names, stands)
+			}
+			variants[stands] = digest
+		}
+	}
+	if len(variants) < 1000 {
+		t.Errorf("%d variants only", len(variants))
+	}
+}

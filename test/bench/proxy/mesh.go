@@ -192,7 +192,7 @@ const cachingPolicy = `{
   "l1": {"max_bytes": %q, "max_staleness": "10s"},
   "host": {"allow_on_headers_stop_iteration": true}, "max_response": %q,
   "caches": {
-    "l1": {"match": ["GET /l1/{kib}/{item}"], "ttl": "3600s"},
+    "l1": {"match": ["GET /l1/{kib}/{item}", "GET /varied/{kib}/{item}"], "ttl": "3600s"},
     "l2": {"match": ["GET /l2/{kib}/{item}"], "ttl": "3600s", "l1": false},
     "query": {"match": ["POST /query"], "ttl": "3600s", "body": {"max_bytes": "64KiB"}},
     "written": {"match": ["GET /written"], "ttl": "3600s"}
@@ -280,7 +280,7 @@ func body(kib int) string {
 
 var bodies = map[int]string{1: body(1), 16: body(16), 64: body(64), 1024: body(1024), 7 << 10: body(7 << 10), 10 << 10: body(10 << 10)}
 
-// origin answers /…/<KiB>/… with so much, /events with a stream of events, and everything else with 1 KiB.
+// origin answers /…/<KiB>/… with so much, /varied/… with Vary, /events with a stream of events, and everything else with 1 KiB.
 func origin(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/events" {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -297,6 +297,9 @@ func origin(w http.ResponseWriter, r *http.Request) {
 	text := cmp.Or(bodies[kib], bodies[1])
 	for name, value := range sampleFields() {
 		w.Header().Set(name, value)
+	}
+	if strings.HasPrefix(r.URL.Path, "/varied/") {
+		w.Header().Set("Vary", "Accept-Encoding")
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	_, _ = w.Write([]byte(text)) // a proxy that has gone shows at the client

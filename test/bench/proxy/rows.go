@@ -134,6 +134,7 @@ func rows() []row {
 		{name: "L1 hit, 1 KiB, four workers", proxy: cachingOfFour, traffic: among("/l1/1/", 10, "detail=l1"),
 			bounds: []bound{{metric: cpu, base: floorOfFour, limit: 1.25}, {metric: cpu, base: hitSmall}}},
 		{name: "L1 hit, key from a POST body", proxy: caching, traffic: post("/query", `{"q":"one","page":1}`, "detail=l1"), bounds: []bound{{metric: cpu, base: hitSmall}}},
+		{name: "L1 hit, Vary: Accept-Encoding", proxy: caching, traffic: compressed("/varied/1/0", "detail=l1"), bounds: []bound{{metric: cpu, base: hitSmall}}},
 		{name: "304 to a client, L1", proxy: caching, traffic: revalidated("/l1/1/0"), bounds: []bound{{metric: cpu, base: hitSmall}}},
 		{name: bridgeAlone, proxy: plain, processes: withBridge, traffic: lookupFrame},
 		{name: hitShared, proxy: caching, processes: withBridge, traffic: among("/l2/1/", 1000, "detail=l2"), bounds: []bound{{metric: cpu, base: bridgeAlone, limit: 1.25}}},

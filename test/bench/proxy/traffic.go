@@ -44,6 +44,14 @@ func revalidated(path string) traffic {
 	return t
 }
 
+// compressed asks for one path by somebody who takes codings.
+func compressed(path, expect string) traffic {
+	t := get(path, expect)
+	request := "GET " + path + " HTTP/1.1\r\nhost: " + authority + "\r\nauthorization: Bearer bench\r\naccept-encoding: gzip, deflate, br\r\n\r\n"
+	t.next = func(b []byte) []byte { return append(b, request...) }
+	return t
+}
+
 // among asks for prefix0 to prefix<n-1> in turns.
 func among(prefix string, n int, expect string) traffic {
 	r := &ring{prefix: prefix}
