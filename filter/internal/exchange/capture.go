@@ -382,7 +382,7 @@ func (r *read) fill(plan storePlan, fields httpcache.Fields, body []byte, now in
 	if len(plan.groups) > len(r.groups) {
 		fence.slots = r.state.slotsOf(plan.groups)
 	}
-	r.fillL1(fence, entry.Bytes()[payload:], now, now+plan.Kept*int64(time.Second))
+	r.fillL1(fence, entry.Bytes()[payload:], now, now+plan.Kept*int64(time.Second), now)
 	s.frame = m.EncodeWith(entry)
 	r.state.outbox.post(r.plugin, s)
 }

@@ -73,7 +73,7 @@ func (r *read) goOn(answer wire.LookupAnswer, reason httpcache.Reason) {
 	case reason != "":
 		r.bypass = reason
 	case hit && r.answer(f, now):
-		r.keep(r.fence, f)
+		r.keep(r.fence, f, now)
 	default:
 		r.ticket = answer.Ticket
 		if hit && !f.leased {
@@ -126,9 +126,9 @@ func (r *read) overtaken(groups []string) bool {
 }
 
 // keep takes a response from L2 into L1.
-func (r *read) keep(fence fence, f found) {
+func (r *read) keep(fence fence, f found, now int64) {
 	fence.slots = r.state.slotsOf(f.groups)
-	r.fillL1(fence, f.block, f.stored, f.expires)
+	r.fillL1(fence, f.block, f.stored, f.expires, now)
 }
 
 // inL2 reads the entry of an answer that has one.

@@ -38,22 +38,32 @@ func TestVariantsPinNoResponse(t *testing.T) {
 	runtime.KeepAlive(other)
 }
 
-// A comparison that waits for the bridge has given its room back, and so must not keep what is stored.
-func TestRecheckPinsNoResponse(t *testing.T) {
+// A comparison keeps a copy, in the budget, of what L1 has, not the whole segment that it stands in. Once it waits for the
+// bridge it has given its room back, and so must not keep that either.
+func TestComparisonPinsNoSegment(t *testing.T) {
 	w := shadowed(t)
-	block := func() weak.Pointer[byte] {
-		s := w.withheld()
-		item, ok := w.plugin.state.l1.Get(s.exchange.flow.(*read).key, int64(w.now))
+	s := w.withheld()
+	read := s.exchange.flow.(*read)
+	segment := func() weak.Pointer[byte] {
+		item, ok := w.plugin.state.l1.Get(read.key, int64(w.now))
 		if !ok {
 			t.Fatal("nothing is stored")
 		}
-		s.respond("200", `{"n":2,"ts":1}`)
 		return weak.Make(&item.Block[0])
 	}()
-	w.run()
+	body := weak.Make(&read.shadow.body[0])
 	w.plugin.state.l1.Clear()
 	runtime.GC()
-	if block.Value() != nil {
+	if segment.Value() != nil {
+		t.Error("the segment of L1 is still in memory")
+	}
+	if body.Value() == nil {
+		t.Fatal("what is to be compared is gone")
+	}
+	s.respond("200", `{"n":2,"ts":1}`)
+	w.run()
+	runtime.GC()
+	if body.Value() != nil {
 		t.Error("the stored response is still in memory")
 	}
 	w.take(wire.PathLookup).ok(w.found(stored))

@@ -258,21 +258,21 @@ func (r *read) inL1(leased bool, now int64) (found, bool) {
 	if !ok {
 		return found{}, false
 	}
-	if item.Definition != r.cache.Definition || !r.state.slots.Unmoved(item.Mark, item.Slots) {
+	if string(item.Definition) != r.cache.Definition || !r.state.slots.Unmoved(item.Mark, item.Slots) {
 		r.state.l1.Delete(r.key)
 		return found{}, false
 	}
-	return found{block: item.Block, definition: item.Definition, stored: item.Stored, expires: item.Expires, tier: tierL1}, true
+	return found{block: item.Block, definition: r.cache.Definition, stored: item.Stored, expires: item.Expires, tier: tierL1}, true
 }
 
 // fillL1 takes a response into the VM's memory if its lookup was sent under a
 // live lease and no slot of its groups has moved since.
-func (r *read) fillL1(fence fence, block []byte, stored, expires int64) {
+func (r *read) fillL1(fence fence, block []byte, stored, expires, now int64) {
 	if !fence.leased || !r.state.slots.Unmoved(fence.mark, fence.slots) {
 		return
 	}
 	r.state.l1.Put(r.key, l1.Item{
-		Block: block, Definition: r.cache.Definition,
+		Block: block, Definition: []byte(r.cache.Definition),
 		Slots: fence.slots, Mark: fence.mark, Stored: stored, Expires: expires,
-	})
+	}, now)
 }

@@ -139,7 +139,7 @@ func (f *flight) answered(p *Plugin, rd *round, a Answer, answer wire.LookupAnsw
 	case reason != "":
 		f.forward(reason)
 	case hit && rd.first.canUse(got, now):
-		rd.first.keep(rd.fence, got)
+		rd.first.keep(rd.fence, got, now)
 		f.answer(got, rd.last)
 		f.leader = rd.first
 		f.giveBack(answer)

@@ -23,8 +23,10 @@ import (
 // So what differs is a mismatch only if the bridge, asked after the origin has answered, still
 // gives the same stored response as valid: see recheck.
 type shadow struct {
-	response httpcache.Response
-	block    uint64 // a digest of it
+	status   string
+	coding   string // its Content-Encoding
+	body     []byte
+	block    uint64 // a digest of the whole
 	reserved int    // bytes of the state's budget
 	mark     uint64 // when it was looked up
 }
@@ -48,7 +50,9 @@ func (r *read) keepShadow(f found, response httpcache.Response) bool {
 		return false
 	}
 	r.shadow = &shadow{
-		response: response, block: maphash.Bytes(r.state.seed, f.block), reserved: len(f.block), mark: r.fence.mark,
+		status: strconv.Itoa(int(response.Status)), coding: strings.Clone(response.Fields.Get("content-encoding")),
+		body:  bytes.Clone(response.Body), // what L1 has found is a part of much more
+		block: maphash.Bytes(r.state.seed, f.block), reserved: len(f.block), mark: r.fence.mark,
 	}
 	return true
 }
@@ -111,18 +115,18 @@ func (r *read) verified() {
 // compare says how the origin's answer differs from the stored one, "" if it doesn't; they aren't
 // comparable where the origin has failed or refused to answer, or where a coding hides what differs.
 func (s *shadow) compare(v *policy.Verify, c *capture) (differs string, comparable bool) {
-	status, stored := c.fields.Get(":status"), strconv.Itoa(int(s.response.Status))
+	status := c.fields.Get(":status")
 	switch {
 	case strings.HasPrefix(status, "5"), status == "408", status == "429":
 		return "", false
-	case status != stored:
-		return "its status is " + status + " instead of " + stored, true
-	case bytes.Equal(c.body(), s.response.Body):
+	case status != s.status:
+		return "its status is " + status + " instead of " + s.status, true
+	case bytes.Equal(c.body(), s.body):
 		return "", true
-	case s.response.Fields.Get("content-encoding") != "" || c.fields.Get("content-encoding") != "":
+	case s.coding != "" || c.fields.Get("content-encoding") != "":
 		return "", false
 	}
-	return describeDifference(v.Compare(s.response.Body, c.body())), true
+	return describeDifference(v.Compare(s.body, c.body())), true
 }
 
 // describeDifference says where two bodies differ; "" if they don't. There is nothing of a

@@ -102,7 +102,7 @@ func (s *State) adopt(p *Plugin) {
 	}
 	s.plugins = append(s.plugins, p)
 	s.follower.knows.learn(s.plugins)
-	s.l1.Resize(p.l1Bytes())
+	s.l1.Resize(p.l1Bytes(), p.host.Now())
 	s.follower.handOver()
 }
 

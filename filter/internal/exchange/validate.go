@@ -36,7 +36,7 @@ func (r *read) offer(f *found, now int64) {
 		r.why = forwardedRequest
 	}
 	if s.WhileRevalidate > 0 {
-		r.keep(r.fence, *f) // reads that come meanwhile may be answered with it
+		r.keep(r.fence, *f, now) // reads that come meanwhile may be answered with it
 	}
 	useful := r.request.method != "POST" && s.Fields.HasValidator() || s.OnError(s.age) || r.request.head
 	if useful && r.state.keep(s.block) {

@@ -1,8 +1,11 @@
 package l1_test
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"testing"
 
 	"chatcache/filter/internal/l1"
@@ -14,64 +17,214 @@ func TestStoreKeepsWithinItsBytesAndEvictsTheLeastRecentlyUsed(t *testing.T) {
 	s := l1.NewStore(3000)
 	item := l1.Item{Block: make([]byte, 700), Expires: forever}
 	for _, key := range []string{"a", "b", "c"} {
-		s.Put([]byte(key), item)
+		s.Put([]byte(key), item, 0)
 	}
 	if s.Len() != 3 || s.Bytes() > 3000 {
 		t.Fatalf("%d items, %d bytes", s.Len(), s.Bytes())
 	}
 	s.Get([]byte("a"), 0)
-	s.Put([]byte("d"), item)
+	s.Put([]byte("d"), item, 0)
 	for key, want := range map[string]bool{"a": true, "b": false, "c": true, "d": true} {
 		if _, got := s.Get([]byte(key), 0); got != want {
 			t.Errorf("%s: found %v, want %v", key, got, want)
 		}
 	}
-	s.Put([]byte("e"), l1.Item{Block: make([]byte, 3001), Expires: forever})
+	s.Put([]byte("e"), l1.Item{Block: make([]byte, 3001), Expires: forever}, 0)
 	if s.Len() != 3 {
 		t.Errorf("an item larger than the store displaced others: %d left", s.Len())
 	}
-	s.Resize(0)
+	s.Resize(0, 0)
 	if s.Len() != 0 || s.Bytes() != 0 {
 		t.Errorf("after Resize(0): %d items, %d bytes", s.Len(), s.Bytes())
 	}
 }
 
-func TestStoreBytesStayFlatOverManyKeys(t *testing.T) {
-	const bound = 64 << 10
-	s := l1.NewStore(bound)
-	for i := range 100_000 {
-		key := fmt.Appendf(nil, "key-%d", i%5000)
-		s.Put(key, l1.Item{Block: make([]byte, i%2000), Expires: forever})
-		if s.Bytes() > bound {
-			t.Fatalf("%d bytes after %d puts", s.Bytes(), i)
+// What is asked for again and again stays, however much that nobody asks for again comes by.
+func TestStoreKeepsWhatIsUsed(t *testing.T) {
+	s := l1.NewStore(1 << 20)
+	for i := range 200 {
+		s.Put(fmt.Appendf(nil, "used %d", i), l1.Item{Block: make([]byte, 1000), Expires: forever}, 0)
+	}
+	lost := 0
+	for i := range 20_000 {
+		s.Put(fmt.Appendf(nil, "once %d", i), l1.Item{Block: make([]byte, 1000), Expires: forever}, 0)
+		if _, ok := s.Get(fmt.Appendf(nil, "used %d", i%200), 0); !ok {
+			lost++
 		}
 	}
-	s.Clear()
-	if s.Bytes() != 0 {
-		t.Errorf("%d bytes in an empty store", s.Bytes())
+	if lost > 0 {
+		t.Errorf("%d of 20000 reads didn't find what they had read 200 reads before", lost)
 	}
 }
 
-func TestStoreReplaces(t *testing.T) {
-	s := l1.NewStore(10_000)
-	s.Put([]byte("k"), l1.Item{Block: make([]byte, 100), Expires: forever})
-	s.Put([]byte("k"), l1.Item{Block: make([]byte, 700), Expires: forever})
-	once := l1.NewStore(10_000)
-	once.Put([]byte("k"), l1.Item{Block: make([]byte, 700), Expires: forever})
-	if s.Len() != 1 || s.Bytes() != once.Bytes() {
-		t.Errorf("%d items, %d bytes; want 1 and %d", s.Len(), s.Bytes(), once.Bytes())
+// What is replaced takes room in the log, but drives nothing out while there is enough for all items.
+func TestStoreReplacesWithoutLoss(t *testing.T) {
+	s := l1.NewStore(256 << 10)
+	const quiet, busy = 80, 10_000
+	for i := range busy {
+		if i%10 == 0 && i < 10*quiet {
+			s.Put(fmt.Appendf(nil, "quiet %d", i), l1.Item{Block: make([]byte, 1000), Expires: forever}, 0)
+		}
+		s.Put([]byte("busy"), l1.Item{Block: fmt.Appendf(make([]byte, 1000), "%d", i), Expires: forever}, 0)
 	}
+	if s.Len() != quiet+1 {
+		t.Errorf("%d items are left of %d", s.Len(), quiet+1)
+	}
+	if item, ok := s.Get([]byte("busy"), 0); !ok || string(item.Block[1000:]) != "9999" {
+		t.Errorf("what was written last isn't found: %v, %q", ok, item.Block[1000:])
+	}
+}
+
+// Two keys of one hash are two keys.
+func TestStoreComparesKeys(t *testing.T) {
+	s := l1.NewStore(10_000)
+	s.Put([]byte("ann"), l1.Item{Block: []byte("ann's"), Expires: forever}, 0)
+	s.Collide([]byte("bob"), []byte("ann"))
+	if item, ok := s.Get([]byte("bob"), 0); ok {
+		t.Errorf("bob's is %q", item.Block)
+	}
+	if s.Delete([]byte("bob")); s.Len() != 2 {
+		t.Error("deleting bob's has dropped what isn't bob's")
+	}
+}
+
+// What has expired makes room before what hasn't.
+func TestStoreDropsTheExpiredFirst(t *testing.T) {
+	s := l1.NewStore(256 << 10)
+	for i := range 100 {
+		s.Put(fmt.Appendf(nil, "short %d", i), l1.Item{Block: make([]byte, 1000), Expires: 10}, 0)
+		s.Put(fmt.Appendf(nil, "long %d", i), l1.Item{Block: make([]byte, 1000), Expires: forever}, 0)
+		s.Get(fmt.Appendf(nil, "long %d", i), 0)
+		s.Get(fmt.Appendf(nil, "short %d", i), 0)
+	}
+	for i := range 100 {
+		s.Put(fmt.Appendf(nil, "new %d", i), l1.Item{Block: make([]byte, 1000), Expires: forever}, 20)
+	}
+	for i := range 100 {
+		if _, ok := s.Get(fmt.Appendf(nil, "long %d", i), 20); !ok {
+			t.Fatalf("item %d is lost, which was used and hasn't expired", i)
+		}
+	}
+}
+
+// A reader that is still at work, while the store has dropped what it reads and uses the room otherwise.
+func TestWhatWasFoundStaysAsItIs(t *testing.T) {
+	s := l1.NewStore(100_000)
+	s.Put([]byte("k"), l1.Item{Block: []byte("ann's"), Definition: []byte("d"), Slots: []l1.Slot{7}, Expires: forever}, 0)
+	item, _ := s.Get([]byte("k"), 0)
+	for i := range 10_000 {
+		s.Put(fmt.Append(nil, i), l1.Item{Block: []byte("bob's, and everybody else's"), Definition: []byte("e"), Slots: []l1.Slot{8, 9}, Expires: forever}, 0)
+	}
+	if string(item.Block) != "ann's" || string(item.Definition) != "d" || len(item.Slots) != 1 || item.Slots[0] != 7 {
+		t.Errorf("it became %q, %q, %v", item.Block, item.Definition, item.Slots)
+	}
+}
+
+// The store against a map of what was put last: it finds that or nothing, and takes what it says.
+func FuzzStore(f *testing.F) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, size := range []uint32{0, 100, 3000, 60_000, 1 << 20} {
+		script := make([]byte, 3000)
+		for i := range script {
+			script[i] = byte(random.Uint32())
+		}
+		f.Add(size, script)
+	}
+	f.Fuzz(func(t *testing.T, size uint32, script []byte) {
+		bound := int(size % (4 << 20))
+		s, want, now := l1.NewStore(bound), map[string]l1.Item{}, int64(0)
+		for n := 0; len(script) >= 3; n++ {
+			does, with, length := script[0], script[1], int(script[2])
+			script = script[3:]
+			key := fmt.Sprint("key ", with%64)
+			switch now++; {
+			case does < 100:
+				item := l1.Item{
+					Block: bytes.Repeat(fmt.Append(nil, n, " "), 1+length*length/16), Definition: fmt.Append(nil, "definition ", n%7), Mark: uint64(n),
+					Slots: make([]l1.Slot, length%5), Stored: now, Expires: now + int64(length),
+				}
+				for i := range item.Slots {
+					item.Slots[i] = l1.Slot(n + i)
+				}
+				s.Put([]byte(key), item, now)
+				want[key] = item
+			case does < 230:
+				got, ok := s.Get([]byte(key), now)
+				if ok && (!same(got, want[key]) || now >= got.Expires) {
+					t.Fatalf("at %d: found under %s what was put as number %d instead of %d, or isn't what was put", now, key, got.Mark, want[key].Mark)
+				}
+			case does < 250:
+				s.Delete([]byte(key))
+				delete(want, key)
+			case does < 254:
+				bound = length * length * 16
+				s.Resize(bound, now)
+			default:
+				s.Clear()
+				clear(want)
+			}
+			if problem := s.Check(); problem != "" || s.Bytes() > bound {
+				t.Fatalf("%s; %d bytes of %d", problem, s.Bytes(), bound)
+			}
+		}
+	})
+}
+
+func same(a, b l1.Item) bool {
+	return bytes.Equal(a.Block, b.Block) && bytes.Equal(a.Definition, b.Definition) && slices.Equal(a.Slots, b.Slots) &&
+		a.Mark == b.Mark && a.Stored == b.Stored && a.Expires == b.Expires
 }
 
 func TestStoreExpiry(t *testing.T) {
 	s := l1.NewStore(10_000)
-	s.Put([]byte("k"), l1.Item{Expires: 100})
+	s.Put([]byte("k"), l1.Item{Expires: 100}, 0)
 	if _, ok := s.Get([]byte("k"), 99); !ok {
 		t.Error("gone before it expired")
 	}
-	if _, ok := s.Get([]byte("k"), 100); ok || s.Bytes() != 0 {
-		t.Errorf("found after it expired, or its bytes kept (%d)", s.Bytes())
+	if _, ok := s.Get([]byte("k"), 100); ok || s.Len() != 0 {
+		t.Errorf("found after it expired, or kept (%d)", s.Len())
 	}
+}
+
+// What the garbage collector has to do for a full store, and a hit and a replacement in it.
+func BenchmarkFull(b *testing.B) {
+	s := l1.NewStore(64 << 20)
+	key := func(i int) []byte { return fmt.Appendf(nil, "GET chat.example /api/v1/stats/user-%d", i) }
+	item := l1.Item{Block: make([]byte, 1300), Definition: make([]byte, 16), Slots: make([]l1.Slot, 3), Expires: forever}
+	n := 0
+	for ; s.Len() == n; n++ {
+		s.Put(key(n), item, 0)
+	}
+	keys := make([][]byte, 0, 1000)
+	for i := range cap(keys) {
+		keys = append(keys, key(n-1-i*7))
+	}
+	b.Run("collect", func(b *testing.B) {
+		for b.Loop() {
+			runtime.GC()
+		}
+	})
+	b.Run("get", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			if _, ok := s.Get(keys[i%len(keys)], 0); !ok {
+				b.Fatal("not found")
+			}
+		}
+	})
+	b.Run("put", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			s.Put(keys[i%len(keys)], item, 0)
+		}
+	})
+	b.Run("put another", func(b *testing.B) {
+		b.ReportAllocs()
+		buffer := make([]byte, 0, 100)
+		for i := 0; b.Loop(); i++ {
+			s.Put(fmt.Appendf(buffer, "another %d", i), item, 0)
+		}
+	})
 }
 
 // The slots against what they abridge: the last move of each group. Nothing that moved may count as

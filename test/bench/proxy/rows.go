@@ -121,7 +121,7 @@ func rows() []row {
 		{name: "L1 hit, 1 KiB, 1,000 entries", proxy: caching, traffic: among("/l1/1/", 1000, "detail=l1"), bounds: []bound{{metric: cpu, base: hitSmall}}},
 		{name: "L1 hit, 1 KiB, 100,000 entries", proxy: many, holds: true, traffic: among("/l1/1/", 100_000, "detail=l1"),
 			bounds: []bound{{metric: cpu, base: hitSmall}, {metric: p99, base: hitSmall}}},
-		{name: hitFull, proxy: full, fills: true, traffic: among("/l1/1/", 1000, "detail=l1"),
+		{name: hitFull, proxy: full, fills: true, traffic: among("/l1/1/", 10_000, "detail=l1"), // enough to tell what one takes
 			bounds: []bound{{metric: cpu, base: hitSmall}, {metric: p99, base: hitSmall, limit: 1.3}}},
 		{name: floorHTTP2, proxy: plain, http2: true, traffic: get("/direct/1", "")},
 		{name: noopHTTP2, proxy: idle, http2: true, traffic: get("/direct/1", ""), bounds: []bound{{metric: cpu, base: floorHTTP2}}},
