@@ -208,7 +208,7 @@ func (b *Bridge) readInspection(ctx context.Context, found *Inspection, groups [
 		if err != nil {
 			return redisError(err)
 		}
-		s, err := parseStored(answer)
+		s, _, err := cutStored(answer)
 		if err != nil {
 			return err
 		}

@@ -2,12 +2,9 @@ package redisbridge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"chatcache/redisbridge/wire"
 )
@@ -190,101 +187,8 @@ func (b *Bridge) readValidity(ctx context.Context, p *policyState, groups []stri
 	if err != nil {
 		return validity{}, err
 	}
-	return parseValidity(t, rest, len(groups))
-}
-
-// reading is what a lookup reads of Redis.
-type reading struct {
-	groups []string // canonical
-	key    string
-
-	validity validity // these two without err
-	stored   stored
-	err      error
-}
-
-func newReading(m wire.LookupRequest) *reading {
-	return &reading{groups: canonical(append([]string{wire.GroupAll}, m.Groups...)), key: m.Key}
-}
-
-// readAll reads validity and entry of each in one round trip to each node concerned;
-// on a cluster their order is open, and either is sound: all are read after
-// the call began.
-func (b *Bridge) readAll(ctx context.Context, p *policyState, list ...*reading) {
-	var answers [][2][]any
-	err := b.try(callProbe, func() error {
-		return b.prepared(ctx, p, func(common []any) (err error) {
-			answers, err = b.pipeline(ctx, p, (*redis.Script).EvalSha, common, list)
-			if errors.Is(err, redis.ErrNoScript) || redis.HasErrorPrefix(err, "NOSCRIPT") {
-				answers, err = b.pipeline(ctx, p, (*redis.Script).Eval, common, list)
-			}
-			return err
-		})
-	})
-	for i, r := range list {
-		if r.err = err; err == nil {
-			r.err = r.parse(ctx, b, p, answers[i])
-		}
-	}
-}
-
-func (r *reading) parse(ctx context.Context, b *Bridge, p *policyState, answer [2][]any) error {
-	t, rest, err := p.position(answer[0])
-	if err != nil {
-		return err
-	}
-	if err := b.trusted(ctx, p, t.Epoch); err != nil {
-		return err
-	}
-	if r.validity, err = parseValidity(t, rest, len(r.groups)); err != nil {
-		return err
-	}
-	r.stored, err = parseStored(answer[1])
-	return err
-}
-
-type evaluator func(s *redis.Script, ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd
-
-// pipeline gives the answers about validity and entry of each.
-func (b *Bridge) pipeline(ctx context.Context, p *policyState, eval evaluator, common []any, list []*reading) ([][2][]any, error) {
-	pipe := b.redis.Pipeline()
-	sent := make([][2]*redis.Cmd, len(list))
-	for i, r := range list {
-		keys, own := lookupKeys(p, r.groups)
-		sent[i] = [2]*redis.Cmd{
-			eval(b.scripts.lookup, ctx, pipe, keys, slices.Concat(common, own)...),
-			eval(b.scripts.entry, ctx, pipe, entryKeys(r.key)),
-		}
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, err
-	}
-	answers := make([][2][]any, len(list))
-	for i, both := range sent {
-		for j, one := range both {
-			answer, err := one.Slice()
-			if err != nil {
-				return nil, err
-			}
-			answers[i][j] = answer
-		}
-	}
-	return answers, nil
-}
-
-// parseStored reads the answer of the entry script.
-func parseStored(answer []any) (stored, error) {
-	if len(answer) != 4 {
-		return stored{}, fmt.Errorf("%w: %w: an entry of %d values", ErrRedis, errScript, len(answer))
-	}
-	text, _ := answer[2].(string)
-	left, _ := answer[3].(int64)
-	s := stored{lease: parseLease(text, left)}
-	if body, ok := answer[0].(string); ok {
-		s.bytes = []byte(body)
-		s.remaining, _ = answer[1].(int64)
-	}
-	return s, nil
+	v, err := parseValidities(t, groups, rest)
+	return v.of(groups), err
 }
 
 func checkKey(key, policy string) error {

@@ -64,6 +64,46 @@ func TestLookupsTogether(t *testing.T) {
 	})
 }
 
+// usersTogether has entries of four users found in one call, and then what writes have left of them: each user's writes
+// concern that user's alone.
+func (w *world) usersTogether() {
+	w.t.Helper()
+	users := []string{"ann", "bob", "cyd", "dan"}
+	var list []wire.LookupRequest
+	for _, user := range users {
+		m := wire.LookupRequest{
+			Scope: w.scope, Key: wire.EntryKey("stats", w.scope.Policy, user, "GET", "/", "d1"),
+			Groups: wire.ReadGroups("stats", user), Fetch: "f-" + user, Lease: 30_000,
+		}
+		a, err := w.Lookup(w.ctx, m)
+		w.check(err)
+		e := wire.Entry{Head: wire.Head{Ticket: a.Ticket, Definition: "def", Groups: m.Groups}, Payload: []byte("of " + user)}
+		_, err = w.Store(w.ctx, wire.StoreRequest{Scope: w.scope, Key: m.Key, TTL: 600_000, Fetch: m.Fetch, Entry: e.Encode()})
+		w.check(err)
+		list = append(list, m)
+	}
+	w.wantUsers(users, w.wantTogether("stored", []string{"hit", "hit", "hit", "hit"}, list...))
+	w.close("w-bob", true, "p:stats:bob")
+	w.suspend("w-cyd", 60_000, "p:stats:cyd")
+	w.wantUsers(users, w.wantTogether("after bob's write, and while cyd's is in flight", []string{"hit", "granted", "suspended", "hit"}, list...))
+	w.close("w-cyd", false, "p:stats:cyd")
+	w.wantUsers(users, w.wantTogether("cyd's has come to nothing", []string{"hit", "granted", "hit", "hit"}, list...))
+}
+
+// wantUsers wants each user's own entry in what was found.
+func (w *world) wantUsers(users []string, m wire.LookupsAnswer) {
+	w.t.Helper()
+	for i, one := range m.Results {
+		if entry := one.Answer.Entry; len(entry) > 0 && !bytes.HasSuffix(entry, []byte("of "+users[i])) {
+			w.t.Errorf("%s is answered with %q", users[i], entry)
+		}
+	}
+}
+
+func TestUsersTogether(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) { w.usersTogether() })
+}
+
 // One of two for the same key that is to be fetched is granted the lease, whichever comes first.
 func TestOneOfSeveralIsGranted(t *testing.T) {
 	w := newMemoryWorld(t, nil)

@@ -98,12 +98,12 @@ func TestAdministratorFirstTeachesNothing(t *testing.T) {
 			onEachRedis(t, nil, func(t *testing.T, w *world) {
 				w.forget()
 				w.check(w.administrators(1)[name](w.Bridge))
-				w.look()
-				w.sooner(wire.MaxQuarantine + 1)
 				w.look() // the policy's longest TTL is 600 s
 				if left := must(w.raw.PTTL(w.ctx, "{chatcache:chat}:gen:p:stats:alice").Result()); left < 600*time.Second || left > 660*time.Second {
 					t.Errorf("a generation lives for %v, want 11 minutes", left)
 				}
+				w.sooner(wire.MaxQuarantine + 1)
+				w.want(wire.LookupMiss, "after any policy's quarantine")
 				w.forget()
 				w.want(wire.LookupSuspended, "a new epoch")
 				w.sooner(quarantine + 1)

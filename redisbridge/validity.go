@@ -24,11 +24,11 @@ const (
 	feedLength = 4096
 )
 
-// validity is what a lookup's script found.
+// validity is what a lookup's script has found of the groups of one entry.
 type validity struct {
-	ticket      wire.Ticket
-	suspended   bool
-	generations []uint64 // of the groups asked for, in their order; none if suspended
+	ticket    wire.Ticket
+	suspended bool   // one of the groups asked for
+	newest    uint64 // of their generations
 }
 
 // errScript says that a script's answer isn't what this version's scripts give.
@@ -145,24 +145,49 @@ func (p *policyState) position(answer []any) (wire.Ticket, []any, error) {
 	return t, answer[2:], nil
 }
 
-// parseValidity reads what the lookup script says of n groups behind the ticket.
-func parseValidity(t wire.Ticket, rest []any, n int) (validity, error) {
-	v := validity{ticket: t, suspended: len(rest) == 1 && rest[0] == "1"}
-	if v.suspended {
-		return v, nil
+// validities is what one run of the lookup script has found of some groups, in their order.
+type validities struct {
+	ticket      wire.Ticket
+	groups      []string // canonical
+	generations []generation
+}
+
+type generation struct {
+	suspended bool
+	sequence  uint64 // unless it is
+}
+
+// parseValidities reads what the lookup script says of groups behind the ticket.
+func parseValidities(t wire.Ticket, groups []string, rest []any) (validities, error) {
+	v := validities{t, groups, make([]generation, 0, len(groups))}
+	if len(rest) != len(groups) {
+		return validities{}, fmt.Errorf("%w: %w: %d generations, want %d", ErrRedis, errScript, len(rest), len(groups))
 	}
-	if len(rest) != n+1 {
-		return validity{}, fmt.Errorf("%w: %w: %d generations, want %d", ErrRedis, errScript, len(rest)-1, n)
-	}
-	for _, r := range rest[1:] {
-		s, _ := r.(string)
+	for _, r := range rest {
+		s, ok := r.(string)
+		if ok && s == "" {
+			v.generations = append(v.generations, generation{suspended: true})
+			continue
+		}
 		g, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
-			return validity{}, fmt.Errorf("%w: %w: generation %q", ErrRedis, errScript, s)
+			return validities{}, fmt.Errorf("%w: %w: generation %q", ErrRedis, errScript, s)
 		}
-		v.generations = append(v.generations, g)
+		v.generations = append(v.generations, generation{sequence: g})
 	}
 	return v, nil
+}
+
+// of gives the validity of those that belong to some of the groups.
+func (v validities) of(groups []string) validity {
+	one := validity{ticket: v.ticket}
+	for _, g := range groups {
+		if at, ok := slices.BinarySearch(v.groups, g); ok {
+			one.suspended = one.suspended || v.generations[at].suspended
+			one.newest = max(one.newest, v.generations[at].sequence)
+		}
+	}
+	return one
 }
 
 // admits tells whether an entry with the ticket is valid as far as v knows.
@@ -170,10 +195,5 @@ func (v validity) admits(ticket wire.Ticket) bool {
 	if v.suspended || ticket.Epoch != v.ticket.Epoch {
 		return false
 	}
-	for _, g := range v.generations {
-		if g > ticket.Sequence {
-			return false
-		}
-	}
-	return true
+	return v.newest <= ticket.Sequence
 }

@@ -3,29 +3,30 @@
 --
 -- KEYS  3… the generation of each group
 -- ARGV  own+1… the groups
--- Gives epoch, sequence, "1" if any group is suspended, and otherwise "0" and
--- each group's generation.
+-- Gives epoch, sequence, and each group's generation, empty where the group is
+-- suspended.
 
 local function look()
   local open = {}
   for i = 3, #KEYS do
     open[#open + 1] = 'g:' .. ARGV[own + i - 2]
   end
-  for _, count in ipairs(redis.call('HMGET', state, unpack(open))) do
-    if count then return {epoch, text(seq), '1'} end
-  end
+  local suspended = redis.call('HMGET', state, unpack(open))
 
-  local answer = {epoch, text(seq), '0'}
+  local answer = {epoch, text(seq)}
   for i = 3, #KEYS do
-    local found = redis.call('GET', KEYS[i])
-    local generation = found and string.match(found, '^(%d+) ' .. epoch .. '$')
-    if not generation then
-      -- Expired, evicted, or of another epoch. No raise can have had a greater
-      -- number than the current one: at worst this loses hits.
-      generation = text(seq)
-      redis.call('SET', KEYS[i], generation .. ' ' .. epoch, 'PX', life)
-    elseif redis.call('PTTL', KEYS[i]) * 2 < tonumber(life) then
-      redis.call('PEXPIRE', KEYS[i], life)
+    local generation = ''
+    if not suspended[i - 2] then
+      local found = redis.call('GET', KEYS[i])
+      generation = found and string.match(found, '^(%d+) ' .. epoch .. '$')
+      if not generation then
+        -- Expired, evicted, or of another epoch. No raise can have had a greater
+        -- number than the current one: at worst this loses hits.
+        generation = text(seq)
+        redis.call('SET', KEYS[i], generation .. ' ' .. epoch, 'PX', life)
+      elseif redis.call('PTTL', KEYS[i]) * 2 < tonumber(life) then
+        redis.call('PEXPIRE', KEYS[i], life)
+      end
     end
     answer[#answer + 1] = generation
   end

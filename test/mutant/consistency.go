@@ -11,7 +11,7 @@ const (
 // runs these.
 var Consistency = []Mutant{
 	{Name: "ticket check off", Edits: []Edit{
-		{bridgeDir + "validity.go", "if g > ticket.Sequence {", "if g > ticket.Sequence && false {"},
+		{bridgeDir + "validity.go", "return v.newest <= ticket.Sequence", "return true"},
 	}},
 	{Name: "no suspension", Edits: []Edit{
 		{exchangeDir + "write.go", "	frame := w.plugin.suspension(", "	if w.suspended, w.forwarded = true, true; true {\n		return Continue\n	}\n	frame := w.plugin.suspension("},
@@ -89,7 +89,7 @@ local open = {}`},
 		{exchangeDir + "write.go", "	w.state.journal.add(&journalEntry{\n", "	if w.pending {\n		return\n	}\n	w.state.journal.add(&journalEntry{\n"},
 	}},
 	{Name: "numbers compared as strings", Edits: []Edit{
-		{bridgeDir + "validity.go", "if g > ticket.Sequence {", "if strconv.FormatUint(g, 10) > strconv.FormatUint(ticket.Sequence, 10) {"},
+		{bridgeDir + "validity.go", "return v.newest <= ticket.Sequence", "return strconv.FormatUint(v.newest, 10) <= strconv.FormatUint(ticket.Sequence, 10)"},
 	}},
 	{Name: "also_after forgotten", Edits: []Edit{
 		{scriptDir + "close.lua", "    raise_later(now, also, groups)\n", ""},

@@ -18,9 +18,12 @@ func (s *Server) put(c *call, key, value, life string) {
 
 // entry is script/entry.lua.
 func (s *Server) entry(c *call) (any, error) {
-	entry, left := s.get(c.keys[0], c.now)
-	lease, leaseLeft := s.get(c.keys[1], c.now)
-	return []any{entry, left, lease, leaseLeft}, nil
+	var found []any
+	for _, key := range c.keys {
+		value, left := s.get(key, c.now)
+		found = append(found, value, left)
+	}
+	return found, nil
 }
 
 // claim is script/claim.lua.

@@ -8,13 +8,12 @@ import (
 
 // lookup is script/lookup.lua.
 func (v *Validity) lookup(c *call) (any, error) {
+	answer := v.position()
 	for _, group := range c.own {
 		if v.Suspends[group] > 0 {
-			return append(v.position(), "1"), nil
+			answer = append(answer, "")
+			continue
 		}
-	}
-	answer := append(v.position(), "0")
-	for _, group := range c.own {
 		g, ok := v.Generation[group]
 		if !ok || g.Epoch != v.Epoch || g.Expires <= c.now {
 			g = Generation{v.Seq, v.Epoch, c.now + c.life()}

@@ -17,7 +17,7 @@ const (
 	users       = 1000
 	payload     = 1 << 10 // bytes of an entry
 	connections = 4       // as of an Envoy with so many workers
-	streams     = 16      // calls under way on each
+	streams     = 16      // lookups under way on each
 	warmUp      = time.Second
 )
 
@@ -26,6 +26,15 @@ var scope = wire.Scope{Policy: "chat-api", Horizon: 600_000, Quarantine: 60_000}
 
 func key(user int) string {
 	return wire.EntryKey("stats", scope.Policy, strconv.Itoa(user), "GET", "/api/chat/stats", "")
+}
+
+// lookupsFrom are those of as many users as one call may have, from one on.
+func lookupsFrom(user int) (m wire.LookupsRequest) {
+	m.Scope = scope
+	for i := range wire.MaxLookups {
+		m.Lookups = append(m.Lookups, lookupOf((user+i)%users))
+	}
+	return m
 }
 
 func lookupOf(user int) wire.LookupRequest {
@@ -81,6 +90,7 @@ type server struct {
 	path      string
 	bodies    [][]byte // of requests, in turn
 	expect    []byte   // that an answer must end with
+	lookups   int      // in each request
 }
 
 // load asks for so long.
@@ -113,7 +123,7 @@ func (s server) one(ctx context.Context, end time.Time, next int) (answers int, 
 		return c.send(s.bodies[next%len(s.bodies)])
 	}
 	underWay := 0
-	for ; underWay < streams; underWay++ {
+	for ; underWay < streams/s.lookups; underWay++ {
 		if err := send(); err != nil {
 			return 0, err
 		}
@@ -129,7 +139,7 @@ func (s server) one(ctx context.Context, end time.Time, next int) (answers int, 
 		if !bytes.HasSuffix(body, s.expect) {
 			return answers, fmt.Errorf("answer of %d bytes doesn't end with the stored %d", len(body), len(s.expect))
 		}
-		answers++
+		answers += s.lookups
 		underWay--
 		if ctx.Err() == nil && time.Now().Before(end) {
 			if err := send(); err != nil {

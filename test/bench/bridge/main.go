@@ -40,7 +40,7 @@ type settings struct {
 
 func main() {
 	var s settings
-	flag.IntVar(&s.rounds, "rounds", 5, "rounds of lookups, each at the bare server and then at the bridge")
+	flag.IntVar(&s.rounds, "rounds", 5, "rounds of lookups, each at the bare server and then at the bridge, one by one and gathered")
 	flag.DurationVar(&s.each, "each", 4*time.Second, "how long each of them takes")
 	flag.IntVar(&s.followers, "followers", targetFollowers, "followers of the feed whose memory is measured")
 	flag.IntVar(&s.vms, "vms", targetVMs, "VMs that raises are to reach")
@@ -116,7 +116,8 @@ func pin(servers []server, redis int) error {
 	return errors.Join(errs...)
 }
 
-// measureLookups alternates between the bare server and the bridge.
+// measureLookups alternates between the bare server and the bridge, which is asked for one at a time, as by a worker that has few under
+// way, and for sixteen, as by one that has many.
 func measureLookups(ctx context.Context, mesh *stack.Stack, dir string, s settings) (l lookups, err error) {
 	if err := fill(ctx, mesh.Bridge.Port); err != nil {
 		return l, err
@@ -127,17 +128,19 @@ func measureLookups(ctx context.Context, mesh *stack.Stack, dir string, s settin
 	}
 	defer func() { err = errors.Join(err, bare.Stop()) }()
 	servers := []server{
-		{port: port, pid: bare.PID(), path: "/", expect: make([]byte, payload)},
-		{port: mesh.Bridge.Port, pid: mesh.Bridge.PID(), path: wire.PathLookup, expect: make([]byte, payload)},
+		{port: port, pid: bare.PID(), path: "/", expect: make([]byte, payload), lookups: 1},
+		{port: mesh.Bridge.Port, pid: mesh.Bridge.PID(), path: wire.PathLookup, expect: make([]byte, payload), lookups: 1},
+		{port: mesh.Bridge.Port, pid: mesh.Bridge.PID(), path: wire.PathLookups, expect: make([]byte, payload), lookups: wire.MaxLookups},
 	}
 	for user := range users {
 		servers[0].bodies = append(servers[0].bodies, []byte(key(user)))
 		servers[1].bodies = append(servers[1].bodies, lookupOf(user).Encode())
+		servers[2].bodies = append(servers[2].bodies, lookupsFrom(user).Encode())
 	}
 	if err := pin(servers, mesh.Valkey.PID()); err != nil {
 		return l, err
 	}
-	var costs [2][]cost
+	costs := make([][]cost, len(servers))
 	for range s.rounds {
 		for i, server := range servers {
 			c, err := server.measure(ctx, mesh.Valkey.PID(), s.each)
@@ -147,7 +150,7 @@ func measureLookups(ctx context.Context, mesh *stack.Stack, dir string, s settin
 			costs[i] = append(costs[i], c)
 		}
 	}
-	return newLookups(costs[0], costs[1]), nil
+	return newLookups(costs[0], costs[1], costs[2]), nil
 }
 
 // measureMemory takes the bridge's memory once its followers have polled a few times.
