@@ -187,7 +187,7 @@
 // What filters call:
 //
 //	lookup, lease               an entry, its validity, and the right to fetch it
-//	reading                     what lookups read of Redis, several at a time
+//	reading, lookupreads        what lookups read of Redis, and how those read together that come together
 //	lookups, stores             several of them in one call
 //	held, rounds                lookups that wait; one read for all who ask the same
 //	join                        a lookup of a VM that isn't registered yet

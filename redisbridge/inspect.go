@@ -204,7 +204,7 @@ func newInspected(r InspectRequest) (inspected, error) {
 func (b *Bridge) readInspection(ctx context.Context, found *Inspection, groups []string, definition string) error {
 	var ticket wire.Ticket
 	if found.Key != "" {
-		answer, err := b.scripts.entry.Run(ctx, b.redis, entryKeys(found.Key)).Slice()
+		answer, err := b.scripts.entry.Run(ctx, b.redis, entryKeys(found.Key), maxReadTogether).Slice()
 		if err != nil {
 			return redisError(err)
 		}

@@ -96,9 +96,8 @@ func (b *Bridge) look(ctx context.Context, p *policyState, m wire.LookupRequest,
 // then it has found nothing.
 func (b *Bridge) lookOnce(ctx context.Context, p *policyState, m wire.LookupRequest, fetches []string) (f finding, changed bool, err error) {
 	r := newReading(m)
-	b.readAll(ctx, p, r)
-	if r.err != nil {
-		return finding{}, false, r.err
+	if err := p.lookups.read(ctx, b, p, r); err != nil {
+		return finding{}, false, err
 	}
 	return b.settle(ctx, p, m, fetches, r)
 }

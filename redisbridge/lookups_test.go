@@ -2,8 +2,12 @@ package redisbridge
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"net/http"
 	"testing"
+
+	"github.com/redis/go-redis/v9"
 
 	"chatcache/redisbridge/wire"
 )
@@ -71,15 +75,11 @@ func (w *world) usersTogether() {
 	users := []string{"ann", "bob", "cyd", "dan"}
 	var list []wire.LookupRequest
 	for _, user := range users {
-		m := wire.LookupRequest{
-			Scope: w.scope, Key: wire.EntryKey("stats", w.scope.Policy, user, "GET", "/", "d1"),
-			Groups: wire.ReadGroups("stats", user), Fetch: "f-" + user, Lease: 30_000,
-		}
+		m := w.ofUser(user)
+		m.Fetch, m.Lease = "f-"+user, 30_000
 		a, err := w.Lookup(w.ctx, m)
 		w.check(err)
-		e := wire.Entry{Head: wire.Head{Ticket: a.Ticket, Definition: "def", Groups: m.Groups}, Payload: []byte("of " + user)}
-		_, err = w.Store(w.ctx, wire.StoreRequest{Scope: w.scope, Key: m.Key, TTL: 600_000, Fetch: m.Fetch, Entry: e.Encode()})
-		w.check(err)
+		w.storeOf(user, a.Ticket)
 		list = append(list, m)
 	}
 	w.wantUsers(users, w.wantTogether("stored", []string{"hit", "hit", "hit", "hit"}, list...))
@@ -88,6 +88,22 @@ func (w *world) usersTogether() {
 	w.wantUsers(users, w.wantTogether("after bob's write, and while cyd's is in flight", []string{"hit", "granted", "suspended", "hit"}, list...))
 	w.close("w-cyd", false, "p:stats:cyd")
 	w.wantUsers(users, w.wantTogether("cyd's has come to nothing", []string{"hit", "granted", "hit", "hit"}, list...))
+}
+
+// ofUser is a user's lookup.
+func (w *world) ofUser(user string) wire.LookupRequest {
+	return wire.LookupRequest{
+		Scope: w.scope, Key: wire.EntryKey("stats", w.scope.Policy, user, "GET", "/", "d1"), Groups: wire.ReadGroups("stats", user),
+	}
+}
+
+// storeOf stores what it is to find, as who has the fetch lease.
+func (w *world) storeOf(user string, ticket wire.Ticket) {
+	w.t.Helper()
+	m := w.ofUser(user)
+	e := wire.Entry{Head: wire.Head{Ticket: ticket, Definition: "def", Groups: m.Groups}, Payload: []byte("of " + user)}
+	_, err := w.Store(w.ctx, wire.StoreRequest{Scope: w.scope, Key: m.Key, TTL: 600_000, Fetch: "f-" + user, Entry: e.Encode()})
+	w.check(err)
 }
 
 // wantUsers wants each user's own entry in what was found.
@@ -102,6 +118,47 @@ func (w *world) wantUsers(users []string, m wire.LookupsAnswer) {
 
 func TestUsersTogether(t *testing.T) {
 	onEachRedis(t, nil, func(t *testing.T, w *world) { w.usersTogether() })
+}
+
+// Of large entries Redis reads few at a time, and yet all are found.
+func TestLargeUsersTogether(t *testing.T) {
+	scripts := &pipelined{}
+	onEachRedis(t, func(o *Options) { o.Hooks = []redis.Hook{scripts} }, func(t *testing.T, w *world) {
+		var list []wire.LookupRequest
+		for i := range wire.MaxLookups {
+			m := w.ofUser(fmt.Sprint("user ", i))
+			a, err := w.Lookup(w.ctx, m)
+			w.check(err)
+			e := wire.Entry{Head: wire.Head{Ticket: a.Ticket, Groups: m.Groups}, Payload: make([]byte, maxReadTogether/5)}
+			_, err = w.Store(w.ctx, wire.StoreRequest{Scope: w.scope, Key: m.Key, TTL: 600_000, Entry: e.Encode()})
+			w.check(err)
+			list = append(list, m)
+		}
+		scripts.evals.Store(0)
+		got, _ := w.together(list...)
+		for i, state := range got {
+			if want := map[bool]string{true: "hit", false: "alone"}[i == 0]; state != want {
+				t.Errorf("lookup %d got %s, want %s", i+1, state, want)
+			}
+		}
+		if n := scripts.evals.Load(); n != 8 {
+			t.Errorf("%d scripts ran, want 8: two for five entries each", n)
+		}
+	})
+}
+
+// pipelined counts the scripts of pipelines.
+type pipelined struct{ countingHook }
+
+func (h *pipelined) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		for _, cmd := range cmds {
+			if cmd.Name() == "evalsha" {
+				h.evals.Add(1)
+			}
+		}
+		return next(ctx, cmds)
+	}
 }
 
 // One of two for the same key that is to be fetched is granted the lease, whichever comes first.

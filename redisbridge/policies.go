@@ -33,6 +33,7 @@ type policyState struct {
 	wake       wake
 	held       held
 	reads      pollReads
+	lookups    lookupReads
 	feedRead   feedRead
 	remembered remembered
 	applied    bell // a VM's poll came with a new cursor, while somebody waits for receipts

@@ -20,6 +20,9 @@ type reading struct {
 	validity validity // these two without err
 	stored   stored
 	err      error
+
+	ctx  context.Context // of one that waits, see lookupReads
+	done chan struct{}   // closed when it has been read
 }
 
 func newReading(m wire.LookupRequest) *reading {
@@ -46,15 +49,22 @@ func (b *Bridge) readAll(ctx context.Context, p *policyState, list ...*reading) 
 		v, err = b.parse(ctx, p, groups, answers.validity)
 	}
 	for i, part := range parts {
-		for _, r := range part {
+		for n, r := range part {
 			if r.err = err; err != nil {
 				continue
+			}
+			if n > 0 && len(answers.entries[i]) == 0 { // the others were large
+				b.readAll(ctx, p, part[n:]...)
+				break
 			}
 			r.validity = v.of(r.groups)
 			r.stored, answers.entries[i], r.err = cutStored(answers.entries[i])
 		}
 	}
 }
+
+// maxReadTogether is behind how many bytes of entries one script reads no more: nobody else gets an answer of Redis meanwhile.
+const maxReadTogether = 1 << 20
 
 // groupsOf are those of all readings, canonical.
 func groupsOf(list []*reading) []string {
@@ -98,7 +108,7 @@ func (b *Bridge) pipeline(ctx context.Context, p *policyState, eval evaluator, c
 		for _, r := range part {
 			keys = append(keys, entryKeys(r.key)...)
 		}
-		entries = append(entries, eval(b.scripts.entry, ctx, pipe, keys))
+		entries = append(entries, eval(b.scripts.entry, ctx, pipe, keys, maxReadTogether))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return scripted{}, err

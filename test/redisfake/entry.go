@@ -19,8 +19,14 @@ func (s *Server) put(c *call, key, value, life string) {
 // entry is script/entry.lua.
 func (s *Server) entry(c *call) (any, error) {
 	var found []any
-	for _, key := range c.keys {
+	bytes := 0
+	for i, key := range c.keys {
+		if i%2 == 0 && bytes > int(integer(c.args[0])) {
+			break
+		}
 		value, left := s.get(key, c.now)
+		text, _ := value.(string)
+		bytes += len(text)
 		found = append(found, value, left)
 	}
 	return found, nil
