@@ -4,8 +4,8 @@
 //
 // It only connects the proxy with package exchange: this file registers the
 // VM's context, plugin.go is the root context, stream.go one HTTP stream, bridge.go
-// the calls to the bridge, metrics.go the metrics; guard.go keeps panics from the proxy, and
-// hostcall_wasip1.go has the host calls that every request makes, without the SDK.
+// the calls to the bridge, metrics.go the metrics; guard.go keeps panics from the proxy, collector.go its
+// memory small, and hostcall_wasip1.go has the host calls that every request makes, without the SDK.
 package main
 
 import (
@@ -24,7 +24,8 @@ func init() { proxywasm.SetVMContext(&vmContext{}) }
 
 type vmContext struct {
 	types.DefaultVMContext
-	states *exchange.States
+	states    *exchange.States
+	collector *collector
 }
 
 // NewPluginContext makes a root context. The first one, which the host makes before
@@ -32,9 +33,9 @@ type vmContext struct {
 // begins the ids of its suspensions.
 func (vm *vmContext) NewPluginContext(id uint32) types.PluginContext {
 	if vm.states == nil {
-		vm.states = exchange.NewStates(randomID())
+		vm.states, vm.collector = exchange.NewStates(randomID()), newCollector()
 	}
-	return &pluginContext{id: id, states: vm.states, metrics: newMetrics()}
+	return &pluginContext{id: id, states: vm.states, collector: vm.collector, metrics: newMetrics()}
 }
 
 func randomID() string {

@@ -24,14 +24,15 @@ const (
 // pluginContext is the root context: the host of one exchange.Plugin.
 type pluginContext struct {
 	types.DefaultPluginContext
-	id      uint32
-	states  *exchange.States
-	plugin  *exchange.Plugin
-	bridge  bridge
-	metrics metrics
-	queue   uint32 // a shared queue of this context alone: an item wakes it
-	ticking bool
-	woken   bool // a run is coming that sees to what is due
+	id        uint32
+	states    *exchange.States
+	collector *collector
+	plugin    *exchange.Plugin
+	bridge    bridge
+	metrics   metrics
+	queue     uint32 // a shared queue of this context alone: an item wakes it
+	ticking   bool
+	woken     bool // a run is coming that sees to what is due
 
 	described []byte // room for what access logs show, used again by each stream
 }
@@ -94,7 +95,10 @@ func (p *pluginContext) OnPluginDone() bool {
 	return done
 }
 
-func (p *pluginContext) OnTick() { p.run() }
+func (p *pluginContext) OnTick() {
+	p.run()
+	p.collector.fit(p.states.L1Bytes())
+}
 
 func (p *pluginContext) OnQueueReady(uint32) {
 	_, _ = proxywasm.DequeueSharedQueue(p.queue) // an item says nothing

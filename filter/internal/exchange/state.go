@@ -74,6 +74,14 @@ func NewStates(vm string) *States {
 // have few. It is called before a policy has a state.
 func (s *States) Gather(alone int) { s.alone = alone }
 
+// L1Bytes is what the L1s of all policies take.
+func (s *States) L1Bytes() (bytes int) {
+	for _, state := range s.byName {
+		bytes += state.l1.Bytes()
+	}
+	return bytes
+}
+
 func (s *States) of(policy string) *State {
 	if state, ok := s.byName[policy]; ok {
 		return state
