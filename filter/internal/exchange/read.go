@@ -3,6 +3,7 @@ package exchange
 import (
 	"bytes"
 	"cmp"
+	"slices"
 	"strconv"
 
 	"chatcache/filter/internal/httpcache"
@@ -216,7 +217,7 @@ func (r *read) place(now int64) {
 	if r.groups != nil {
 		return
 	}
-	r.base = bytes.Clone(r.base)
+	r.base = slices.Clip(bytes.Clone(r.base)) // so that each variant's key has memory of its own
 	r.key = r.base
 	r.choose()
 	r.groups = r.partition.ReadGroups(r.cache.Name)

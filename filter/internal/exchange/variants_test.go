@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -38,6 +39,23 @@ func TestVariants(t *testing.T) {
 }
 
 // Where one response has Vary and a later one has none, that one answers only requests like its own (RFC 9111 section 4.1).
+// Whoever has kept a read's key, as an upload does, keeps that key when the read comes to know of another variant.
+func TestKeysOfVariantsAreApart(t *testing.T) {
+	w := newWorld(t)
+	s := w.stream("GET", "/pages/1", "", [2]string{"x-a", "1"}, [2]string{"x-b", "2"})
+	s.exchange.RequestHeaders(true)
+	r := s.exchange.flow.(*read)
+	r.varies([]string{"x-a"})
+	before, kept := bytes.Clone(r.key), r.key
+	r.varies([]string{"x-b"})
+	if bytes.Equal(r.key, before) {
+		t.Fatal("both variants have one key: the test needs others")
+	}
+	if !bytes.Equal(kept, before) {
+		t.Errorf("the key became %q, was %q", kept, before)
+	}
+}
+
 func TestVariantsBesideADefault(t *testing.T) {
 	w := newWorld(t)
 	w.lease()
