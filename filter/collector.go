@@ -28,7 +28,7 @@ func newCollector() *collector {
 	return &collector{set: debug.SetGCPercent}
 }
 
-// fit fits it to the bytes of L1. Each change costs a collection, so that half of what made it dense makes it sparse.
+// fit fits it to the bytes of L1. Half of what made it dense makes it sparse, so that it doesn't go to and fro.
 func (c *collector) fit(l1 int) {
 	switch {
 	case !c.dense && l1 >= denseFrom:

@@ -95,10 +95,7 @@ func (p *pluginContext) OnPluginDone() bool {
 	return done
 }
 
-func (p *pluginContext) OnTick() {
-	p.run()
-	p.collector.fit(p.states.L1Bytes())
-}
+func (p *pluginContext) OnTick() { p.run() }
 
 func (p *pluginContext) OnQueueReady(uint32) {
 	_, _ = proxywasm.DequeueSharedQueue(p.queue) // an item says nothing
@@ -110,6 +107,7 @@ func (p *pluginContext) run() {
 	guard(&p.metrics, nil, func() {
 		if p.plugin != nil {
 			p.plugin.Run()
+			p.collector.fit(p.states.L1Bytes())
 		}
 	})
 }

@@ -103,8 +103,10 @@ func (f *flight) saw(ticket wire.Ticket, fence fence, stale *found, last uint64)
 func (f *flight) keep(stale *found) {
 	before := f.stale
 	f.stale = nil
-	if stale != nil && f.state.keep(stale.block) {
-		f.stale = stale
+	if stale != nil {
+		if stale.separate(); f.state.keep(stale.block) {
+			f.stale = stale
+		}
 	}
 	if before != nil {
 		f.state.letGo(before.block)

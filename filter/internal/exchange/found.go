@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 
@@ -17,11 +18,21 @@ const (
 // found is a stored response that a read may be answered with.
 type found struct {
 	block           []byte // as httpcache lays it out
+	alone           bool   // the block isn't a part of something larger
 	definition      string // of the cache it was stored for
 	groups          []string
 	stored, expires int64 // monotonic nanoseconds
 	tier            string
 	leased          bool // somebody else has the right to fetch it: it is stale, and is being validated
+}
+
+// separate gives what has been found memory of its own, before it is kept: a small entry of an answer to many lookups would keep
+// all of that.
+func (f *found) separate() {
+	if !f.alone && len(f.block) <= wire.MaxFoundTogether {
+		f.block = bytes.Clone(f.block)
+	}
+	f.alone = true
 }
 
 // storedResponse is one that has been read, with its freshness by the present policy.
@@ -49,7 +60,7 @@ func (r *read) open(f found, now int64) (s storedResponse, ok bool) {
 // matches tells whether what a response depends on beyond the key is the same in the read's
 // request as in the one that it answered.
 func (r *read) matches(response *httpcache.Response) bool {
-	if !response.Varies || response.Variant == r.variant { // a digest has the names in it, too
+	if !response.Varies || r.state.variants.is(r.request.fields, response.Variant) {
 		return true
 	}
 	response.ReadFields(moreFields)

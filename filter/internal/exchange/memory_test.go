@@ -70,6 +70,29 @@ func TestComparisonPinsNoSegment(t *testing.T) {
 	w.wantVerified(1, 0, 1, 0)
 }
 
+// What waits for the origin to confirm it is in the budget with its own bytes, so it keeps no more than these: the bridge's answer
+// may have many times as much, of other lookups.
+func TestValidationPinsNoAnswer(t *testing.T) {
+	w := newWorld(t)
+	m := w.cached("whole", maxAge("max-age=1"), tagged)
+	s := w.page()
+	answer := func() weak.Pointer[byte] {
+		frame := wire.LookupAnswer{
+			State: wire.LookupHit, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Entry: m.Entry, Age: 2000, Remaining: m.TTL - 2000, Granted: true,
+		}.Encode()
+		w.take(wire.PathLookup).ok(frame)
+		return weak.Make(&frame[0])
+	}()
+	runtime.GC()
+	if answer.Value() != nil {
+		t.Error("the bridge's answer is still in memory")
+	}
+	s.respond("304", "")
+	if s.wants("chatcache; fwd=stale; fwd-status=304; stored"); string(s.reply) != "whole" {
+		t.Errorf("the answer is %q", s.reply)
+	}
+}
+
 // However many stale responses are being validated at a time, what is kept of them has a bound in bytes.
 func TestStaleResponsesThatAreFetchedAreBounded(t *testing.T) {
 	w := newWorld(t, `"max_response": "4KiB"`, `"max_response": "7MiB", "stream_above": "7MiB"`)

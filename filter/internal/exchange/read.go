@@ -24,9 +24,8 @@ type read struct {
 
 	held      bool // for its body
 	partition policy.Partition
-	base      []byte   // the cache key; until place has run it is the state's scratch, like key
-	key       []byte   // the same, or that of the read's variant
-	variant   [16]byte // that key's, 0 where it is the same
+	base      []byte // the cache key; until place has run it is the state's scratch, like key
+	key       []byte // the same, or that of the read's variant
 	redisKey  string
 	groups    []string
 

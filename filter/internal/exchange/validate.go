@@ -26,6 +26,7 @@ func (r *read) offer(f *found, now int64) {
 	if f == nil || r.request.wants.ranges && !r.request.head {
 		return
 	}
+	f.separate()
 	s, ok := r.open(*f, now)
 	if !ok {
 		return

@@ -28,13 +28,14 @@ const (
 // it is compared whole. What a VM forgets, and keys that share a hash, cost misses.
 type variants struct {
 	seed    maphash.Seed
-	names   map[uint64][]string // sorted, by the key's hash
-	digests map[string][16]byte // of requests' variants, by their fields as they stand
+	names   map[uint64][]string   // sorted, by the key's hash
+	digests map[string][16]byte   // of requests' variants, by their fields as they stand
+	made    map[[16]byte][]string // which names each of these digests was made of
 	scratch []byte
 }
 
 func newVariants() variants {
-	return variants{seed: maphash.MakeSeed(), names: make(map[uint64][]string), digests: make(map[string][16]byte)}
+	return variants{seed: maphash.MakeSeed(), names: make(map[uint64][]string), digests: make(map[string][16]byte), made: make(map[[16]byte][]string)}
 }
 
 // digest is the variant of a request. Clients have few, and what a client's fields mean costs several times what
@@ -51,9 +52,26 @@ func (v *variants) digest(request httpcache.Fields, names []string) [16]byte {
 	}
 	if len(v.digests) >= maxVariants {
 		clear(v.digests)
+		clear(v.made)
 	}
-	v.digests[string(v.scratch)] = digest
+	v.digests[string(v.scratch)], v.made[digest] = digest, cloned(names)
 	return digest
+}
+
+// is tells whether a request is known to be of the variant with that digest. It has the names in it, too, so that those
+// it was made of once are those of every response that has it.
+func (v *variants) is(request httpcache.Fields, variant [16]byte) bool {
+	names, ok := v.made[variant]
+	return ok && v.digest(request, names) == variant
+}
+
+// cloned gives names that stand in no response.
+func cloned(names []string) []string {
+	all := make([]string, 0, len(names))
+	for _, name := range names {
+		all = append(all, strings.Clone(name))
+	}
+	return all
 }
 
 // of gives the names that responses under the key are known to depend on.
@@ -76,17 +94,14 @@ func (v *variants) learn(key []byte, names []string) {
 	if len(v.names) >= maxVaried {
 		clear(v.names)
 	}
-	for i, name := range all {
-		all[i] = strings.Clone(name) // not the whole response that it stands in
-	}
-	v.names[hash] = all
+	v.names[hash] = cloned(all)
 }
 
 // choose sets the read's key to that of its variant, where it is known that there are some.
 func (r *read) choose() {
 	if names := r.state.variants.of(r.base); len(names) > 0 {
-		r.variant = r.state.variants.digest(r.request.fields, names)
-		r.key, r.redisKey = append(r.base, r.variant[0]), ""
+		variant := r.state.variants.digest(r.request.fields, names)
+		r.key, r.redisKey = append(r.base, variant[0]), ""
 	}
 }
 

@@ -38,7 +38,6 @@ func TestVariants(t *testing.T) {
 	}
 }
 
-// Where one response has Vary and a later one has none, that one answers only requests like its own (RFC 9111 section 4.1).
 // Whoever has kept a read's key, as an upload does, keeps that key when the read comes to know of another variant.
 func TestKeysOfVariantsAreApart(t *testing.T) {
 	w := newWorld(t)
@@ -56,6 +55,7 @@ func TestKeysOfVariantsAreApart(t *testing.T) {
 	}
 }
 
+// Where one response has Vary and a later one has none, that one answers only requests like its own (RFC 9111 section 4.1).
 func TestVariantsBesideADefault(t *testing.T) {
 	w := newWorld(t)
 	w.lease()

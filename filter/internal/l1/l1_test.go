@@ -88,6 +88,67 @@ func TestStoreComparesKeys(t *testing.T) {
 	}
 }
 
+// What one Put costs has a bound, however large the items are, and however many of them were used: it copies a few segments at
+// most. And what was put last is there, most of what was used, too, and the store is full.
+func TestPutInAStoreInUse(t *testing.T) {
+	const bound = 16 << 20
+	for _, size := range []int{1300, 8 << 10, 31 << 10, 33 << 10, 90 << 10, 150 << 10, 255 << 10, 3 << 20, -1300, -31 << 10, -150 << 10, -3 << 20} {
+		every := 5 // of these one isn't used
+		if size < 0 {
+			size, every = -size, bound // all are
+		}
+		t.Run(fmt.Sprint(size, " unused one of ", every), func(t *testing.T) {
+			s := l1.NewStore(bound)
+			item := l1.Item{Block: make([]byte, size), Slots: make([]l1.Slot, 3), Expires: forever}
+			n := 0
+			put := func() {
+				s.Put(fmt.Appendf(nil, "key %d", n), item, 0)
+				n++
+			}
+			use := func(i int) bool {
+				_, ok := s.Get(fmt.Appendf(nil, "key %d", i), 0)
+				return ok
+			}
+			for s.Len() == n {
+				put()
+			}
+			if taken := s.Len() * (size + 120); taken < bound/100*85 {
+				t.Errorf("%d items of %d bytes fill %d MiB", s.Len(), size, bound>>20)
+			}
+			var before, after runtime.MemStats
+			for range 5 {
+				used := 0
+				for i := range n {
+					if i%every > 0 && use(i) {
+						used++
+					}
+				}
+				runtime.ReadMemStats(&before)
+				put()
+				runtime.ReadMemStats(&after)
+				if copied := int(after.TotalAlloc - before.TotalAlloc); copied > 4<<20+4*size {
+					t.Errorf("a Put has taken %d KiB of memory", copied>>10)
+				}
+				if !use(n - 1) {
+					t.Error("what was put isn't there")
+				}
+				left := 0
+				for i := range n - 1 {
+					if i%every > 0 && use(i) {
+						left++
+					}
+				}
+				if left < used/100*95-2 {
+					t.Errorf("%d of %d that were used are left", left, used)
+				}
+			}
+			if s.Len()*(size+120) < bound/100*75 {
+				t.Errorf("%d items of %d bytes are left in %d MiB", s.Len(), size, bound>>20)
+			}
+		})
+	}
+}
+
 // What has expired makes room before what hasn't.
 func TestStoreDropsTheExpiredFirst(t *testing.T) {
 	s := l1.NewStore(256 << 10)
@@ -124,7 +185,7 @@ func TestWhatWasFoundStaysAsItIs(t *testing.T) {
 func FuzzStore(f *testing.F) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for _, size := range []uint32{0, 100, 3000, 60_000, 1 << 20} {
-		script := make([]byte, 3000)
+		script := make([]byte, 1500)
 		for i := range script {
 			script[i] = byte(random.Uint32())
 		}
@@ -140,7 +201,7 @@ func FuzzStore(f *testing.F) {
 			switch now++; {
 			case does < 100:
 				item := l1.Item{
-					Block: bytes.Repeat(fmt.Append(nil, n, " "), 1+length*length/16), Definition: fmt.Append(nil, "definition ", n%7), Mark: uint64(n),
+					Block: bytes.Repeat(fmt.Append(nil, n, " "), 1+length*length/4), Definition: fmt.Append(nil, "definition ", n%7), Mark: uint64(n),
 					Slots: make([]l1.Slot, length%5), Stored: now, Expires: now + int64(length),
 				}
 				for i := range item.Slots {
@@ -162,6 +223,9 @@ func FuzzStore(f *testing.F) {
 			default:
 				s.Clear()
 				clear(want)
+			}
+			if n%16 > 0 && len(script) >= 3 {
+				continue
 			}
 			if problem := s.Check(); problem != "" || s.Bytes() > bound {
 				t.Fatalf("%s; %d bytes of %d", problem, s.Bytes(), bound)

@@ -12,6 +12,11 @@ const (
 	maxSegment = 256 << 10
 	// minSegments is how many segments a full store has at least, so that one is a small part of it.
 	minSegments = 32
+	// firstSegment is the size of a store's first one. Others are as large as all before them, up to the bound.
+	firstSegment = 4 << 10
+	// shareOfSegment is the largest part of a segment that an item may take. A larger one has a segment of its own, which no
+	// copying makes smaller or leaves half empty.
+	shareOfSegment = 8
 )
 
 // Store holds items up to a number of bytes: a log of segments. New items are written behind the last ones. Where they need
@@ -60,16 +65,17 @@ func (s *Store) Get(key []byte, now int64) (Item, bool) {
 	return g.item(r), true
 }
 
-// Put stores an item in place of an earlier one under the key; what has expired at now makes room first. An item that is
-// larger than the whole store is left out. Everything is copied.
+// Put stores an item in place of an earlier one under the key; others make room for it, those first that have expired at now. An
+// item that is larger than the whole store is left out. Everything is copied.
 func (s *Store) Put(key []byte, item Item, now int64) {
 	hash := maphash.Bytes(s.seed, key)
 	s.forget(hash)
 	if cost(key, item) > s.maxBytes {
 		return
 	}
+	s.makeRoom(now, len(key)+len(item.Definition)+len(item.Block))
 	s.write(hash, key, item)
-	s.makeRoom(now)
+	s.makeRoom(now, 0) // for what the segment's own lists have grown by
 }
 
 // Delete drops the item under the key.
@@ -92,7 +98,7 @@ func (s *Store) Clear() {
 // Resize sets a new bound and drops what no longer fits.
 func (s *Store) Resize(maxBytes int, now int64) {
 	s.maxBytes = maxBytes
-	s.makeRoom(now)
+	s.makeRoom(now, 0)
 }
 
 // Bytes is what the store takes, never more than the bound.
@@ -111,20 +117,35 @@ func (s *Store) write(hash uint64, key []byte, item Item) {
 	s.live += cost(key, item)
 }
 
-// segmentFor is one with room for n bytes: the open one, or a new one. What is larger than a
-// segment has one of its own, and leaves the open one open.
+// segmentFor is one with room for n bytes: the open one, or a new one.
 func (s *Store) segmentFor(n int) *segment {
-	size := min(maxSegment, s.maxBytes/minSegments)
-	if n > size {
-		return s.add(n)
+	if s.fits(n) {
+		return s.open
 	}
-	if before := s.open; before == nil || cap(before.data)-len(before.data) < n {
-		s.open = s.add(size)
-		if before != nil && before.live == 0 {
+	g := s.add(s.sizeFor(n))
+	if n <= s.largest()/shareOfSegment {
+		if before := s.open; before != nil && before.live == 0 {
 			s.drop(before)
 		}
+		s.open = g
 	}
-	return s.open
+	return g
+}
+
+// largest is the size of a segment with more than one item at most.
+func (s *Store) largest() int { return min(maxSegment, s.maxBytes/minSegments) }
+
+// fits tells whether n bytes belong into the open segment, and there is room.
+func (s *Store) fits(n int) bool {
+	return n <= s.largest()/shareOfSegment && s.open != nil && cap(s.open.data)-len(s.open.data) >= n
+}
+
+// sizeFor is the size of a new segment for n bytes.
+func (s *Store) sizeFor(n int) int {
+	if n > s.largest()/shareOfSegment {
+		return n
+	}
+	return max(n, min(s.largest(), max(s.bytes, firstSegment)))
 }
 
 func (s *Store) add(size int) *segment {
@@ -140,47 +161,66 @@ func (s *Store) add(size int) *segment {
 	return g
 }
 
-// makeRoom lets the oldest segments go until the store is within its bound. It keeps what was used as long as every
-// segment is met but twice: the second time nothing is marked as used any more.
-func (s *Store) makeRoom(now int64) {
-	for n := 2 * len(s.order); s.bytes > s.maxBytes; n-- {
-		s.retire(s.segments[s.order[0]], now, n > 0)
+// makeRoom lets the oldest segments go until n bytes more are within the bound, and none but the open one while there are others:
+// it has what has just come, which nobody can have used yet. What was used is kept until every segment
+// has been met twice, when nothing is marked as used any more, or until too much has been copied for it.
+func (s *Store) makeRoom(now int64, n int) {
+	met, copied := 0, 0
+	for len(s.order) > 0 && s.bytes+s.wanted(n) > s.maxBytes {
+		g := s.segments[s.order[0]]
+		keep := met < 2*len(s.order) && copied <= 4*max(n, maxSegment)
+		if met++; g == s.open && keep && len(s.order) > 1 {
+			s.rotate(g)
+			continue
+		}
+		copied += s.retire(g, now, keep)
 	}
 }
 
-// retire lets the oldest segment go. What is to be kept of it is written anew, or, where that is most of
-// it, stays where it is for another turn, so that at most three bytes are copied for one that becomes free. That is what was used; and
-// all of it where the items need less than half of what the store has: then others hold little but what was replaced.
-func (s *Store) retire(g *segment, now int64, keep bool) {
-	if g == s.open {
-		s.open = nil
+// wanted is what n bytes more will take.
+func (s *Store) wanted(n int) int {
+	if n == 0 || s.fits(n) {
+		return 0
 	}
+	return s.sizeFor(n) + recordBytes + addressBytes
+}
+
+// rotate gives the oldest segment another turn.
+func (s *Store) rotate(g *segment) { s.order = append(s.order[1:], g.number) }
+
+// retire lets the oldest segment go, and tells how many bytes were copied for that. What is to be kept of it is written anew, or, where that is most of
+// it, the segment stays as it is for another turn, so that few bytes are copied for one that becomes free. That is what was used; and
+// all of it where the items need less than half of what the store has: then others hold little but what was replaced.
+func (s *Store) retire(g *segment, now int64, keep bool) (copied int) {
 	sparse := s.live < s.maxBytes/2
 	kept := 0
+	stays := func(r *record) bool { return r.live && keep && (r.used || sparse) && now < r.expires }
 	for i := range g.records {
-		r := &g.records[i]
-		switch {
-		case !r.live:
-		case keep && (r.used || sparse) && now < r.expires:
+		if r := &g.records[i]; stays(r) {
 			kept += g.cost(r)
-		default:
-			s.forget(r.hash)
 		}
 	}
 	if kept > g.bytes()/4*3 {
 		for i := range g.records {
 			g.records[i].used = false
 		}
-		s.order = append(s.order[1:], g.number)
-		return
+		s.rotate(g)
+		return 0
+	}
+	if g == s.open {
+		s.open = nil
 	}
 	for i := range g.records {
-		if r := &g.records[i]; r.live {
+		switch r := &g.records[i]; {
+		case stays(r):
 			s.live -= g.cost(r)
 			s.write(r.hash, g.key(r), g.item(r))
+		case r.live:
+			s.forget(r.hash)
 		}
 	}
 	s.drop(g)
+	return kept
 }
 
 // forget drops the item of the hash, and its segment with the last one.
