@@ -156,3 +156,54 @@ func TestLookupsReadTogetherFailTogether(t *testing.T) {
 		}
 	}
 }
+
+// A lookup that is behind others which Redis is slow with waits for a part of its time only.
+func TestLookupBehindSlowOnes(t *testing.T) {
+	gate, clock := newReadGate(), newStepClock()
+	w := newMemoryWorld(t, func(o *Options) { o.Hooks, o.Timeout, o.Clock = []redis.Hook{gate}, time.Minute, clock })
+	begun := w.lookUp(w.ctx, "a")
+	<-gate.entries
+	gate.after <- struct{}{}
+	<-begun
+	var slow []<-chan lookedUp
+	for range maxReads {
+		slow = append(slow, w.lookUp(w.ctx, "a"))
+		<-gate.entries
+	}
+	behind := w.lookUp(w.ctx, "b")
+	if d := <-clock.waiting; d != time.Minute/shareOfWait {
+		t.Errorf("it waits for %v at most, want %v", d, time.Minute/shareOfWait)
+	}
+	clock.release <- struct{}{}
+	if n := <-gate.entries; n != 1 {
+		t.Errorf("it reads with %d others", n-1)
+	}
+	for range maxReads + 1 {
+		gate.after <- struct{}{}
+	}
+	for _, found := range append(slow, behind) {
+		if got := <-found; got.err != nil {
+			t.Error(got.err)
+		}
+	}
+}
+
+// One whose entry can't be read concerns nobody else: a script's error is that of all entries that it reads.
+func TestUnreadableEntryTogether(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.want(wire.LookupMiss, "at first")
+		broken := w.ofUser("ann")
+		w.check(w.raw.LPush(w.ctx, broken.Key, "no entry").Err())
+		w.storeOf("bob", w.look().Ticket)
+		got, _ := w.together(broken, w.ofUser("bob"))
+		if fmt.Sprint(got) != "[alone alone]" {
+			t.Errorf("got %v, want that both are to be asked alone", got)
+		}
+		if _, err := w.Lookup(w.ctx, broken); !errors.Is(err, ErrRedis) {
+			t.Errorf("the one that can't be read: %v", err)
+		}
+		if a, err := w.Lookup(w.ctx, w.ofUser("bob")); err != nil || a.State != wire.LookupHit {
+			t.Errorf("the other one: state %d, %v", a.State, err)
+		}
+	})
+}

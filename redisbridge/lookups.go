@@ -2,6 +2,7 @@ package redisbridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -36,10 +37,16 @@ func (b *Bridge) Lookups(ctx context.Context, m wire.LookupsRequest) (wire.Looku
 	answers, errs := make([]wire.LookupAnswer, len(list)), make([]error, len(list))
 	var settled sync.WaitGroup
 	for i, one := range m.Lookups {
-		settled.Go(func() { answers[i], errs[i] = b.settleOne(within, p, one, list[i]) })
+		if !list[i].again {
+			settled.Go(func() { answers[i], errs[i] = b.settleOne(within, p, one, list[i]) })
+		}
 	}
 	settled.Wait()
 	for i, one := range m.Lookups {
+		if list[i].again {
+			errs[i] = errAlone
+			continue
+		}
 		b.lookupSeconds.Observe(b.clock.Now().Sub(began).Seconds())
 		p.countLookup(ctx, one.Key, answers[i].State, errs[i])
 	}
@@ -59,12 +66,17 @@ func (b *Bridge) settleOne(ctx context.Context, p *policyState, m wire.LookupReq
 	return f.answer, err
 }
 
+// errAlone says that a lookup must be a call of its own: what it is to find can't be read with others.
+var errAlone = errors.New("to be asked alone")
+
 // together puts answers into one, as far as they fit. Where all have failed so has the call.
 func together(answers []wire.LookupAnswer, errs []error) (m wire.LookupsAnswer, err error) {
 	size, failed := 0, 0
 	for i, a := range answers {
 		one := wire.LookupResult{Answer: a}
 		switch {
+		case errors.Is(errs[i], errAlone):
+			one = wire.LookupResult{Outcome: wire.LookupAlone}
 		case errs[i] != nil:
 			one = wire.LookupResult{Outcome: wire.LookupFailed}
 			failed++

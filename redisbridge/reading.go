@@ -20,6 +20,7 @@ type reading struct {
 	validity validity // these two without err
 	stored   stored
 	err      error
+	again    bool // it hasn't been read, and is to be read by itself
 
 	ctx  context.Context // of one that waits, see lookupReads
 	done chan struct{}   // closed when it has been read
@@ -31,34 +32,45 @@ func newReading(m wire.LookupRequest) *reading {
 
 // readAll reads validity and entry of each in one round trip to each node concerned. One script reads all that decides on
 // validity, and one as many entries as it can: what a script does before it looks at any of them costs more than
-// that. The order of these is open, and either is sound: all are read after the call began.
+// that. The order of these is open, and either is sound: all are read after the call began. What can't be read with others is marked
+// to be read again, alone.
 func (b *Bridge) readAll(ctx context.Context, p *policyState, list ...*reading) {
 	var answers scripted
 	groups, parts := groupsOf(list), b.parts(list)
 	err := b.try(callProbe, func() error {
 		return b.prepared(ctx, p, func(common []any) (err error) {
 			answers, err = b.pipeline(ctx, p, (*redis.Script).EvalSha, common, groups, parts)
-			if errors.Is(err, redis.ErrNoScript) || redis.HasErrorPrefix(err, "NOSCRIPT") {
+			if answers.lackScript() {
 				answers, err = b.pipeline(ctx, p, (*redis.Script).Eval, common, groups, parts)
 			}
 			return err
 		})
 	})
 	var v validities
-	if err == nil {
+	if answers.validity != nil { // otherwise nothing was sent
 		v, err = b.parse(ctx, p, groups, answers.validity)
 	}
 	for i, part := range parts {
+		var values []any
+		var failed error
+		if err == nil {
+			values, failed = answers.entries[i].Slice()
+		}
 		for n, r := range part {
-			if r.err = err; err != nil {
-				continue
+			r.again = false
+			switch {
+			case err != nil:
+				r.err = err
+			case failed != nil && len(part) > 1 && outcomeOf(failed) == outcomeAnswered: // of one of them, perhaps
+				r.again = true
+			case failed != nil:
+				r.err = redisError(failed)
+			case n > 0 && len(values) == 0: // those before it were large
+				r.again = true
+			default:
+				r.validity = v.of(r.groups)
+				r.stored, values, r.err = cutStored(values)
 			}
-			if n > 0 && len(answers.entries[i]) == 0 { // the others were large
-				b.readAll(ctx, p, part[n:]...)
-				break
-			}
-			r.validity = v.of(r.groups)
-			r.stored, answers.entries[i], r.err = cutStored(answers.entries[i])
 		}
 	}
 }
@@ -78,7 +90,11 @@ func groupsOf(list []*reading) []string {
 	return canonical(all)
 }
 
-func (b *Bridge) parse(ctx context.Context, p *policyState, groups []string, answer []any) (validities, error) {
+func (b *Bridge) parse(ctx context.Context, p *policyState, groups []string, validity *redis.Cmd) (validities, error) {
+	answer, err := validity.Slice()
+	if err != nil {
+		return validities{}, redisError(err)
+	}
 	t, rest, err := p.position(answer)
 	if err != nil {
 		return validities{}, err
@@ -91,39 +107,33 @@ func (b *Bridge) parse(ctx context.Context, p *policyState, groups []string, ans
 
 type evaluator func(s *redis.Script, ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd
 
-// scripted is what the scripts have answered.
+// scripted are the scripts that have run.
 type scripted struct {
-	validity []any
-	entries  [][]any // of each part
+	validity *redis.Cmd
+	entries  []*redis.Cmd // of each part
 }
 
-// pipeline runs the scripts.
-func (b *Bridge) pipeline(ctx context.Context, p *policyState, eval evaluator, common []any, groups []string, parts [][]*reading) (answers scripted, err error) {
+// lackScript tells whether Redis doesn't know one of the scripts.
+func (s scripted) lackScript() bool {
+	return slices.ContainsFunc(append(s.entries, s.validity), func(one *redis.Cmd) bool {
+		return errors.Is(one.Err(), redis.ErrNoScript) || redis.HasErrorPrefix(one.Err(), "NOSCRIPT")
+	})
+}
+
+// pipeline runs the scripts. The error is the first that one of them has met.
+func (b *Bridge) pipeline(ctx context.Context, p *policyState, eval evaluator, common []any, groups []string, parts [][]*reading) (s scripted, err error) {
 	pipe := b.redis.Pipeline()
 	keys, own := lookupKeys(p, groups)
-	validity := eval(b.scripts.lookup, ctx, pipe, keys, slices.Concat(common, own)...)
-	var entries []*redis.Cmd
+	s.validity = eval(b.scripts.lookup, ctx, pipe, keys, slices.Concat(common, own)...)
 	for _, part := range parts {
 		var keys []string
 		for _, r := range part {
 			keys = append(keys, entryKeys(r.key)...)
 		}
-		entries = append(entries, eval(b.scripts.entry, ctx, pipe, keys, maxReadTogether))
+		s.entries = append(s.entries, eval(b.scripts.entry, ctx, pipe, keys, maxReadTogether))
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return scripted{}, err
-	}
-	if answers.validity, err = validity.Slice(); err != nil {
-		return scripted{}, err
-	}
-	for _, one := range entries {
-		values, err := one.Slice()
-		if err != nil {
-			return scripted{}, err
-		}
-		answers.entries = append(answers.entries, values)
-	}
-	return answers, nil
+	_, err = pipe.Exec(ctx)
+	return s, err
 }
 
 // parts are the readings by whose entries one script can read: on a cluster those whose keys have one hash tag, elsewhere all.

@@ -182,10 +182,13 @@ func parseValidities(t wire.Ticket, groups []string, rest []any) (validities, er
 func (v validities) of(groups []string) validity {
 	one := validity{ticket: v.ticket}
 	for _, g := range groups {
-		if at, ok := slices.BinarySearch(v.groups, g); ok {
-			one.suspended = one.suspended || v.generations[at].suspended
-			one.newest = max(one.newest, v.generations[at].sequence)
+		at, ok := slices.BinarySearch(v.groups, g)
+		if !ok {
+			one.suspended = true // nothing is known of it
+			continue
 		}
+		one.suspended = one.suspended || v.generations[at].suspended
+		one.newest = max(one.newest, v.generations[at].sequence)
 	}
 	return one
 }
