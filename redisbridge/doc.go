@@ -130,6 +130,12 @@
 // at a time is tried. Suspensions, closes, raises and the feed's reads are always
 // tried; the first of them that succeeds closes the breaker.
 //
+// # What Redis has to do
+//
+// Of what a lookup costs Redis most is what its scripts do before they look at any group or entry. Lookups of one call, and those
+// that come while four reads of their policy are under way, share these, up to sixteen (not on a cluster, where a
+// node that hangs would hold up the others').
+//
 // # Memory
 //
 // Entries on their way to filters are bounded together ([Options.MaxUnderway]); a large one that a
