@@ -21,7 +21,7 @@ type brokenProduct struct {
 
 var mutants = []brokenProduct{
 	{"the ticket isn't compared", "no L1", "redisbridge/validity.go",
-		"if g > ticket.Sequence {", "if g > ticket.Sequence && g == 0 {"},
+		"return v.newest <= ticket.Sequence", "return true"},
 	{"no suspension", "no L1", "redisbridge/script/suspend.lua",
 		"if redis.call('EXISTS', KEYS[3]) == 0 then", "if false then"},
 	{"one suspension per group instead of per write", "slow writes", "redisbridge/script/operations.lua",
