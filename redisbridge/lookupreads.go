@@ -111,14 +111,10 @@ func (l *lookupReads) run(b *Bridge, p *policyState, list []*reading) {
 func (l *lookupReads) take() (list []*reading) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	taken := 0
-	for ; taken < len(l.waiting) && len(list) < wire.MaxLookups; taken++ {
-		if r := l.waiting[taken]; r.ctx.Err() == nil {
-			list = append(list, r)
-		}
-	}
-	if l.waiting = slices.Delete(l.waiting, 0, taken); len(list) == 0 {
+	if list, l.waiting = cutListening(l.waiting, wire.MaxLookups); len(list) == 0 {
 		l.running--
 	}
 	return list
 }
+
+func (r *reading) context() context.Context { return r.ctx }

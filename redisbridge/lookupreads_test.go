@@ -59,11 +59,20 @@ func (w *world) lookUp(ctx context.Context, user string) <-chan lookedUp {
 func (w *world) waitingLookups(n int) {
 	w.t.Helper()
 	lookups := &w.policies.known("chat").lookups
-	eventually(w.t, fmt.Sprint(n, " lookups wait"), func() bool {
-		lookups.mu.Lock()
-		defer lookups.mu.Unlock()
-		return len(lookups.waiting) == n
-	})
+	w.inQueue(fmt.Sprint(n, " lookups wait"), n, &lookups.mu, func() int { return len(lookups.waiting) })
+}
+
+// fullReads has as many reads under way as there may be, which the gate holds.
+func (w *world) fullReads(gate *readGate) (held []<-chan lookedUp) {
+	begun := w.lookUp(w.ctx, "a") // alone: whoever begins an epoch is waited for
+	<-gate.entries
+	gate.after <- struct{}{}
+	<-begun
+	for range maxReads {
+		held = append(held, w.lookUp(w.ctx, "a"))
+		<-gate.entries
+	}
+	return held
 }
 
 // Lookups that come while enough reads are under way are read together, after one of these: what those read may be
@@ -131,15 +140,7 @@ func TestLookupsReadTogether(t *testing.T) {
 func TestLookupsReadTogetherFailTogether(t *testing.T) {
 	gate := newReadGate()
 	w := newMemoryWorld(t, func(o *Options) { o.Hooks, o.Timeout = []redis.Hook{gate}, time.Minute })
-	begun := w.lookUp(w.ctx, "a") // alone: whoever begins an epoch is waited for
-	<-gate.entries
-	gate.after <- struct{}{}
-	<-begun
-	var all []<-chan lookedUp
-	for range maxReads {
-		all = append(all, w.lookUp(w.ctx, "a"))
-		<-gate.entries
-	}
+	all := w.fullReads(gate)
 	for i := range 3 {
 		all = append(all, w.lookUp(w.ctx, fmt.Sprint(i)))
 		w.waitingLookups(i + 1)
@@ -161,15 +162,7 @@ func TestLookupsReadTogetherFailTogether(t *testing.T) {
 func TestLookupBehindSlowOnes(t *testing.T) {
 	gate, clock := newReadGate(), newStepClock()
 	w := newMemoryWorld(t, func(o *Options) { o.Hooks, o.Timeout, o.Clock = []redis.Hook{gate}, time.Minute, clock })
-	begun := w.lookUp(w.ctx, "a")
-	<-gate.entries
-	gate.after <- struct{}{}
-	<-begun
-	var slow []<-chan lookedUp
-	for range maxReads {
-		slow = append(slow, w.lookUp(w.ctx, "a"))
-		<-gate.entries
-	}
+	slow := w.fullReads(gate)
 	behind := w.lookUp(w.ctx, "b")
 	if d := <-clock.waiting; d != time.Minute/shareOfWait {
 		t.Errorf("it waits for %v at most, want %v", d, time.Minute/shareOfWait)

@@ -37,14 +37,15 @@ func (b *Bridge) Lookups(ctx context.Context, m wire.LookupsRequest) (wire.Looku
 	answers, errs := make([]wire.LookupAnswer, len(list)), make([]error, len(list))
 	var settled sync.WaitGroup
 	for i, one := range m.Lookups {
-		if !list[i].again {
-			settled.Go(func() { answers[i], errs[i] = b.settleOne(within, p, one, list[i]) })
+		if list[i].again {
+			errs[i] = errAlone
+			continue
 		}
+		settled.Go(func() { answers[i], errs[i] = b.settleOne(within, p, one, list[i]) })
 	}
 	settled.Wait()
 	for i, one := range m.Lookups {
-		if list[i].again {
-			errs[i] = errAlone
+		if errors.Is(errs[i], errAlone) {
 			continue
 		}
 		b.lookupSeconds.Observe(b.clock.Now().Sub(began).Seconds())

@@ -3,6 +3,7 @@ package redisbridge
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -71,16 +72,24 @@ func (f *pollReads) run(b *Bridge, p *policyState) {
 func (f *pollReads) take() (polls []*pollRead) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	taken := 0
-	for ; taken < len(f.waiting) && len(polls) < maxTogether; taken++ {
-		if r := f.waiting[taken]; r.ctx.Err() == nil {
-			polls = append(polls, r)
-		}
-	}
-	if f.waiting = f.waiting[taken:]; len(polls) == 0 {
-		f.running, f.waiting = false, nil
+	if polls, f.waiting = cutListening(f.waiting, maxTogether); len(polls) == 0 {
+		f.running = false
 	}
 	return polls
+}
+
+func (r *pollRead) context() context.Context { return r.ctx }
+
+// cutListening cuts as many off a queue as may be read together, without those that nobody listens for any more. What is cut off
+// stays in memory no longer than its reader wants.
+func cutListening[T interface{ context() context.Context }](waiting []T, most int) (list, rest []T) {
+	taken := 0
+	for ; taken < len(waiting) && len(list) < most; taken++ {
+		if r := waiting[taken]; r.context().Err() == nil {
+			list = append(list, r)
+		}
+	}
+	return list, slices.Delete(waiting, 0, taken)
 }
 
 // readFeed reads for polls. Where Redis has lost the controls it puts them back, and reads again.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -74,10 +75,16 @@ func (w *world) ask(cursor wire.Ticket, vms ...string) <-chan wire.FeedAnswer {
 func (w *world) waitingPolls(n int) {
 	w.t.Helper()
 	reads := &w.policies.known("chat").reads
-	eventually(w.t, fmt.Sprint(n, " polls wait"), func() bool {
-		reads.mu.Lock()
-		defer reads.mu.Unlock()
-		return len(reads.waiting) == n
+	w.inQueue(fmt.Sprint(n, " polls wait"), n, &reads.mu, func() int { return len(reads.waiting) })
+}
+
+// inQueue waits until so many are in a queue that a lock guards.
+func (w *world) inQueue(what string, n int, mu *sync.Mutex, length func() int) {
+	w.t.Helper()
+	eventually(w.t, what, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return length() == n
 	})
 }
 

@@ -95,11 +95,8 @@ func (b *Bridge) parse(ctx context.Context, p *policyState, groups []string, val
 	if err != nil {
 		return validities{}, redisError(err)
 	}
-	t, rest, err := p.position(answer)
+	t, rest, err := b.confirmed(ctx, p, answer)
 	if err != nil {
-		return validities{}, err
-	}
-	if err := b.trusted(ctx, p, t.Epoch); err != nil {
 		return validities{}, err
 	}
 	return parseValidities(t, groups, rest)

@@ -124,6 +124,11 @@ func (b *Bridge) run(ctx context.Context, p *policyState, s *redis.Script, keys 
 	if err != nil {
 		return wire.Ticket{}, nil, err
 	}
+	return b.confirmed(ctx, p, answer)
+}
+
+// confirmed takes the ticket off a script's answer, if its epoch may be trusted.
+func (b *Bridge) confirmed(ctx context.Context, p *policyState, answer []any) (t wire.Ticket, rest []any, err error) {
 	if t, rest, err = p.position(answer); err == nil {
 		err = b.trusted(ctx, p, t.Epoch)
 	}

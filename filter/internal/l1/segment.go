@@ -41,8 +41,12 @@ const (
 	slotBytes    = int(unsafe.Sizeof(Slot(0)))
 )
 
+// size is what an item takes of a segment's data.
+func size(key []byte, item Item) int { return len(key) + len(item.Definition) + len(item.Block) }
+
+// cost is all that it takes.
 func cost(key []byte, item Item) int {
-	return len(key) + len(item.Definition) + len(item.Block) + slotBytes*len(item.Slots) + recordBytes + addressBytes
+	return size(key, item) + slotBytes*len(item.Slots) + recordBytes + addressBytes
 }
 
 func newSegment(number uint32, size int) *segment {
@@ -75,9 +79,7 @@ func (g *segment) item(r *record) Item {
 }
 
 // cost is what the item of the record needs.
-func (g *segment) cost(r *record) int {
-	return int(r.key+r.definition+r.block) + slotBytes*int(r.slots) + recordBytes + addressBytes
-}
+func (g *segment) cost(r *record) int { return cost(g.key(r), g.item(r)) }
 
 // bytes is what the segment takes, with what is written yet, replaced, or dropped.
 func (g *segment) bytes() int {

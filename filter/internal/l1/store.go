@@ -73,7 +73,7 @@ func (s *Store) Put(key []byte, item Item, now int64) {
 	if cost(key, item) > s.maxBytes {
 		return
 	}
-	s.makeRoom(now, len(key)+len(item.Definition)+len(item.Block))
+	s.makeRoom(now, size(key, item))
 	s.write(hash, key, item)
 	s.makeRoom(now, 0) // for what the segment's own lists have grown by
 }
@@ -109,7 +109,7 @@ func (s *Store) Len() int { return len(s.items) }
 
 // write puts an item behind the others.
 func (s *Store) write(hash uint64, key []byte, item Item) {
-	g := s.segmentFor(len(key) + len(item.Definition) + len(item.Block))
+	g := s.segmentFor(size(key, item))
 	s.bytes -= g.bytes()
 	s.items[hash] = address{g.number, uint32(len(g.records))}
 	g.append(hash, key, item)
@@ -123,7 +123,7 @@ func (s *Store) segmentFor(n int) *segment {
 		return s.open
 	}
 	g := s.add(s.sizeFor(n))
-	if n <= s.largest()/shareOfSegment {
+	if s.shares(n) {
 		if before := s.open; before != nil && before.live == 0 {
 			s.drop(before)
 		}
@@ -135,14 +135,17 @@ func (s *Store) segmentFor(n int) *segment {
 // largest is the size of a segment with more than one item at most.
 func (s *Store) largest() int { return min(maxSegment, s.maxBytes/minSegments) }
 
+// shares tells whether n bytes share a segment with others.
+func (s *Store) shares(n int) bool { return n <= s.largest()/shareOfSegment }
+
 // fits tells whether n bytes belong into the open segment, and there is room.
 func (s *Store) fits(n int) bool {
-	return n <= s.largest()/shareOfSegment && s.open != nil && cap(s.open.data)-len(s.open.data) >= n
+	return s.shares(n) && s.open != nil && cap(s.open.data)-len(s.open.data) >= n
 }
 
 // sizeFor is the size of a new segment for n bytes.
 func (s *Store) sizeFor(n int) int {
-	if n > s.largest()/shareOfSegment {
+	if !s.shares(n) {
 		return n
 	}
 	return max(n, min(s.largest(), max(s.bytes, firstSegment)))
