@@ -30,7 +30,8 @@ build: build/chatcache.wasm build/redisbridge build/hostsim build/policy ## buil
 REPRODUCIBLE := -trimpath -buildvcs=false -ldflags="-s -w"
 
 build/chatcache.wasm:
-	GOOS=wasip1 GOARCH=wasm go build $(REPRODUCIBLE) -buildmode=c-shared -o $@ ./filter
+	GOOS=wasip1 GOARCH=wasm go build $(REPRODUCIBLE) -buildmode=c-shared -o build/chatcache.go.wasm ./filter
+	@go run ./gowasm/cmd/gowasm build/chatcache.go.wasm $@
 
 build/redisbridge:
 	go build -o $@ ./redisbridge/cmd/redisbridge
@@ -118,7 +119,8 @@ soak: tools build/chatcache.wasm build/redisbridge ## memory over 10 million dif
 	go run ./test/bench/soak -keys $(or $(KEYS),10000000)
 
 build/noop.wasm:
-	GOOS=wasip1 GOARCH=wasm go build $(REPRODUCIBLE) -buildmode=c-shared -o $@ ./test/bench/proxy/noop
+	GOOS=wasip1 GOARCH=wasm go build $(REPRODUCIBLE) -buildmode=c-shared -o build/noop.go.wasm ./test/bench/proxy/noop
+	@go run ./gowasm/cmd/gowasm build/noop.go.wasm $@
 
 bench: tools build/chatcache.wasm build/noop.wasm build/redisbridge ## what a request costs, with the filter and without, each target met or not: a quarter of an hour (ROWS=regexp for some)
 	go run ./test/bench/proxy -rows '$(ROWS)' $(if $(ROWS),,-json test/bench/proxy/result.json -markdown test/bench/proxy/RESULT.md)
@@ -142,7 +144,7 @@ lint: ## go vet and gofmt
 	go vet ./...
 	GOOS=wasip1 GOARCH=wasm go vet ./filter/...
 	cd test/browser && go vet ./...
-	@unformatted=$$(gofmt -l filter policy hostsim redisbridge envoy test); \
+	@unformatted=$$(gofmt -l filter gowasm policy hostsim redisbridge envoy test); \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
 
 clean: ## remove what was built and fetched

@@ -1,4 +1,5 @@
-// Command filter is chatcache's proxy-wasm filter. Build it with
+// Command filter is chatcache's proxy-wasm filter. `make build/chatcache.wasm` compiles it and has package gowasm
+// rewrite what Go's compiler has written; without that it does the same, and needs more time for it:
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o chatcache.wasm ./filter
 //

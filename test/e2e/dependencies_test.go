@@ -24,6 +24,7 @@ func TestDependencies(t *testing.T) {
 		{"./redisbridge/wire", true, append([]string{"github.com/"}, heavy...)},
 		{"./filter/internal/...", true, []string{"github.com/proxy-wasm/"}},
 		{"./hostsim", false, []string{"chatcache/filter", "chatcache/policy", "chatcache/redisbridge"}},
+		{"./gowasm/...", false, []string{"chatcache/filter", "chatcache/policy", "chatcache/redisbridge", "chatcache/hostsim", "github.com/"}},
 		{"./redisbridge", false, []string{"chatcache/filter", "chatcache/hostsim", "github.com/proxy-wasm/"}},
 	} {
 		for _, reached := range dependencies(t, rule.pattern, rule.wasm) {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"chatcache/gowasm"
 	"chatcache/hostsim"
 	"chatcache/policy"
 	"chatcache/redisbridge"
@@ -27,7 +28,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// FilterModule builds the filter, once for all tests of a process. It needs Go alone.
+// FilterModule builds the filter as `make build` does, once for all tests of a process. It needs Go alone.
 var FilterModule = sync.OnceValues(func() ([]byte, error) { return buildFilter() })
 
 // buildFilter builds the filter with more flags for `go build`.
@@ -49,7 +50,12 @@ func buildFilter(flags ...string) ([]byte, error) {
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return nil, errors.New("go build ./filter: " + string(text))
 	}
-	return os.ReadFile(out)
+	module, err := os.ReadFile(out)
+	if err != nil {
+		return nil, err
+	}
+	module, _, err = gowasm.Optimize(module)
+	return module, err
 }
 
 type simulated struct {

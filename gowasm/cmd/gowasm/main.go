@@ -1,0 +1,99 @@
+// Command gowasm makes a module that Go's compiler has written quicker to load and to run, see package gowasm; `make build` calls it.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"chatcache/gowasm"
+)
+
+// Exit codes.
+const (
+	exitOK    = 0
+	exitNo    = 1 // it was understood and failed
+	exitUsage = 2
+)
+
+const usage = `gowasm makes a WebAssembly module that Go's compiler has written quicker to load and to run in Envoy. It does what it did.
+
+  gowasm [--json] IN OUT    OUT may be IN
+
+  --json    print what was done as JSON
+
+Exit codes: 0 done, 1 a file is at fault, 2 wrong usage.
+`
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("gowasm", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	asJSON := flags.Bool("json", false, "")
+	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	}
+	if err == nil && flags.NArg() != 2 {
+		err = fmt.Errorf("found %d files, want two", flags.NArg())
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "gowasm: %v\n\n%s", err, usage)
+		return exitUsage
+	}
+	done, err := optimize(flags.Arg(0), flags.Arg(1))
+	if err != nil {
+		fmt.Fprintln(stderr, "gowasm:", err)
+		return exitNo
+	}
+	if *asJSON {
+		err = json.NewEncoder(stdout).Encode(done)
+	} else {
+		_, err = fmt.Fprintf(stdout, "%s: %d instead of %d bytes; of %d functions %d jumps are direct, %d calls indirect, %d branches have hints\n",
+			flags.Arg(1), done.After, done.Before, done.Functions, done.Direct, done.Indirect, done.Hints)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "gowasm:", err)
+		return exitNo
+	}
+	return exitOK
+}
+
+func optimize(in, out string) (gowasm.Summary, error) {
+	module, err := os.ReadFile(in)
+	if err != nil {
+		return gowasm.Summary{}, err
+	}
+	module, done, err := gowasm.Optimize(module)
+	if err != nil {
+		return done, fmt.Errorf("%s: %w", in, err)
+	}
+	return done, write(out, module)
+}
+
+// write writes a file that is there as a whole at any time, since proxies may be reading it, and leaves one that is right alone.
+func write(name string, content []byte) error {
+	if was, err := os.ReadFile(name); err == nil && bytes.Equal(was, content) {
+		return nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}

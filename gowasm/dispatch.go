@@ -1,0 +1,162 @@
+package gowasm
+
+// pc is the local that says where a function continues: its parameter.
+const pc = 0
+
+// dispatch is how a function continues where it was: the loop around the blocks of its regions, and the br_table.
+type dispatch struct {
+	table  int      // where the br_table is among the function's instructions
+	outer  int      // blocks around the loop
+	blocks int      // blocks within it, as many as regions: region r begins where the r-th of them, from within, ends
+	labels []uint32 // of the br_table: the region of each pc, and at last of all higher ones
+}
+
+// findDispatch finds a function's, if it has one of Go's shape. It holds what is needed for direct to be right: loop and blocks have neither
+// parameters nor results, every label of the br_table is a region, and the pc is read nowhere else but after it was set.
+func findDispatch(code []instruction) (d dispatch, ok bool) {
+	i := 0
+	for ; i < len(code) && code[i].op != opLoop; i++ {
+		switch code[i].op {
+		case opBlock:
+			d.outer++
+		case opLocalGet, opLocalSet, opGlobalGet: // the stack pointer, as a local
+		default:
+			return d, false
+		}
+	}
+	if i == len(code) || code[i].value != void {
+		return d, false
+	}
+	for i++; i < len(code) && code[i].is(opBlock, void); i++ {
+		d.blocks++
+	}
+	if i+1 >= len(code) || !code[i].is(opLocalGet, pc) || code[i+1].op != opBrTable {
+		return d, false
+	}
+	d.table, d.labels = i+1, code[i+1].labels
+	for _, label := range d.labels {
+		if int(label) >= d.blocks {
+			return d, false
+		}
+	}
+	for i := d.table + 1; i < len(code); i++ {
+		justSet := code[i-1].op == opI32Const && code[i-2].is(opLocalSet, pc) // an operand was put below it
+		if code[i].is(opLocalGet, pc) && !justSet {
+			return d, false
+		}
+	}
+	return d, true
+}
+
+// region is where a function continues that is called with this pc.
+func (d dispatch) region(pc int64) int {
+	last := len(d.labels) - 1
+	if pc < 0 || pc >= int64(last) { // it has no sign
+		return int(d.labels[last])
+	}
+	return int(d.labels[pc])
+}
+
+// position is a place in the code behind the br_table.
+type position struct {
+	depth  int // blocks that are open
+	region int // whose code it is; -1 before the first
+}
+
+func (d dispatch) start() position { return position{depth: d.outer + 1 + d.blocks, region: -1} }
+
+// after is the position after an instruction.
+func (d dispatch) after(p position, in instruction) position {
+	switch {
+	case in.opens():
+		p.depth++
+	case in.op == opEnd:
+		if p.depth == d.outer+d.blocks-p.region && p.region+1 < d.blocks {
+			p.region++
+		}
+		p.depth--
+	}
+	return p
+}
+
+// isLoop reports whether a label means the loop.
+func (d dispatch) isLoop(p position, label int64) bool {
+	return int64(p.depth-1)-label == int64(d.outer)
+}
+
+// label means the end of the block that a later region begins after.
+func (d dispatch) label(p position, region int) uint32 {
+	return uint32(p.depth - 1 - (d.outer + d.blocks - region))
+}
+
+// jump finds a jump to another region at the begin of the code: the pc is set, and the loop is gone to.
+func (d dispatch) jump(p position, code []instruction) (region int, ok bool) {
+	if len(code) < 3 || code[0].op != opI32Const || !code[1].is(opLocalSet, pc) || code[2].op != opBr || !d.isLoop(p, code[2].value) {
+		return 0, false
+	}
+	return d.region(code[0].value), true
+}
+
+// direct lets jumps forward leave the blocks up to their target. Such a jump sets the pc, goes to the begin of the loop, where nothing is done but to
+// take the br_table's way by that pc, and so is at the region; the pc isn't read afterwards. It also lets a function that is called, with a pc of 0, not
+// take the br_table's way, whose target a processor that hasn't seen it lately can't foresee.
+func (m *module) direct(d dispatch, code []instruction) []instruction {
+	rare := d.rare(code)
+	out := append([]instruction{}, code[:d.table-1]...)
+	entry := withIndex(opBrIf, d.labels[0])
+	entry.hint = likely
+	out = append(out, withIndex(opLocalGet, pc), plain(opI32Eqz), entry)
+	out = append(out, code[d.table-1:d.table+1]...)
+	at := d.start()
+	for i := d.table + 1; i < len(code); i++ {
+		if code[i].is(opIf, void) && i+4 < len(code) && code[i+4].op == opEnd {
+			within := position{at.depth + 1, at.region}
+			if region, ok := d.jump(within, code[i+1:]); ok && region > at.region {
+				branch := withIndex(opBrIf, d.label(at, region))
+				if rare[region] {
+					branch.hint = unlikely
+				}
+				out = append(out, branch)
+				m.summary.Direct++
+				i += 4
+				continue
+			}
+		}
+		if region, ok := d.jump(at, code[i:]); ok {
+			if region > at.region {
+				out = append(out, withIndex(opBr, d.label(at, region)))
+				m.summary.Direct++
+				i += 2
+				continue
+			}
+			m.summary.Back++
+		}
+		out = append(out, code[i])
+		at = d.after(at, code[i])
+	}
+	return out
+}
+
+// rare tells which regions only end in what can't go on: they jump and return nowhere, and what follows them doesn't either. These are the calls that panic.
+func (d dispatch) rare(code []instruction) []bool {
+	leaves, stuck := make([]bool, d.blocks), make([]bool, d.blocks)
+	at := d.start()
+	for _, in := range code[d.table+1:] {
+		if at.region >= 0 {
+			switch in.op {
+			case opBr, opBrTable, opReturn:
+				leaves[at.region] = true
+			case opUnreachable:
+				stuck[at.region] = stuck[at.region] || at.depth == d.outer+d.blocks-at.region
+			}
+		}
+		if at = d.after(at, in); at.depth <= d.outer {
+			break // behind the loop, where Go's compiler has put an unreachable
+		}
+	}
+	rare := make([]bool, d.blocks)
+	for r := d.blocks - 1; r >= 0; r-- {
+		rare[r] = !leaves[r] && (stuck[r] || r+1 == d.blocks || rare[r+1])
+	}
+	return rare
+}
