@@ -38,6 +38,9 @@ const (
 	passing1000
 	many    // chatcache, whose L1 has room for 100,000 entries
 	writing // chatcache, whose policy nobody else has
+	// The two filters as Go's compiler writes them, without what package gowasm makes of them.
+	idleAsCompiled
+	cachingAsCompiled
 	// What follows has a bridge of its own, see meshParts.
 	bridgeSocket // chatcache, which reaches the bridge by a Unix socket
 	bothSockets  // likewise, and the bridge Redis
@@ -53,7 +56,7 @@ type part struct {
 }
 
 var meshParts = []part{
-	{[]proxy{plain, idle, caching, filling, full, envoysCache, passing1, passing100, passing1000, many, writing}, func(dir string, o *stack.Options) {
+	{[]proxy{plain, idle, caching, filling, full, envoysCache, passing1, passing100, passing1000, many, writing, idleAsCompiled, cachingAsCompiled}, func(dir string, o *stack.Options) {
 		o.ValkeySocket = redisSocket(dir)
 	}},
 	{[]proxy{bridgeSocket}, func(dir string, o *stack.Options) { o.BridgeSocket = filepath.Join(o.Dir, "bridge.sock") }},
@@ -173,6 +176,8 @@ func policyFor(p proxy) string {
 		return fmt.Sprintf(cachingPolicy, "full", "64MiB", "2MiB")
 	case many:
 		return fmt.Sprintf(cachingPolicy, "many", "256MiB", "2MiB")
+	case cachingAsCompiled:
+		return fmt.Sprintf(cachingPolicy, "compiled", "64MiB", "2MiB")
 	case writing:
 		return fmt.Sprintf(cachingPolicy, "writing", "64MiB", "2MiB")
 	case passing1:
@@ -222,12 +227,15 @@ func configure(p proxy, manager map[string]any, root string) {
 		manager["http_filters"] = []any{router}
 	case envoysCache:
 		manager["http_filters"] = []any{stack.EnvoysCache(), router}
-	case idle:
+	case idle, idleAsCompiled, cachingAsCompiled:
 		plugin := filters[0].(map[string]any)["typed_config"].(map[string]any)["config"].(map[string]any)
 		vm := plugin["vm_config"].(map[string]any)
-		vm["code"] = map[string]any{"local": map[string]any{"filename": filepath.Join(root, "build", "noop.wasm")}}
+		vm["code"] = map[string]any{"local": map[string]any{"filename": filepath.Join(root, "build", modules[p])}}
 	}
 }
+
+// modules are the files in build/ of proxies that have another one than chatcache.wasm.
+var modules = map[proxy]string{idle: "noop.wasm", idleAsCompiled: "noop.go.wasm", cachingAsCompiled: "chatcache.go.wasm"}
 
 // elsewherePath is answered like /direct/1, and doesn't meet the filter: what `policy render --disable-elsewhere` writes.
 const elsewherePath = "/elsewhere"

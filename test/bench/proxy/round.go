@@ -229,7 +229,10 @@ func measureStart(ctx context.Context, m *mesh) (s start, err error) {
 		proxy
 		path string
 		to   *spread
-	}{{plain, "/direct/1", &s.Without}, {idle, "/direct/1", &s.Idle}, {caching, "/l1/1/0", &s.With}} {
+	}{
+		{plain, "/direct/1", &s.Without}, {idle, "/direct/1", &s.Idle}, {idleAsCompiled, "/direct/1", &s.IdleAsCompiled},
+		{caching, "/l1/1/0", &s.With}, {cachingAsCompiled, "/l1/1/0", &s.AsCompiled},
+	} {
 		var times []float64
 		for range 3 {
 			e := m.sites[p.proxy]

@@ -86,6 +86,9 @@ const (
 	streamed      = "event stream of 100 chunks, forwarded without filter"
 )
 
+// asCompiled says that a row's filter is what Go's compiler writes, without package gowasm.
+const asCompiled = ", as Go's compiler writes it"
+
 // server names the process that answers the row's requests.
 func (w row) server() string { return cmp.Or(w.peer, processEnvoy) }
 
@@ -112,11 +115,13 @@ func rows() []row {
 	list := []row{
 		{name: floor, proxy: plain, traffic: get("/direct/1", "")},
 		{name: noop, proxy: idle, traffic: get("/direct/1", ""), bounds: []bound{{metric: cpu, base: floor}}},
+		{name: noop + asCompiled, proxy: idleAsCompiled, traffic: get("/direct/1", ""), bounds: []bound{{metric: cpu, base: noop}}},
 		passThrough(1), passThrough(100), passThrough(1000),
 		{name: "no rule matches, the filter disabled on its route", proxy: caching, traffic: get(elsewherePath, ""),
 			bounds: []bound{{metric: cpu, base: floor}, {metric: cpu, base: noop, limit: 1.05}}},
 		{name: hitSmall, proxy: caching, traffic: among("/l1/1/", 10, "detail=l1"),
 			bounds: []bound{{metric: cpu, base: floor, limit: 1.25}, {metric: cpu, base: envoyCache, limit: 1.10}, {metric: cpu, base: noop}}},
+		{name: hitSmall + asCompiled, proxy: cachingAsCompiled, traffic: among("/l1/1/", 10, "detail=l1"), bounds: []bound{{metric: cpu, base: hitSmall}}},
 		{name: envoyCache, proxy: envoysCache, traffic: anonymous("/items/1/1", "age:"), bounds: []bound{{metric: cpu, base: floor}}},
 		{name: "L1 hit, 1 KiB, 1,000 entries", proxy: caching, traffic: among("/l1/1/", 1000, "detail=l1"), bounds: []bound{{metric: cpu, base: hitSmall}}},
 		{name: "L1 hit, 1 KiB, 100,000 entries", proxy: many, holds: true, traffic: among("/l1/1/", 100_000, "detail=l1"),
