@@ -193,6 +193,7 @@
 // What filters call:
 //
 //	lookup, lease               an entry, its validity, and the right to fetch it
+//	guard                       panics of what calls share
 //	reading, lookupreads        what lookups read of Redis, and how those read together that come together
 //	lookups, stores             several of them in one call
 //	held, rounds                lookups that wait; one read for all who ask the same

@@ -99,9 +99,12 @@ func (l *lookupReads) run(b *Bridge, p *policyState, list []*reading) {
 			}
 		}
 		ctx, cancel := context.WithDeadline(context.WithoutCancel(list[0].ctx), latest)
-		b.readAll(ctx, p, list...)
+		err := b.guarded(func() error { b.readAll(ctx, p, list...); return nil })
 		cancel()
 		for _, r := range list {
+			if err != nil {
+				r.err, r.again = err, false
+			}
 			close(r.done)
 		}
 	}

@@ -61,8 +61,11 @@ func (f *pollReads) add(b *Bridge, p *policyState, r *pollRead) {
 // run reads until nobody waits.
 func (f *pollReads) run(b *Bridge, p *policyState) {
 	for polls := f.take(); len(polls) > 0; polls = f.take() {
-		b.readFeed(p, polls)
+		err := b.guarded(func() error { return b.readFeed(p, polls) })
 		for _, r := range polls {
+			if err != nil {
+				r.err = err
+			}
 			close(r.done)
 		}
 	}
@@ -93,7 +96,7 @@ func cutListening[T interface{ context() context.Context }](waiting []T, most in
 }
 
 // readFeed reads for polls. Where Redis has lost the controls it puts them back, and reads again.
-func (b *Bridge) readFeed(p *policyState, polls []*pollRead) {
+func (b *Bridge) readFeed(p *policyState, polls []*pollRead) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(polls[0].ctx), feedPatience*b.timeout)
 	defer cancel()
 	controls, err := b.readFeedOnce(ctx, p, polls)
@@ -107,11 +110,7 @@ func (b *Bridge) readFeed(p *policyState, polls []*pollRead) {
 			}
 		}
 	}
-	if err != nil {
-		for _, r := range polls {
-			r.err = err
-		}
-	}
+	return err
 }
 
 func (b *Bridge) readFeedOnce(ctx context.Context, p *policyState, polls []*pollRead) (Controls, error) {

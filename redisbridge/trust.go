@@ -131,7 +131,8 @@ func (b *Bridge) confirm(p *policyState) {
 	ctx, cancel := context.WithTimeout(context.Background(), b.trustBound/2)
 	defer cancel()
 	sent := b.clock.Now()
-	epoch, err := b.askReplicas(ctx, p)
+	var epoch uint64
+	err := b.guarded(func() (err error) { epoch, err = b.askReplicas(ctx, p); return err })
 	p.trust.settle(epoch, sent, err, b.clock.Now().Add(b.trustBound/8))
 }
 

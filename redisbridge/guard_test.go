@@ -1,0 +1,126 @@
+package redisbridge
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// defect panics in what a client of Redis does, as often as it is told to.
+type defect struct {
+	redis.Hook
+	left atomic.Int32
+}
+
+func (d *defect) meet() {
+	if d.left.Add(-1) >= 0 {
+		panic("a defect")
+	}
+}
+
+func (d *defect) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	next = d.Hook.ProcessHook(next)
+	return func(ctx context.Context, cmd redis.Cmder) error { d.meet(); return next(ctx, cmd) }
+}
+
+func (d *defect) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	next = d.Hook.ProcessPipelineHook(next)
+	return func(ctx context.Context, cmds []redis.Cmder) error { d.meet(); return next(ctx, cmds) }
+}
+
+func wantDefect(t *testing.T, what string, err error) {
+	t.Helper()
+	if !errors.Is(err, errPanic) || err.Error() != "internal error: a defect" || statusOf(err) != http.StatusInternalServerError {
+		t.Errorf("%s: %v", what, err)
+	}
+}
+
+// A defect that lookups meet which are read together refuses these. The next ones are read, and the bridge's log has where it was.
+func TestPanicOfSharedLookups(t *testing.T) {
+	gate := newReadGate()
+	broken := &defect{Hook: gate}
+	var log bytes.Buffer
+	w := newMemoryWorld(t, func(o *Options) {
+		o.Hooks, o.Timeout, o.Log = []redis.Hook{broken}, time.Minute, slog.New(slog.NewTextHandler(&log, nil))
+	})
+	held := w.fullReads(gate)
+	var shared []<-chan lookedUp
+	for i := range 3 {
+		shared = append(shared, w.lookUp(w.ctx, "b"))
+		w.waitingLookups(i + 1)
+	}
+	broken.left.Store(1)
+	gate.after <- struct{}{}
+	for _, found := range shared {
+		wantDefect(t, "a lookup that is read with others", (<-found).err)
+	}
+	for range maxReads - 1 {
+		gate.after <- struct{}{}
+	}
+	for _, found := range held {
+		if got := <-found; got.err != nil {
+			t.Error("one before it:", got.err)
+		}
+	}
+	for range maxReads + 1 { // there is room again
+		found := w.lookUp(w.ctx, "b")
+		<-gate.entries
+		gate.after <- struct{}{}
+		if got := <-found; got.err != nil {
+			t.Error("one after it:", got.err)
+		}
+	}
+	if text := log.String(); !strings.Contains(text, "readAll") || !strings.Contains(text, "internal error: a defect") {
+		t.Errorf("the log is %s", text)
+	}
+}
+
+// So do polls and confirmations.
+func TestPanicOfSharedPolls(t *testing.T) {
+	broken := &defect{Hook: redisHooks{}}
+	w := newMemoryWorld(t, func(o *Options) { o.Hooks = []redis.Hook{broken} })
+	cursor := w.look().Ticket
+	broken.left.Store(1)
+	_, err := w.Feed(w.ctx, w.pollRequest(cursor, 0))
+	wantDefect(t, "a poll", err)
+	if _, err := w.Feed(w.ctx, w.pollRequest(cursor, 0)); err != nil {
+		t.Error("the next poll:", err)
+	}
+}
+
+func TestPanicOfConfirmation(t *testing.T) {
+	broken := &defect{Hook: redisHooks{}}
+	w := newMemoryWorld(t, func(o *Options) { o.Hooks = []redis.Hook{broken} })
+	p := w.policies.known("chat")
+	if p == nil {
+		w.look()
+		p = w.policies.known("chat")
+	}
+	broken.left.Store(1)
+	_, begin, wait, _ := p.trust.look(1, time.Second, w.clock.Now())
+	if !begin {
+		t.Fatal("nothing is to be confirmed")
+	}
+	w.confirm(p)
+	<-wait
+	if _, _, _, err := p.trust.look(1, time.Second, w.clock.Now()); !errors.Is(err, errPanic) {
+		t.Errorf("it is %v", err)
+	}
+}
+
+// redisHooks do nothing.
+type redisHooks struct{}
+
+func (redisHooks) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (redisHooks) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (redisHooks) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
