@@ -31,7 +31,7 @@ REPRODUCIBLE := -trimpath -buildvcs=false -ldflags="-s -w"
 
 build/chatcache.wasm:
 	GOOS=wasip1 GOARCH=wasm go build $(REPRODUCIBLE) -buildmode=c-shared -o build/chatcache.go.wasm ./filter
-	@go run ./gowasm/cmd/gowasm build/chatcache.go.wasm $@
+	@GOOS= GOARCH= go run ./gowasm/cmd/gowasm build/chatcache.go.wasm $@
 
 build/redisbridge:
 	go build -o $@ ./redisbridge/cmd/redisbridge
@@ -120,7 +120,7 @@ soak: tools build/chatcache.wasm build/redisbridge ## memory over 10 million dif
 
 build/noop.wasm:
 	GOOS=wasip1 GOARCH=wasm go build $(REPRODUCIBLE) -buildmode=c-shared -o build/noop.go.wasm ./test/bench/proxy/noop
-	@go run ./gowasm/cmd/gowasm build/noop.go.wasm $@
+	@GOOS= GOARCH= go run ./gowasm/cmd/gowasm build/noop.go.wasm $@
 
 bench: tools build/chatcache.wasm build/noop.wasm build/redisbridge ## what a request costs, with the filter and without, each target met or not: a quarter of an hour (ROWS=regexp for some)
 	go run ./test/bench/proxy -rows '$(ROWS)' $(if $(ROWS),,-json test/bench/proxy/result.json -markdown test/bench/proxy/RESULT.md)

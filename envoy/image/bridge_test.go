@@ -187,7 +187,7 @@ func digest(t *testing.T, i image.Image) string {
 // copySources copies what the images are built from.
 func copySources(t *testing.T, from, to string) {
 	t.Helper()
-	for _, dir := range []string{"filter", "policy", "redisbridge"} {
+	for _, dir := range []string{"filter", "gowasm", "policy", "redisbridge"} {
 		if err := os.CopyFS(filepath.Join(to, dir), os.DirFS(filepath.Join(from, dir))); err != nil {
 			t.Fatal(err)
 		}
