@@ -10,12 +10,13 @@ func Overrides(name string) bool {
 	return strings.HasPrefix(name, "x") && overrides(name) // in two, as the first is asked of each field of every request
 }
 
+// overriding are these fields' names.
+var overriding = []string{"x-http-method-override", "x-http-method", "x-method-override"}
+
+var overridingLengths = lengths(overriding)
+
 func overrides(name string) bool {
-	switch dashed(name) {
-	case "x-http-method-override", "x-http-method", "x-method-override":
-		return true
-	}
-	return false
+	return overridingLengths>>len(name)&1 != 0 && slices.Contains(overriding, dashed(name))
 }
 
 // MatchOverridden is Match for a request that may have fields of which [Overrides] tells; methods are their values. Not every origin

@@ -44,7 +44,20 @@ func Steers(name string) Steering {
 	return steers(name)
 }
 
+// steeringLengths has the bits of these names' lengths: "_" in place of "-" keeps it, and most fields have another.
+var steeringLengths = lengths(append(steering[:], forwardedScheme))
+
+func lengths(names []string) (bits uint64) {
+	for _, name := range names {
+		bits |= 1 << len(name)
+	}
+	return bits
+}
+
 func steers(name string) Steering {
+	if steeringLengths>>len(name)&1 == 0 {
+		return NotSteered
+	}
 	meant := dashed(name)
 	switch {
 	case meant != name && (meant == forwardedScheme || slices.Contains(steering[:], meant)):

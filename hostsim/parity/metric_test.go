@@ -1,7 +1,7 @@
 package parity_test
 
 import (
-	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,26 +16,43 @@ func TestHistograms(t *testing.T) {
 		observe(real, c)
 		observe(sim, c)
 	}
-	buckets := 0
-	for line := range strings.Lines(envoy.stats(t, "/stats/prometheus?filter=wasmcustom")) {
-		_, rest, ok := strings.Cut(line, `parity_h_bucket{le="`)
-		if !ok {
-			continue
-		}
-		bound, count, _ := strings.Cut(strings.TrimSpace(rest), `"} `)
-		limit, _ := strconv.ParseFloat(bound, 64)
+	values := sim.Histogram("parity_h")
+	var envoys map[float64]int
+	// Envoy merges its workers' histograms when it is asked, and answers meanwhile with what it had merged before.
+	real.await("Envoy's count of all values", func() bool {
+		envoys = buckets(envoy.stats(t, "/stats/prometheus?filter=wasmcustom"), "parity_h")
+		return envoys[math.Inf(1)] >= len(values)
+	})
+	for limit, count := range envoys {
 		n := 0
-		for _, v := range sim.Histogram("parity_h") {
+		for _, v := range values {
 			if float64(v) < limit {
 				n++
 			}
 		}
-		if count != fmt.Sprint(n) {
-			t.Errorf("below %s: Envoy counts %s values, the simulator %d", bound, count, n)
+		if count != n {
+			t.Errorf("below %g: Envoy counts %d values, the simulator %d", limit, count, n)
 		}
-		buckets++
 	}
-	if buckets < 10 {
-		t.Errorf("Envoy shows %d buckets", buckets)
+	if len(envoys) < 10 {
+		t.Errorf("Envoy shows %d buckets", len(envoys))
 	}
+}
+
+// buckets are the values below each bound of a histogram in Prometheus' format.
+func buckets(text, name string) map[float64]int {
+	all := map[float64]int{}
+	for line := range strings.Lines(text) {
+		_, rest, ok := strings.Cut(line, name+`_bucket{le="`)
+		if !ok {
+			continue
+		}
+		bound, count, _ := strings.Cut(strings.TrimSpace(rest), `"} `)
+		limit, err := strconv.ParseFloat(bound, 64)
+		if err != nil {
+			continue // the caller finds too few
+		}
+		all[limit], _ = strconv.Atoi(count)
+	}
+	return all
 }
