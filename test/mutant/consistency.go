@@ -13,6 +13,9 @@ var Consistency = []Mutant{
 	{Name: "ticket check off", Edits: []Edit{
 		{bridgeDir + "validity.go", "return v.newest <= ticket.Sequence", "return true"},
 	}},
+	{Name: "validity of another one's groups", Edits: []Edit{
+		{bridgeDir + "reading.go", "v.of(r.groups)", "v.of(list[0].groups)"},
+	}},
 	{Name: "no suspension", Edits: []Edit{
 		{exchangeDir + "write.go", "	frame := w.plugin.suspension(", "	if w.suspended, w.forwarded = true, true; true {\n		return Continue\n	}\n	frame := w.plugin.suspension("},
 	}},

@@ -183,10 +183,10 @@ func (w *world) take(s step) {
 	case readBegins:
 		w.used[s.who] = true
 		w.deliver()
-		w.begin(s.who, w.vms[s.n], nil, nil)
+		w.begin(s.who, w.vms[s.n], nil, nil, s.x == readsElsewhere)
 	case writeBegins:
 		w.used[s.who] = true
-		w.begin(s.who, w.vms[s.n], rules[s.x], nil)
+		w.begin(s.who, w.vms[s.n], rules[s.x], nil, false)
 	case arrives, answered, lost:
 		w.takeCall(s)
 	case executed, failsBefore, failsAfter, executedLate:
@@ -385,7 +385,7 @@ const firstLoop = 800
 func (w *world) loop(c *call, v *vm) {
 	n := w.fresh(firstLoop)
 	w.used[n] = true
-	w.begin(n, v, nil, c)
+	w.begin(n, v, nil, c, false)
 }
 
 // feed tells whether the call is a poll.

@@ -118,6 +118,9 @@ func (w *world) replied(s *stream, status uint32, cacheStatus, body string) {
 		return // a refresh that can store nothing
 	}
 	version, err := strconv.Atoi(strings.TrimSpace(body))
+	if s.other && status == 200 && err == nil {
+		return
+	}
 	least, tier := s.read.floor, 1
 	if strings.Contains(cacheStatus, "detail=l1") {
 		least, tier = s.read.late, 0

@@ -46,6 +46,7 @@ type plan struct {
 	uploads          bool // what is stored comes to the bridge in pieces
 	named            bool // what writes invalidate their responses name, and no rule
 	gathers          bool // lookups go together, even one
+	elsewhere        bool // some reads are of a cache that no write invalidates
 }
 
 func newPlan(seed uint64) plan {
@@ -64,6 +65,9 @@ func newPlan(seed uint64) plan {
 	p.stale = r.IntN(4) == 0 && !p.operated // obey wants no answers that are used although they are stale
 	p.named = r.IntN(4) == 0 && !p.stale && !p.operated && !p.configured
 	p.gathers = r.IntN(3) == 0
+	if p.elsewhere = r.IntN(4) == 0 && !p.operated; p.elsewhere { // much at a time, so that some goes together
+		p.gathers, p.warm, p.l1, p.configured, p.reads, p.beginning = true, true, false, false, p.reads+8, 64
+	}
 	return p
 }
 
@@ -113,7 +117,11 @@ func (w *world) explore() {
 		}
 		w.candidates(choose)
 		if n := w.fresh(0); int(n) < w.plan.reads+w.plan.writes {
-			choose(step{kind: readBegins, who: n, n: int16(w.random.IntN(2))}, 2*w.plan.beginning)
+			read := step{kind: readBegins, who: n, n: int16(w.random.IntN(2))}
+			if w.plan.elsewhere && w.random.IntN(2) == 0 {
+				read.x = readsElsewhere
+			}
+			choose(read, 2*w.plan.beginning)
 			if w.begun < w.plan.writes {
 				choose(step{kind: writeBegins, who: n, n: int16(w.random.IntN(2)), x: int16(w.random.IntN(len(rules)))}, w.plan.beginning)
 			}

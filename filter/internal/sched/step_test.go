@@ -11,7 +11,7 @@ import (
 type kind uint8
 
 const (
-	readBegins     kind = iota // who: stream, n: VM
+	readBegins     kind = iota // who: stream, n: VM, x: readsElsewhere, or 0
 	writeBegins                // who: stream, n: VM, x: rule
 	arrives                    // who, n: call, x: VM, where a proxy has sent it to itself
 	executed                   // who, n: call, x: its command
@@ -50,6 +50,10 @@ const (
 	purgeOwner    = 2000
 	operatorOwner = 2100
 )
+
+// readsElsewhere has a read be of a cache that no write invalidates. What it gets isn't judged: it is there to be read together with
+// others, whose groups are other ones.
+const readsElsewhere = 1
 
 // ending is how a write's response ends.
 type ending int16
@@ -106,6 +110,9 @@ func (s step) String() string {
 	vm := fmt.Sprintf("VM %c", 'A'+s.n)
 	switch s.kind {
 	case readBegins:
+		if s.x == readsElsewhere {
+			return fmt.Sprintf("%s: a read of another cache begins in %s", who, vm)
+		}
 		return fmt.Sprintf("%s: a read begins in %s", who, vm)
 	case writeBegins:
 		return fmt.Sprintf("%s: a write begins in %s (%s)", who, vm, rules[s.x].name)

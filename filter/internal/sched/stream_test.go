@@ -19,6 +19,7 @@ type stream struct {
 	number   int16
 	rule     *rule  // nil: a read
 	id       string // of a write's suspension
+	other    bool   // a read of another cache, see readsElsewhere
 	self     *call  // by which the proxy has sent it itself; nil: a client's
 	match    string // the request's If-None-Match
 	exchange exchange.Exchange
@@ -42,8 +43,8 @@ type stream struct {
 }
 
 // begin starts a stream.
-func (w *world) begin(number int16, v *vm, r *rule, self *call) {
-	s := &stream{w: w, vm: v, root: v.current(), number: number, rule: r, self: self, details: httpcache.ViaUpstream, tries: 1, weight: w.weigh(false)}
+func (w *world) begin(number int16, v *vm, r *rule, self *call, other bool) {
+	s := &stream{w: w, vm: v, root: v.current(), number: number, rule: r, self: self, other: other, details: httpcache.ViaUpstream, tries: 1, weight: w.weigh(false)}
 	if self != nil {
 		self.loop = s
 	}
@@ -79,8 +80,11 @@ func (s *stream) RequestFields(dst httpcache.Fields) (httpcache.Fields, error) {
 		return append(dst, s.self.fields...), nil
 	}
 	method, path := "GET", "/stats"
-	if s.rule != nil {
+	switch {
+	case s.rule != nil:
 		method, path = s.rule.method, "/messages"
+	case s.other:
+		path = "/rooms"
 	}
 	return append(dst, httpcache.Fields{{":method", method}, {":authority", "chat.test"}, {":path", path}, {"authorization", "Bearer ann"}}...), nil
 }
