@@ -1,9 +1,5 @@
 package gowasm
 
-import (
-	"fmt"
-)
-
 // Opcodes that are looked at (WebAssembly 2.0, section 5.4).
 const (
 	opUnreachable  = 0x00
@@ -156,5 +152,3 @@ func (in instruction) effect() (takes, leaves int, known bool) {
 	}
 	return 0, 0, false
 }
-
-func (in instruction) String() string { return fmt.Sprintf("%#x %d", in.op, in.value) }
