@@ -103,6 +103,7 @@ test-long: tools ## what takes longer: bigger models of the protocol, many rando
 	CHATCACHE_SEEDS=300 go test -count=1 -timeout 30m -run RandomSchedules ./test/mesh
 	CHATCACHE_SEEDS=300 go test -count=1 -timeout 60m -run Simulated ./test/linear
 	CHATCACHE_LONG=1 go test -count=1 -timeout 60m -run Mutants ./test/linear
+	CHATCACHE_LONG=1 go test -count=1 -timeout 60m -v -run StandardLibrary ./test/gowasm
 	CHATCACHE_REQUIRE=1 CHATCACHE_LINEAR=5m go test -count=1 -timeout 60m -run Real ./test/linear
 
 cache-tests: tools build/chatcache.wasm build/redisbridge ## conformance to RFC 9111 by the tests of cache-tests.fyi (CACHE_TESTS=their checkout; Node): four minutes
