@@ -55,7 +55,7 @@ func hasCall(code []instruction) bool {
 	depth := 0
 	for _, in := range code {
 		switch {
-		case in.op == opCall, in.op == opCallIndirect, in.op == opUnreachable:
+		case in.calls(), in.op == opUnreachable:
 			return true
 		case in.opens():
 			depth++

@@ -66,6 +66,7 @@ func (in instruction) opens() bool {
 	return in.op == opBlock || in.op == opLoop || in.op == opIf
 }
 
+func (in instruction) calls() bool  { return in.op == opCall || in.op == opCallIndirect }
 func (in instruction) loads() bool  { return in.op >= opFirstLoad && in.op <= opLastLoad }
 func (in instruction) stores() bool { return in.op >= opFirstStore && in.op <= opLastStore }
 
@@ -78,6 +79,13 @@ func withIndex(op byte, index uint32) instruction {
 
 func i32Const(v int64) instruction {
 	return instruction{op: opI32Const, value: v, raw: appendSigned([]byte{opI32Const}, v)}
+}
+
+// callIndirect calls a function of that type, by its place in table 0.
+func callIndirect(of uint32) instruction {
+	in := withIndex(opCallIndirect, of)
+	in.raw = append(in.raw, 0)
+	return in
 }
 
 // access is a load or store.

@@ -219,6 +219,9 @@ func (m *module) code(b []byte) (code, hints []byte, err error) {
 	for i := range bodies {
 		raw := r.vector()
 		f, err := readBody(raw)
+		if err == nil {
+			err = m.check(f.code)
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("function %d: %w", m.imported+i, err)
 		}
@@ -234,9 +237,6 @@ func (m *module) code(b []byte) (code, hints []byte, err error) {
 	var list []byte
 	hinted := 0
 	for i, f := range bodies {
-		if err := m.check(f.code); err != nil {
-			return nil, nil, fmt.Errorf("function %d: %w", m.imported+i, err)
-		}
 		b, branches := m.rewrite(f)
 		code = appendVector(code, b)
 		if len(branches) > 0 {
