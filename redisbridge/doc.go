@@ -188,12 +188,12 @@
 //	serve, joined               the servers; an answer of HTTP/2 in one write
 //	http                        every call, who may make it, frames and JSON
 //	error, failurelog, trace    the statuses of errors; the log of what went wrong
+//	guard                       panics in goroutines that calls begin
 //	clock                       time, for tests to hold
 //
 // What filters call:
 //
 //	lookup, lease               an entry, its validity, and the right to fetch it
-//	guard                       panics of what calls share
 //	reading, lookupreads        what lookups read of Redis, and how those read together that come together
 //	lookups, stores             several of them in one call
 //	held, rounds                lookups that wait; one read for all who ask the same

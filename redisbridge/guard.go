@@ -9,8 +9,8 @@ import (
 // errPanic is a defect of the bridge's. What met it is refused with status 500.
 var errPanic = errors.New("internal error")
 
-// guarded keeps a panic to what several calls share: it runs in a goroutine of its own, where a panic would end the bridge. Those in
-// a call's own goroutine net/http keeps to that call.
+// guarded is for what calls begin in goroutines of their own, where a panic would end the bridge: it is an error of what was begun.
+// Panics in a call's own goroutine net/http keeps to that call.
 func (b *Bridge) guarded(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -12,12 +12,15 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"chatcache/redisbridge/wire"
 )
 
 // defect panics in what a client of Redis does, as often as it is told to.
 type defect struct {
 	redis.Hook
-	left atomic.Int32
+	left     atomic.Int32
+	commands bool // only where one is sent by itself
 }
 
 func (d *defect) meet() {
@@ -33,7 +36,12 @@ func (d *defect) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (d *defect) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	next = d.Hook.ProcessPipelineHook(next)
-	return func(ctx context.Context, cmds []redis.Cmder) error { d.meet(); return next(ctx, cmds) }
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if !d.commands {
+			d.meet()
+		}
+		return next(ctx, cmds)
+	}
 }
 
 func wantDefect(t *testing.T, what string, err error) {
@@ -80,6 +88,40 @@ func TestPanicOfSharedLookups(t *testing.T) {
 	}
 	if text := log.String(); !strings.Contains(text, "readAll") || !strings.Contains(text, "internal error: a defect") {
 		t.Errorf("the log is %s", text)
+	}
+}
+
+// One of several stores in a call that meets a defect fails alone.
+func TestPanicOfOneStore(t *testing.T) {
+	broken := &defect{Hook: redisHooks{}}
+	w := newMemoryWorld(t, func(o *Options) { o.Hooks = []redis.Hook{broken} })
+	frame := w.storeFrame(w.look().Ticket, 1000)
+	broken.left.Store(1)
+	answer, err := w.Stores(w.ctx, wire.StoresRequest{Stores: [][]byte{frame, frame}})
+	if err != nil || answer.Stored[0] == answer.Stored[1] {
+		t.Errorf("stored %v, %v, want one of them", answer.Stored, err)
+	}
+}
+
+// So does one of several lookups whose lease is to be asked for, which the others' read is behind.
+func TestPanicOfOneLookup(t *testing.T) {
+	broken := &defect{Hook: redisHooks{}, commands: true}
+	w := newMemoryWorld(t, func(o *Options) { o.Hooks = []redis.Hook{broken} })
+	w.look()
+	var m wire.LookupsRequest
+	m.Scope = w.scope
+	for _, user := range []string{"a", "b"} {
+		one := w.ofUser(user)
+		one.Fetch, one.Lease = "f-"+user, 30_000
+		m.Lookups = append(m.Lookups, one)
+	}
+	broken.left.Store(1)
+	answer, err := w.Lookups(w.ctx, m)
+	if err != nil || len(answer.Results) != 2 {
+		t.Fatalf("%v, %v", answer, err)
+	}
+	if failed := wire.LookupFailed; (answer.Results[0].Outcome == failed) == (answer.Results[1].Outcome == failed) {
+		t.Errorf("outcomes %v and %v, want one that failed", answer.Results[0].Outcome, answer.Results[1].Outcome)
 	}
 }
 

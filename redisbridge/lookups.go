@@ -41,7 +41,9 @@ func (b *Bridge) Lookups(ctx context.Context, m wire.LookupsRequest) (wire.Looku
 			errs[i] = errAlone
 			continue
 		}
-		settled.Go(func() { answers[i], errs[i] = b.settleOne(within, p, one, list[i]) })
+		settled.Go(func() {
+			errs[i] = b.guarded(func() (err error) { answers[i], err = b.settleOne(within, p, one, list[i]); return err })
+		})
 	}
 	settled.Wait()
 	for i, one := range m.Lookups {

@@ -25,7 +25,7 @@ func (b *Bridge) Stores(ctx context.Context, m wire.StoresRequest) (wire.StoresA
 	errs := make([]error, len(list))
 	var stored sync.WaitGroup
 	for i, one := range list {
-		stored.Go(func() { _, errs[i] = b.Store(ctx, one) })
+		stored.Go(func() { errs[i] = b.guarded(func() error { _, err := b.Store(ctx, one); return err }) })
 	}
 	stored.Wait()
 	answer := wire.StoresAnswer{Stored: make([]bool, len(list))}
