@@ -6,6 +6,7 @@ import (
 
 	"chatcache/filter/internal/exchange"
 	"chatcache/filter/internal/httpcache"
+	"chatcache/gowasm/finished"
 	"chatcache/redisbridge/wire"
 
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
@@ -33,6 +34,9 @@ func (s *stream) guarded(callback func()) {
 func (s *stream) OnHttpRequestHeaders(_ int, end bool) types.Action {
 	action := exchange.Continue
 	s.guarded(func() { action = s.exchange.RequestHeaders(end) })
+	if s.exchange.Over() {
+		finished.Add(s.id)
+	}
 	switch action {
 	case exchange.PauseAll:
 		return pauseAll

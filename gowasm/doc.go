@@ -30,6 +30,7 @@
 //     out of the way of the rest. Engines that don't know the section skip it (file hint.go).
 //   - Addresses relative to the stack pointer are written as the offsets of loads and stores, masks of signed loads as unsigned loads, and
 //     nops are left out (file address.go).
+//   - What the proxy calls for a stream that the filter has nothing more to do with returns before it enters Go, where the filter says so by package finished (file shortcut.go).
 //
 // All of it holds whatever the function does, as the files say, and isn't done where a function looks different.
 //
@@ -43,4 +44,5 @@
 //	call         which calls are indirect
 //	hint         branch hints
 //	address      addresses and masks
+//	shortcut     what comes before the exports that are called for streams
 package gowasm

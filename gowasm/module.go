@@ -19,17 +19,20 @@ type Summary struct {
 	Back      int `json:"back_jumps"`     // which still go through the loop
 	Indirect  int `json:"indirect_calls"` // that could have been inlined
 	Hints     int `json:"branch_hints"`
+	Shortcuts int `json:"shortcuts"` // callbacks that finished streams answer without Go
 }
 
 // Sections of a module (WebAssembly 2.0, section 5.5).
 const (
 	sectionCustom   = 0
+	sectionType     = 1
 	sectionImport   = 2
 	sectionFunction = 3
 	sectionTable    = 4
 	sectionExport   = 7
 	sectionElement  = 9
 	sectionCode     = 10
+	sectionData     = 11
 )
 
 // Kinds of imports and exports.
@@ -39,6 +42,9 @@ const (
 	kindMemory   = 2
 	kindGlobal   = 3
 )
+
+// typeFunction begins a function's type.
+const typeFunction = 0x60
 
 const header = "\x00asm\x01\x00\x00\x00"
 
@@ -55,6 +61,10 @@ type module struct {
 	leaves   map[uint32]bool   // functions that are left to be inlined
 	shared   bool              // the table is imported or exported, so that others may change its size
 	summary  Summary
+
+	signatures []string // of the types: parameters and results, as they are written
+	shortcuts  []shortcut
+	slots      uint32 // where those of the set of finished streams are, 0 if it has none
 }
 
 // Optimize gives a module that does what this one does, see the package's documentation. The same bytes give the same bytes. It keeps all sections, and
@@ -87,9 +97,21 @@ func (m *module) optimize(wasm []byte) ([]byte, error) {
 	if !slices.ContainsFunc(sections, func(s section) bool { return s.id == sectionCode }) {
 		return nil, errors.New("it has no code")
 	}
+	shortcuts, err := m.withShortcuts()
+	if err != nil {
+		return nil, err
+	}
 	out := []byte(header)
 	for _, s := range sections {
 		switch s.id {
+		case sectionFunction:
+			if shortcuts {
+				s.body = m.moreTypes(s.body)
+			}
+		case sectionExport:
+			if shortcuts {
+				s.body = m.otherExports(s.body)
+			}
 		case sectionTable:
 			s.body = m.fixed(s.body)
 		case sectionCode:
@@ -99,6 +121,10 @@ func (m *module) optimize(wasm []byte) ([]byte, error) {
 			}
 			if len(hints) > 0 { // they have to come before it
 				out = appendVector(append(out, sectionCustom), hints)
+			}
+			if shortcuts {
+				s.body = m.moreCode(s.body)
+				m.summary.Shortcuts = len(m.shortcuts)
 			}
 		}
 		out = appendVector(append(out, s.id), s.body)
@@ -126,6 +152,8 @@ func (m *module) read(s section) error {
 		if name := string(r.vector()); name == hintSection {
 			r.fail("there are branch hints already")
 		}
+	case sectionType:
+		m.readTypes(r)
 	case sectionImport:
 		for range r.count() {
 			r.vector()
@@ -137,15 +165,13 @@ func (m *module) read(s section) error {
 			m.types = append(m.types, r.u32())
 		}
 	case sectionExport:
-		for range r.count() {
-			r.vector()
-			m.shared = r.byte() == kindTable || m.shared
-			r.u32()
-		}
+		m.readExports(r)
 	case sectionElement:
 		for range r.count() {
 			m.readElements(r)
 		}
+	case sectionData:
+		m.readData(r)
 	}
 	return r.err
 }

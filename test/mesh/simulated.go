@@ -31,6 +31,9 @@ import (
 // FilterModule builds the filter as `make build` does, once for all tests of a process. It needs Go alone.
 var FilterModule = sync.OnceValues(func() ([]byte, error) { return buildFilter() })
 
+// FilterModuleWithNames is the same with the names of functions.
+var FilterModuleWithNames = sync.OnceValues(func() ([]byte, error) { return buildFilter("-ldflags=-w") })
+
 // buildFilter builds the filter with more flags for `go build`.
 func buildFilter(flags ...string) ([]byte, error) {
 	root, err := stack.Root()
