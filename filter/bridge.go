@@ -46,10 +46,9 @@ func answer(bodySize int) exchange.Answer {
 	if a.Status != "200" || bodySize == 0 || bodySize > wire.MaxFrame {
 		return a
 	}
-	body, err := proxywasm.GetHttpCallResponseBody(0, bodySize)
-	if err != nil {
+	var ok bool
+	if a.Body, ok = buffer(httpCallResponseBody, bodySize); !ok {
 		return exchange.Answer{}
 	}
-	a.Body = body
 	return a
 }

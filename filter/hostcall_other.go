@@ -14,6 +14,10 @@ func headerMap(int32) (httpcache.Pairs, bool) { return nil, false }
 
 func callStatus() string { return "" }
 
+func buffer(int32, int) ([]byte, bool) { return nil, false }
+
+func property([]byte) ([]byte, bool) { return nil, false }
+
 func localReply(uint32, httpcache.Pairs, []byte) bool { return false }
 
 func describe([]byte) {}
@@ -25,3 +29,5 @@ func recordMetric(uint32, int64) {}
 var started = time.Now()
 
 func now() int64 { return int64(time.Since(started)) }
+
+func unix() int64 { return time.Now().Unix() }

@@ -10,11 +10,10 @@ import (
 // few: they come from the policy and from a fixed set of reasons. What the host refuses isn't counted: no stream is to suffer for it.
 type metrics struct {
 	panics exchange.Metric
-	gauges map[*exchange.Metric]int64 // what this VM has contributed
 }
 
 func newMetrics() metrics {
-	return metrics{panics: exchange.Metric{Name: exchange.MetricPanics}, gauges: make(map[*exchange.Metric]int64)}
+	return metrics{panics: exchange.Metric{Name: exchange.MetricPanics}}
 }
 
 // add counts n, which isn't 0: the host refuses that.
@@ -36,9 +35,9 @@ func (m *metrics) set(gauge *exchange.Metric, value int64) {
 	if gauge.Number == 0 {
 		gauge.Number = uint32(proxywasm.DefineGaugeMetric(gauge.Name))
 	}
-	if before := m.gauges[gauge]; value != before {
-		incrementMetric(gauge.Number, value-before)
-		m.gauges[gauge] = value
+	if value != gauge.Shown {
+		incrementMetric(gauge.Number, value-gauge.Shown)
+		gauge.Shown = value
 	}
 }
 

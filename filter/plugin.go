@@ -35,7 +35,7 @@ type pluginContext struct {
 	ticking   bool
 	woken     bool // a run is coming that sees to what is due
 
-	described []byte // room for what access logs show, used again by each stream
+	described, path []byte // room for what access logs show, and for a property's path; used again by each stream
 }
 
 func (p *pluginContext) OnPluginStart(int) types.OnPluginStartStatus {
@@ -138,6 +138,8 @@ func (p *pluginContext) Fetch(cluster string, fields httpcache.Fields, timeout t
 	return err
 }
 
+var item = []byte{1}
+
 // Wake enqueues an item: the proxy then calls OnQueueReady in the root context,
 // about 0.3 ms later in Envoy, also from callbacks of streams. One item is enough for all who wake it until then.
 func (p *pluginContext) Wake() {
@@ -145,7 +147,7 @@ func (p *pluginContext) Wake() {
 		return
 	}
 	p.woken = true
-	if err := proxywasm.EnqueueSharedQueue(p.queue, []byte{1}); err != nil {
+	if err := proxywasm.EnqueueSharedQueue(p.queue, item); err != nil {
 		p.woken = false
 		p.Warn("chatcache: can't wake the root context: " + err.Error())
 	}
@@ -181,7 +183,7 @@ func (p *pluginContext) StartTicks() {
 
 func (p *pluginContext) Finished()                           { proxywasm.PluginDone() }
 func (p *pluginContext) Now() int64                          { return now() }
-func (p *pluginContext) Unix() int64                         { return time.Now().Unix() }
+func (p *pluginContext) Unix() int64                         { return unix() }
 func (p *pluginContext) Add(c *exchange.Metric, n uint64)    { p.metrics.add(c, n) }
 func (p *pluginContext) Set(g *exchange.Metric, value int64) { p.metrics.set(g, value) }
 func (p *pluginContext) Record(h *exchange.Metric, v uint64) { p.metrics.record(h, v) }

@@ -108,6 +108,13 @@ const (
 	httpCallResponseHeaders = 6
 )
 
+// Bodies of the ABI.
+const (
+	requestBody          = 0
+	responseBody         = 1
+	httpCallResponseBody = 4
+)
+
 var errHostCall = errors.New("the proxy has refused a host call")
 
 func (s *stream) RequestFields(dst httpcache.Fields) (fields httpcache.Fields, err error) {
@@ -133,14 +140,23 @@ func (s *stream) RemoveRequestField(name string) error {
 	return proxywasm.RemoveHttpRequestHeader(name)
 }
 
-func (s *stream) RequestBody(n int) ([]byte, error) { return proxywasm.GetHttpRequestBody(0, n) }
+func (s *stream) RequestBody(n int) ([]byte, error) { return body(requestBody, n) }
 
 func (s *stream) ResponseFields() (httpcache.Fields, error) {
 	_, fields, err := section(responseHeaders, nil)
 	return fields, err
 }
 
-func (s *stream) ResponseBody(n int) ([]byte, error) { return proxywasm.GetHttpResponseBody(0, n) }
+func (s *stream) ResponseBody(n int) ([]byte, error) { return body(responseBody, n) }
+
+// body reads the first n bytes of a body.
+func body(bufferType int32, n int) ([]byte, error) {
+	b, ok := buffer(bufferType, n)
+	if !ok {
+		return nil, errHostCall
+	}
+	return b, nil
+}
 
 func (s *stream) AddResponseField(name, value string) error {
 	return proxywasm.AddHttpResponseHeader(name, value)
@@ -154,8 +170,15 @@ func (s *stream) Describe(rule, result string) {
 }
 
 func (s *stream) Property(path ...string) ([]byte, bool) {
-	value, err := proxywasm.GetProperty(path)
-	return value, err == nil
+	joined := s.root.path[:0]
+	for i, part := range path {
+		if i > 0 {
+			joined = append(joined, 0)
+		}
+		joined = append(joined, part...)
+	}
+	s.root.path = joined
+	return property(joined)
 }
 
 func (s *stream) Call(path string, frame []byte, timeout time.Duration, done func(exchange.Answer)) error {

@@ -26,11 +26,19 @@ const (
 	metricL1Entries      = "chatcache.l1_entries"           // gauge
 )
 
-// Metric is one of the proxy's metrics: what the proxy calls it, and the host's number for it, 0 before it has one: so
-// nothing is looked up by name.
+// Metric is one of the proxy's metrics: what the proxy calls it, and what the host notes there: its number for it, 0 before it has one, so that
+// nothing is looked up by name, and what this VM has contributed to a gauge.
 type Metric struct {
 	Name   string
 	Number uint32
+	Shown  int64
+}
+
+// gauges are those of a state.
+type gauges struct{ journal, waiting, l1Bytes, l1Entries Metric }
+
+func newGauges() gauges {
+	return gauges{Metric{Name: metricJournal}, Metric{Name: metricWaiting}, Metric{Name: metricL1Bytes}, Metric{Name: metricL1Entries}}
 }
 
 // cacheMetrics are one cache's metrics, and what is counted for the bridge.

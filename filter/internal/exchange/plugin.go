@@ -21,9 +21,10 @@ type Plugin struct {
 	version  string             // of the policy
 	rules    map[string]string  // digests of its rules, by cache
 	metrics  []cacheMetrics     // by Cache.Index
-	totals   map[string]*Metric // those that aren't a cache's, by name
-	controls []wire.Control     // by Cache.Index: the state's, merged
-	endBy    int64              // monotonic; 0 unless Close waits for the journal
+	totals   map[string]*Metric // counters that aren't a cache's, by name
+	gauges   gauges
+	controls []wire.Control // by Cache.Index: the state's, merged
+	endBy    int64          // monotonic; 0 unless Close waits for the journal
 }
 
 // endWithin bounds how long a plugin that ends may wait for its journal.
@@ -41,7 +42,7 @@ func NewPlugin(p *policy.Policy, secret []byte, host Host, states *States) (*Plu
 			Horizon:    p.MaxTTL().Milliseconds(),
 			Quarantine: p.Quarantine().Milliseconds(),
 		},
-		version: p.Version(), rules: make(map[string]string), totals: make(map[string]*Metric),
+		version: p.Version(), rules: make(map[string]string), totals: make(map[string]*Metric), gauges: newGauges(),
 	}
 	if len(p.Identity) > 0 {
 		identity, err := policy.NewIdentifier(p.Identity, secret)
@@ -137,10 +138,10 @@ func (p *Plugin) report(admitted permit, a Answer) {
 // show sets the gauges. Each plugin contributes to the proxy's sums, so one that
 // doesn't speak for the state any more shows nothing.
 func (p *Plugin) show(s shown) {
-	p.host.Set(p.metric(metricJournal), int64(s.journal))
-	p.host.Set(p.metric(metricL1Bytes), int64(s.l1Bytes))
-	p.host.Set(p.metric(metricL1Entries), int64(s.l1Entries))
-	p.host.Set(p.metric(metricWaiting), int64(s.waiting))
+	p.host.Set(&p.gauges.journal, int64(s.journal))
+	p.host.Set(&p.gauges.waiting, int64(s.waiting))
+	p.host.Set(&p.gauges.l1Bytes, int64(s.l1Bytes))
+	p.host.Set(&p.gauges.l1Entries, int64(s.l1Entries))
 }
 
 // metric gives one that isn't a cache's.
