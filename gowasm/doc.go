@@ -24,8 +24,7 @@
 //
 //   - Jumps forward leave the blocks up to their target instead of going through the loop (file dispatch.go).
 //   - A function that is called, not continued, tests for that before the br_table.
-//   - Functions are called by the module's table, where all of them are anyway, and which gets a fixed size: what is called indirectly
-//     isn't inlined. Small ones that call nothing are left to be (file call.go).
+//   - Where the stack has to grow functions that do nothing are called, on which V8 spends what it would inline (file inlining.go).
 //   - What hardly happens is named in a section of branch hints (metadata.code.branch_hint): unwinding, growing the stack, panics. V8 moves that
 //     out of the way of the rest. Engines that don't know the section skip it (file hint.go).
 //   - Addresses relative to the stack pointer are written as the offsets of loads and stores, masks of signed loads as unsigned loads, and
@@ -41,7 +40,7 @@
 //	instruction  instructions, read and written
 //	reader       numbers and vectors of the binary format
 //	dispatch     the regions of a function, and its jumps
-//	call         which calls are indirect
+//	inlining     what V8 inlines
 //	hint         branch hints
 //	address      addresses and masks
 //	shortcut     what comes before the exports that are called for streams

@@ -26,7 +26,7 @@ func (m *module) rewrite(f body) ([]byte, []branchHint) {
 		code = m.direct(d, code)
 		hintRare(code)
 	}
-	return encode(f.locals, m.byTable(code))
+	return encode(f.locals, m.filled(code))
 }
 
 func encode(locals []byte, code []instruction) (b []byte, hints []branchHint) {

@@ -3,6 +3,7 @@ package gowasm
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -311,21 +312,43 @@ func TestUnsigned(t *testing.T) {
 		end`)
 }
 
-// Calls of functions in the table are by their place there; of imported ones, of those that aren't in it, and of small ones that call nothing, they stay.
-func TestCalls(t *testing.T) {
-	m := &module{types: []uint32{4, 5, 5, 6}, imported: 1, places: map[uint32]uint32{1: 4097, 3: 4099}, leaves: map[uint32]bool{3: true}}
-	wantCode(t, m.byTable(assemble(t, "call 0\n call 1\n call 2\n call 3\n end").code), "call 0\n i32.const 4097\n call_indirect 5\n call 2\n call 3\n end")
-	for name, test := range map[string]struct {
-		bytes int
-		code  string
-		leaf  bool
-	}{
-		"calls nothing": {80, "nop\n end", true}, "calls": {80, "call 1\n end", false}, "long": {81, "nop\n end", false},
-	} {
-		if leaf := isLeaf(test.bytes, assemble(t, test.code).code); leaf != test.leaf {
-			t.Errorf("%s: a leaf is %t", name, leaf)
+// A function spends its budget where the stack has to grow, unless it calls something before.
+func TestFilled(t *testing.T) {
+	const grow = "global.get 0\n if\n call 1\n br_if 0\n end\n call 2\n end"
+	m := &module{types: make([]uint32, 5)}
+	wantCode(t, m.filled(assemble(t, grow).code),
+		"global.get 0\n if\n call 5\n call 6\n call 7\n call 8\n call 9\n call 10\n call 11\n call 12\n call 13\n call 14\n call 15\n call 1\n br_if 0\n end\n call 2\n end")
+	var sizes []int
+	for _, f := range m.added {
+		if f.signature != "\x00\x00" || readAll(t, f.body) != strings.Repeat("nop ", len(f.body)-2)+"end" {
+			t.Errorf("a filler of type % x is %.40q", f.signature, readAll(t, f.body))
 		}
+		sizes = append(sizes, len(f.body))
 	}
+	if want := []int{32768, 16384, 8192, 4096, 2048, 1024, 512, 256, 128, 64, 32}; !slices.Equal(sizes, want) {
+		t.Errorf("fillers of %d bytes, want %d", sizes, want)
+	}
+	wantCode(t, m.filled(assemble(t, grow).code)[:3], "global.get 0\n if\n call 5") // the same ones
+	for name, code := range map[string]string{
+		"a call before":            "call 3\n" + grow,
+		"an if that calls nothing": "global.get 0\n if\n nop\n end\n call 2\n end",
+		"nothing to call":          "nop\n end",
+	} {
+		t.Run(name, func(t *testing.T) { wantCode(t, m.filled(assemble(t, code).code), code) })
+	}
+	if len(m.added) != 11 || m.summary.Filled != 2 {
+		t.Errorf("%d fillers, %d functions filled", len(m.added), m.summary.Filled)
+	}
+}
+
+// readAll is a body's code on one line.
+func readAll(t *testing.T, body []byte) string {
+	t.Helper()
+	f, err := readBody(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(disassemble(f.code), "\n", " ")
 }
 
 // module is one with a table, an import, functions of shape and their section of names.
@@ -335,11 +358,11 @@ func testModule(t testing.TB) []byte {
 	b, _ := encode(f.locals, f.code)
 	out := []byte(header)
 	for _, s := range []section{
-		{1, []byte{2, 0x60, 0, 1, 0x7f, 0x60, 1, 0x7f, 1, 0x7f}},
+		{sectionType, []byte{2, 0x60, 0, 1, 0x7f, 0x60, 1, 0x7f, 1, 0x7f}},
 		{sectionImport, append([]byte{3}, "\x01e\x01f\x00\x00"+"\x01e\x01m\x02\x00\x01"+"\x01e\x01g\x03\x7e\x00"...)},
 		{sectionFunction, []byte{2, 0, 1}},
-		{sectionTable, []byte{1, 0x70, 0, 9}},
-		{sectionElement, []byte{1, 0, opI32Const, 7, opEnd, 2, 1, 2}},
+		{4, []byte{1, 0x70, 0, 9}},
+		{9, []byte{1, 0, opI32Const, 7, opEnd, 2, 1, 2}},
 		{sectionCode, appendVector(appendVector([]byte{2}, append([]byte{0, opCall, 1}, opEnd)), b)},
 	} {
 		out = appendVector(append(out, s.id), s.body)
@@ -353,7 +376,7 @@ func TestModule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Summary{Functions: 2, Before: len(in), After: len(out), Direct: 3, Back: 1, Indirect: 4, Hints: 6}
+	want := Summary{Functions: 2, Before: len(in), After: len(out), Direct: 3, Back: 1, Filled: 1, Hints: 6}
 	if s != want {
 		t.Errorf("%+v, want %+v", s, want)
 	}
@@ -370,8 +393,8 @@ func TestModule(t *testing.T) {
 	if order != "1 2 3 4 9 0 10 " {
 		t.Errorf("sections %s, want the hints just before the code", order)
 	}
-	if got[sectionTable] != "01 70 01 09 09" {
-		t.Errorf("the table is % s, want it fixed", got[sectionTable])
+	if got[sectionType] != "03 60 00 01 7f 60 01 7f 01 7f 60 00 00" || got[sectionFunction] != "0d 00 01"+strings.Repeat(" 02", 11) {
+		t.Errorf("types %s and functions of type %s, want eleven more of a third one", got[sectionType], got[sectionFunction])
 	}
 	// Of one function, number 2: the if that grows the stack, at its place in bytes, and the others.
 	if want := fmt.Sprintf("%x", hintSection); !strings.HasPrefix(strings.ReplaceAll(got[0], " ", ""), "19"+want+"010206") {
@@ -388,7 +411,7 @@ func TestModule(t *testing.T) {
 // The place of a hint is that of its instruction.
 func TestHintPlaces(t *testing.T) {
 	f := assemble(t, shape)
-	m := &module{places: map[uint32]uint32{1: 300}, types: []uint32{0, 1}, leaves: map[uint32]bool{}}
+	m := &module{types: []uint32{0, 1}}
 	b, hints := m.rewrite(f)
 	if len(hints) != 6 {
 		t.Fatalf("%d hints, want 6", len(hints))
@@ -400,22 +423,6 @@ func TestHintPlaces(t *testing.T) {
 	}
 	if hints[0].hint != likely || hints[1].hint != unlikely || b[hints[1].at] != opIf {
 		t.Errorf("%v", hints)
-	}
-}
-
-// A table that others may grow keeps its size open.
-func TestSharedTable(t *testing.T) {
-	for name, s := range map[string]section{
-		"exported": {sectionExport, []byte{1, 1, 't', kindTable, 0}},
-		"imported": {sectionImport, []byte{1, 1, 'e', 1, 't', kindTable, 0x70, 0, 9}},
-	} {
-		m := &module{}
-		if err := m.read(s); err != nil {
-			t.Fatal(err)
-		}
-		if table := []byte{1, 0x70, 0, 9}; string(m.fixed(table)) != string(table) {
-			t.Errorf("%s: it is fixed", name)
-		}
 	}
 }
 
@@ -431,8 +438,6 @@ func TestErrors(t *testing.T) {
 		"SIMD":                  {with(sectionFunction, 1, 0) + with(sectionCode, 1, 4, 0, 0xfd, 0, opEnd)[8:], "section 10: function 0: at byte 1: the instruction 0xfd, which Go's compiler doesn't write"},
 		"the table grows":       {with(sectionFunction, 1, 0) + with(sectionCode, 1, 4, 0, 0xfc, 15, 0)[8:], "section 10: function 0: at byte 1: the instruction 0xfc 15, which Go's compiler doesn't write"},
 		"a call of none":        {with(sectionFunction, 1, 0) + with(sectionCode, 1, 4, 0, opCall, 7, opEnd)[8:], "section 10: function 0: it calls function 7 of 1"},
-		"passive elements":      {with(sectionElement, 1, 1, 0, 0), "section 9: at byte 2: elements of kind 1, want 0"},
-		"elements at a global":  {with(sectionElement, 1, 0, opGlobalGet, 0, opEnd, 0), "section 9: at byte 5: the elements' place is no constant"},
 		"an import of no kind":  {with(sectionImport, 1, 0, 0, 9), "section 2: at byte 4: an import of kind 9, want at most 3"},
 		"a function's end":      {with(sectionFunction, 1, 0) + with(sectionCode, 1, 2, 0, opI32Const)[8:], "section 10: function 0: at byte 2: the end, want more"},
 		"a constant of 80 bits": {with(sectionFunction, 1, 0) + with(sectionCode, 1, 13, 0, opI64Const, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1)[8:], "section 10: function 0: at byte 12: no signed number of 64 bits"},

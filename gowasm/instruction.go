@@ -87,13 +87,6 @@ func i32Const(v int64) instruction {
 	return instruction{op: opI32Const, value: v, raw: appendSigned([]byte{opI32Const}, v)}
 }
 
-// callIndirect calls a function of that type, by its place in table 0.
-func callIndirect(of uint32) instruction {
-	in := withIndex(opCallIndirect, of)
-	in.raw = append(in.raw, 0)
-	return in
-}
-
 // access is a load or store.
 func access(op byte, align uint32, offset int64) instruction {
 	return instruction{op: op, value: offset, align: align, raw: appendU32(appendU32([]byte{op}, align), uint32(offset))}

@@ -15,9 +15,9 @@ type Summary struct {
 	Functions int `json:"functions"`
 	Before    int `json:"bytes_before"`
 	After     int `json:"bytes"`
-	Direct    int `json:"direct_jumps"`   // forward
-	Back      int `json:"back_jumps"`     // which still go through the loop
-	Indirect  int `json:"indirect_calls"` // that could have been inlined
+	Direct    int `json:"direct_jumps"`     // forward
+	Back      int `json:"back_jumps"`       // which still go through the loop
+	Filled    int `json:"filled_functions"` // that nothing is inlined into
 	Hints     int `json:"branch_hints"`
 	Shortcuts int `json:"shortcuts"` // callbacks that finished streams answer without Go
 }
@@ -28,9 +28,7 @@ const (
 	sectionType     = 1
 	sectionImport   = 2
 	sectionFunction = 3
-	sectionTable    = 4
 	sectionExport   = 7
-	sectionElement  = 9
 	sectionCode     = 10
 	sectionData     = 11
 )
@@ -55,16 +53,26 @@ type section struct {
 
 // module is what is known of one.
 type module struct {
-	types    []uint32          // of functions, the imported ones first
-	imported int               // how many of these are
-	places   map[uint32]uint32 // of functions in the table
-	leaves   map[uint32]bool   // functions that are left to be inlined
-	shared   bool              // the table is imported or exported, so that others may change its size
-	summary  Summary
-
-	signatures []string // of the types: parameters and results, as they are written
+	signatures []string // of its types: parameters and results, as they are written
+	types      []uint32 // of functions, the imported ones first
+	imported   int      // how many of these are
+	added      []function
+	fillers    []instruction // calls of functions that do nothing
 	shortcuts  []shortcut
 	slots      uint32 // where those of the set of finished streams are, 0 if it has none
+	summary    Summary
+}
+
+// function is one that is added behind all others.
+type function struct {
+	signature string
+	body      []byte
+}
+
+// add adds a function, and gives its index.
+func (m *module) add(signature string, body []byte) uint32 {
+	m.added = append(m.added, function{signature, body})
+	return uint32(len(m.types) + len(m.added) - 1)
 }
 
 // Optimize gives a module that does what this one does, see the package's documentation. The same bytes give the same bytes. It keeps all sections, and
@@ -72,7 +80,7 @@ type module struct {
 //
 // The error matches [ErrModule] where something isn't as Go's compiler and linker write it, and says what and where. A module that was optimized before is one of these.
 func Optimize(wasm []byte) ([]byte, Summary, error) {
-	m := &module{places: map[uint32]uint32{}, leaves: map[uint32]bool{}}
+	m := &module{}
 	out, err := m.optimize(wasm)
 	if err != nil {
 		return nil, Summary{}, fmt.Errorf("%w: %w", ErrModule, err)
@@ -94,38 +102,31 @@ func (m *module) optimize(wasm []byte) ([]byte, error) {
 			return nil, fmt.Errorf("section %d: %w", s.id, err)
 		}
 	}
-	if !slices.ContainsFunc(sections, func(s section) bool { return s.id == sectionCode }) {
+	at := slices.IndexFunc(sections, func(s section) bool { return s.id == sectionCode })
+	if at < 0 {
 		return nil, errors.New("it has no code")
 	}
-	shortcuts, err := m.withShortcuts()
-	if err != nil {
+	if err := m.addShortcuts(); err != nil {
 		return nil, err
+	}
+	code, hints, err := m.code(sections[at].body)
+	if err != nil {
+		return nil, fmt.Errorf("section %d: %w", sectionCode, err)
 	}
 	out := []byte(header)
 	for _, s := range sections {
 		switch s.id {
+		case sectionType:
+			s.body = m.moreTypes(s.body)
 		case sectionFunction:
-			if shortcuts {
-				s.body = m.moreTypes(s.body)
-			}
+			s.body = m.moreFunctions(s.body)
 		case sectionExport:
-			if shortcuts {
-				s.body = m.otherExports(s.body)
-			}
-		case sectionTable:
-			s.body = m.fixed(s.body)
+			s.body = m.otherExports(s.body)
 		case sectionCode:
-			var hints []byte
-			if s.body, hints, err = m.code(s.body); err != nil {
-				return nil, fmt.Errorf("section %d: %w", s.id, err)
-			}
 			if len(hints) > 0 { // they have to come before it
 				out = appendVector(append(out, sectionCustom), hints)
 			}
-			if shortcuts {
-				s.body = m.moreCode(s.body)
-				m.summary.Shortcuts = len(m.shortcuts)
-			}
+			s.body = code
 		}
 		out = appendVector(append(out, s.id), s.body)
 	}
@@ -166,10 +167,6 @@ func (m *module) read(s section) error {
 		}
 	case sectionExport:
 		m.readExports(r)
-	case sectionElement:
-		for range r.count() {
-			m.readElements(r)
-		}
 	case sectionData:
 		m.readData(r)
 	}
@@ -184,7 +181,6 @@ func (m *module) readImport(r *reader) {
 	case kindTable:
 		r.byte()
 		readLimits(r)
-		m.shared = true
 	case kindMemory:
 		readLimits(r)
 	case kindGlobal:
@@ -194,40 +190,62 @@ func (m *module) readImport(r *reader) {
 	}
 }
 
-func readLimits(r *reader) (least uint32, bounded bool) {
-	bounded = r.byte()&1 == 1
-	least = r.u32()
+func readLimits(r *reader) {
+	bounded := r.byte()&1 == 1
+	r.u32()
 	if bounded {
 		r.u32()
 	}
-	return least, bounded
 }
 
-// readElements reads a segment of the table's elements: the functions from a constant place on.
-func (m *module) readElements(r *reader) {
-	if kind := r.u32(); kind != 0 {
-		r.fail("elements of kind %d, want 0", kind)
-		return
-	}
-	offset, end := r.instruction(), r.instruction()
-	if offset.op != opI32Const || end.op != opEnd {
-		r.fail("the elements' place is no constant")
-		return
-	}
-	for i := range r.count() {
-		m.places[r.u32()] = uint32(offset.value) + uint32(i)
+// readTypes reads the types of functions.
+func (m *module) readTypes(r *reader) {
+	for range r.count() {
+		if form := r.byte(); form != typeFunction {
+			r.fail("a type of form %#x, want %#x", form, typeFunction)
+			return
+		}
+		from := r.at
+		r.vector()
+		r.vector()
+		m.signatures = append(m.signatures, string(r.b[from:r.at]))
 	}
 }
 
-// fixed gives a table that is nobody else's, and can't grow since no instruction does that, its size as a bound, so that calls needn't compare with it.
-func (m *module) fixed(body []byte) []byte {
-	r := &reader{b: body}
-	tables, kind := r.count(), r.byte()
-	least, bounded := readLimits(r)
-	if tables != 1 || bounded || m.shared || r.err != nil || r.more() {
-		return body
+// signature is a function's type as a module has it, of numbers of 32 bits.
+func signature(parameters, results int) string {
+	const numberI32 = "\x7f"
+	of := func(n int) []byte { return appendVector(nil, bytes.Repeat([]byte(numberI32), n)) }
+	return string(append(of(parameters), of(results)...))
+}
+
+// moreTypes adds the types that added functions have and the module hasn't.
+func (m *module) moreTypes(body []byte) []byte {
+	var more []byte
+	n := 0
+	for _, f := range m.added {
+		if !slices.Contains(m.signatures, f.signature) {
+			m.signatures = append(m.signatures, f.signature)
+			more = append(append(more, typeFunction), f.signature...)
+			n++
+		}
 	}
-	return appendU32(appendU32([]byte{1, kind, 1}, least), least)
+	return lengthened(body, n, more)
+}
+
+func (m *module) moreFunctions(body []byte) []byte {
+	var more []byte
+	for _, f := range m.added {
+		more = appendU32(more, slices.Index(m.signatures, f.signature))
+	}
+	return lengthened(body, len(m.added), more)
+}
+
+// lengthened is a section that is a vector, with more elements at its end.
+func lengthened(section []byte, n int, more []byte) []byte {
+	r := &reader{b: section}
+	out := appendU32(nil, r.count()+n)
+	return append(append(out, section[r.at:]...), more...)
 }
 
 // code rewrites the functions. It gives the section of their hints, too, or nil.
@@ -241,36 +259,32 @@ func (m *module) code(b []byte) (code, hints []byte, err error) {
 		return nil, nil, r.err
 	}
 	m.summary.Functions = n
-	bodies := make([]body, n)
-	for i := range bodies {
-		raw := r.vector()
-		f, err := readBody(raw)
+	var list []byte
+	hinted := 0
+	for i := range n {
+		index := uint32(m.imported + i)
+		f, err := readBody(r.vector())
 		if err == nil {
 			err = m.check(f.code)
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("function %d: %w", m.imported+i, err)
+			return nil, nil, fmt.Errorf("function %d: %w", index, err)
 		}
-		bodies[i] = f
-		if index := uint32(m.imported + i); isLeaf(len(raw), f.code) {
-			m.leaves[index] = true
-		}
-	}
-	if r.err != nil {
-		return nil, nil, r.err
-	}
-	code = appendU32(nil, n)
-	var list []byte
-	hinted := 0
-	for i, f := range bodies {
 		b, branches := m.rewrite(f)
 		code = appendVector(code, b)
 		if len(branches) > 0 {
 			hinted++
 			m.summary.Hints += len(branches)
-			list = appendHints(list, uint32(m.imported+i), branches)
+			list = appendHints(list, index, branches)
 		}
 	}
+	if r.err != nil {
+		return nil, nil, r.err
+	}
+	for _, f := range m.added {
+		code = appendVector(code, f.body)
+	}
+	code = append(appendU32(nil, n+len(m.added)), code...)
 	if hinted > 0 {
 		hints = append(appendU32(appendVector(nil, []byte(hintSection)), hinted), list...)
 	}

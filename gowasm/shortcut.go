@@ -3,6 +3,7 @@ package gowasm
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"chatcache/gowasm/finished"
 )
@@ -17,6 +18,7 @@ import (
 type shortcut struct {
 	finished.Callback
 	calls uint32 // the export's own function
+	index uint32 // its own
 }
 
 var shortcuts = func() map[string]finished.Callback {
@@ -33,9 +35,8 @@ func (m *module) readExports(r *reader) {
 		name := string(r.vector())
 		kind := r.byte()
 		index := r.u32()
-		m.shared = m.shared || kind == kindTable
 		if c, ok := shortcuts[name]; ok && kind == kindFunction {
-			m.shortcuts = append(m.shortcuts, shortcut{c, index})
+			m.shortcuts = append(m.shortcuts, shortcut{Callback: c, calls: index})
 		}
 	}
 }
@@ -63,86 +64,43 @@ func (m *module) readData(r *reader) {
 	}
 }
 
-// withShortcuts tells whether the module gets them, and checks that its exports are what the ABI says.
-func (m *module) withShortcuts() (bool, error) {
+// addShortcuts adds them, if the module has a set, and checks that its exports are what the ABI says.
+func (m *module) addShortcuts() error {
 	if m.slots == 0 {
-		return false, nil
+		m.shortcuts = nil
+		return nil
 	}
-	for _, s := range m.shortcuts {
+	for i, s := range m.shortcuts {
 		if int(s.calls) < m.imported || int(s.calls) >= len(m.types) {
-			return false, fmt.Errorf("section %d: %s is function %d, want one of %d to %d", sectionExport, s.Export, s.calls, m.imported, len(m.types)-1)
+			return fmt.Errorf("section %d: %s is function %d, want one of %d to %d", sectionExport, s.Export, s.calls, m.imported, len(m.types)-1)
 		}
 		of := m.types[s.calls]
 		if int(of) >= len(m.signatures) {
-			return false, fmt.Errorf("section %d: function %d is of type %d of %d", sectionFunction, s.calls, of, len(m.signatures))
+			return fmt.Errorf("section %d: function %d is of type %d of %d", sectionFunction, s.calls, of, len(m.signatures))
 		}
 		if got, want := m.signatures[of], signature(s.Parameters, s.Results); got != want {
-			return false, fmt.Errorf("section %d: %s is of type % x, want % x", sectionExport, s.Export, got, want)
+			return fmt.Errorf("section %d: %s is of type % x, want % x", sectionExport, s.Export, got, want)
 		}
+		m.shortcuts[i].index = m.add(m.signatures[of], s.body(m.slots))
 	}
-	return len(m.shortcuts) > 0, nil
-}
-
-// signature is a function's type as a module has it, of numbers of 32 bits.
-func signature(parameters, results int) string {
-	const numberI32 = "\x7f"
-	of := func(n int) []byte { return appendVector(nil, bytes.Repeat([]byte(numberI32), n)) }
-	return string(append(of(parameters), of(results)...))
-}
-
-// readTypes reads the types of functions.
-func (m *module) readTypes(r *reader) {
-	for range r.count() {
-		if form := r.byte(); form != typeFunction {
-			r.fail("a type of form %#x, want %#x", form, typeFunction)
-			return
-		}
-		from := r.at
-		r.vector()
-		r.vector()
-		m.signatures = append(m.signatures, string(r.b[from:r.at]))
-	}
-}
-
-// What follows adds the shortcuts to the module's sections, as functions behind all others.
-
-func (m *module) moreTypes(body []byte) []byte {
-	var more []byte
-	for _, s := range m.shortcuts {
-		more = appendU32(more, m.types[s.calls])
-	}
-	return lengthened(body, len(m.shortcuts), more)
-}
-
-func (m *module) moreCode(body []byte) []byte {
-	var more []byte
-	for _, s := range m.shortcuts {
-		more = appendVector(more, s.body(m.slots))
-	}
-	return lengthened(body, len(m.shortcuts), more)
+	m.summary.Shortcuts = len(m.shortcuts)
+	return nil
 }
 
 // otherExports exports the shortcuts in place of what they call.
 func (m *module) otherExports(body []byte) []byte {
 	r := &reader{b: body}
 	n := r.count()
-	out, next := appendU32(nil, n), len(m.types)
+	out := appendU32(nil, n)
 	for range n {
 		name, kind, index := r.vector(), r.byte(), r.u32()
-		if _, ok := shortcuts[string(name)]; ok && kind == kindFunction {
-			index = uint32(next)
-			next++
+		is := func(s shortcut) bool { return kind == kindFunction && s.Export == string(name) }
+		if i := slices.IndexFunc(m.shortcuts, is); i >= 0 {
+			index = m.shortcuts[i].index
 		}
 		out = appendU32(append(appendVector(out, name), kind), index)
 	}
 	return out
-}
-
-// lengthened is a section that is a vector, with more elements at its end.
-func lengthened(section []byte, n int, more []byte) []byte {
-	r := &reader{b: section}
-	out := appendU32(nil, r.count()+n)
-	return append(append(out, section[r.at:]...), more...)
 }
 
 // body is the function's, without locals.
