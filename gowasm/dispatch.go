@@ -1,41 +1,47 @@
 package gowasm
 
+import "slices"
+
 // pc is the local that says where a function continues: its parameter.
 const pc = 0
 
-// dispatch is how a function continues where it was: the loop around the blocks of its regions, and the br_table.
+// dispatch is how a function continues where it was: the loop around the blocks of its regions, and the br_table. A function that jumps nowhere has no loop.
 type dispatch struct {
 	table  int      // where the br_table is among the function's instructions
-	outer  int      // blocks around the loop
-	blocks int      // blocks within it, as many as regions: region r begins where the r-th of them, from within, ends
+	loop   int      // and the loop; -1 if it has none
+	around int      // blocks around those of its regions, and the loop
+	blocks int      // as many as regions: region r begins where the r-th of them, from within, ends
 	labels []uint32 // of the br_table: the region of each pc, and at last of all higher ones
 }
 
 // findDispatch finds a function's, if it has one of Go's shape. It holds what is needed for direct to be right: loop and blocks have neither
 // parameters nor results, every label of the br_table is a region, and the pc is read nowhere else but after it was set.
 func findDispatch(code []instruction) (d dispatch, ok bool) {
+	d.loop = -1
+	open := 0
 	i := 0
-	for ; i < len(code) && code[i].op != opLoop; i++ {
-		switch code[i].op {
-		case opBlock:
-			d.outer++
-		case opLocalGet, opLocalSet, opGlobalGet: // the stack pointer, as a local
+	for ; i < len(code) && code[i].op != opBrTable; i++ {
+		switch in := code[i]; {
+		case in.is(opBlock, void):
+			open++
+		case in.is(opLoop, void) && d.loop < 0:
+			open++
+			d.loop, d.around = i, open
+		case in.op == opLocalGet, in.op == opLocalSet, in.op == opGlobalGet: // the stack pointer, as a local, and the pc
 		default:
 			return d, false
 		}
 	}
-	if i == len(code) || code[i].value != void {
+	if i == len(code) || !code[i-1].is(opLocalGet, pc) {
 		return d, false
 	}
-	for i++; i < len(code) && code[i].is(opBlock, void); i++ {
-		d.blocks++
+	d.table, d.labels = i, code[i].labels
+	if d.loop < 0 {
+		d.around = open - int(slices.Max(d.labels)) - 1
 	}
-	if i+1 >= len(code) || !code[i].is(opLocalGet, pc) || code[i+1].op != opBrTable {
-		return d, false
-	}
-	d.table, d.labels = i+1, code[i+1].labels
+	d.blocks = open - d.around
 	for _, label := range d.labels {
-		if int(label) >= d.blocks {
+		if int64(label) >= int64(d.blocks) || d.around < 1 {
 			return d, false
 		}
 	}
@@ -63,7 +69,7 @@ type position struct {
 	region int // whose code it is; -1 before the first
 }
 
-func (d dispatch) start() position { return position{depth: d.outer + 1 + d.blocks, region: -1} }
+func (d dispatch) start() position { return position{depth: d.around + d.blocks, region: -1} }
 
 // after is the position after an instruction.
 func (d dispatch) after(p position, in instruction) position {
@@ -71,7 +77,7 @@ func (d dispatch) after(p position, in instruction) position {
 	case in.opens():
 		p.depth++
 	case in.op == opEnd:
-		if p.depth == d.outer+d.blocks-p.region && p.region+1 < d.blocks {
+		if p.depth == d.around-1+d.blocks-p.region && p.region+1 < d.blocks {
 			p.region++
 		}
 		p.depth--
@@ -81,12 +87,23 @@ func (d dispatch) after(p position, in instruction) position {
 
 // isLoop reports whether a label means the loop.
 func (d dispatch) isLoop(p position, label int64) bool {
-	return int64(p.depth-1)-label == int64(d.outer)
+	return d.loop >= 0 && int64(p.depth)-label == int64(d.around)
+}
+
+// goesTo reports whether an instruction may go to the loop.
+func (d dispatch) goesTo(p position, in instruction) bool {
+	switch in.op {
+	case opBr, opBrIf:
+		return d.isLoop(p, in.value)
+	case opBrTable:
+		return slices.ContainsFunc(in.labels, func(label uint32) bool { return d.isLoop(p, int64(label)) })
+	}
+	return false
 }
 
 // label means the end of the block that a later region begins after.
 func (d dispatch) label(p position, region int) uint32 {
-	return uint32(p.depth - 1 - (d.outer + d.blocks - region))
+	return uint32(p.depth - (d.around + d.blocks - region))
 }
 
 // jump finds a jump to another region at the begin of the code: the pc is set, and the loop is gone to.
@@ -107,7 +124,7 @@ func (m *module) direct(d dispatch, code []instruction) []instruction {
 	entry.hint = likely
 	out = append(out, withIndex(opLocalGet, pc), plain(opI32Eqz), entry)
 	out = append(out, code[d.table-1:d.table+1]...)
-	at := d.start()
+	at, again := d.start(), false // whether the loop is gone to
 	for i := d.table + 1; i < len(code); i++ {
 		if code[i].is(opIf, void) && i+4 < len(code) && code[i+4].op == opEnd {
 			within := position{at.depth + 1, at.region}
@@ -131,8 +148,13 @@ func (m *module) direct(d dispatch, code []instruction) []instruction {
 			}
 			m.summary.Back++
 		}
+		again = again || d.goesTo(at, code[i])
 		out = append(out, code[i])
 		at = d.after(at, code[i])
+	}
+	if d.loop >= 0 && !again {
+		out[d.loop] = typed(opBlock, void)
+		m.summary.Straight++
 	}
 	return out
 }
@@ -147,10 +169,10 @@ func (d dispatch) rare(code []instruction) []bool {
 			case opBr, opBrTable, opReturn:
 				leaves[at.region] = true
 			case opUnreachable:
-				stuck[at.region] = stuck[at.region] || at.depth == d.outer+d.blocks-at.region
+				stuck[at.region] = stuck[at.region] || at.depth == d.around-1+d.blocks-at.region
 			}
 		}
-		if at = d.after(at, in); at.depth <= d.outer {
+		if at = d.after(at, in); at.depth < d.around {
 			break // behind the loop, where Go's compiler has put an unreachable
 		}
 	}

@@ -26,7 +26,8 @@ func (m *module) rewrite(f body) ([]byte, []branchHint) {
 		code = m.direct(d, code)
 		hintRare(code)
 	}
-	return encode(f.locals, m.filled(code))
+	plain, _ := encode(f.locals, code)
+	return encode(f.locals, m.filled(code, len(plain)))
 }
 
 func encode(locals []byte, code []instruction) (b []byte, hints []branchHint) {

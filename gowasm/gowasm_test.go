@@ -231,8 +231,94 @@ func TestJumps(t *testing.T) {
 		end
 		i32.const 1
 		end`)
-	if m.summary.Direct != 3 || m.summary.Back != 1 {
-		t.Errorf("%d direct jumps and %d back, want 3 and 1", m.summary.Direct, m.summary.Back)
+	if m.summary.Direct != 3 || m.summary.Back != 1 || m.summary.Straight != 0 {
+		t.Errorf("%d direct jumps and %d back, %d functions without a loop, want 3, 1 and 0", m.summary.Direct, m.summary.Back, m.summary.Straight)
+	}
+}
+
+// A function without a jump back needs no loop.
+func TestStraight(t *testing.T) {
+	const to = "i32.const 2\n\t  local.set 0\n\t  br 2"
+	code := assemble(t, strings.Replace(shape, to, "nop", 1)).code
+	d, ok := findDispatch(code)
+	m := &module{}
+	got := disassemble(m.direct(d, code))
+	if !ok || m.summary.Straight != 1 || m.summary.Back != 0 || strings.Contains(got, "loop") || strings.Count(got, "block") != 6 {
+		t.Errorf("%+v:\n%s", m.summary, got)
+	}
+	for name, jump := range map[string]string{"br_if": "local.get 0\n br_if 2", "br_table": "local.get 1\n br_table 1 0 2"} {
+		code := assemble(t, strings.Replace(shape, to, strings.Replace(jump, "local.get 0", "local.get 1", 1), 1)).code
+		d, _ := findDispatch(code)
+		m := &module{}
+		if got := disassemble(m.direct(d, code)); m.summary.Straight != 0 || !strings.Contains(got, "loop") {
+			t.Errorf("%s to the loop: it is gone", name)
+		}
+	}
+}
+
+// One that jumps nowhere has none, and continues by the same br_table.
+func TestNoLoop(t *testing.T) {
+	code := assemble(t, `
+		global.get 0
+		local.set 1
+		block ;; unwinds
+		block
+		block
+		local.get 0
+		br_table 3 0 0 1 1
+		end ;; region 0
+		local.get 1
+		i64.eqz
+		if ;; the stack has to grow
+		  call 1
+		  br_if 2
+		end
+		end ;; region 1
+		call 1
+		br_if 0
+		i32.const 0
+		return
+		end
+		i32.const 1
+		end`).code
+	d, ok := findDispatch(code)
+	if !ok {
+		t.Fatal("it has no dispatch")
+	}
+	m := &module{}
+	code = m.direct(d, code)
+	hintRare(code)
+	wantCode(t, code, `
+		global.get 0
+		local.set 1
+		block
+		block
+		block
+		local.get 0
+		i32.eqz
+		br_if 0 ;; likely
+		local.get 0
+		br_table 3 0 0 1 1
+		end
+		local.get 1
+		i64.eqz
+		if ;; unlikely
+		call 1
+		br_if 2 ;; unlikely
+		end
+		end
+		call 1
+		br_if 0 ;; unlikely
+		i32.const 0
+		return
+		end
+		i32.const 1
+		end`)
+	if m.summary.Straight != 0 {
+		t.Error("it had a loop")
+	}
+	if _, ok := findDispatch(assemble(t, "block\n block\n local.get 0\n br_table 2 0 1 1\n end\n end\n i32.const 0\n end").code); ok {
+		t.Error("without a block to unwind to it has a dispatch")
 	}
 }
 
@@ -244,7 +330,7 @@ func TestOtherShapes(t *testing.T) {
 		"something before the loop":          {"local.set 1", "call 1\n\tdrop"},
 		"the br_table goes by another local": {"local.get 0\n\tbr_table", "local.get 1\n\tbr_table"},
 		"no br_table":                        {"br_table 5 0 0 1 2 3 3", "br 0"},
-		"no loop":                            {"loop", "block"},
+		"two loops":                          {"block ;; unwinds", "loop"},
 	} {
 		if text := strings.Replace(shape, change[0], change[1], 1); text == shape {
 			t.Errorf("%s: nothing is replaced", name)
@@ -316,7 +402,7 @@ func TestUnsigned(t *testing.T) {
 func TestFilled(t *testing.T) {
 	const grow = "global.get 0\n if\n call 1\n br_if 0\n end\n call 2\n end"
 	m := &module{types: make([]uint32, 5)}
-	wantCode(t, m.filled(assemble(t, grow).code),
+	wantCode(t, m.filled(assemble(t, grow).code, 11_000), // not three times as long as the largest
 		"global.get 0\n if\n call 5\n call 6\n call 7\n call 8\n call 9\n call 10\n call 11\n call 12\n call 13\n call 14\n call 15\n call 1\n br_if 0\n end\n call 2\n end")
 	var sizes []int
 	for _, f := range m.added {
@@ -328,15 +414,17 @@ func TestFilled(t *testing.T) {
 	if want := []int{32768, 16384, 8192, 4096, 2048, 1024, 512, 256, 128, 64, 32}; !slices.Equal(sizes, want) {
 		t.Errorf("fillers of %d bytes, want %d", sizes, want)
 	}
-	wantCode(t, m.filled(assemble(t, grow).code)[:3], "global.get 0\n if\n call 5") // the same ones
+	// A small function has only those that may fit, of the same.
+	wantCode(t, m.filled(assemble(t, grow).code, 43), "global.get 0\n if\n call 13\n call 14\n call 15\n call 1\n br_if 0\n end\n call 2\n end")
+	wantCode(t, m.filled(assemble(t, grow).code, 1), "global.get 0\n if\n call 15\n call 1\n br_if 0\n end\n call 2\n end")
 	for name, code := range map[string]string{
 		"a call before":            "call 3\n" + grow,
 		"an if that calls nothing": "global.get 0\n if\n nop\n end\n call 2\n end",
 		"nothing to call":          "nop\n end",
 	} {
-		t.Run(name, func(t *testing.T) { wantCode(t, m.filled(assemble(t, code).code), code) })
+		t.Run(name, func(t *testing.T) { wantCode(t, m.filled(assemble(t, code).code, 100), code) })
 	}
-	if len(m.added) != 11 || m.summary.Filled != 2 {
+	if len(m.added) != 11 || m.summary.Filled != 3 {
 		t.Errorf("%d fillers, %d functions filled", len(m.added), m.summary.Filled)
 	}
 }

@@ -17,6 +17,9 @@ const (
 	mostFiller  = 15
 )
 
+// budgetFactor is how many times its own bytes a function's budget may be. Fillers that don't fit are called.
+const budgetFactor = 3
+
 // addFillers adds the fillers to the module, and what calls them.
 func (m *module) addFillers() {
 	for k := mostFiller; k >= leastFiller; k-- {
@@ -26,8 +29,8 @@ func (m *module) addFillers() {
 	}
 }
 
-// filled spends a function's budget, if the first that it calls is called where the stack has to grow.
-func (m *module) filled(code []instruction) []instruction {
+// filled spends the budget of a function of so many bytes, if the first that it calls is called where the stack has to grow.
+func (m *module) filled(code []instruction, length int) []instruction {
 	for i, in := range code {
 		switch {
 		case in.calls():
@@ -37,7 +40,11 @@ func (m *module) filled(code []instruction) []instruction {
 				m.addFillers()
 			}
 			m.summary.Filled++
-			return slices.Insert(slices.Clone(code), i+1, m.fillers...)
+			fit := m.fillers
+			for most := mostFiller; most > leastFiller && 1<<most > budgetFactor*length; most-- {
+				fit = fit[1:]
+			}
+			return slices.Insert(slices.Clone(code), i+1, fit...)
 		}
 	}
 	return code

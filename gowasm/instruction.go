@@ -83,6 +83,11 @@ func withIndex(op byte, index uint32) instruction {
 	return instruction{op: op, value: int64(index), raw: appendU32([]byte{op}, index)}
 }
 
+// typed is a block, loop or if of that type.
+func typed(op byte, of int64) instruction {
+	return instruction{op: op, value: of, raw: appendSigned([]byte{op}, of)}
+}
+
 func i32Const(v int64) instruction {
 	return instruction{op: opI32Const, value: v, raw: appendSigned([]byte{opI32Const}, v)}
 }

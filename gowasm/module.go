@@ -15,8 +15,9 @@ type Summary struct {
 	Functions int `json:"functions"`
 	Before    int `json:"bytes_before"`
 	After     int `json:"bytes"`
-	Direct    int `json:"direct_jumps"`     // forward
-	Back      int `json:"back_jumps"`       // which still go through the loop
+	Direct    int `json:"direct_jumps"` // forward
+	Back      int `json:"back_jumps"`   // which still go through the loop
+	Straight  int `json:"functions_without_loop"`
 	Filled    int `json:"filled_functions"` // that nothing is inlined into
 	Hints     int `json:"branch_hints"`
 	Shortcuts int `json:"shortcuts"` // callbacks that finished streams answer without Go

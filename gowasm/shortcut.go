@@ -121,8 +121,3 @@ func (s shortcut) body(slots uint32) []byte {
 	b, _ := encode([]byte{0}, append(code, withIndex(opCall, s.calls), plain(opEnd), plain(opEnd)))
 	return b
 }
-
-// typed is a block, loop or if of that type.
-func typed(op byte, of int64) instruction {
-	return instruction{op: op, value: of, raw: appendSigned([]byte{op}, of)}
-}
