@@ -259,11 +259,12 @@ func goroutines() any {
 		})
 	}
 	go func() { group.Wait(); close(pipe) }()
+	received := 0 // others may still be at sum
 	for v := range pipe {
-		sum += v
+		received += v
 	}
 	time.Sleep(time.Millisecond)
-	return sum
+	return sum + received
 }
 
 func selects() any {
