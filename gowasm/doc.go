@@ -22,11 +22,12 @@
 //
 // # What is changed
 //
-//   - Jumps forward leave the blocks up to their target instead of going through the loop (file dispatch.go).
+//   - Jumps forward leave the blocks up to their target instead of going through the loop, which a function without others doesn't get (file dispatch.go).
 //   - A function that is called, not continued, tests for that before the br_table.
 //   - Where the stack has to grow functions that do nothing are called, on which V8 spends what it would inline (file inlining.go).
 //   - What hardly happens is named in a section of branch hints (metadata.code.branch_hint): unwinding, growing the stack, panics. V8 moves that
 //     out of the way of the rest. Engines that don't know the section skip it (file hint.go).
+//   - What Go writes and V8 doesn't see through: conditions that become numbers and conditions again, and a stack pointer that is set twice (file redundant.go).
 //   - Addresses relative to the stack pointer are written as the offsets of loads and stores, masks of signed loads as unsigned loads, and
 //     nops are left out (file address.go).
 //   - What the proxy calls for a stream that the filter has nothing more to do with returns before it enters Go, where the filter says so by package finished (file shortcut.go).
@@ -43,5 +44,6 @@
 //	inlining     what V8 inlines
 //	hint         branch hints
 //	address      addresses and masks
+//	redundant    conditions, and the stack pointer
 //	shortcut     what comes before the exports that are called for streams
 package gowasm

@@ -21,7 +21,7 @@ func readBody(b []byte) (f body, err error) {
 
 // rewrite gives the body and its hints.
 func (m *module) rewrite(f body) ([]byte, []branchHint) {
-	code := unsigned(withOffsets(withoutNops(f.code)))
+	code := stored(conditions(unsigned(withOffsets(withoutNops(f.code)))))
 	if d, ok := findDispatch(code); ok {
 		code = m.direct(d, code)
 		hintRare(code)
