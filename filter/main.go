@@ -14,7 +14,6 @@ import (
 	"encoding/hex"
 
 	"chatcache/filter/internal/exchange"
-	"chatcache/gowasm/finished"
 
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm/types"
@@ -34,7 +33,6 @@ type vmContext struct {
 // it starts the VM, draws the VM's id: it names the VM in the registry and
 // begins the ids of its suspensions.
 func (vm *vmContext) NewPluginContext(id uint32) types.PluginContext {
-	finished.Remove(id)
 	if vm.states == nil {
 		vm.states, vm.collector = exchange.NewStates(randomID()), newCollector()
 	}

@@ -8,7 +8,6 @@ import (
 
 	"chatcache/filter/internal/exchange"
 	"chatcache/filter/internal/httpcache"
-	"chatcache/gowasm/finished"
 	"chatcache/policy"
 
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
@@ -117,7 +116,6 @@ func (p *pluginContext) NewHttpContext(id uint32) types.HttpContext {
 	if p.plugin == nil { // its start failed
 		return &types.DefaultHttpContext{}
 	}
-	finished.Remove(id)
 	s := &stream{id: id, root: p}
 	s.exchange = p.plugin.NewExchange(s)
 	return s

@@ -6,7 +6,6 @@ import (
 
 	"chatcache/filter/internal/exchange"
 	"chatcache/filter/internal/httpcache"
-	"chatcache/gowasm/finished"
 	"chatcache/redisbridge/wire"
 
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
@@ -34,9 +33,6 @@ func (s *stream) guarded(callback func()) {
 func (s *stream) OnHttpRequestHeaders(_ int, end bool) types.Action {
 	action := exchange.Continue
 	s.guarded(func() { action = s.exchange.RequestHeaders(end) })
-	if s.exchange.Over() {
-		finished.Add(s.id)
-	}
 	switch action {
 	case exchange.PauseAll:
 		return pauseAll

@@ -153,7 +153,7 @@ func (m *module) direct(d dispatch, code []instruction) []instruction {
 		at = d.after(at, code[i])
 	}
 	if d.loop >= 0 && !again {
-		out[d.loop] = typed(opBlock, void)
+		out[d.loop] = block()
 		m.summary.Straight++
 	}
 	return out

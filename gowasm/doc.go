@@ -30,7 +30,6 @@
 //   - What Go writes and V8 doesn't see through: conditions that become numbers and conditions again, and a stack pointer that is set twice (file redundant.go).
 //   - Addresses relative to the stack pointer are written as the offsets of loads and stores, masks of signed loads as unsigned loads, and
 //     nops are left out (file address.go).
-//   - What the proxy calls for a stream that the filter has nothing more to do with returns before it enters Go, where the filter says so by package finished (file shortcut.go).
 //
 // All of it holds whatever the function does, as the files say, and isn't done where a function looks different.
 //
@@ -45,5 +44,4 @@
 //	hint         branch hints
 //	address      addresses and masks
 //	redundant    conditions, and the stack pointer
-//	shortcut     what comes before the exports that are called for streams
 package gowasm

@@ -25,7 +25,8 @@ func (m *module) addFillers() {
 	for k := mostFiller; k >= leastFiller; k-- {
 		const frame = 2 // no locals, and the end
 		body := append([]byte{0}, bytes.Repeat([]byte{opNop}, 1<<k-frame)...)
-		m.fillers = append(m.fillers, withIndex(opCall, m.add(signature(0, 0), append(body, opEnd))))
+		m.fillers = append(m.fillers, withIndex(opCall, uint32(len(m.types)+len(m.added))))
+		m.added = append(m.added, append(body, opEnd))
 	}
 }
 

@@ -22,7 +22,7 @@ const (
 	opLocalTee     = 0x22
 	opGlobalGet    = 0x23
 	opGlobalSet    = 0x24
-	opI32Load      = 0x28 // the first of the loads
+	opFirstLoad    = 0x28
 	opI64Load8S    = 0x30
 	opI64Load16S   = 0x32
 	opI64Load32S   = 0x34
@@ -36,11 +36,8 @@ const (
 	opF32Const     = 0x43
 	opF64Const     = 0x44
 	opI32Eqz       = 0x45
-	opI32Eq        = 0x46
 	opI64Eqz       = 0x50
 	opI32Add       = 0x6a
-	opI32And       = 0x71
-	opI32Shl       = 0x74
 	opI64Add       = 0x7c
 	opI64And       = 0x83
 	opI32WrapI64   = 0xa7
@@ -49,11 +46,8 @@ const (
 	opPrefix       = 0xfc // a second number says which
 )
 
-// Types of blocks without parameters: without a result, and with one of 32 bits.
-const (
-	void  = -0x40
-	ofI32 = -1
-)
+// void is the type of a block without parameters and results.
+const void = -0x40
 
 // instruction is one of a function's.
 type instruction struct {
@@ -73,7 +67,7 @@ func (in instruction) opens() bool {
 }
 
 func (in instruction) calls() bool  { return in.op == opCall || in.op == opCallIndirect }
-func (in instruction) loads() bool  { return in.op >= opI32Load && in.op <= opLastLoad }
+func (in instruction) loads() bool  { return in.op >= opFirstLoad && in.op <= opLastLoad }
 func (in instruction) stores() bool { return in.op >= opFirstStore && in.op <= opLastStore }
 
 func plain(op byte) instruction { return instruction{op: op, raw: []byte{op}} }
@@ -83,9 +77,9 @@ func withIndex(op byte, index uint32) instruction {
 	return instruction{op: op, value: int64(index), raw: appendU32([]byte{op}, index)}
 }
 
-// typed is a block, loop or if of that type.
-func typed(op byte, of int64) instruction {
-	return instruction{op: op, value: of, raw: appendSigned([]byte{op}, of)}
+// block is one without parameters and results.
+func block() instruction {
+	return instruction{op: opBlock, value: void, raw: appendSigned([]byte{opBlock}, void)}
 }
 
 func i32Const(v int64) instruction {

@@ -20,7 +20,6 @@ type Summary struct {
 	Straight  int `json:"functions_without_loop"`
 	Filled    int `json:"filled_functions"` // that nothing is inlined into
 	Hints     int `json:"branch_hints"`
-	Shortcuts int `json:"shortcuts"` // callbacks that finished streams answer without Go
 }
 
 // Sections of a module (WebAssembly 2.0, section 5.5).
@@ -29,9 +28,7 @@ const (
 	sectionType     = 1
 	sectionImport   = 2
 	sectionFunction = 3
-	sectionExport   = 7
 	sectionCode     = 10
-	sectionData     = 11
 )
 
 // Kinds of imports and exports.
@@ -42,8 +39,11 @@ const (
 	kindGlobal   = 3
 )
 
-// typeFunction begins a function's type.
-const typeFunction = 0x60
+// typeFunction begins a function's type; ofNothing is the rest of one without parameters and results.
+const (
+	typeFunction = 0x60
+	ofNothing    = "\x00\x00"
+)
 
 const header = "\x00asm\x01\x00\x00\x00"
 
@@ -54,26 +54,12 @@ type section struct {
 
 // module is what is known of one.
 type module struct {
-	signatures []string // of its types: parameters and results, as they are written
-	types      []uint32 // of functions, the imported ones first
-	imported   int      // how many of these are
-	added      []function
-	fillers    []instruction // calls of functions that do nothing
-	shortcuts  []shortcut
-	slots      uint32 // where those of the set of finished streams are, 0 if it has none
+	signatures []string      // of its types: parameters and results, as they are written
+	types      []uint32      // of functions, the imported ones first
+	imported   int           // how many of these are
+	added      [][]byte      // the fillers' bodies, behind all others
+	fillers    []instruction // calls of them
 	summary    Summary
-}
-
-// function is one that is added behind all others.
-type function struct {
-	signature string
-	body      []byte
-}
-
-// add adds a function, and gives its index.
-func (m *module) add(signature string, body []byte) uint32 {
-	m.added = append(m.added, function{signature, body})
-	return uint32(len(m.types) + len(m.added) - 1)
 }
 
 // Optimize gives a module that does what this one does, see the package's documentation. The same bytes give the same bytes. It keeps all sections, and
@@ -107,9 +93,6 @@ func (m *module) optimize(wasm []byte) ([]byte, error) {
 	if at < 0 {
 		return nil, errors.New("it has no code")
 	}
-	if err := m.addShortcuts(); err != nil {
-		return nil, err
-	}
 	code, hints, err := m.code(sections[at].body)
 	if err != nil {
 		return nil, fmt.Errorf("section %d: %w", sectionCode, err)
@@ -121,8 +104,6 @@ func (m *module) optimize(wasm []byte) ([]byte, error) {
 			s.body = m.moreTypes(s.body)
 		case sectionFunction:
 			s.body = m.moreFunctions(s.body)
-		case sectionExport:
-			s.body = m.otherExports(s.body)
 		case sectionCode:
 			if len(hints) > 0 { // they have to come before it
 				out = appendVector(append(out, sectionCustom), hints)
@@ -166,10 +147,6 @@ func (m *module) read(s section) error {
 		for range r.count() {
 			m.types = append(m.types, r.u32())
 		}
-	case sectionExport:
-		m.readExports(r)
-	case sectionData:
-		m.readData(r)
 	}
 	return r.err
 }
@@ -213,31 +190,20 @@ func (m *module) readTypes(r *reader) {
 	}
 }
 
-// signature is a function's type as a module has it, of numbers of 32 bits.
-func signature(parameters, results int) string {
-	const numberI32 = "\x7f"
-	of := func(n int) []byte { return appendVector(nil, bytes.Repeat([]byte(numberI32), n)) }
-	return string(append(of(parameters), of(results)...))
-}
-
-// moreTypes adds the types that added functions have and the module hasn't.
+// moreTypes adds the type of the fillers, if the module hasn't got it.
 func (m *module) moreTypes(body []byte) []byte {
-	var more []byte
-	n := 0
-	for _, f := range m.added {
-		if !slices.Contains(m.signatures, f.signature) {
-			m.signatures = append(m.signatures, f.signature)
-			more = append(append(more, typeFunction), f.signature...)
-			n++
-		}
+	if len(m.added) == 0 || slices.Contains(m.signatures, ofNothing) {
+		return body
 	}
-	return lengthened(body, n, more)
+	m.signatures = append(m.signatures, ofNothing)
+	return lengthened(body, 1, append([]byte{typeFunction}, ofNothing...))
 }
 
+// moreFunctions adds the fillers' numbers of their type.
 func (m *module) moreFunctions(body []byte) []byte {
 	var more []byte
-	for _, f := range m.added {
-		more = appendU32(more, slices.Index(m.signatures, f.signature))
+	for range m.added {
+		more = appendU32(more, slices.Index(m.signatures, ofNothing))
 	}
 	return lengthened(body, len(m.added), more)
 }
@@ -282,8 +248,8 @@ func (m *module) code(b []byte) (code, hints []byte, err error) {
 	if r.err != nil {
 		return nil, nil, r.err
 	}
-	for _, f := range m.added {
-		code = appendVector(code, f.body)
+	for _, body := range m.added {
+		code = appendVector(code, body)
 	}
 	code = append(appendU32(nil, n+len(m.added)), code...)
 	if hinted > 0 {

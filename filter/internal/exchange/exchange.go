@@ -76,18 +76,12 @@ func (e *Exchange) RequestHeaders(end bool) Action {
 	r.read(fields, e.stream)
 	e.state.follower.follow()
 	action := e.flow.start(end)
-	if e.phase == replied { // what comes now is the end of our own answer
-		e.Done()
-		return action
+	if e.phase != replied {
+		r.keep()
+		e.watch()
 	}
-	r.keep()
-	e.watch()
 	return action
 }
-
-// Over tells, after RequestHeaders, whether the exchange has nothing to do with the rest of its stream: no rule matches, or
-// it has been answered. Then who calls may spare itself all other callbacks, Done too.
-func (e *Exchange) Over() bool { return e.flow == nil }
 
 // RequestBody handles a request body; n is all of it that has been held.
 func (e *Exchange) RequestBody(n int, end bool) Action {

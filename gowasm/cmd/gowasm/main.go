@@ -56,8 +56,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if *asJSON {
 		err = json.NewEncoder(stdout).Encode(done)
 	} else {
-		_, err = fmt.Fprintf(stdout, "%s: %d instead of %d bytes; of %d functions nothing is inlined into %d; %d jumps are direct, %d branches have hints, %d callbacks shortcuts\n",
-			flags.Arg(1), done.After, done.Before, done.Functions, done.Filled, done.Direct, done.Hints, done.Shortcuts)
+		_, err = fmt.Fprintf(stdout, "%s: %d instead of %d bytes; of %d functions nothing is inlined into %d; %d jumps are direct, %d branches have hints\n",
+			flags.Arg(1), done.After, done.Before, done.Functions, done.Filled, done.Direct, done.Hints)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "gowasm:", err)
