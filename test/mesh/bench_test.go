@@ -38,7 +38,7 @@ func BenchmarkOnWasm(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			n := 0
-			do := func(s *hostsim.Sim) *hostsim.Stream {
+			ask := func(s *hostsim.Sim) *hostsim.Stream {
 				n++
 				request := hostsim.Get(strings.Replace(of.path, "*", strconv.Itoa(n), 1), "authorization", "Bearer ann")
 				stream := s.Start(1, request)
@@ -46,6 +46,10 @@ func BenchmarkOnWasm(b *testing.B) {
 				if of.fills {
 					s.Settle()
 				}
+				return stream
+			}
+			do := func(s *hostsim.Sim) *hostsim.Stream {
+				stream := ask(s)
 				if got := stream.Response().Get("cache-status"); got != of.status {
 					b.Fatalf("cache-status %q, want %q", got, of.status)
 				}
@@ -53,7 +57,7 @@ func BenchmarkOnWasm(b *testing.B) {
 			}
 			for _, s := range []*hostsim.Sim{sim, traced} {
 				for range 3 {
-					do(s)
+					ask(s)
 					s.Settle()
 				}
 			}
