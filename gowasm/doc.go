@@ -30,6 +30,7 @@
 //   - What Go writes and V8 doesn't see through: conditions that become numbers and conditions again, and a stack pointer that is set twice (file redundant.go).
 //   - Addresses relative to the stack pointer are written as the offsets of loads and stores, masks of signed loads as unsigned loads, and
 //     nops are left out (file address.go).
+//   - Functions that are called by each request lie together, if their names are said (file order.go).
 //
 // All of it holds whatever the function does, as the files say, and isn't done where a function looks different.
 //
@@ -39,6 +40,7 @@
 //	function     a function's body, and the steps that rewrite it
 //	instruction  instructions, read and written
 //	reader       numbers and vectors of the binary format
+//	order        which functions come first
 //	dispatch     the regions of a function, and its jumps
 //	inlining     what V8 inlines
 //	hint         branch hints

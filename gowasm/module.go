@@ -18,6 +18,7 @@ type Summary struct {
 	Direct    int `json:"direct_jumps"` // forward
 	Back      int `json:"back_jumps"`   // which still go through the loop
 	Straight  int `json:"functions_without_loop"`
+	First     int `json:"functions_in_front"`
 	Filled    int `json:"filled_functions"` // that nothing is inlined into
 	Hints     int `json:"branch_hints"`
 }
@@ -28,6 +29,9 @@ const (
 	sectionType     = 1
 	sectionImport   = 2
 	sectionFunction = 3
+	sectionExport   = 7
+	sectionStart    = 8
+	sectionElement  = 9
 	sectionCode     = 10
 )
 
@@ -57,6 +61,7 @@ type module struct {
 	signatures []string      // of its types: parameters and results, as they are written
 	types      []uint32      // of functions, the imported ones first
 	imported   int           // how many of these are
+	now        []uint32      // the number of each, nil if none has another one
 	added      [][]byte      // the fillers' bodies, behind all others
 	fillers    []instruction // calls of them
 	summary    Summary
@@ -65,10 +70,13 @@ type module struct {
 // Optimize gives a module that does what this one does, see the package's documentation. The same bytes give the same bytes. It keeps all sections, and
 // functions their numbers, so that the names of a module that has them stay right; places in the code, which debug information has (DWARF), don't.
 //
+// The functions of the names first come before all others, in this order; those that there are not are left out. Then the section of names is left out, too, which the module has
+// to have: Go's linker writes it without -s.
+//
 // The error matches [ErrModule] where something isn't as Go's compiler and linker write it, and says what and where. A module that was optimized before is one of these.
-func Optimize(wasm []byte) ([]byte, Summary, error) {
+func Optimize(wasm []byte, first ...string) ([]byte, Summary, error) {
 	m := &module{}
-	out, err := m.optimize(wasm)
+	out, err := m.optimize(wasm, first)
 	if err != nil {
 		return nil, Summary{}, fmt.Errorf("%w: %w", ErrModule, err)
 	}
@@ -76,7 +84,7 @@ func Optimize(wasm []byte) ([]byte, Summary, error) {
 	return out, m.summary, nil
 }
 
-func (m *module) optimize(wasm []byte) ([]byte, error) {
+func (m *module) optimize(wasm []byte, first []string) ([]byte, error) {
 	if !bytes.HasPrefix(wasm, []byte(header)) {
 		return nil, fmt.Errorf("it begins with % x, want % x", wasm[:min(len(wasm), len(header))], header)
 	}
@@ -93,6 +101,11 @@ func (m *module) optimize(wasm []byte) ([]byte, error) {
 	if at < 0 {
 		return nil, errors.New("it has no code")
 	}
+	if len(first) > 0 {
+		if err := m.order(sections, first); err != nil {
+			return nil, err
+		}
+	}
 	code, hints, err := m.code(sections[at].body)
 	if err != nil {
 		return nil, fmt.Errorf("section %d: %w", sectionCode, err)
@@ -102,8 +115,16 @@ func (m *module) optimize(wasm []byte) ([]byte, error) {
 		switch s.id {
 		case sectionType:
 			s.body = m.moreTypes(s.body)
+		case sectionCustom:
+			if m.now != nil && s.is("name") {
+				continue
+			}
 		case sectionFunction:
-			s.body = m.moreFunctions(s.body)
+			s.body = m.functions()
+		case sectionExport, sectionStart, sectionElement:
+			if s.body, err = m.renumbered(s); err != nil {
+				return nil, err
+			}
 		case sectionCode:
 			if len(hints) > 0 { // they have to come before it
 				out = appendVector(append(out, sectionCustom), hints)
@@ -199,13 +220,17 @@ func (m *module) moreTypes(body []byte) []byte {
 	return lengthened(body, 1, append([]byte{typeFunction}, ofNothing...))
 }
 
-// moreFunctions adds the fillers' numbers of their type.
-func (m *module) moreFunctions(body []byte) []byte {
-	var more []byte
-	for range m.added {
-		more = appendU32(more, slices.Index(m.signatures, ofNothing))
+// functions are the types of the module's own and of the fillers.
+func (m *module) functions() []byte {
+	own := m.types[m.imported:]
+	out := appendU32(nil, len(own)+len(m.added))
+	for _, of := range own {
+		out = appendU32(out, of)
 	}
-	return lengthened(body, len(m.added), more)
+	for range m.added {
+		out = appendU32(out, slices.Index(m.signatures, ofNothing))
+	}
+	return out
 }
 
 // lengthened is a section that is a vector, with more elements at its end.
@@ -226,32 +251,35 @@ func (m *module) code(b []byte) (code, hints []byte, err error) {
 		return nil, nil, r.err
 	}
 	m.summary.Functions = n
-	var list []byte
-	hinted := 0
+	bodies, branches := make([][]byte, n), make([][]branchHint, n)
 	for i := range n {
-		index := uint32(m.imported + i)
 		f, err := readBody(r.vector())
 		if err == nil {
 			err = m.check(f.code)
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("function %d: %w", index, err)
+			return nil, nil, fmt.Errorf("function %d: %w", m.imported+i, err)
 		}
-		b, branches := m.rewrite(f)
-		code = appendVector(code, b)
-		if len(branches) > 0 {
-			hinted++
-			m.summary.Hints += len(branches)
-			list = appendHints(list, index, branches)
-		}
+		f.code = m.called(f.code)
+		at := int(m.moved(uint32(m.imported+i))) - m.imported
+		bodies[at], branches[at] = m.rewrite(f)
 	}
 	if r.err != nil {
 		return nil, nil, r.err
 	}
-	for _, body := range m.added {
+	code = appendU32(nil, n+len(m.added))
+	for _, body := range slices.Concat(bodies, m.added) {
 		code = appendVector(code, body)
 	}
-	code = append(appendU32(nil, n+len(m.added)), code...)
+	var list []byte
+	hinted := 0
+	for i, of := range branches {
+		if len(of) > 0 {
+			hinted++
+			m.summary.Hints += len(of)
+			list = appendHints(list, uint32(m.imported+i), of)
+		}
+	}
 	if hinted > 0 {
 		hints = append(appendU32(appendVector(nil, []byte(hintSection)), hinted), list...)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 
 	"chatcache/gowasm"
+	"chatcache/test/mesh"
 )
 
 // build compiles the package in a directory for WebAssembly, or natively.
@@ -79,8 +80,11 @@ func TestProgram(t *testing.T) {
 		t.Fatalf("natively: %v, want exit code 7\n%s", err, native)
 	}
 	module := read(t, build(t, dir, true, "build"))
-	faster := optimized(t, module)
-	for name, module := range map[string][]byte{"as it is compiled": module, "optimized": faster} {
+	ordered, s, err := gowasm.Optimize(module, gowasm.Names(read(t, "../../"+mesh.HotFile))...)
+	if err != nil || s.First < 100 { // most of the runtime's
+		t.Fatalf("%d functions in front, %v, want 100", s.First, err)
+	}
+	for name, module := range map[string][]byte{"as it is compiled": module, "optimized": optimized(t, module), "in another order": ordered} {
 		if got, code := run(t, module, "/"); got != string(native) || code != 7 {
 			t.Errorf("%s: exit code %d, %s", name, code, difference(got, string(native)))
 		}

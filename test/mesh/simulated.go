@@ -31,34 +31,52 @@ import (
 // FilterModule builds the filter as `make build` does, once for all tests of a process. It needs Go alone.
 var FilterModule = sync.OnceValues(func() ([]byte, error) { return buildFilter() })
 
-// FilterModuleWithNames is the same with the names of functions.
-var FilterModuleWithNames = sync.OnceValues(func() ([]byte, error) { return buildFilter("-ldflags=-w") })
+// FilterModuleWithNames is the same with the names of functions, which are in the order of Go's linker.
+var FilterModuleWithNames = sync.OnceValues(func() ([]byte, error) {
+	module, _, err := compileFilter()
+	if err == nil {
+		module, _, err = gowasm.Optimize(module)
+	}
+	return module, err
+})
 
 // buildFilter builds the filter with more flags for `go build`.
 func buildFilter(flags ...string) ([]byte, error) {
+	module, first, err := compileFilter(flags...)
+	if err == nil {
+		module, _, err = gowasm.Optimize(module, first...)
+	}
+	return module, err
+}
+
+// HotFile has the names of the functions that each request calls, see [gowasm.Names].
+const HotFile = "filter/hot.txt"
+
+// compileFilter gives the filter as Go's compiler writes it, and HotFile's names.
+func compileFilter(flags ...string) (module []byte, first []string, err error) {
 	root, err := stack.Root()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	list, err := os.ReadFile(filepath.Join(root, HotFile))
+	if err != nil {
+		return nil, nil, err
 	}
 	dir, err := os.MkdirTemp("", "chatcache")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, "chatcache.wasm")
-	arguments := append([]string{"build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out}, flags...)
+	arguments := append([]string{"build", "-buildmode=c-shared", "-ldflags=-w", "-o", out}, flags...)
 	cmd := exec.Command("go", append(arguments, "./filter")...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	if text, err := cmd.CombinedOutput(); err != nil {
-		return nil, errors.New("go build ./filter: " + string(text))
+		return nil, nil, errors.New("go build ./filter: " + string(text))
 	}
-	module, err := os.ReadFile(out)
-	if err != nil {
-		return nil, err
-	}
-	module, _, err = gowasm.Optimize(module)
-	return module, err
+	module, err = os.ReadFile(out)
+	return module, gowasm.Names(list), err
 }
 
 type simulated struct {

@@ -29,8 +29,10 @@ func TestRun(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		{[]string{in, out}, exitOK, "OUT: 24 instead of 25 bytes; of 1 functions nothing is inlined into 0; 0 jumps are direct, 0 branches have hints\n", ""},
-		{[]string{"--json", in, out}, exitOK, `{"functions":1,"bytes_before":25,"bytes":24,"direct_jumps":0,"back_jumps":0,"functions_without_loop":0,"filled_functions":0,"branch_hints":0}` + "\n", ""},
+		{[]string{in, out}, exitOK, "OUT: 24 instead of 25 bytes; of 1 functions 0 are in front, nothing is inlined into 0; 0 jumps are direct, 0 branches have hints\n", ""},
+		{[]string{"--json", in, out}, exitOK, `{"functions":1,"bytes_before":25,"bytes":24,"direct_jumps":0,"back_jumps":0,"functions_without_loop":0,"functions_in_front":0,"filled_functions":0,"branch_hints":0}` + "\n", ""},
+		{[]string{"--first", file(t, "# none\n"), in, out}, exitOK, "OUT: 24 instead of 25 bytes; of 1 functions 0 are in front, nothing is inlined into 0; 0 jumps are direct, 0 branches have hints\n", ""},
+		{[]string{"--first", filepath.Join(filepath.Dir(in), "none"), in, out}, exitNo, "", "gowasm: open DIR/none: no such file or directory\n"},
 		{[]string{"--help"}, exitOK, usage, ""},
 		{[]string{in}, exitUsage, "", "gowasm: found 1 files, want two\n\n" + usage},
 		{[]string{"-x", in, out}, exitUsage, "", "gowasm: flag provided but not defined: -x\n\n" + usage},
