@@ -10,18 +10,21 @@ import (
 // Whatever the bytes are, there is an error or a module, and what is valid stays valid.
 func FuzzOptimize(f *testing.F) {
 	f.Add(testModule(f))
+	f.Add(numbered("one", "two", "three", "four"))
 	f.Add([]byte(header))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		out, _, err := Optimize(in)
-		if err != nil {
-			if !errors.Is(err, ErrModule) {
-				t.Fatal(err)
+		for _, first := range [][]string{nil, {"three", "two"}} {
+			out, _, err := Optimize(in, first...)
+			if err != nil {
+				if !errors.Is(err, ErrModule) {
+					t.Fatal(err)
+				}
+				continue
 			}
-			return
-		}
-		if valid(t, in) == nil {
-			if err := valid(t, out); err != nil {
-				t.Fatalf("what is made of a valid module isn't: %v", err)
+			if valid(t, in) == nil {
+				if err := valid(t, out); err != nil {
+					t.Fatalf("%q first: what is made of a valid module isn't: %v", first, err)
+				}
 			}
 		}
 	})
