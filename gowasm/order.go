@@ -21,18 +21,12 @@ func Names(list []byte) (names []string) {
 
 // order lets the functions of these names have the first numbers behind the imported ones. What refers to functions by their numbers is told later, see moved.
 func (m *module) order(sections []section, first []string) error {
-	names, err := functionNames(sections)
+	named, err := functionsByName(sections)
 	if err != nil {
 		return err
 	}
-	if len(names) == 0 {
+	if len(named) == 0 {
 		return errors.New("it has no names of functions, and some are to come first: it was built with -ldflags=-s")
-	}
-	index := make(map[string]uint32, len(names))
-	for i, name := range names {
-		if int(i) >= m.imported && int(i) < len(m.types) {
-			index[name] = i
-		}
 	}
 	m.now = make([]uint32, len(m.types))
 	types := append([]uint32{}, m.types[:m.imported]...)
@@ -48,7 +42,7 @@ func (m *module) order(sections []section, first []string) error {
 		m.now[i], put[i] = uint32(i), true
 	}
 	for _, name := range first {
-		if i, ok := index[name]; ok {
+		if i, ok := named[name]; ok && int(i) < len(m.types) {
 			next(i)
 		}
 	}
@@ -60,9 +54,9 @@ func (m *module) order(sections []section, first []string) error {
 	return nil
 }
 
-// functionNames reads the section of names (WebAssembly 2.0, appendix "Custom Sections").
-func functionNames(sections []section) (map[uint32]string, error) {
-	names := map[uint32]string{}
+// functionsByName reads the section of names (WebAssembly 2.0, appendix "Custom Sections"): of several functions of a name the first.
+func functionsByName(sections []section) (map[string]uint32, error) {
+	named := map[string]uint32{}
 	for _, s := range sections {
 		if !s.is("name") {
 			continue
@@ -77,7 +71,10 @@ func functionNames(sections []section) (map[uint32]string, error) {
 			}
 			list := &reader{b: part}
 			for range list.count() {
-				names[list.u32()] = string(list.vector())
+				index, name := list.u32(), string(list.vector())
+				if _, ok := named[name]; !ok {
+					named[name] = index
+				}
 			}
 			if list.err != nil {
 				return nil, fmt.Errorf("section of names: %w", list.err)
@@ -87,7 +84,7 @@ func functionNames(sections []section) (map[uint32]string, error) {
 			return nil, fmt.Errorf("section of names: %w", r.err)
 		}
 	}
-	return names, nil
+	return named, nil
 }
 
 // is reports whether it is the custom section of that name.

@@ -100,6 +100,20 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// Of two functions of a name the first is meant, each time.
+func TestOrderOfOneName(t *testing.T) {
+	want, _, err := Optimize(numbered("one", "same", "three", "four"), "same")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		got, s, err := Optimize(numbered("one", "same", "same", "four"), "same")
+		if err != nil || s.First != 1 || string(got) != string(want) {
+			t.Fatalf("%+v, %v: % x, want % x", s, err, got, want)
+		}
+	}
+}
+
 func TestRefusedOrder(t *testing.T) {
 	cut := func(in []byte, n int) []byte { // the section of names is cut short, at n bytes before its end
 		out := slices.Clone(in[:len(in)-n])
