@@ -29,10 +29,14 @@ build: build/chatcache.wasm build/redisbridge build/hostsim build/policy ## buil
 # Neither the directory nor the state of the checkout enters what is deployed: the same sources give the same bytes.
 REPRODUCIBLE := -trimpath -buildvcs=false -ldflags="-s -w"
 
-# With names of functions, which gowasm needs and leaves out: filter/hot.txt has those that each request calls (make hot).
+# $(call wasm,NAME,PACKAGE): with names of functions, which gowasm needs and leaves out; filter/hot.txt has those that each request calls (make hot).
+define wasm
+	GOOS=wasip1 GOARCH=wasm go build $(REPRODUCIBLE) -ldflags=-w -buildmode=c-shared -o build/$(1).go.wasm $(2)
+	@GOOS= GOARCH= go run ./gowasm/cmd/gowasm --first filter/hot.txt build/$(1).go.wasm build/$(1).wasm
+endef
+
 build/chatcache.wasm:
-	GOOS=wasip1 GOARCH=wasm go build $(REPRODUCIBLE) -ldflags=-w -buildmode=c-shared -o build/chatcache.go.wasm ./filter
-	@GOOS= GOARCH= go run ./gowasm/cmd/gowasm --first filter/hot.txt build/chatcache.go.wasm $@
+	$(call wasm,chatcache,./filter)
 
 hot: ## write filter/hot.txt anew
 	CHATCACHE_HOT=1 go test -count=1 -run HotFunctions ./test/mesh
@@ -124,8 +128,7 @@ soak: tools build/chatcache.wasm build/redisbridge ## memory over 10 million dif
 	go run ./test/bench/soak -keys $(or $(KEYS),10000000)
 
 build/noop.wasm:
-	GOOS=wasip1 GOARCH=wasm go build $(REPRODUCIBLE) -ldflags=-w -buildmode=c-shared -o build/noop.go.wasm ./test/bench/proxy/noop
-	@GOOS= GOARCH= go run ./gowasm/cmd/gowasm --first filter/hot.txt build/noop.go.wasm $@
+	$(call wasm,noop,./test/bench/proxy/noop)
 
 bench: tools build/chatcache.wasm build/noop.wasm build/redisbridge ## what a request costs, with the filter and without, each target met or not: a quarter of an hour (ROWS=regexp for some)
 	go run ./test/bench/proxy -rows '$(ROWS)' $(if $(ROWS),,-json test/bench/proxy/result.json -markdown test/bench/proxy/RESULT.md)

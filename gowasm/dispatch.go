@@ -69,7 +69,10 @@ type position struct {
 	region int // whose code it is; -1 before the first
 }
 
-func (d dispatch) start() position { return position{depth: d.around + d.blocks, region: -1} }
+func (d dispatch) start() position { return position{depth: d.depth(0), region: -1} }
+
+// depth is how many blocks are open within the one that a region begins after.
+func (d dispatch) depth(region int) int { return d.around + d.blocks - region }
 
 // after is the position after an instruction.
 func (d dispatch) after(p position, in instruction) position {
@@ -77,7 +80,7 @@ func (d dispatch) after(p position, in instruction) position {
 	case in.opens():
 		p.depth++
 	case in.op == opEnd:
-		if p.depth == d.around-1+d.blocks-p.region && p.region+1 < d.blocks {
+		if p.depth == d.depth(p.region+1) && p.region+1 < d.blocks {
 			p.region++
 		}
 		p.depth--
@@ -103,7 +106,7 @@ func (d dispatch) goesTo(p position, in instruction) bool {
 
 // label means the end of the block that a later region begins after.
 func (d dispatch) label(p position, region int) uint32 {
-	return uint32(p.depth - (d.around + d.blocks - region))
+	return uint32(p.depth - d.depth(region))
 }
 
 // jump finds a jump to another region at the begin of the code: the pc is set, and the loop is gone to.
@@ -169,7 +172,7 @@ func (d dispatch) rare(code []instruction) []bool {
 			case opBr, opBrTable, opReturn:
 				leaves[at.region] = true
 			case opUnreachable:
-				stuck[at.region] = stuck[at.region] || at.depth == d.around-1+d.blocks-at.region
+				stuck[at.region] = stuck[at.region] || at.depth == d.depth(at.region+1)
 			}
 		}
 		if at = d.after(at, in); at.depth < d.around {

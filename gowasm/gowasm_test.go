@@ -173,8 +173,10 @@ const shape = `
 	i32.const 1
 	end`
 
-func TestJumps(t *testing.T) {
-	code := assemble(t, shape).code
+// directed gives a function that has a dispatch with direct jumps and hints.
+func directed(t *testing.T, text string) ([]instruction, Summary) {
+	t.Helper()
+	code := assemble(t, text).code
 	d, ok := findDispatch(code)
 	if !ok {
 		t.Fatal("it has no dispatch")
@@ -182,6 +184,11 @@ func TestJumps(t *testing.T) {
 	m := &module{}
 	code = m.direct(d, code)
 	hintRare(code)
+	return code, m.summary
+}
+
+func TestJumps(t *testing.T) {
+	code, s := directed(t, shape)
 	wantCode(t, code, `
 		global.get 0
 		local.set 1
@@ -231,26 +238,21 @@ func TestJumps(t *testing.T) {
 		end
 		i32.const 1
 		end`)
-	if m.summary.Direct != 3 || m.summary.Back != 1 || m.summary.Straight != 0 {
-		t.Errorf("%d direct jumps and %d back, %d functions without a loop, want 3, 1 and 0", m.summary.Direct, m.summary.Back, m.summary.Straight)
+	if s.Direct != 3 || s.Back != 1 || s.Straight != 0 {
+		t.Errorf("%d direct jumps and %d back, %d functions without a loop, want 3, 1 and 0", s.Direct, s.Back, s.Straight)
 	}
 }
 
 // A function without a jump back needs no loop.
 func TestStraight(t *testing.T) {
 	const to = "i32.const 2\n\t  local.set 0\n\t  br 2"
-	code := assemble(t, strings.Replace(shape, to, "nop", 1)).code
-	d, ok := findDispatch(code)
-	m := &module{}
-	got := disassemble(m.direct(d, code))
-	if !ok || m.summary.Straight != 1 || m.summary.Back != 0 || strings.Contains(got, "loop") || strings.Count(got, "block") != 6 {
-		t.Errorf("%+v:\n%s", m.summary, got)
+	code, s := directed(t, strings.Replace(shape, to, "nop", 1))
+	if got := disassemble(code); s.Straight != 1 || s.Back != 0 || strings.Contains(got, "loop") || strings.Count(got, "block") != 6 {
+		t.Errorf("%+v:\n%s", s, got)
 	}
-	for name, jump := range map[string]string{"br_if": "local.get 0\n br_if 2", "br_table": "local.get 1\n br_table 1 0 2"} {
-		code := assemble(t, strings.Replace(shape, to, strings.Replace(jump, "local.get 0", "local.get 1", 1), 1)).code
-		d, _ := findDispatch(code)
-		m := &module{}
-		if got := disassemble(m.direct(d, code)); m.summary.Straight != 0 || !strings.Contains(got, "loop") {
+	for name, jump := range map[string]string{"br_if": "local.get 1\n br_if 2", "br_table": "local.get 1\n br_table 1 0 2"} {
+		code, s := directed(t, strings.Replace(shape, to, jump, 1))
+		if got := disassemble(code); s.Straight != 0 || !strings.Contains(got, "loop") {
 			t.Errorf("%s to the loop: it is gone", name)
 		}
 	}
@@ -258,7 +260,7 @@ func TestStraight(t *testing.T) {
 
 // One that jumps nowhere has none, and continues by the same br_table.
 func TestNoLoop(t *testing.T) {
-	code := assemble(t, `
+	code, s := directed(t, `
 		global.get 0
 		local.set 1
 		block ;; unwinds
@@ -280,14 +282,7 @@ func TestNoLoop(t *testing.T) {
 		return
 		end
 		i32.const 1
-		end`).code
-	d, ok := findDispatch(code)
-	if !ok {
-		t.Fatal("it has no dispatch")
-	}
-	m := &module{}
-	code = m.direct(d, code)
-	hintRare(code)
+		end`)
 	wantCode(t, code, `
 		global.get 0
 		local.set 1
@@ -314,7 +309,7 @@ func TestNoLoop(t *testing.T) {
 		end
 		i32.const 1
 		end`)
-	if m.summary.Straight != 0 {
+	if s.Straight != 0 {
 		t.Error("it had a loop")
 	}
 	if _, ok := findDispatch(assemble(t, "block\n block\n local.get 0\n br_table 2 0 1 1\n end\n end\n i32.const 0\n end").code); ok {

@@ -216,8 +216,11 @@ func (m *module) moreTypes(body []byte) []byte {
 	if len(m.added) == 0 || slices.Contains(m.signatures, ofNothing) {
 		return body
 	}
+	r := &reader{b: body}
+	r.count()
 	m.signatures = append(m.signatures, ofNothing)
-	return lengthened(body, 1, append([]byte{typeFunction}, ofNothing...))
+	out := append(appendU32(nil, len(m.signatures)), body[r.at:]...)
+	return append(append(out, typeFunction), ofNothing...)
 }
 
 // functions are the types of the module's own and of the fillers.
@@ -231,13 +234,6 @@ func (m *module) functions() []byte {
 		out = appendU32(out, slices.Index(m.signatures, ofNothing))
 	}
 	return out
-}
-
-// lengthened is a section that is a vector, with more elements at its end.
-func lengthened(section []byte, n int, more []byte) []byte {
-	r := &reader{b: section}
-	out := appendU32(nil, r.count()+n)
-	return append(append(out, section[r.at:]...), more...)
 }
 
 // code rewrites the functions. It gives the section of their hints, too, or nil.

@@ -80,7 +80,11 @@ func TestProgram(t *testing.T) {
 		t.Fatalf("natively: %v, want exit code 7\n%s", err, native)
 	}
 	module := read(t, build(t, dir, true, "build"))
-	ordered, s, err := gowasm.Optimize(module, gowasm.Names(read(t, "../../"+mesh.HotFile))...)
+	first, err := mesh.HotFunctions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ordered, s, err := gowasm.Optimize(module, first...)
 	if err != nil || s.First < 100 { // most of the runtime's
 		t.Fatalf("%d functions in front, %v, want 100", s.First, err)
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"chatcache/gowasm"
 	"chatcache/hostsim"
 	"chatcache/test/mesh"
 	"chatcache/test/stack"
@@ -24,8 +23,8 @@ func TestHotFunctions(t *testing.T) {
 		sim.Settle()
 		for _, name := range called {
 			// ".name", the module having none; calls of the host's and of what has no name have other forms.
-			if name, ok := strings.CutPrefix(name, "."); ok && !strings.HasPrefix(name, "$") && !slices.Contains(functions, name) {
-				functions = append(functions, name)
+			if name, ok := strings.CutPrefix(name, "."); ok && !strings.HasPrefix(name, "$") {
+				functions = with(functions, name)
 			}
 		}
 		return functions
@@ -35,19 +34,13 @@ func TestHotFunctions(t *testing.T) {
 	hit, noRule := ask("/stats/1/1"), ask("/elsewhere")
 	ask("/stats/1/2")
 	miss := ask("/stats/1/3")
-	root, err := stack.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(root, mesh.HotFile)
 	if os.Getenv("CHATCACHE_HOT") != "" {
-		write(t, file, slices.Concat(noRule, hit, miss, byRedis))
+		write(t, with(nil, slices.Concat(noRule, hit, miss, byRedis)...))
 	}
-	list, err := os.ReadFile(file)
+	names, err := mesh.HotFunctions()
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := gowasm.Names(list)
 	for of, functions := range map[string][]string{"a hit in L1": hit, "a request without a rule": noRule, "a miss": miss, "a hit in Redis": byRedis} {
 		missing := slices.DeleteFunc(slices.Clone(functions), func(name string) bool { return slices.Contains(names, name) })
 		if len(functions) < 40 || len(missing) > len(functions)/10 {
@@ -56,17 +49,24 @@ func TestHotFunctions(t *testing.T) {
 	}
 }
 
-func write(t *testing.T, file string, names []string) {
-	t.Helper()
-	text := "# The functions of the module that requests call, which package gowasm puts in front of the others. `make hot` writes this.\n"
-	var written []string
-	for _, name := range names {
-		if !slices.Contains(written, name) {
-			written = append(written, name)
-			text += name + "\n"
+// with gives the names and those of more that aren't among them.
+func with(names []string, more ...string) []string {
+	for _, name := range more {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+	return names
+}
+
+func write(t *testing.T, names []string) {
+	t.Helper()
+	root, err := stack.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "# The functions of the module that requests call, which package gowasm puts in front of the others. `make hot` writes this.\n" + strings.Join(names, "\n") + "\n"
+	if err := os.WriteFile(filepath.Join(root, mesh.HotFile), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

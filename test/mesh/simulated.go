@@ -33,38 +33,48 @@ var FilterModule = sync.OnceValues(func() ([]byte, error) { return buildFilter()
 
 // FilterModuleWithNames is the same with the names of functions, which are in the order of Go's linker.
 var FilterModuleWithNames = sync.OnceValues(func() ([]byte, error) {
-	module, _, err := compileFilter()
+	module, err := compileFilter()
 	if err == nil {
 		module, _, err = gowasm.Optimize(module)
 	}
 	return module, err
 })
 
+// HotFile has the names of the functions that each request calls.
+const HotFile = "filter/hot.txt"
+
+// HotFunctions gives HotFile's names.
+func HotFunctions() ([]string, error) {
+	root, err := stack.Root()
+	if err != nil {
+		return nil, err
+	}
+	list, err := os.ReadFile(filepath.Join(root, HotFile))
+	return gowasm.Names(list), err
+}
+
 // buildFilter builds the filter with more flags for `go build`.
 func buildFilter(flags ...string) ([]byte, error) {
-	module, first, err := compileFilter(flags...)
+	first, err := HotFunctions()
+	if err != nil {
+		return nil, err
+	}
+	module, err := compileFilter(flags...)
 	if err == nil {
 		module, _, err = gowasm.Optimize(module, first...)
 	}
 	return module, err
 }
 
-// HotFile has the names of the functions that each request calls, see [gowasm.Names].
-const HotFile = "filter/hot.txt"
-
-// compileFilter gives the filter as Go's compiler writes it, and HotFile's names.
-func compileFilter(flags ...string) (module []byte, first []string, err error) {
+// compileFilter gives the filter as Go's compiler writes it.
+func compileFilter(flags ...string) ([]byte, error) {
 	root, err := stack.Root()
 	if err != nil {
-		return nil, nil, err
-	}
-	list, err := os.ReadFile(filepath.Join(root, HotFile))
-	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "chatcache")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, "chatcache.wasm")
@@ -73,10 +83,9 @@ func compileFilter(flags ...string) (module []byte, first []string, err error) {
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	if text, err := cmd.CombinedOutput(); err != nil {
-		return nil, nil, errors.New("go build ./filter: " + string(text))
+		return nil, errors.New("go build ./filter: " + string(text))
 	}
-	module, err = os.ReadFile(out)
-	return module, gowasm.Names(list), err
+	return os.ReadFile(out)
 }
 
 type simulated struct {
