@@ -9,7 +9,7 @@ import (
 // errPanic is a defect of the bridge's. What met it is refused with status 500.
 var errPanic = errors.New("internal error")
 
-// guarded is for what calls begin in goroutines of their own, where a panic would end the bridge: it is an error of what was begun.
+// guarded is for goroutines other than a call's own, where a panic would end the bridge: it is an error of what was begun.
 // Panics in a call's own goroutine net/http keeps to that call.
 func (b *Bridge) guarded(f func() error) (err error) {
 	defer func() {

@@ -158,6 +158,23 @@ func TestPanicOfConfirmation(t *testing.T) {
 	}
 }
 
+// What listens to Redis begins anew.
+func TestPanicOfSubscription(t *testing.T) {
+	broken := &defect{Hook: redisHooks{}}
+	var log bytes.Buffer
+	w := newMemoryWorld(t, func(o *Options) {
+		o.Hooks, o.Redis.ReadTimeout, o.Log = []redis.Hook{broken}, 50*time.Millisecond, slog.New(slog.NewTextHandler(&log, nil))
+	})
+	wake := &must(w.policies.of("chat", false)).wake
+	waking := wake.await()
+	broken.left.Store(1) // it meets what is published when nothing was heard for a while
+	eventually(t, "it has subscribed anew", func() bool { return isClosed(waking.ch) })
+	w.Close() // nobody writes any more
+	if text := log.String(); !strings.Contains(text, "listenOnce") || !strings.Contains(text, "internal error: a defect") {
+		t.Errorf("the log is %s", text)
+	}
+}
+
 // redisHooks do nothing.
 type redisHooks struct{}
 

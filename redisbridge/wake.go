@@ -111,10 +111,10 @@ const (
 // subscription hears what is published.
 const aliveChannel = "{chatcache:}:wake"
 
-// listen follows what other bridges' scripts publish, until ctx is done.
+// listen follows what other bridges' scripts publish, until ctx is done. A defect ends a subscription alone.
 func (b *Bridge) listen(ctx context.Context) {
 	for ctx.Err() == nil {
-		b.listenOnce(ctx)
+		_ = b.guarded(func() error { b.listenOnce(ctx); return nil }) // it is in the log
 	}
 }
 
@@ -153,7 +153,7 @@ func (b *Bridge) listenOnce(ctx context.Context) {
 			b.heard(m)
 			if s, ok := m.(*redis.Subscription); ok && s.Channel == filledPattern {
 				// A connection anew may lead to a server that has just started, or another one.
-				b.stopped.Go(func() { b.load(ctx) })
+				b.stopped.Go(func() { _ = b.guarded(func() error { b.load(ctx); return nil }) })
 			}
 		}
 	}
