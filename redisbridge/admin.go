@@ -179,16 +179,13 @@ func (b *Bridge) raised(ctx context.Context, name string, groups []string, also 
 // there are others: it is a typing error, and a change of it would succeed and change nothing. The
 // error matches ErrRequest, ErrNotFound or ErrRedis.
 func (b *Bridge) policyName(ctx context.Context, asked string) (string, error) {
-	names := b.policyNames()
-	switch {
-	case asked == "" && len(names) != 1:
-		return "", fmt.Errorf("%w: say which policy: this bridge knows %d %q", ErrRequest, len(names), names)
-	case asked == "":
-		return names[0], nil
+	if asked == "" {
+		return b.onlyPolicy()
 	}
 	if err := checkPolicyName(asked); err != nil {
 		return "", err
 	}
+	names := b.policyNames()
 	if len(names) == 0 || slices.Contains(names, asked) {
 		return asked, nil
 	}
@@ -201,6 +198,28 @@ func (b *Bridge) policyName(ctx context.Context, asked string) (string, error) {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	return "", fmt.Errorf("%w: no document, proxy or key of Redis names policy %q: %s", ErrNotFound, asked, hint)
+}
+
+// onlyPolicy is the one that is meant where none is named: of those that proxies have at work. One that an administrator alone
+// has named, ahead of its first proxy, doesn't make others say which they mean.
+func (b *Bridge) onlyPolicy() (string, error) {
+	names := b.policyNames()
+	if atWork := slices.DeleteFunc(slices.Clone(names), b.isAhead); len(atWork) > 0 {
+		names = atWork
+	}
+	switch len(names) {
+	case 0:
+		return "", fmt.Errorf(`%w: name a policy (--policy NAME, "policy"): this bridge has no document of one, and was asked about none`, ErrRequest)
+	case 1:
+		return names[0], nil
+	}
+	return "", fmt.Errorf(`%w: name one of this bridge's policies (--policy NAME, "policy"): %s`, ErrRequest, quoted(names, strings.Clone))
+}
+
+// isAhead tells whether neither a document nor a proxy has named a policy.
+func (b *Bridge) isAhead(name string) bool {
+	p := b.policies.known(name)
+	return b.document(name) == nil && (p == nil || !p.heard.Load())
 }
 
 // changedPolicy settles likewise which policy an administrator changes, who may mean one that nothing

@@ -220,7 +220,7 @@ func TestPurge(t *testing.T) {
 func TestPolicyHasToBeNamed(t *testing.T) {
 	w := newMemoryWorld(t, nil)
 	_, err := w.Purge(w.ctx, PurgeRequest{All: true})
-	if got := fmt.Sprint(err); got != "bad request: say which policy: this bridge knows 0 []" {
+	if got := fmt.Sprint(err); got != `bad request: name a policy (--policy NAME, "policy"): this bridge has no document of one, and was asked about none` {
 		t.Errorf("error %q", got)
 	}
 	for _, p := range []string{"chat", "files"} {
@@ -228,9 +228,31 @@ func TestPolicyHasToBeNamed(t *testing.T) {
 		w.look()
 	}
 	_, err = w.Purge(w.ctx, PurgeRequest{All: true})
-	if got := fmt.Sprint(err); got != `bad request: say which policy: this bridge knows 2 ["chat" "files"]` {
+	if got := fmt.Sprint(err); got != `bad request: name one of this bridge's policies (--policy NAME, "policy"): "chat", "files"` {
 		t.Errorf("error %q", got)
 	}
+}
+
+// What is set for a policy ahead of its first proxy leaves the one that proxies have at work the only one.
+func TestPolicyAheadOfItsProxies(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	ahead := ControlsRequest{Policy: "next", NewPolicy: true, All: true, Set: ControlSettings{Off: true}}
+	_, err := w.SetControls(w.ctx, ahead)
+	w.check(err)
+	if answer, err := w.Controls(w.ctx, ""); err != nil || answer.Policy != "next" {
+		t.Errorf("while there is no other: %q, %v", answer.Policy, err)
+	}
+	w.look()
+	if answer, err := w.Purge(w.ctx, PurgeRequest{All: true}); err != nil || answer.Policy != "chat" {
+		t.Errorf("beside one that proxies ask about: %q, %v", answer.Policy, err)
+	}
+	if _, err := w.Controls(w.ctx, "next"); err != nil {
+		t.Error("by its name:", err)
+	}
+	w.of("next")
+	w.look()
+	_, err = w.Purge(w.ctx, PurgeRequest{All: true})
+	wantError(t, err, ErrRequest)
 }
 
 // A name that nothing else names is a typing error, unless it is said to be new: it isn't changed, and

@@ -43,8 +43,7 @@ Flags:
   --wait            of set and unset: return when every VM that follows the feed has heard of
                     it, or its lease to answer from its memory has run out
   --timeout TIME    give up waiting after so long (default 10s)
-  --policy NAME     of the bridge's policies; needed where it has several
-  --new-policy      of set and unset: it is meant, though no document, proxy or key of
+` + policyFlagsUsage + `  --new-policy      of set and unset: it is meant, though no document, proxy or key of
                     Redis names it yet
   --bridge URL      http://host:port or unix:/path (default http://127.0.0.1:8470)
   --json            print the answer as JSON
@@ -59,6 +58,7 @@ not every VM is known to have heard of it when the waiting ended, or none follow
 type controlsFlags struct {
 	clientFlags
 	waitFlags
+	policyFlags
 	verb   string // "show", "set" or "unset"
 	change redisbridge.ControlsRequest
 }
@@ -72,14 +72,13 @@ func (f *controlsFlags) parse(args []string, env environment) error {
 	set := env.flagSet("controls", controlsUsage)
 	f.clientFlags.register(set)
 	f.waitFlags.register(set)
-	set.StringVar(&f.change.Policy, "policy", "", "")
-	set.BoolVar(&f.change.NewPolicy, "new-policy", false, "")
+	f.policyFlags.register(set)
 	set.BoolVar(&f.change.All, "all", false, "")
 	words, err := env.parseWords(set, args)
 	if err != nil {
 		return err
 	}
-	return env.checked(set, f.take(words))
+	return env.checked(set, cmp.Or(f.take(words), f.policyFlags.check()))
 }
 
 // take reads the words, and tells what is wrong with them.
@@ -87,7 +86,7 @@ func (f *controlsFlags) take(words []string) string {
 	switch {
 	case f.verb == "show" && len(words) > 0:
 		return fmt.Sprintf("found %q, want set, unset or nothing", words[0])
-	case f.verb == "show" && (f.change.All || f.wait || f.change.NewPolicy):
+	case f.verb == "show" && (f.change.All || f.wait || f.isNew):
 		return "--all, --wait and --new-policy are for set and unset"
 	case f.verb == "show":
 		return ""
@@ -150,30 +149,27 @@ func controls(ctx context.Context, args []string, env environment) int {
 	if err != nil {
 		return env.fail(exitUsage, err)
 	}
-	var answer redisbridge.ControlsAnswer
-	if f.verb == "show" {
-		path := "/v1/controls?" + url.Values{"policy": {f.change.Policy}}.Encode()
-		err = bridge.call(ctx, http.MethodGet, path, nil, &answer)
-	} else {
-		f.change.Wait = f.firstWait()
-		err = bridge.call(ctx, http.MethodPost, "/v1/controls", f.change, &answer)
-	}
-	if err != nil {
-		return env.fail(exitNo, err)
-	}
-	if !f.json {
-		printControls(env.stdout, f.verb, answer)
-	}
-	code := exitOK
-	if f.wait {
-		raise := redisbridge.RaiseAnswer{Policy: answer.Policy, Epoch: answer.Epoch, Sequence: answer.Sequence, RaisedAt: answer.SetAt, Receipts: answer.Receipts}
-		code = f.await(ctx, env, bridge, &raise, f.json)
-		answer.Receipts = raise.Receipts
-	}
-	if f.json {
-		return max(env.printJSON(answer), code)
-	}
-	return code
+	return forPolicies(ctx, env, bridge, f.policyFlags, f.json,
+		func(policy string) (answer redisbridge.ControlsAnswer, err error) {
+			if f.verb == "show" {
+				path := "/v1/controls?" + url.Values{"policy": {policy}}.Encode()
+				return answer, bridge.call(ctx, http.MethodGet, path, nil, &answer)
+			}
+			f.change.Policy, f.change.NewPolicy, f.change.Wait = policy, f.isNew, f.firstWait(f.every)
+			return answer, bridge.call(ctx, http.MethodPost, "/v1/controls", f.change, &answer)
+		},
+		func(answer *redisbridge.ControlsAnswer) int {
+			if !f.json {
+				printControls(env.stdout, f.verb, *answer)
+			}
+			if !f.wait {
+				return exitOK
+			}
+			raise := redisbridge.RaiseAnswer{Policy: answer.Policy, Epoch: answer.Epoch, Sequence: answer.Sequence, RaisedAt: answer.SetAt, Receipts: answer.Receipts}
+			code := f.await(ctx, env, bridge, &raise, f.json)
+			answer.Receipts = raise.Receipts
+			return code
+		})
 }
 
 func printControls(w io.Writer, verb string, a redisbridge.ControlsAnswer) {

@@ -21,6 +21,7 @@ changes nothing, and shows neither bodies nor identities. A KEY is one of Redis'
 Flags:
   --identity WHO    whose entry: as for purge, a claim with its issuer, too:
                     --identity jwt_authn_claim:iss=https://idp.example
+                    @FILE: a file's lines, one each
   --method METHOD   of the request (default GET)
   -H 'name: value'  a field that the cache's key has; repeatable
   -d BODY           the request's body, for caches keyed by it
@@ -37,13 +38,13 @@ Exit codes: 0 a valid entry is stored, 1 none is or the bridge said no, 2 usage.
 func inspect(ctx context.Context, args []string, env environment) int {
 	var f clientFlags
 	r := redisbridge.InspectRequest{Header: map[string]string{}}
-	var identities []string
+	var identities identityFlags
 	set := env.flagSet("inspect", inspectUsage)
 	f.register(set)
 	set.StringVar(&r.Policy, "policy", "", "")
 	set.StringVar(&r.Method, "method", "GET", "")
 	set.StringVar(&r.Body, "d", "", "")
-	set.Func("identity", "", func(who string) error { identities = append(identities, who); return nil })
+	identities.register(set)
 	set.Func("H", "", func(field string) error {
 		name, value, ok := strings.Cut(field, ":")
 		if !ok {
@@ -61,7 +62,7 @@ func inspect(ctx context.Context, args []string, env environment) int {
 	} else {
 		r.Key = target
 	}
-	if r.Identity, err = parseIdentities(identities); err != nil {
+	if r.Identity, err = identities.parse(); err != nil {
 		return env.fail(exitUsage, err)
 	}
 	bridge, err := f.client(env)

@@ -28,7 +28,8 @@ What:
                     all of these credentials would. A claim with its issuer:
                     --identity jwt_authn_claim:iss=https://idp.example
                     A bare VALUE where the policy has one identity source.
-                    Without it the rule's whole caches
+                    @FILE: a file's lines, one each, so that no credential is
+                    among the arguments. Without it the rule's whole caches
 
 Waiting:
   --wait            return when every VM that follows the feed has applied it, or
@@ -37,8 +38,7 @@ Waiting:
   --timeout TIME    give up waiting after so long (default 10s)
 
 Flags:
-  --policy NAME     of the bridge's policies; needed where it has several
-  --new-policy      it is meant, though no document, proxy or key of Redis names it yet
+` + policyFlagsUsage + `  --new-policy      it is meant, though no document, proxy or key of Redis names it yet
   --bridge URL      http://host:port or unix:/path (default http://127.0.0.1:8470)
   --json            print the answer as JSON
 
@@ -54,24 +54,21 @@ type purgeFlags struct {
 	clientFlags
 	what       redisbridge.PurgeRequest
 	rule       string
-	identities []string
+	identities identityFlags
 	waitFlags
+	policyFlags
 }
 
 func (f *purgeFlags) parse(args []string, env environment) error {
 	set := env.flagSet("purge", purgeUsage)
 	f.clientFlags.register(set)
 	f.waitFlags.register(set)
-	set.StringVar(&f.what.Policy, "policy", "", "")
-	set.BoolVar(&f.what.NewPolicy, "new-policy", false, "")
+	f.policyFlags.register(set)
 	set.BoolVar(&f.what.All, "all", false, "")
 	set.StringVar(&f.what.Cache, "cache", "", "")
 	set.StringVar(&f.what.Partition, "partition", "", "")
 	set.StringVar(&f.rule, "rule", "", "")
-	set.Func("identity", "", func(who string) error {
-		f.identities = append(f.identities, who)
-		return nil
-	})
+	f.identities.register(set)
 	if err := env.parse(set, args); err != nil {
 		return err
 	}
@@ -93,12 +90,12 @@ func (f *purgeFlags) check() string {
 		return "--partition needs --cache"
 	case len(f.identities) > 0 && f.rule == "":
 		return "--identity needs --rule"
-	case f.what.NewPolicy && f.rule != "":
+	case f.isNew && f.rule != "":
 		return "--new-policy is for --all and --cache: a rule needs the policy's document"
 	case f.timeout <= 0:
 		return "--timeout must be more than 0"
 	}
-	return ""
+	return f.policyFlags.check()
 }
 
 func purge(ctx context.Context, args []string, env environment) int {
@@ -106,41 +103,38 @@ func purge(ctx context.Context, args []string, env environment) int {
 	if err := f.parse(args, env); err != nil {
 		return usageCode(err)
 	}
-	path, body, err := f.request()
+	identity, err := f.identities.parse()
 	if err != nil {
 		return env.fail(exitUsage, err)
 	}
-	var answer redisbridge.RaiseAnswer
 	bridge, err := f.client(env)
 	if err != nil {
 		return env.fail(exitUsage, err)
 	}
-	if err := bridge.call(ctx, http.MethodPost, path, body, &answer); err != nil {
-		return env.fail(exitNo, err)
-	}
-	if !f.json {
-		printRaise(env.stdout, answer)
-	}
-	code := exitOK
-	if f.wait {
-		code = f.await(ctx, env, bridge, &answer, f.json)
-	}
-	if f.json {
-		return max(env.printJSON(answer), code)
-	}
-	return code
+	return forPolicies(ctx, env, bridge, f.policyFlags, f.json,
+		func(policy string) (answer redisbridge.RaiseAnswer, err error) {
+			path, body := f.request(policy, identity)
+			return answer, bridge.call(ctx, http.MethodPost, path, body, &answer)
+		},
+		func(answer *redisbridge.RaiseAnswer) int {
+			if !f.json {
+				printRaise(env.stdout, *answer)
+			}
+			if !f.wait {
+				return exitOK
+			}
+			return f.await(ctx, env, bridge, answer, f.json)
+		})
 }
 
 // request is the call that raises.
-func (f *purgeFlags) request() (path string, body any, err error) {
+func (f *purgeFlags) request(policy string, identity *redisbridge.Identity) (path string, body any) {
+	wait := f.firstWait(f.every)
 	if f.rule == "" {
-		f.what.Wait = f.firstWait()
-		return "/v1/purge", f.what, nil
+		f.what.Policy, f.what.NewPolicy, f.what.Wait = policy, f.isNew, wait
+		return "/v1/purge", f.what
 	}
-	identity, err := parseIdentities(f.identities)
-	return "/v1/invalidate", redisbridge.InvalidateRequest{
-		Policy: f.what.Policy, Rule: f.rule, Identity: identity, Wait: f.firstWait(),
-	}, err
+	return "/v1/invalidate", redisbridge.InvalidateRequest{Policy: policy, Rule: f.rule, Identity: identity, Wait: wait}
 }
 
 func printRaise(w io.Writer, answer redisbridge.RaiseAnswer) {
@@ -149,51 +143,6 @@ func printRaise(w io.Writer, answer redisbridge.RaiseAnswer) {
 	if answer.AlsoAfterMS > 0 {
 		fmt.Fprintf(w, "they are raised once more in %v\n", time.Duration(answer.AlsoAfterMS)*time.Millisecond)
 	}
-}
-
-// identifiedText ends a line with what an identity was taken as, if there was one.
-func identifiedText(i *redisbridge.Identified) string {
-	if i == nil {
-		return ""
-	}
-	text := ", as " + strings.Join(i.Sources, " and ")
-	if i.Note != "" {
-		text += " " + i.Note
-	}
-	return text
-}
-
-// parseIdentities reads --identity; nil if there is none.
-func parseIdentities(list []string) (*redisbridge.Identity, error) {
-	if len(list) == 0 {
-		return nil, nil
-	}
-	identity := &redisbridge.Identity{}
-	kinds := map[string]*map[string]string{
-		"header": &identity.Header, "cookie": &identity.Cookie,
-		"jwt_authn_claim": &identity.Claim, "property": &identity.Property,
-	}
-	for _, who := range list {
-		kind, rest, _ := strings.Cut(who, ":")
-		name, value, named := strings.Cut(rest, "=")
-		place := kinds[kind]
-		switch {
-		case place == nil && named:
-			return nil, fmt.Errorf("--identity %q: no kind %q, want header:NAME=VALUE, cookie:…, jwt_authn_claim:… or property:…", who, kind)
-		case place == nil && identity.Value == "":
-			identity.Value = who
-		case place == nil:
-			return nil, fmt.Errorf("--identity %q: only one may be a bare value", who)
-		case !named || name == "":
-			return nil, fmt.Errorf("--identity %q: want %s:NAME=VALUE", who, kind)
-		default:
-			if *place == nil {
-				*place = make(map[string]string)
-			}
-			(*place)[name] = value
-		}
-	}
-	return identity, nil
 }
 
 func (e environment) printJSON(v any) int {

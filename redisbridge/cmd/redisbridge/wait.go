@@ -33,9 +33,9 @@ func (f *waitFlags) register(set *flag.FlagSet) {
 	durationFlag(set, &f.timeout, "timeout", 10*time.Second)
 }
 
-// firstWait is what the call that raises waits for receipts itself.
-func (f *waitFlags) firstWait() string {
-	if !f.wait {
+// firstWait is what the call that raises waits for receipts itself, unless others are to be made first.
+func (f *waitFlags) firstWait(others bool) string {
+	if !f.wait || others {
 		return ""
 	}
 	return min(f.timeout, waitStep).String()
@@ -43,13 +43,18 @@ func (f *waitFlags) firstWait() string {
 
 // await goes on waiting for receipts, and says what came of it, unless that is silent.
 func (f *waitFlags) await(ctx context.Context, env environment, bridge client, answer *redisbridge.RaiseAnswer, silent bool) int {
-	began := time.Now().Add(-min(f.timeout, waitStep)) // the first call may have waited so long
-	for !answer.Receipts.Complete && !answer.Receipts.NewEpoch {
+	began := time.Now()
+	if answer.Receipts != nil {
+		began = began.Add(-min(f.timeout, waitStep)) // the first call may have waited so long
+	}
+	for answer.Receipts == nil || !answer.Receipts.Complete && !answer.Receipts.NewEpoch {
 		left := f.timeout - time.Since(began)
-		if left <= 0 {
-			break
+		if answer.Receipts != nil {
+			if left <= 0 {
+				break
+			}
+			printProgress(env.stderr, *answer.Receipts, time.Since(began))
 		}
-		printProgress(env.stderr, *answer.Receipts, time.Since(began))
 		var next redisbridge.Receipts
 		if err := bridge.call(ctx, http.MethodGet, receiptsPath(*answer, min(left, waitStep)), nil, &next); err != nil {
 			return env.fail(exitWait, err)

@@ -78,19 +78,11 @@ func (f *warmFlags) register(set *flag.FlagSet) {
 
 // addFields takes the argument of -H.
 func (f *warmFlags) addFields(argument string) error {
-	lines := argument
-	if name, ok := strings.CutPrefix(argument, "@"); ok {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		lines = string(text)
+	list, err := linesOf(argument)
+	if err != nil {
+		return err
 	}
-	for line := range strings.Lines(lines) {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
+	for _, line := range list {
 		name, value, ok := strings.Cut(line, ":")
 		if !ok || strings.TrimSpace(name) == "" {
 			return errors.New(`write each field as "name: value"`)

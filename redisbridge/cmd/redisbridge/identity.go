@@ -1,0 +1,65 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+
+	"chatcache/redisbridge"
+)
+
+// identifiedText ends a line with what an identity was taken as, if there was one.
+func identifiedText(i *redisbridge.Identified) string {
+	if i == nil {
+		return ""
+	}
+	text := ", as " + strings.Join(i.Sources, " and ")
+	if i.Note != "" {
+		text += " " + i.Note
+	}
+	return text
+}
+
+// identityFlags are what --identity was given.
+type identityFlags []string
+
+func (f *identityFlags) register(set *flag.FlagSet) {
+	set.Func("identity", "", func(argument string) error {
+		list, err := linesOf(argument)
+		*f = append(*f, list...)
+		return err
+	})
+}
+
+// parse gives nil if there is none.
+func (f identityFlags) parse() (*redisbridge.Identity, error) {
+	if len(f) == 0 {
+		return nil, nil
+	}
+	identity := &redisbridge.Identity{}
+	kinds := map[string]*map[string]string{
+		"header": &identity.Header, "cookie": &identity.Cookie,
+		"jwt_authn_claim": &identity.Claim, "property": &identity.Property,
+	}
+	for _, who := range f {
+		kind, rest, _ := strings.Cut(who, ":")
+		name, value, named := strings.Cut(rest, "=")
+		place := kinds[kind]
+		switch {
+		case place == nil && named:
+			return nil, fmt.Errorf("--identity %q: no kind %q, want header:NAME=VALUE, cookie:…, jwt_authn_claim:… or property:…", who, kind)
+		case place == nil && identity.Value == "":
+			identity.Value = who
+		case place == nil:
+			return nil, fmt.Errorf("--identity %q: only one may be a bare value", who)
+		case !named || name == "":
+			return nil, fmt.Errorf("--identity %q: want %s:NAME=VALUE", who, kind)
+		default:
+			if *place == nil {
+				*place = make(map[string]string)
+			}
+			(*place)[name] = value
+		}
+	}
+	return identity, nil
+}
