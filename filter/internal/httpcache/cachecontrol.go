@@ -75,7 +75,7 @@ func (d *Directives) forbid(item string) {
 // token reads a directive's argument, a token or a quoted string.
 func token(s string) (value string, ok bool) {
 	if !strings.HasPrefix(s, `"`) {
-		return s, s != "" && !strings.ContainsAny(s, " \t\"")
+		return s, s != "" && !strings.ContainsAny(s, " \t\";")
 	}
 	if len(s) < 2 || !strings.HasSuffix(s, `"`) {
 		return "", false

@@ -91,6 +91,10 @@ func TestOtherSeparators(t *testing.T) {
 		"no-store; max-age=60":                     {NoStore: true},
 		`"no-store, private"`:                      {NoStore: true, Private: true}, // all of it in quotation marks
 		"max-age=60; Private":                      {Private: true},
+		"max-age=60;private":                       {Private: true},
+		"max-age=0;no-store, public":               {NoStore: true, Public: true},
+		"private=x;no-store":                       {NoStore: true, Private: true}, // and not a field's name
+		`no-cache="x";no-store`:                    {NoCache: true, NoStore: true},
 		"max-age=60 no-cache":                      {NoCache: true},
 		"private;no-store;public":                  {NoStore: true, Private: true},
 		"public, no-cache; no-store":               {NoStore: true, NoCache: true, Public: true},
