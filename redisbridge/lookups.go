@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 
 	"chatcache/redisbridge/wire"
 )
 
 // Lookups answers several lookups of one policy, none of which is held, by one read of Redis that begins
-// after the call has. One that fails after that read, since it needs more of Redis, fails alone. The error matches
-// ErrRequest, ErrTooMany or ErrRedis, and is of all.
+// after the call has. One that can't be read, or fails after that read, since it needs more of Redis, fails alone: they are of
+// different clients. The error matches ErrRequest, ErrTooMany or ErrRedis, and is of all.
 func (b *Bridge) Lookups(ctx context.Context, m wire.LookupsRequest) (wire.LookupsAnswer, error) {
 	p, err := b.policyOf(m.Scope)
 	if err != nil {
@@ -21,22 +22,24 @@ func (b *Bridge) Lookups(ctx context.Context, m wire.LookupsRequest) (wire.Looku
 	if len(m.Lookups) == 0 {
 		return wire.LookupsAnswer{}, fmt.Errorf("%w: no lookups, want 1 to %d", ErrRequest, wire.MaxLookups)
 	}
-	for _, one := range m.Lookups {
-		if err := checkLookup(one); err != nil {
-			return wire.LookupsAnswer{}, err
-		}
-	}
 	within, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
 	began := b.clock.Now()
-	list := make([]*reading, 0, len(m.Lookups))
-	for _, one := range m.Lookups {
-		list = append(list, newReading(one))
+	answers, errs := make([]wire.LookupAnswer, len(m.Lookups)), make([]error, len(m.Lookups))
+	list := make([]*reading, len(m.Lookups)) // nil: not to be read
+	for i, one := range m.Lookups {
+		if errs[i] = checkLookup(one); errs[i] == nil {
+			list[i] = newReading(one)
+		}
 	}
-	b.readAll(within, p, list...)
-	answers, errs := make([]wire.LookupAnswer, len(list)), make([]error, len(list))
+	if readable := slices.DeleteFunc(slices.Clone(list), func(r *reading) bool { return r == nil }); len(readable) > 0 {
+		b.readAll(within, p, readable...)
+	}
 	var settled sync.WaitGroup
 	for i, one := range m.Lookups {
+		if list[i] == nil {
+			continue
+		}
 		if list[i].again {
 			errs[i] = errAlone
 			continue
@@ -47,7 +50,7 @@ func (b *Bridge) Lookups(ctx context.Context, m wire.LookupsRequest) (wire.Looku
 	}
 	settled.Wait()
 	for i, one := range m.Lookups {
-		if errors.Is(errs[i], errAlone) {
+		if list[i] == nil || errors.Is(errs[i], errAlone) {
 			continue
 		}
 		b.lookupSeconds.Observe(b.clock.Now().Sub(began).Seconds())

@@ -68,6 +68,22 @@ func TestLookupsTogether(t *testing.T) {
 	})
 }
 
+// One that can't be a lookup fails alone: the others are of other clients.
+func TestOneOfTheLookupsIsNone(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.look()
+		w.wantTogether("a fetch's id with a space", []string{"failed", "granted"}, w.others("/a", "a b"), w.others("/b", "f1"))
+		other := w.others("/c", "f2")
+		other.Key = "no key"
+		w.wantTogether("no key of an entry", []string{"granted", "failed"}, w.others("/d", "f3"), other)
+		for _, c := range w.Status(w.ctx).Policies[0].Caches {
+			if c.Name != "stats" {
+				t.Errorf("cache %q is counted", c.Name)
+			}
+		}
+	})
+}
+
 // usersTogether has entries of four users found in one call, and then what writes have left of them: each user's writes
 // concern that user's alone.
 func (w *world) usersTogether() {
@@ -195,7 +211,7 @@ func TestLargeEntriesTogether(t *testing.T) {
 func TestLookupsTogetherAreChecked(t *testing.T) {
 	w := newMemoryWorld(t, nil)
 	foreign := wire.LookupRequest{Scope: w.scope, Key: "session:1"}
-	status, body := call(w, "POST", wire.PathLookups, "", wire.LookupsRequest{Scope: w.scope, Lookups: []wire.LookupRequest{w.fetchRequest("f1"), foreign}}.Encode())
+	status, body := call(w, "POST", wire.PathLookups, "", wire.LookupsRequest{Scope: w.scope, Lookups: []wire.LookupRequest{foreign, foreign}}.Encode())
 	if want := "bad request: key is not one of policy \"chat\", as wire.EntryKey builds them\n"; status != 400 || body != want {
 		t.Errorf("%d %q, want 400 %q", status, body, want)
 	}

@@ -121,12 +121,8 @@ func checkPolicyName(name string) error {
 
 // checkPlain refuses everything but letters, digits and "-_.".
 func checkPlain(what, s string) error {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.' {
-			continue
-		}
-		return fmt.Errorf("%w: %s %q has byte %q at %d, want letters, digits and -_. only", ErrRequest, what, s, c, i)
+	if i := wire.NotPlain(s); i >= 0 {
+		return fmt.Errorf("%w: %s %q has byte %q at %d, want letters, digits and -_. only", ErrRequest, what, s, s[i], i)
 	}
 	return nil
 }

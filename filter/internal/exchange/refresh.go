@@ -120,7 +120,7 @@ func (r *read) revalidate() {
 // startRefresh starts a read that is to validate what is stored. One that the cache can't be asked for is refused.
 func (r *read) startRefresh(end bool) Action {
 	r.refreshes, r.fetch, _ = strings.Cut(r.request.fields.Get(refreshField), " ")
-	if r.cache.Body != nil || r.refreshes == "" || len(r.fetch) > wire.MaxID { // a bridge refuses that, with all lookups of the call that has it
+	if r.cache.Body != nil || r.refreshes == "" || !wire.IsID(r.fetch) { // anybody can send the field, and a bridge refuses such an id
 		return r.misdirect()
 	}
 	if action := r.enter(end); r.bypass == "" {

@@ -222,13 +222,15 @@ func TestMisdirectedRefresh(t *testing.T) {
 		fields  httpcache.Fields
 		happens func()
 	}{
-		"another path":      {fields: change(":path", "/pages/2")},
-		"another cache":     {fields: change(":path", "/models")},
-		"nobody":            {fields: change(":path", "/stats")},
-		"a digest of none":  {fields: change(refreshField, "1")},
-		"an id of nobody's": {fields: change(refreshField, right.Get(refreshField)+strings.Repeat("x", wire.MaxID))},
-		"a cache of bodies": {fields: httpcache.Fields{{":method", "POST"}, {":path", "/flags"}, {":authority", "chat.test"}, right[3]}},
-		"no-store":          {fields: append(slices.Clone(right), [2]string{"cache-control", "no-store"})},
+		"another path":       {fields: change(":path", "/pages/2")},
+		"another cache":      {fields: change(":path", "/models")},
+		"nobody":             {fields: change(":path", "/stats")},
+		"a digest of none":   {fields: change(refreshField, "1")},
+		"an id with a space": {fields: change(refreshField, right.Get(refreshField)+" x")},
+		"no id":              {fields: change(refreshField, strings.Fields(right.Get(refreshField))[0])},
+		"an id of nobody's":  {fields: change(refreshField, right.Get(refreshField)+strings.Repeat("x", wire.MaxID))},
+		"a cache of bodies":  {fields: httpcache.Fields{{":method", "POST"}, {":path", "/flags"}, {":authority", "chat.test"}, right[3]}},
+		"no-store":           {fields: append(slices.Clone(right), [2]string{"cache-control", "no-store"})},
 		"a write in flight": {fields: right, happens: func() {
 			w.take(wire.PathLookup).answer(wire.LookupAnswer{State: wire.LookupSuspended})
 		}},
