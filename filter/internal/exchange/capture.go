@@ -70,6 +70,7 @@ func (r *read) response(fields httpcache.Fields, end bool) Action {
 		return Replaced
 	}
 	updated, outdated := r.compareHead(fields)
+	stale := r.stale
 	r.withdraw()
 	if updated {
 		r.addStatus(statusStored(r.why, r.waited))
@@ -80,6 +81,9 @@ func (r *read) response(fields httpcache.Fields, end bool) Action {
 	if reason != httpcache.Storable {
 		if !outdated {
 			r.unstored(reason)
+		}
+		if stale != nil && r.supersedes(fields, reason) {
+			r.outdate(*stale)
 		}
 		r.endFetch(markAfter(fields, reason))
 		r.addStatus(statusMiss(r.why, reason, r.waited))
@@ -106,9 +110,6 @@ func (r *read) begin(fields httpcache.Fields, end bool) httpcache.Reason {
 	plan, reason := r.plan(fields, end, now)
 	if reason != httpcache.Storable {
 		return reason
-	}
-	if len(plan.Vary) > maxVaryNames {
-		return httpcache.ReasonVary
 	}
 	size := min(max(plan.Length, 0), maxReserved)
 	if plan.Length > r.plugin.Policy.StreamAbove {
@@ -170,6 +171,9 @@ func (r *read) plan(fields httpcache.Fields, end bool, now int64) (storePlan, ht
 	if reason != httpcache.Storable {
 		return storePlan{Plan: plan}, reason
 	}
+	if len(plan.Vary) > maxVaryNames || slices.ContainsFunc(plan.Vary, func(name string) bool { return len(name) > maxVaryName }) {
+		return storePlan{Plan: plan}, httpcache.ReasonVary
+	}
 	groups, ok := r.groupsOf(fields)
 	if !ok || slices.ContainsFunc(plan.Without, r.plugin.namesGroups) {
 		return storePlan{Plan: plan}, httpcache.ReasonGroups
@@ -188,6 +192,7 @@ func (r *read) storeRules(status uint32, now int64) httpcache.StoreRules {
 		MaxBody:    r.cache.MaxResponse,
 		AnyFraming: r.plugin.Policy.UpstreamHTTP2,
 		Origin:     !ruled,
+		Explicit:   r.request.method == "POST",
 		TTL:        seconds(ttl),
 		Stale: httpcache.Stale{
 			WhileRevalidate: window(r.cache.Stale.WhileRevalidate), IfError: window(r.cache.Stale.IfError), Keep: seconds(r.cache.Stale.Keep),
@@ -323,7 +328,7 @@ func (r *read) done() {
 		return
 	}
 	now := r.plugin.host.Now()
-	c.plan.Aged(seconds(time.Duration(now - c.received)))
+	c.plan.Aged(seconds(time.Duration(now-r.asked)) - seconds(time.Duration(c.received-r.asked))) // rounded down once
 	if c.plan.Kept <= 0 {
 		return
 	}

@@ -202,6 +202,43 @@ func TestRefreshAndWrites(t *testing.T) {
 	s.wants("chatcache; fwd=uri-miss; stored")
 }
 
+// A refresh that finds out that the origin has nothing in place of what is stored, or nothing that may be stored: that is used
+// no more before the origin has confirmed it. An answer that is about the request alone says nothing of it.
+func TestRefreshThatFindsNothingToStore(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status, control string
+		used            bool
+	}{
+		"private now": {status: "200", control: "private"},
+		"not found":   {status: "404"},
+		"gone":        {status: "410", control: "no-store"},
+		"refused":     {status: "406", used: true},
+		"an error":    {status: "500", used: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, m := refreshing(t)
+			w.page()
+			w.finds(m, 2*time.Second)
+			fields, answered := w.asksAgain()
+			own := w.arrives(fields)
+			w.finds(m, 2*time.Second)
+			own.respond(tt.status, "new", maxAge(tt.control))
+			if !tt.used {
+				m = w.stored()
+			}
+			answered(tt.status)
+			w.run()
+			w.calls = nil
+			w.passes(11 * time.Second)
+			next := w.page()
+			w.finds(m, 13*time.Second)
+			if (next.status == 200) != tt.used {
+				t.Errorf("the next client gets %d: %s", next.status, next.cacheStatus())
+			}
+		})
+	}
+}
+
 // A request for a refresh that is another's than the one that was answered never reaches the origin, and
 // neither does one that could store nothing.
 func TestMisdirectedRefresh(t *testing.T) {

@@ -86,8 +86,8 @@ func statusMiss(why string, detail httpcache.Reason, waited bool) string {
 }
 
 // statusValidated is that of a read whose stored response the origin has confirmed.
-func statusValidated(stored, waited bool) string {
-	status := statusForwarded(forwardedStale, waited) + "; fwd-status=304"
+func statusValidated(why string, stored, waited bool) string {
+	status := statusForwarded(why, waited) + "; fwd-status=304"
 	if stored {
 		status += "; stored"
 	}
@@ -95,8 +95,8 @@ func statusValidated(stored, waited bool) string {
 }
 
 // statusOnError is that of a read answered with a stale response in place of the origin's.
-func statusOnError(originStatus string, waited bool) string {
-	return statusForwarded(forwardedStale, waited) + "; fwd-status=" + originStatus + "; detail=" + string(reasonStaleIfError)
+func statusOnError(why, originStatus string, waited bool) string {
+	return statusForwarded(why, waited) + "; fwd-status=" + originStatus + "; detail=" + string(reasonStaleIfError)
 }
 
 func statusOnlyIfCached() string { return "chatcache; detail=" + string(reasonOnlyIfCached) }

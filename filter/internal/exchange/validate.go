@@ -19,6 +19,8 @@ import (
 //  5. or it answers anew, which streams through and is stored as after any miss; what it answers to a HEAD
 //     says whether the stored response is the present one: see compareHead
 //
+// Where 3 or 5 says that nothing may be stored any more, what is stored is used no more without a validation: see forbids.
+//
 // An invalidated response is a miss in 1 and so never gets here.
 
 // offer keeps a response that was found for when the origin confirms it or fails.
@@ -172,14 +174,37 @@ func (r *read) confirmed(answer httpcache.Fields) {
 	r.withdraw()
 	reason := httpcache.ReasonStatus
 	if httpcache.Confirms(answer, s.Fields) {
-		reason = r.refresh(&s, answer)
+		before := s
+		if reason = r.refresh(&s, answer); r.forbids(answer, reason) {
+			r.outdate(before)
+		}
 	}
 	if reason != httpcache.Storable {
 		r.endFetch(markAfter(answer, reason))
 	}
 	r.stream.Describe(r.cache.Name, resultValidated)
 	r.plugin.host.Add(&r.metrics.validated, 1)
-	r.represent(s, statusValidated(reason == httpcache.Storable, r.waited))
+	r.represent(s, statusValidated(r.why, reason == httpcache.Storable, r.waited))
+}
+
+// forbids tells whether the reason for which an answer isn't stored is the origin's word on what is stored for the request, too: then
+// nobody may go on using that as if it were fresh (RFC 9111 section 4.3.4).
+func (r *read) forbids(answer httpcache.Fields, reason httpcache.Reason) bool {
+	switch reason {
+	case httpcache.Storable, httpcache.ReasonNotOrigin, reasonSecondHand, httpcache.ReasonNoFreshTTL, reasonUnheld:
+		return false
+	}
+	return r.ticket.Epoch != 0 && !secondHand(answer)
+}
+
+// supersedes tells whether the answer to a request of the proxy's own, which was to refresh what is stored, is another one that can't be stored
+// in its place, or that there is none any more. Answers to clients' requests don't count: each chooses what its own says.
+func (r *read) supersedes(answer httpcache.Fields, reason httpcache.Reason) bool {
+	if r.refreshes == "" || !r.forbids(answer, reason) || !r.viaUpstream() {
+		return false
+	}
+	status := answer.Get(":status")
+	return status == "200" || status == "404" || status == "410"
 }
 
 // refresh updates what was stored, and stores it again if that may be.
@@ -222,6 +247,6 @@ func (r *read) standsIn(status string) bool {
 	r.endFetch(markFault)
 	r.stream.Describe(r.cache.Name, resultStaleError)
 	r.plugin.host.Add(&r.metrics.staleOnError, 1)
-	r.represent(s, statusOnError(status, r.waited))
+	r.represent(s, statusOnError(r.why, status, r.waited))
 	return true
 }

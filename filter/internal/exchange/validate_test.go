@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -175,6 +176,84 @@ func TestValidationThatConfirmsSomethingElse(t *testing.T) {
 	s.exchange.Done()
 	w.run()
 	w.none(wire.PathStore)
+}
+
+// A 304 that forbids to store what it confirms: from then on nobody is answered with that before the origin has confirmed it
+// again, however fresh it was (RFC 9111 section 4.3.4).
+func TestConfirmationThatForbids(t *testing.T) {
+	for name, tt := range map[string]struct{ path, control, keep string }{
+		"no-store":                  {"/pages/1", "no-store", "60s"},
+		"private":                   {"/pages/1", "private", "60s"},
+		"no-cache, and none kept":   {"/pages/1", "no-cache", "0s"},
+		"max-age=0, and none kept":  {"/pages/1", "max-age=0", "0s"},
+		"private, by a rule's TTL":  {"/models", "private", "60s"},
+		"no-store, by a rule's TTL": {"/models", "no-store", "60s"},
+	} {
+		for _, isInL1 := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, in L1: %v", name, isInL1), func(t *testing.T) {
+				w := newWorld(t, `"ttl": "origin", "shared": true}`, `"ttl": "origin", "shared": true, "keep_stale": "`+tt.keep+`"}`)
+				if isInL1 {
+					w.lease()
+				}
+				get := func(m *wire.StoreRequest, age time.Duration, fields ...[2]string) *fakeStream {
+					s := w.stream("GET", tt.path, "", fields...)
+					s.exchange.RequestHeaders(true)
+					if m == nil {
+						w.take(wire.PathLookup).miss(1)
+					} else {
+						w.finds(*m, age)
+					}
+					return s
+				}
+				get(nil, 0).respond("200", "one", maxAge("max-age=3600, stale-if-error=3600"), tagged)
+				m := w.stored()
+				if isInL1 {
+					w.passes(10 * time.Second)
+				}
+				s := get(&m, 10*time.Second, maxAge("max-age=0")) // a client reloads
+				s.head("304", maxAge(tt.control), tagged)
+				s.wants("chatcache; fwd=request; fwd-status=304")
+				s.exchange.Done()
+				m = w.stored()
+				next := get(&m, time.Second)
+				if next.status != 0 {
+					t.Fatalf("the next client gets %d: %s", next.status, next.cacheStatus())
+				}
+				next.head("503")
+				if next.status != 0 {
+					t.Errorf("in place of an error: %d: %s", next.status, next.cacheStatus())
+				}
+			})
+		}
+	}
+}
+
+// What has an empty ETag can't be validated: the client's own condition is forwarded, and its 304 is the client's.
+func TestEmptyValidator(t *testing.T) {
+	w := newWorld(t)
+	m := w.cached("old", maxAge("max-age=60, stale-if-error=600"), [2]string{"etag", ""})
+	s := w.page([2]string{"if-none-match", `"new"`})
+	w.finds(m, 70*time.Second)
+	s.head("304", maxAge("max-age=60"))
+	s.wants("chatcache; fwd=stale; detail=status")
+	s.exchange.Done()
+	w.run()
+	w.none(wire.PathStore)
+}
+
+// Seconds of the way here, of the body and since then are summed before they are rounded down.
+func TestAgeIsRoundedOnce(t *testing.T) {
+	w := newWorld(t)
+	s := w.page()
+	w.take(wire.PathLookup).miss(1)
+	w.now += 990 * time.Millisecond
+	s.head("200", maxAge("max-age=2"), [2]string{"content-length", "3"})
+	w.now += 990 * time.Millisecond
+	s.send("one", true)
+	s.exchange.Done()
+	if m := w.stored(); m.TTL != 1000 {
+		t.Errorf("kept for %d ms, want 1000", m.TTL)
+	}
 }
 
 func TestValidationThatFindsAnotherResponse(t *testing.T) {

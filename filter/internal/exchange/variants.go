@@ -11,6 +11,7 @@ import (
 const (
 	maxVaried       = 4096 // keys whose variants a VM tells apart
 	maxVaryNames    = 8    // request fields that a response may depend on, beyond the key
+	maxVaryName     = 128  // bytes of the name of one
 	maxVariants     = 1024 // variants whose digests it remembers
 	maxVariantBytes = 512  // of the fields of one of these
 )

@@ -157,6 +157,10 @@ func TestVariantsAreBounded(t *testing.T) {
 	w.take(wire.PathLookup).miss(1)
 	s.respond("200", "one", maxAge("max-age=60"), [2]string{"vary", "a, b, c, d, e, f, g, h, i"})
 	s.wants("chatcache; fwd=uri-miss; detail=vary")
+	s = newWorld(t).page()
+	s.w.take(wire.PathLookup).miss(1)
+	s.respond("200", "one", maxAge("max-age=60"), [2]string{"vary", strings.Repeat("a", maxVaryName+1)})
+	s.wants("chatcache; fwd=uri-miss; detail=vary")
 }
 
 // Likewise where the VM's own memory has the leader's response before it is acknowledged.

@@ -44,6 +44,7 @@ type StoreRules struct {
 	MaxBody     int      // bytes
 	AnyFraming  bool     // the upstream speaks HTTP/2: an end is an end
 	Origin      bool     // the origin decides on freshness, and TTL only bounds it
+	Explicit    bool     // and has to state it: the request was a POST (RFC 9110 §9.3.3)
 	TTL         int64    // seconds that a response stays fresh, by its status
 	Stale       Stale    // what the policy says of stale responses
 	UntilExpiry int64    // seconds until the credential expires; negative: no limit
@@ -117,8 +118,11 @@ func (f Fields) freshness(c Control, rules StoreRules) Freshness {
 		Immutable: c.Immutable,
 	}
 	if rules.Origin {
-		lifetime, _ := f.Lifetime(c, rules.Received)
+		lifetime, explicit := f.Lifetime(c, rules.Received)
 		s.Lifetime = min(int64(lifetime), rules.TTL)
+		if rules.Explicit && !explicit {
+			s.Lifetime = 0
+		}
 	}
 	if c.NoCache {
 		s.Lifetime = 0
@@ -164,13 +168,15 @@ func storable(f Fields, c Control, rules StoreRules) (Plan, Reason) {
 		return p, ReasonSetCookie
 	case c.NoStore && !(c.MustUnderstand && understood):
 		return p, ReasonNoStore
+	case slices.ContainsFunc(p.Without, isNeeded):
+		return p, ReasonNoCache
 	case c.NoCache && !(rules.Stale.Keep > 0 && f.HasValidator()):
 		return p, ReasonNoCache
 	case c.Private && !rules.Private:
 		return p, ReasonPrivate
 	case rules.Origin && !rules.Private && rules.Authorized && !c.allowsAuthorized():
 		return p, ReasonAuthorization
-	case rules.Origin && !f.says(c, understood, rules.Private):
+	case rules.Origin && !f.says(c, understood && !rules.Explicit, rules.Private):
 		return p, ReasonUnstated
 	case f.Has("content-range") && rules.Ranged:
 		return p, ReasonRange
@@ -196,6 +202,11 @@ func (f Fields) says(c Control, heuristic, private bool) bool {
 // isCredential tells of fields whose values must not leave the proxy, not even digested.
 func isCredential(name string) bool {
 	return name == "authorization" || name == "cookie" || name == "proxy-authorization"
+}
+
+// isNeeded tells of fields without which what is stored would be answered to whom, or read as what, it isn't.
+func isNeeded(name string) bool {
+	return name == "vary" || name == "content-encoding" || name == "content-type"
 }
 
 // bodyLength reads how the body's end is marked. A body that ends with its

@@ -42,6 +42,7 @@ func TestPlanStore(t *testing.T) {
 	private := fixed(60)
 	private.KeyHeaders = []string{"authorization", "accept"}
 	shared, ranged := private, private
+	post := httpcache.StoreRules{MaxBody: 1 << 20, TTL: 600, UntilExpiry: -1, Private: true, Origin: true, Explicit: true, Received: httpcache.Received{Now: now}}
 	shared.Private, ranged.Ranged = false, true
 	for _, test := range []struct {
 		name   string
@@ -56,7 +57,13 @@ func TestPlanStore(t *testing.T) {
 		{"no-store on a second line", ok([2]string{"cache-control", "max-age=60"}, [2]string{"cache-control", "no-store"}), private, httpcache.ReasonNoStore},
 		{"no-store inside a quoted string", ok([2]string{"cache-control", `ext="a, no-store, b"`}), private, httpcache.Storable},
 		{"no-cache", ok([2]string{"cache-control", "no-cache"}), private, httpcache.ReasonNoCache},
+		{"without what it varies by", ok([2]string{"cache-control", `max-age=60, no-cache="vary"`}), private, httpcache.ReasonNoCache},
+		{"without what its body is", ok([2]string{"cache-control", `max-age=60, private="Content-Encoding"`}), shared, httpcache.ReasonNoCache},
+		{"in a partition, whole", ok([2]string{"cache-control", `max-age=60, private="Content-Encoding"`}), private, httpcache.Storable},
 		{"private in a partition", ok([2]string{"cache-control", "private"}), private, httpcache.Storable},
+		{"POST: modified long ago", ok([2]string{"last-modified", date(-100_000)}), post, httpcache.ReasonUnstated},
+		{"POST: that, and public", ok([2]string{"last-modified", date(-100_000)}, [2]string{"cache-control", "public"}), post, httpcache.ReasonStale},
+		{"POST: for a minute", ok([2]string{"cache-control", "max-age=60"}), post, httpcache.Storable},
 		{"private in a shared cache", ok([2]string{"cache-control", `private=""`}), shared, httpcache.ReasonPrivate},
 		{"content-range", ok([2]string{"content-range", "bytes 0-9/20"}), private, httpcache.Storable},
 		{"content-range of a part that was asked for", ok([2]string{"content-range", "bytes 0-9/20"}), ranged, httpcache.ReasonRange},

@@ -6,8 +6,8 @@ import (
 )
 
 // HasValidator tells whether a response can be validated (RFC 9110 §8.8): it has an ETag
-// or a Last-Modified date.
-func (f Fields) HasValidator() bool { return f.Has("etag") || f.Has("last-modified") }
+// or a Last-Modified date, and so Conditions.
+func (f Fields) HasValidator() bool { return f.Get("etag") != "" || f.Get("last-modified") != "" }
 
 // Conditions gives the request fields that ask whether a stored response is still
 // the present one (RFC 9111 §4.3.1).
