@@ -271,12 +271,41 @@ func TestRulesThatNotAllVMsKnow(t *testing.T) {
 			t.Errorf("the others hear %+v", heard)
 		}
 
-		w.sooner(60_001) // the leases of all run out
+		w.sooner(60_001 + quarantine) // the leases of all run out, and the terms of what they have begun
 		a := w.follow("new", wire.Ticket{}, newer)
 		if a.Controls.Of("stats").Rollout {
 			t.Errorf("still in rollout: %+v", a.Controls)
 		}
 		w.want(wire.LookupMiss, "all know the rules; what was stored before isn't found")
+	})
+}
+
+// A write that began by the old policy may be open when the last VM with that is gone: its outcome is unknown, or its VM has died. What the
+// new policy has it invalidate, too, isn't used before its term is over:
+//
+//  1. vm-old has the old policy, vm-new one by which the write invalidates "stats", too: it stands suspended
+//  2. a write passes vm-old: it suspends "user" for its deadline, and gets no answer
+//  3. vm-old is gone for its lease (3 s)
+//  4. a read of "stats" at vm-new asks the origin; were it stored, it would be valid after 6
+//  5. the origin commits, within the term that the rule promises
+//  6. the deadline passes, as a raise of "user"
+func TestWriteOfAPolicyThatIsGone(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.scope.Quarantine = 15_000 // as its filters say with each call
+		w.follow("vm-old", wire.Ticket{}, older)
+		w.follow("vm-new", wire.Ticket{}, newer)
+		w.want(wire.LookupSuspended, "two policies at work")
+		w.suspend("w1", 15_000, wire.GroupPartition("user", "alice")) // 15 s or a settle of 10 s: not over by far
+		w.sooner(3100)                                                // vm-old's lease is over
+		w.follow("vm-new", wire.Ticket{}, newer)
+		a := w.want(wire.LookupSuspended, "the write by the old policy is in flight")
+		w.fill(a.Ticket) // what the origin had before the commit
+		w.sooner(15_000) // commit, then the deadline
+		w.follow("vm-new", wire.Ticket{}, newer)
+		if got := w.look(); got.State == wire.LookupHit {
+			t.Errorf("after the write's deadline: a hit of what was stored before its commit")
+		}
+		w.want(wire.LookupMiss, "all is over")
 	})
 }
 

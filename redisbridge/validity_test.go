@@ -495,6 +495,17 @@ func TestOutOfMemory(t *testing.T) {
 	w.want(wire.LookupMiss, "with memory again")
 }
 
+// A write of which there is too much to name suspends everything.
+func TestSuspensionOfEverything(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.fill(w.look().Ticket)
+		w.suspend("w1", 60_000, wire.GroupAll)
+		w.want(wire.LookupSuspended, "while it is open")
+		w.close("w1", true, wire.GroupAll)
+		w.want(wire.LookupMiss, "after its end")
+	})
+}
+
 // A script that is stopped between two writes takes back nothing of what it
 // wrote. What it hasn't raised stays suspended, until a raise is whole.
 func TestHalfARaise(t *testing.T) {

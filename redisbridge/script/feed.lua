@@ -3,7 +3,7 @@
 --
 -- KEYS  3 the registry of VMs   4 what each has applied   5 there while somebody
 --       waits for receipts   6 the counts of all VMs   7 the number of each one's last report
---       8 the rules of their policies, and until when a VM has them   9 the controls
+--       8 the rules of their policies, and until when they count   9 the controls
 -- ARGV  own+1 most events   own+2 most VMs   own+3 ms that a VM is remembered after its lease
 --       own+4 most policies   own+5 most counts
 --       own+6… of each poll: the VM, its lease (ms), its cursor's epoch and sequence, the
@@ -18,9 +18,11 @@ local vms, applied, reported, rules_of = KEYS[3], KEYS[4], KEYS[7], KEYS[8]
 local most_events, max_vms = tonumber(ARGV[own + 1]), tonumber(ARGV[own + 2])
 local max_policies, max_counts = tonumber(ARGV[own + 4]), tonumber(ARGV[own + 5])
 
--- know takes in what rules a VM knows, or gives the reason why not.
+-- know takes in what rules a VM knows, or gives the reason why not. They count until no write can be open any more that it
+-- began by them, see stand: the quarantine is the longest term of any.
 local function know(poll, lease)
   if poll.version == '' then return end
+  lease = lease + tonumber(ARGV[2])
   local until_then = tonumber(redis.call('HGET', rules_of, poll.rules) or '0')
   if until_then == 0 and redis.call('HLEN', rules_of) >= max_policies then
     stand() -- forgets those that nobody has any more

@@ -14,7 +14,7 @@ local function off()
   return groups
 end
 
--- alive gives the rules of each policy that a VM has at work whose lease hasn't run out: a
+-- alive gives the rules of each policy that a VM has at work, or had so lately that writes may be open that began by them: a
 -- table of digests by cache. Where one has several at work, twice holds their caches.
 local function alive()
   local policies, twice = {}, {}
@@ -64,7 +64,8 @@ end
 --  1. a VM with a new policy registers: a cache has rules that the other VMs don't know;
 --     it stands suspended from this script on
 --  2. a write comes by another VM, which doesn't know that it invalidates the cache
---  3. that VM's lease runs out, or it has registered with the new policy
+--  3. that VM's lease runs out, or it has registered with the new policy, and so has the term of the write of 2, which may be of
+--     unknown outcome, and whose VM may have died: what it suspends and raises is what its own policy says
 --  4. the cache is raised, and then the suspension ends: nothing that was stored
 --     before 2 is found again
 --

@@ -80,7 +80,7 @@ const (
 	MaxLease      = 60_000 // milliseconds a fetch lease, a hit-for-miss mark, or a VM's lease on its memory may last
 	MaxCaches     = 256    // caches of a policy
 	MaxCacheName  = 64     // bytes
-	MaxRules      = 512    // digests of the rules that concern caches
+	MaxRules      = 1024   // digests of the rules that concern caches: two for each, of two policies that name all of theirs differently
 	MaxDigest     = 32     // bytes
 	MaxCounters   = 64     // of one cache in a report
 	MaxCount      = 1 << 48

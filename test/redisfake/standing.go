@@ -147,7 +147,7 @@ func (v *Validity) room(settings []string, most int) bool {
 	return more == 0 || len(v.Controls)+more <= most
 }
 
-// know takes in what rules a VM knows, or gives the reason why not.
+// know takes in what rules a VM knows, or gives the reason why not. They count until no write can be open any more that began by them.
 func (v *Validity) know(c *call, version, rules string, most int, lease int64) (refused string) {
 	if version == "" {
 		return ""
@@ -156,7 +156,7 @@ func (v *Validity) know(c *call, version, rules string, most int, lease int64) (
 		v.stand(c)
 		return "different policies at work: at most " + strconv.Itoa(most)
 	}
-	v.Rules[rules] = max(v.Rules[rules], lease)
+	v.Rules[rules] = max(v.Rules[rules], lease+integer(c.args[1]))
 	return ""
 }
 

@@ -401,3 +401,40 @@ func TestPollThatWasGivenUpStartsNoSecondChain(t *testing.T) {
 		t.Error("the late answer gave a lease")
 	}
 }
+
+// What is found in another epoch than the feed is of may answer its read, and nobody else.
+// Two bridges, and a primary that is replaced on purpose: bridge X still asks the old primary (epoch 9), whose word counts for
+// --trust (2 s), bridge Y the new one (epoch 10).
+//
+//  1. the VM polls at Y: another epoch, L1 is emptied; the cursor is 10
+//  2. a write is suspended, committed and raised at the new primary; the VM hears of both events
+//  3. a read's lookup goes to X: the old primary has an entry from before 2, a hit of epoch 9 (that much is documented)
+//  4. it enters L1, under the lease of Y's polls: no slot has moved since the lookup was sent
+//  5. Y's polls go on. --trust and max_staleness are over by far
+func TestHitOfAnotherEpoch(t *testing.T) {
+	w := newWorld(t)
+	w.lease() // epoch 9
+	group := partitionGroup(w, "ann")
+	at := func(sequence uint64, events ...wire.Event) {
+		w.take(wire.PathFollow).ok(followed(wire.FeedAnswer{Last: wire.Ticket{Epoch: 10, Sequence: sequence}, Events: events}))
+	}
+	at(1)                                                                       // 1
+	at(3, event(2, wire.EventSuspend, group), event(3, wire.EventRaise, group)) // 2
+	s := w.stream("GET", "/stats", "ann")                                       // 3
+	s.exchange.RequestHeaders(true)
+	c := w.take(wire.PathLookup)
+	c.ok(wire.LookupAnswer{
+		State: wire.LookupHit, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Remaining: 600_000,
+		Entry: w.entryOf("stats", c.lookup(w).Groups, "before the write"),
+	}.Encode())
+	if s.status != 200 {
+		t.Fatal("no hit")
+	}
+	for range 14 { // 5: 14 s, less than a quarantine
+		w.now += time.Second
+		at(3)
+	}
+	if hit(w, "ann") {
+		t.Error("14 s later (max_staleness 3 s, --trust 2 s) L1 still answers with what was before the write")
+	}
+}

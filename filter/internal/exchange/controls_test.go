@@ -290,6 +290,26 @@ func TestPolicyWithTheSameRules(t *testing.T) {
 	w.none(wire.PathJoin)
 }
 
+// While a policy drains, whose every cache another one has under another name, the VM can still say what it knows.
+func TestPolicyWithAllCachesRenamed(t *testing.T) {
+	document := func(prefix string) string {
+		var caches []string
+		for i := range wire.MaxCaches {
+			caches = append(caches, fmt.Sprintf(`"%s%d": {"match": ["GET /%s%d"], "ttl": "origin", "shared": true}`, prefix, i, prefix, i))
+		}
+		return `{"version": 1, "name": "chat", "bridge": {"cluster": "bridge"}, "caches": {` + strings.Join(caches, ", ") + `}}`
+	}
+	w := newWorld(t)
+	w.states = NewStates("vm")
+	w.plugin = w.configure(document("a"))
+	w.plugin = w.configure(document("b"))
+	w.plugin.state.follower.follow()
+	w.run()
+	if m := decoded(w, w.take(wire.PathFollow), wire.DecodeFollowRequest); len(m.Knows.Rules) != wire.MaxRules {
+		t.Errorf("%d rules, want %d", len(m.Knows.Rules), wire.MaxRules)
+	}
+}
+
 // What operators set stands for the cache's TTL, and only bounds those of single statuses, however long they are.
 func TestTTLOfAStatus(t *testing.T) {
 	for _, test := range []struct {

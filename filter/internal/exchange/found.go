@@ -23,7 +23,8 @@ type found struct {
 	groups          []string
 	stored, expires int64 // monotonic nanoseconds
 	tier            string
-	leased          bool // somebody else has the right to fetch it: it is stale, and is being validated
+	epoch           uint64 // of Redis, as the bridge has it that has found it there
+	leased          bool   // somebody else has the right to fetch it: it is stale, and is being validated
 }
 
 // separate gives what has been found memory of its own, before it is kept: a small entry of an answer to many lookups would keep

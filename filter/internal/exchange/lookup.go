@@ -125,8 +125,15 @@ func (r *read) overtaken(groups []string) bool {
 		len(groups) > len(r.groups) && r.state.moved(groups, r.fence.mark)
 }
 
-// keep takes a response from L2 into L1.
+// keep takes a response from L2 into L1, unless it is of another epoch than the feed that is to make it invalid there:
+//
+//  1. a primary is replaced; the VM polls at a bridge that has heard of that, forgets its L1, and hears of a write
+//  2. its lookup goes to another bridge, which for a moment (--trust) goes by the old primary, and finds what was before the write
+//  3. in L1 that would be valid until the write's groups are raised again
 func (r *read) keep(fence fence, f found, now int64) {
+	if f.epoch != r.state.follower.cursor.Epoch {
+		return
+	}
 	fence.slots = r.state.slotsOf(f.groups)
 	r.fillL1(fence, f.block, f.stored, f.expires, now)
 }
@@ -142,7 +149,7 @@ func (r *read) inL2(answer wire.LookupAnswer, now int64) (found, bool) {
 	}
 	return found{
 		block: entry.Payload, definition: entry.Definition, groups: entry.Groups, tier: tierL2,
-		leased:  answer.State == wire.LookupLeased,
+		epoch: answer.Ticket.Epoch, leased: answer.State == wire.LookupLeased,
 		stored:  now - answer.Age*int64(time.Millisecond),
 		expires: now + answer.Remaining*int64(time.Millisecond),
 	}, true

@@ -42,11 +42,12 @@ type read struct {
 	gathers int64    // since when it waits to be sent with others, monotonic nanoseconds
 	capture *capture // nil: nothing is captured
 	// withheld says why a stored response that could answer it doesn't; "" if none does.
-	withheld httpcache.Reason
-	shadow   *shadow         // to be compared with the origin's answer; nil if it isn't
-	why      string          // it was forwarded, as Cache-Status has it
-	asked    int64           // when it was forwarded, monotonic nanoseconds
-	stale    *storedResponse // what the origin may confirm, nil if nothing
+	withheld  httpcache.Reason
+	shadow    *shadow         // to be compared with the origin's answer; nil if it isn't
+	why       string          // it was forwarded, as Cache-Status has it
+	asked     int64           // when it was forwarded, monotonic nanoseconds
+	stale     *storedResponse // what the origin may confirm, nil if nothing
+	validates bool            // the origin was asked whether that is the present response
 	// refreshes is the digest of the key whose stale response the read is to validate; "" if it is a client's.
 	refreshes string
 	fetches   string // the digest of the key that the read is to prefetch; "" if it is a client's

@@ -10,12 +10,12 @@ import (
 // Validation of a stored response that can't be used as it is:
 //
 //  1. a lookup finds it valid, which no write has made it unlike, but stale: offer keeps it
-//  2. the read is forwarded with the stored validators in place of the client's own
+//  2. the read is forwarded with the stored validators in place of the client's own, unless a write has come
+//     meanwhile: see unmoved
 //  3. the origin answers 304: the stored response, updated, replaces that answer, and is stored under
 //     the ticket of 1, so that a write which came meanwhile still makes it invalid
 //  4. or it fails: the stored response replaces the answer where stale-if-error allows that and no write
-//     has come meanwhile, as far as this VM has heard; a read that came after that lookup was sent, and waited
-//     for what it would find, must hear of writes at present, too
+//     has come meanwhile: see unmoved
 //  5. or it answers anew, which streams through and is stored as after any miss; what it answers to a HEAD
 //     says whether the stored response is the present one: see compareHead
 //
@@ -91,8 +91,9 @@ func (r *read) condition() {
 	if r.refreshes != "" {
 		_ = r.stream.RemoveRequestField(refreshField)
 	}
-	if r.stale != nil && r.request.method != "POST" { // one that matches would make a POST fail (RFC 9110 section 13.1.2)
+	if r.stale != nil && r.request.method != "POST" && r.unmoved(r.stale.groups, r.asked) { // one that matches would make a POST fail (RFC 9110 section 13.1.2)
 		conditions = r.stale.Fields.Conditions()
+		r.validates = len(conditions) > 0
 	}
 	if r.request.wants.conditions && (leads || conditions != nil) {
 		_ = r.stream.RemoveRequestField("if-none-match")
@@ -111,8 +112,8 @@ func (r *read) settled(answer httpcache.Fields) bool {
 	}
 	switch status := answer.Get(":status"); status {
 	case "304":
-		if !r.viaUpstream() || !r.stale.Fields.HasValidator() {
-			return false
+		if !r.validates || !r.viaUpstream() {
+			return false // it is about the client's own condition
 		}
 		r.confirmed(answer)
 		return true
@@ -160,6 +161,17 @@ func (r *read) outdate(s storedResponse) {
 		plan.Vary, _ = s.Fields.VaryBeyond(keyHeaders(r.plugin.Policy, r.cache, r.partition))
 	}
 	r.fill(plan, s.Fields, s.Body, now)
+}
+
+// unmoved tells whether no write has come, as far as this VM has heard, since the lookup was sent that has found something of the groups. A
+// read that came only after that lookup must hear of writes at present, too:
+//
+//  1. a read's lookup finds something stale; its origin is slow
+//  2. a write passes another proxy, and is acknowledged
+//  3. a read comes, waits for the first one, and has waited for too long
+//  4. the origin, asked with what 1 has found, may say that this is the present response: a Last-Modified has seconds
+func (r *read) unmoved(groups []string, now int64) bool {
+	return !(r.late && !r.leased(now)) && !r.state.moved(groups, r.fence.mark)
 }
 
 // viaUpstream tells whether the origin has answered, and not the proxy.
@@ -240,7 +252,7 @@ func (s *storedResponse) described(fields, answer httpcache.Fields) httpcache.Fi
 func (r *read) standsIn(status string) bool {
 	s := *r.stale
 	s.age = (r.plugin.host.Now()-s.stored)/int64(time.Second) + s.InitialAge
-	if r.limits.Set() || !s.OnError(s.age) || r.late && !r.leased(r.plugin.host.Now()) || r.state.moved(s.groups, r.fence.mark) {
+	if r.limits.Set() || !s.OnError(s.age) || !r.unmoved(s.groups, r.plugin.host.Now()) {
 		return false
 	}
 	r.withdraw()

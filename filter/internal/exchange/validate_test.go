@@ -463,6 +463,45 @@ func TestStaleIfErrorForAReadThatCameLater(t *testing.T) {
 	}
 }
 
+// A read that came after a write's acknowledgement, and waited for too long for what a lookup before the write has found, doesn't ask the origin whether that
+// is the present response.
+//
+//  1. a read looks up, finds something stale (ticket 1), and its origin is slow
+//  2. a write passes another proxy; its suspension is acknowledged, it commits, and is raised (2)
+//  3. a read comes (the feed's event is on its way), and waits
+//  4. the event comes: this VM knows that what 1 has found is invalid
+//  5. the read of 3 has waited for max_wait: it goes with the validators of 1
+//  6. the origin's Last-Modified has seconds: 304
+func TestLateReadAfterAWrite(t *testing.T) {
+	modified := [2]string{"last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"}
+	w := newWorld(t)
+	w.lease()
+	m := w.cached("before the write", maxAge("max-age=60, stale-if-error=600"), modified)
+	w.now += 61 * time.Second
+	w.feed(1)
+	w.page()
+	w.take(wire.PathLookup).ok(wire.LookupAnswer{
+		State: wire.LookupHit, Granted: true, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Entry: m.Entry, Age: 61_000, Remaining: m.TTL - 61_000,
+	}.Encode())
+	w.now += 900 * time.Millisecond
+	late := w.page()
+	w.feed(3, event(2, wire.EventSuspend, "c:pages"), event(3, wire.EventRaise, "c:pages"))
+	w.now += 2100 * time.Millisecond
+	for range 3 {
+		w.run()
+	}
+	if late.resumed != 1 {
+		t.Fatalf("resumed %d times, calls %s", late.resumed, w.paths())
+	}
+	if got := late.exchange.flow.(*read).request.stream.(*fakeStream).request.Get("if-modified-since"); got != "" {
+		t.Errorf("forwarded with if-modified-since %q of what the VM knows to be invalid", got)
+	}
+	late.head("503")
+	if late.status == 200 {
+		t.Errorf("in place of an error it gets %q", late.reply)
+	}
+}
+
 // A part has no fields that are about all of the content, and a 416 none of the response that it isn't.
 func TestFieldsOfParts(t *testing.T) {
 	w := newWorld(t)

@@ -48,6 +48,9 @@ func (w *write) start(bool) Action {
 	if c := w.plugin.Policy.Resource(w.request.authority, w.request.path); c != nil {
 		w.groups = append(w.groups, groupURI(c, w.request.authority, w.request.path))
 	}
+	if len(w.groups) > wire.MaxGroups { // several large rules have joined
+		w.groups = []string{wire.GroupAll}
+	}
 	if len(w.groups) == 0 {
 		w.forwarded = true
 		return Continue // only its response may name what it invalidates

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -471,5 +472,51 @@ func TestAlsoAfterTravelsWithEachCall(t *testing.T) {
 	w.down = false
 	if _, merged := w.takeClose(); also(merged) != 2000 {
 		t.Errorf("the merged entry: %d ms, want 2000", also(merged))
+	}
+}
+
+// Rules that join may name more groups than a call to the bridge takes: the write suspends everything, then, and not nothing.
+func TestJoinedRulesFitACall(t *testing.T) {
+	var caches, one, two, three []string
+	for i := range 96 {
+		name := fmt.Sprint("c", i)
+		caches = append(caches, fmt.Sprintf(`%q: {"match": ["GET /c/%d"], "ttl": "60s", "shared": true}`, name, i))
+		switch {
+		case i < 32:
+			one = append(one, `"`+name+`"`)
+		case i < 64:
+			two = append(two, `"`+name+`"`)
+		default:
+			three = append(three, `"`+name+`"`)
+		}
+	}
+	document := fmt.Sprintf(`{"version": 1, "name": "chat", "bridge": {"cluster": "bridge"},
+	  "caches": {"pages": {"match": ["GET /pages/{page}"], "ttl": "origin", "shared": true}, %s},
+	  "invalidations": [
+	    {"name": "post", "match": ["POST /pages/{page}"], "invalidate": [%s]},
+	    {"name": "put", "match": ["PUT /pages/{page}"], "invalidate": [%s]},
+	    {"name": "delete", "match": ["DELETE /pages/{page}"], "invalidate": [%s]}
+	  ]}`, strings.Join(caches, ", "), strings.Join(one, ", "), strings.Join(two, ", "), strings.Join(three, ", "))
+	for name, fields := range map[string][][2]string{
+		"two rules and the URI": {{"x-http-method-override", "DELETE"}},
+		"three rules":           {{"x-http-method-override", "DELETE"}, {"x-http-method", "PUT"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.plugin = w.configure(document)
+			s := w.stream("POST", "/pages/1", "ann", fields...)
+			s.exchange.RequestHeaders(true)
+			suspend := w.take(wire.PathSuspend)
+			if m := decoded(w, suspend, wire.DecodeSuspendRequest); !slices.Equal(m.Groups, []string{wire.GroupAll}) {
+				t.Errorf("%d groups are suspended, want %q", len(m.Groups), wire.GroupAll)
+			}
+			suspend.ack()
+			s.respond("200", "")
+			s.exchange.Done()
+			w.run()
+			if m := decoded(w, w.take(wire.PathClose), wire.DecodeCloseRequest); !m.Raise || !slices.Equal(m.Groups, []string{wire.GroupAll}) {
+				t.Errorf("%d groups are raised: %v, want %q", len(m.Groups), m.Raise, wire.GroupAll)
+			}
+		})
 	}
 }
