@@ -333,6 +333,11 @@ func TestOtherShapes(t *testing.T) {
 			t.Errorf("%s: it has a dispatch", name)
 		}
 	}
+	for name, text := range map[string]string{"the br_table is first": "br_table 0 0\n end", "nothing but the end": "end"} {
+		if _, ok := findDispatch(assemble(t, text).code); ok {
+			t.Errorf("%s: it has a dispatch", name)
+		}
+	}
 	// As a scratch local, whose value was put there just before, it may be read.
 	text := strings.Replace(shape, "i32.const 1\n\treturn", "local.set 0\n\ti32.const 0\n\tlocal.get 0\n\treturn", 1)
 	if _, ok := findDispatch(assemble(t, text).code); !ok {
@@ -432,6 +437,20 @@ func readAll(t *testing.T, body []byte) string {
 		t.Fatal(err)
 	}
 	return strings.ReplaceAll(disassemble(f.code), "\n", " ")
+}
+
+// alone is a module with one function, of this code.
+func alone(code []instruction) []byte {
+	body, _ := encode([]byte{0}, code)
+	out := []byte(header)
+	for _, s := range []section{
+		{sectionType, []byte{1, typeFunction, 1, 0x7f, 1, 0x7f}},
+		{sectionFunction, []byte{1, 0}},
+		{sectionCode, appendVector([]byte{1}, body)},
+	} {
+		out = appendVector(append(out, s.id), s.body)
+	}
+	return out
 }
 
 // module is one with a table, an import, functions of shape and their section of names.
