@@ -528,6 +528,63 @@ func TestHintPlaces(t *testing.T) {
 	}
 }
 
+func TestCallingArms(t *testing.T) {
+	for name, test := range map[string]struct {
+		code string
+		want []int // instructions that begin an arm with a call
+	}{
+		"a call":                {"if\n call 1\n end\n end", []int{0}},
+		"what can't go on":      {"if\n unreachable\n end\n end", []int{0}},
+		"none":                  {"if\n nop\n end\n call 1\n end", nil},
+		"a call before":         {"call 1\n if\n end\n end", nil},
+		"in the if":             {"if\n call 1\n else\n nop\n end\n end", []int{0}},
+		"in the else":           {"if\n nop\n else\n call 1\n end\n end", []int{2}},
+		"further in":            {"if\n block\n if\n else\n call 1\n end\n end\n else\n end\n end", []int{0, 1, 3}},
+		"the first of two":      {"if\n if\n call 1\n end\n if\n end\n end\n end", []int{0, 1}},
+		"the second of two":     {"if\n if\n end\n if\n call 1\n end\n end\n end", []int{0, 3}},
+		"no arm, and more ends": {"call 1\n end\n end\n else\n end", nil},
+	} {
+		var got []int
+		for i, calling := range callingArms(assemble(t, test.code).code) {
+			if calling {
+				got = append(got, i)
+			}
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: %d, want %d", name, got, test.want)
+		}
+	}
+}
+
+// nested gives so many ifs in each other, with a call in the innermost.
+func nested(t testing.TB, n int) []instruction {
+	return slices.Concat(slices.Repeat(assemble(t, "i32.const 0\n if").code, n), assemble(t, "call 0").code, slices.Repeat(assemble(t, "end").code, n+1))
+}
+
+// What is in an if is looked at once, not for each if around it: of two hundred thousand in each other that would take longer than a test may.
+func TestDeep(t *testing.T) {
+	const n = 200_000
+	code := nested(t, n)
+	hintRare(code)
+	hinted := 0
+	for _, in := range code {
+		if in.op == opIf && in.hint == unlikely {
+			hinted++
+		}
+	}
+	if hinted != n {
+		t.Errorf("%d of %d ifs with a call have hints", hinted, n)
+	}
+	m := &module{}
+	if got := m.filled(code, 1); len(got) != len(code)+1 || got[2].op != opCall {
+		t.Errorf("%d instructions of %d, want one filler in the first if", len(got), len(code))
+	}
+	code = slices.DeleteFunc(code, instruction.calls)
+	if got := m.filled(code, 1); len(got) != len(code) {
+		t.Errorf("%d instructions of %d, want no fillers where nothing is called", len(got), len(code))
+	}
+}
+
 func TestErrors(t *testing.T) {
 	with := func(id byte, body ...byte) string { return header + string(appendVector([]byte{id}, body)) }
 	for name, test := range map[string]struct{ module, want string }{
