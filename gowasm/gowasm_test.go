@@ -356,11 +356,33 @@ func TestOffsets(t *testing.T) {
 		"a call that takes it":               {address + "call 1\n end", "local.get 1\n i32.const 24\n i32.add\n call 1\n end"},
 		"a store of it":                      {"local.get 0\n" + address + "i64.store 3 0\n end", "local.get 0\n local.get 1\n i32.const 24\n i32.add\n i64.store 3 0\n end"},
 		"a call before it is used":           {address + "i64.const 1\n call 1\n i64.store 3 0\n end", "local.get 1\n i32.const 24\n i32.add\n i64.const 1\n call 1\n i64.store 3 0\n end"},
+		"above an operand that stays":        {"i32.const 1\n" + address + "i64.load 3 0\n i64.store 3 0\n end", "i32.const 1\n local.get 1\n i64.load 3 24\n i64.store 3 0\n end"},
+		"a store of what is below it":        {address + "i64.store 3 0\n end", "local.get 1\n i32.const 24\n i32.add\n i64.store 3 0\n end"},
+		"a local that it is put into":        {address + "local.tee 1\n i64.load 3 0\n end", "local.get 1\n i32.const 24\n i32.add\n local.tee 1\n i64.load 3 0\n end"},
+		"a block before it is used":          {address + "block\n end\n i64.load 3 0\n end", "local.get 1\n i32.const 24\n i32.add\n block\n end\n i64.load 3 0\n end"},
 		"an offset that is too large":        {address + "i64.load 3 2147483640\n end", "local.get 1\n i32.const 24\n i32.add\n i64.load 3 2147483640\n end"},
 		"a negative one": {
 			strings.Replace(address, "24", "-24", 1) + "i64.load 3 0\n end", strings.Replace(address, "24", "-24", 1) + "i64.load 3 0\n end"},
 	} {
 		t.Run(name, func(t *testing.T) { wantCode(t, withOffsets(assemble(t, test.code).code), test.want) })
+	}
+}
+
+// What becomes of a sum is found without a look at each instruction behind it: for a hundred thousand on the stack that would take longer than a test may.
+func TestManySums(t *testing.T) {
+	const n = 100_000
+	sums := slices.Repeat(assemble(t, "local.get 1\n i64.extend_i32_u\n i64.const 24\n i64.add\n i32.wrap_i64").code, n)
+	for name, test := range map[string]struct {
+		user string
+		want int // instructions for each sum
+	}{
+		"addresses": {"i64.load 3 8\n drop", 3},
+		"dropped":   {"drop", 4},
+		"left":      {"", 3},
+	} {
+		if got := withOffsets(slices.Concat(sums, slices.Repeat(assemble(t, test.user).code, n))); len(got) != n*test.want {
+			t.Errorf("%s: %d instructions, want %d for each of %d", name, len(got), test.want, n)
+		}
 	}
 }
 
