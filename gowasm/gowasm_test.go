@@ -345,6 +345,9 @@ func TestOtherShapes(t *testing.T) {
 	}
 }
 
+// readStackPointer is what a function begins with that Go's compiler writes: it has the stack pointer as local 1.
+const readStackPointer = "global.get 0\n local.set 1\n"
+
 func TestOffsets(t *testing.T) {
 	const address = "local.get 1\n i64.extend_i32_u\n i64.const 24\n i64.add\n i32.wrap_i64\n"
 	for name, test := range map[string]struct{ code, want string }{
@@ -358,19 +361,50 @@ func TestOffsets(t *testing.T) {
 		"a call before it is used":           {address + "i64.const 1\n call 1\n i64.store 3 0\n end", "local.get 1\n i32.const 24\n i32.add\n i64.const 1\n call 1\n i64.store 3 0\n end"},
 		"above an operand that stays":        {"i32.const 1\n" + address + "i64.load 3 0\n i64.store 3 0\n end", "i32.const 1\n local.get 1\n i64.load 3 24\n i64.store 3 0\n end"},
 		"a store of what is below it":        {address + "i64.store 3 0\n end", "local.get 1\n i32.const 24\n i32.add\n i64.store 3 0\n end"},
-		"a local that it is put into":        {address + "local.tee 1\n i64.load 3 0\n end", "local.get 1\n i32.const 24\n i32.add\n local.tee 1\n i64.load 3 0\n end"},
+		"a local that it is put into":        {address + "local.tee 2\n i64.load 3 0\n end", "local.get 1\n i32.const 24\n i32.add\n local.tee 2\n i64.load 3 0\n end"},
 		"a block before it is used":          {address + "block\n end\n i64.load 3 0\n end", "local.get 1\n i32.const 24\n i32.add\n block\n end\n i64.load 3 0\n end"},
 		"an offset that is too large":        {address + "i64.load 3 2147483640\n end", "local.get 1\n i32.const 24\n i32.add\n i64.load 3 2147483640\n end"},
 		"a negative one": {
 			strings.Replace(address, "24", "-24", 1) + "i64.load 3 0\n end", strings.Replace(address, "24", "-24", 1) + "i64.load 3 0\n end"},
 	} {
-		t.Run(name, func(t *testing.T) { wantCode(t, withOffsets(assemble(t, test.code).code), test.want) })
+		t.Run(name, func(t *testing.T) {
+			wantCode(t, withOffsets(assemble(t, readStackPointer+test.code).code), readStackPointer+test.want)
+		})
+	}
+}
+
+// Only of the stack pointer it is known that nothing to be accessed lies where a sum wraps. A local may be something else.
+func TestOffsetsOfStackPointer(t *testing.T) {
+	const use = "local.get 1\n i64.extend_i32_u\n i64.const 24\n i64.add\n i32.wrap_i64\n i64.load 3 0\n drop\n end"
+	for name, test := range map[string]struct {
+		code string
+		is   bool
+	}{
+		"read at the begin":          {readStackPointer + use, true},
+		"read again after a call":    {readStackPointer + "call 1\n" + readStackPointer + use, true},
+		"moved":                      {readStackPointer + "local.get 1\n i32.const 8\n i32.add\n local.tee 1\n global.set 0\n" + use, true},
+		"another local is set":       {readStackPointer + "i32.const 8\n local.tee 2\n local.set 2\n" + use, true},
+		"nothing is read":            {use, false},
+		"another local has it":       {"global.get 0\n local.set 2\n" + use, false},
+		"another global":             {"global.get 1\n local.set 1\n" + use, false},
+		"read later":                 {"nop\n" + readStackPointer + use, false},
+		"set to something else":      {readStackPointer + "i32.const 8\n local.set 1\n" + use, false},
+		"set, and another global":    {readStackPointer + "i32.const 8\n local.tee 1\n global.set 1\n" + use, false},
+		"set after the sum":          {readStackPointer + strings.TrimSuffix(use, "end") + "i32.const 8\n local.set 1\n end", false},
+		"set to another global":      {readStackPointer + "global.get 1\n local.set 1\n" + use, false},
+		"set at the end of the code": {readStackPointer + use + "\n i32.const 8\n local.tee 1", false},
+	} {
+		code := assemble(t, test.code).code
+		if got := withOffsets(slices.Clone(code)); (len(got) < len(code)) != test.is {
+			t.Errorf("%s: it is the stack pointer: %t, want %t\n%s", name, !test.is, test.is, disassemble(got))
+		}
 	}
 }
 
 // What becomes of a sum is found without a look at each instruction behind it: for a hundred thousand on the stack that would take longer than a test may.
 func TestManySums(t *testing.T) {
 	const n = 100_000
+	begin := assemble(t, readStackPointer).code
 	sums := slices.Repeat(assemble(t, "local.get 1\n i64.extend_i32_u\n i64.const 24\n i64.add\n i32.wrap_i64").code, n)
 	for name, test := range map[string]struct {
 		user string
@@ -380,8 +414,9 @@ func TestManySums(t *testing.T) {
 		"dropped":   {"drop", 4},
 		"left":      {"", 3},
 	} {
-		if got := withOffsets(slices.Concat(sums, slices.Repeat(assemble(t, test.user).code, n))); len(got) != n*test.want {
-			t.Errorf("%s: %d instructions, want %d for each of %d", name, len(got), test.want, n)
+		got := withOffsets(slices.Concat(begin, sums, slices.Repeat(assemble(t, test.user).code, n)))
+		if want := len(begin) + n*test.want; len(got) != want {
+			t.Errorf("%s: %d instructions, want %d", name, len(got), want)
 		}
 	}
 }
