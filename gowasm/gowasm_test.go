@@ -642,6 +642,23 @@ func TestDeep(t *testing.T) {
 	}
 }
 
+// A function of twice the size takes twice the time: the rates are the same.
+func BenchmarkSizes(b *testing.B) {
+	begin := assemble(b, readStackPointer+"block\n block\n local.get 0\n br_table 0 0\n end").code
+	sum := assemble(b, "local.get 1\n i64.extend_i32_u\n i64.const 24\n i64.add\n i32.wrap_i64").code
+	for _, n := range []int{10_000, 20_000, 40_000, 80_000} {
+		module := alone(slices.Concat(begin, slices.Repeat(sum, n), nested(b, n), assemble(b, "end").code))
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.SetBytes(int64(len(module)))
+			for b.Loop() {
+				if _, s, err := Optimize(module); err != nil || s.Hints != n+1 {
+					b.Fatalf("%+v, %v, want %d hints", s, err, n+1)
+				}
+			}
+		})
+	}
+}
+
 func TestErrors(t *testing.T) {
 	with := func(id byte, body ...byte) string { return header + string(appendVector([]byte{id}, body)) }
 	for name, test := range map[string]struct{ module, want string }{
