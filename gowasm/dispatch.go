@@ -32,7 +32,7 @@ func findDispatch(code []instruction) (d dispatch, ok bool) {
 			return d, false
 		}
 	}
-	if i == len(code) || !code[i-1].is(opLocalGet, pc) {
+	if i == 0 || i == len(code) || !code[i-1].is(opLocalGet, pc) {
 		return d, false
 	}
 	d.table, d.labels = i, code[i].labels

@@ -12,6 +12,7 @@ func FuzzOptimize(f *testing.F) {
 	f.Add(testModule(f))
 	f.Add(numbered("one", "two", "three", "four"))
 	f.Add([]byte(header))
+	f.Add(alone(assemble(f, "br_table 0 0\n end").code))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		for _, first := range [][]string{nil, {"three", "two"}} {
 			out, _, err := Optimize(in, first...)

@@ -333,12 +333,20 @@ func TestOtherShapes(t *testing.T) {
 			t.Errorf("%s: it has a dispatch", name)
 		}
 	}
+	for name, text := range map[string]string{"the br_table is first": "br_table 0 0\n end", "nothing but the end": "end"} {
+		if _, ok := findDispatch(assemble(t, text).code); ok {
+			t.Errorf("%s: it has a dispatch", name)
+		}
+	}
 	// As a scratch local, whose value was put there just before, it may be read.
 	text := strings.Replace(shape, "i32.const 1\n\treturn", "local.set 0\n\ti32.const 0\n\tlocal.get 0\n\treturn", 1)
 	if _, ok := findDispatch(assemble(t, text).code); !ok {
 		t.Error("a scratch local: it has no dispatch")
 	}
 }
+
+// readStackPointer is what a function begins with that Go's compiler writes: it has the stack pointer as local 1.
+const readStackPointer = "global.get 0\n local.set 1\n"
 
 func TestOffsets(t *testing.T) {
 	const address = "local.get 1\n i64.extend_i32_u\n i64.const 24\n i64.add\n i32.wrap_i64\n"
@@ -351,11 +359,65 @@ func TestOffsets(t *testing.T) {
 		"a call that takes it":               {address + "call 1\n end", "local.get 1\n i32.const 24\n i32.add\n call 1\n end"},
 		"a store of it":                      {"local.get 0\n" + address + "i64.store 3 0\n end", "local.get 0\n local.get 1\n i32.const 24\n i32.add\n i64.store 3 0\n end"},
 		"a call before it is used":           {address + "i64.const 1\n call 1\n i64.store 3 0\n end", "local.get 1\n i32.const 24\n i32.add\n i64.const 1\n call 1\n i64.store 3 0\n end"},
+		"above an operand that stays":        {"i32.const 1\n" + address + "i64.load 3 0\n i64.store 3 0\n end", "i32.const 1\n local.get 1\n i64.load 3 24\n i64.store 3 0\n end"},
+		"a store of what is below it":        {address + "i64.store 3 0\n end", "local.get 1\n i32.const 24\n i32.add\n i64.store 3 0\n end"},
+		"a local that it is put into":        {address + "local.tee 2\n i64.load 3 0\n end", "local.get 1\n i32.const 24\n i32.add\n local.tee 2\n i64.load 3 0\n end"},
+		"a block before it is used":          {address + "block\n end\n i64.load 3 0\n end", "local.get 1\n i32.const 24\n i32.add\n block\n end\n i64.load 3 0\n end"},
 		"an offset that is too large":        {address + "i64.load 3 2147483640\n end", "local.get 1\n i32.const 24\n i32.add\n i64.load 3 2147483640\n end"},
 		"a negative one": {
 			strings.Replace(address, "24", "-24", 1) + "i64.load 3 0\n end", strings.Replace(address, "24", "-24", 1) + "i64.load 3 0\n end"},
 	} {
-		t.Run(name, func(t *testing.T) { wantCode(t, withOffsets(assemble(t, test.code).code), test.want) })
+		t.Run(name, func(t *testing.T) {
+			wantCode(t, withOffsets(assemble(t, readStackPointer+test.code).code), readStackPointer+test.want)
+		})
+	}
+}
+
+// Only of the stack pointer it is known that nothing to be accessed lies where a sum wraps. A local may be something else.
+func TestOffsetsOfStackPointer(t *testing.T) {
+	const use = "local.get 1\n i64.extend_i32_u\n i64.const 24\n i64.add\n i32.wrap_i64\n i64.load 3 0\n drop\n end"
+	for name, test := range map[string]struct {
+		code string
+		is   bool
+	}{
+		"read at the begin":          {readStackPointer + use, true},
+		"read again after a call":    {readStackPointer + "call 1\n" + readStackPointer + use, true},
+		"moved":                      {readStackPointer + "local.get 1\n i32.const 8\n i32.add\n local.tee 1\n global.set 0\n" + use, true},
+		"another local is set":       {readStackPointer + "i32.const 8\n local.tee 2\n local.set 2\n" + use, true},
+		"nothing is read":            {use, false},
+		"another local has it":       {"global.get 0\n local.set 2\n" + use, false},
+		"another global":             {"global.get 1\n local.set 1\n" + use, false},
+		"read later":                 {"nop\n" + readStackPointer + use, false},
+		"set to something else":      {readStackPointer + "i32.const 8\n local.set 1\n" + use, false},
+		"set, and another global":    {readStackPointer + "i32.const 8\n local.tee 1\n global.set 1\n" + use, false},
+		"set after the sum":          {readStackPointer + strings.TrimSuffix(use, "end") + "i32.const 8\n local.set 1\n end", false},
+		"set to another global":      {readStackPointer + "global.get 1\n local.set 1\n" + use, false},
+		"set at the end of the code": {readStackPointer + use + "\n i32.const 8\n local.tee 1", false},
+	} {
+		code := assemble(t, test.code).code
+		if got := withOffsets(slices.Clone(code)); (len(got) < len(code)) != test.is {
+			t.Errorf("%s: it is the stack pointer: %t, want %t\n%s", name, !test.is, test.is, disassemble(got))
+		}
+	}
+}
+
+// What becomes of a sum is found without a look at each instruction behind it: for a hundred thousand on the stack that would take longer than a test may.
+func TestManySums(t *testing.T) {
+	const n = 100_000
+	begin := assemble(t, readStackPointer).code
+	sums := slices.Repeat(assemble(t, "local.get 1\n i64.extend_i32_u\n i64.const 24\n i64.add\n i32.wrap_i64").code, n)
+	for name, test := range map[string]struct {
+		user string
+		want int // instructions for each sum
+	}{
+		"addresses": {"i64.load 3 8\n drop", 3},
+		"dropped":   {"drop", 4},
+		"left":      {"", 3},
+	} {
+		got := withOffsets(slices.Concat(begin, sums, slices.Repeat(assemble(t, test.user).code, n)))
+		if want := len(begin) + n*test.want; len(got) != want {
+			t.Errorf("%s: %d instructions, want %d", name, len(got), want)
+		}
 	}
 }
 
@@ -434,6 +496,20 @@ func readAll(t *testing.T, body []byte) string {
 	return strings.ReplaceAll(disassemble(f.code), "\n", " ")
 }
 
+// alone is a module with one function, of this code.
+func alone(code []instruction) []byte {
+	body, _ := encode([]byte{0}, code)
+	out := []byte(header)
+	for _, s := range []section{
+		{sectionType, []byte{1, typeFunction, 1, 0x7f, 1, 0x7f}},
+		{sectionFunction, []byte{1, 0}},
+		{sectionCode, appendVector([]byte{1}, body)},
+	} {
+		out = appendVector(append(out, s.id), s.body)
+	}
+	return out
+}
+
 // module is one with a table, an import, functions of shape and their section of names.
 func testModule(t testing.TB) []byte {
 	t.Helper()
@@ -506,6 +582,80 @@ func TestHintPlaces(t *testing.T) {
 	}
 	if hints[0].hint != likely || hints[1].hint != unlikely || b[hints[1].at] != opIf {
 		t.Errorf("%v", hints)
+	}
+}
+
+func TestCallingArms(t *testing.T) {
+	for name, test := range map[string]struct {
+		code string
+		want []int // instructions that begin an arm with a call
+	}{
+		"a call":                {"if\n call 1\n end\n end", []int{0}},
+		"what can't go on":      {"if\n unreachable\n end\n end", []int{0}},
+		"none":                  {"if\n nop\n end\n call 1\n end", nil},
+		"a call before":         {"call 1\n if\n end\n end", nil},
+		"in the if":             {"if\n call 1\n else\n nop\n end\n end", []int{0}},
+		"in the else":           {"if\n nop\n else\n call 1\n end\n end", []int{2}},
+		"further in":            {"if\n block\n if\n else\n call 1\n end\n end\n else\n end\n end", []int{0, 1, 3}},
+		"the first of two":      {"if\n if\n call 1\n end\n if\n end\n end\n end", []int{0, 1}},
+		"the second of two":     {"if\n if\n end\n if\n call 1\n end\n end\n end", []int{0, 3}},
+		"no arm, and more ends": {"call 1\n end\n end\n else\n end", nil},
+	} {
+		var got []int
+		for i, calling := range callingArms(assemble(t, test.code).code) {
+			if calling {
+				got = append(got, i)
+			}
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: %d, want %d", name, got, test.want)
+		}
+	}
+}
+
+// nested gives so many ifs in each other, with a call in the innermost.
+func nested(t testing.TB, n int) []instruction {
+	return slices.Concat(slices.Repeat(assemble(t, "i32.const 0\n if").code, n), assemble(t, "call 0").code, slices.Repeat(assemble(t, "end").code, n+1))
+}
+
+// What is in an if is looked at once, not for each if around it: of two hundred thousand in each other that would take longer than a test may.
+func TestDeep(t *testing.T) {
+	const n = 200_000
+	code := nested(t, n)
+	hintRare(code)
+	hinted := 0
+	for _, in := range code {
+		if in.op == opIf && in.hint == unlikely {
+			hinted++
+		}
+	}
+	if hinted != n {
+		t.Errorf("%d of %d ifs with a call have hints", hinted, n)
+	}
+	m := &module{}
+	if got := m.filled(code, 1); len(got) != len(code)+1 || got[2].op != opCall {
+		t.Errorf("%d instructions of %d, want one filler in the first if", len(got), len(code))
+	}
+	code = slices.DeleteFunc(code, instruction.calls)
+	if got := m.filled(code, 1); len(got) != len(code) {
+		t.Errorf("%d instructions of %d, want no fillers where nothing is called", len(got), len(code))
+	}
+}
+
+// A function of twice the size takes twice the time: the rates are the same.
+func BenchmarkSizes(b *testing.B) {
+	begin := assemble(b, readStackPointer+"block\n block\n local.get 0\n br_table 0 0\n end").code
+	sum := assemble(b, "local.get 1\n i64.extend_i32_u\n i64.const 24\n i64.add\n i32.wrap_i64").code
+	for _, n := range []int{10_000, 20_000, 40_000, 80_000} {
+		module := alone(slices.Concat(begin, slices.Repeat(sum, n), nested(b, n), assemble(b, "end").code))
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.SetBytes(int64(len(module)))
+			for b.Loop() {
+				if _, s, err := Optimize(module); err != nil || s.Hints != n+1 {
+					b.Fatalf("%+v, %v, want %d hints", s, err, n+1)
+				}
+			}
+		})
 	}
 }
 

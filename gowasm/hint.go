@@ -34,10 +34,11 @@ func appendHints(b []byte, function uint32, list []branchHint) []byte {
 // hintRare marks what hardly happens: a branch to the function's outermost block, which unwinds the stack, and an if with a call, which
 // Go's compiler writes where the stack has to grow and where a pointer is nil.
 func hintRare(code []instruction) {
+	calling := callingArms(code)
 	depth := 0
 	for i := range code {
 		switch in := &code[i]; {
-		case in.op == opIf && hasCall(code[i+1:]):
+		case in.op == opIf && calling[i]:
 			in.hint = unlikely
 			depth++
 		case in.opens():
@@ -50,20 +51,24 @@ func hintRare(code []instruction) {
 	}
 }
 
-// hasCall reports whether there is a call, or what can't go on, before the end or the else of the block that the code is in.
-func hasCall(code []instruction) bool {
-	depth := 0
-	for _, in := range code {
+// callingArms tells of each instruction that begins an arm (an if or an else, or a block, which has one alone) whether there is a call in that
+// arm, or what can't go on. It goes through the code once, however deep the arms lie in each other: there is one where the last call before the arm's
+// end is behind its begin.
+func callingArms(code []instruction) []bool {
+	calling := make([]bool, len(code))
+	var begun []int // the arms that the code is in
+	lastCall := -1
+	for i, in := range code {
+		if last := len(begun) - 1; last >= 0 && (in.op == opEnd || in.op == opElse) {
+			calling[begun[last]] = lastCall > begun[last]
+			begun = begun[:last]
+		}
 		switch {
+		case in.opens(), in.op == opElse:
+			begun = append(begun, i)
 		case in.calls(), in.op == opUnreachable:
-			return true
-		case in.opens():
-			depth++
-		case in.op == opEnd && depth == 0, in.op == opElse && depth == 0:
-			return false
-		case in.op == opEnd:
-			depth--
+			lastCall = i
 		}
 	}
-	return false
+	return calling
 }

@@ -32,11 +32,12 @@ func (m *module) addFillers() {
 
 // filled spends the budget of a function of so many bytes, if the first that it calls is called where the stack has to grow.
 func (m *module) filled(code []instruction, length int) []instruction {
+	calling := callingArms(code)
 	for i, in := range code {
 		switch {
 		case in.calls():
 			return code
-		case in.is(opIf, void) && hasCall(code[i+1:]):
+		case in.is(opIf, void) && calling[i]:
 			if m.fillers == nil {
 				m.addFillers()
 			}

@@ -26,7 +26,7 @@ const usage = `gowasm makes a WebAssembly module that Go's compiler has written 
   gowasm [--json] [--first FILE] IN OUT    OUT may be IN
 
   --first FILE    names of functions, a line each, that are called often: they are put in front of the others. IN has to
-                  have names (-ldflags=-w, without -s), which OUT has not
+                  have names (-ldflags=-w, without -s), at least one of these among them; OUT has none
   --json          print what was done as JSON
 
 Exit codes: 0 done, 1 a file is at fault, 2 wrong usage.
@@ -74,17 +74,28 @@ func optimize(in, out, first string) (gowasm.Summary, error) {
 	if err != nil {
 		return gowasm.Summary{}, err
 	}
-	var names []byte
-	if first != "" {
-		if names, err = os.ReadFile(first); err != nil {
-			return gowasm.Summary{}, err
-		}
+	names, err := readNames(first)
+	if err != nil {
+		return gowasm.Summary{}, err
 	}
-	module, done, err := gowasm.Optimize(module, gowasm.Names(names)...)
+	module, done, err := gowasm.Optimize(module, names...)
 	if err != nil {
 		return done, fmt.Errorf("%s: %w", in, err)
 	}
+	if len(names) > 0 && done.First == 0 { // some may be missing, since lists age; this is no list, or another module's
+		return done, fmt.Errorf("%s: none of its %d names, such as %.60q, is that of one of the %d functions of %s; want names as its section of names has them, a line each",
+			first, len(names), names[0], done.Functions, in)
+	}
 	return done, write(out, module)
+}
+
+// readNames reads the list of functions that come first: none without a file.
+func readNames(file string) ([]string, error) {
+	if file == "" {
+		return nil, nil
+	}
+	list, err := os.ReadFile(file)
+	return gowasm.Names(list), err
 }
 
 // write writes a file that is there as a whole at any time, since proxies may be reading it, and leaves one that is right alone.

@@ -12,6 +12,9 @@ import (
 // module has one function, which has a nop.
 const module = "\x00asm\x01\x00\x00\x00" + "\x01\x04\x01\x60\x00\x00" + "\x03\x02\x01\x00" + "\x0a\x05\x01\x03\x00\x01\x0b"
 
+// named is the module with its function's name.
+const named = module + "\x00\x11\x04name" + "\x01\x0a\x01\x00\x07main.do"
+
 func file(t *testing.T, content string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "in.wasm")
@@ -56,6 +59,30 @@ func TestRun(t *testing.T) {
 	}
 	if b, err := os.ReadFile(out); err != nil || len(b) != 24 {
 		t.Errorf("%d bytes, %v", len(b), err)
+	}
+}
+
+// A list that has aged may have names that the module hasn't. One that has no other is at fault, and nothing is written.
+func TestFirst(t *testing.T) {
+	in, out := file(t, named), filepath.Join(t.TempDir(), "out.wasm")
+	for list, want := range map[string]struct {
+		code   int
+		output string
+	}{
+		"main.gone\nmain.do\n": {exitOK, "OUT: 24 instead of 44 bytes; of 1 functions 1 are in front, nothing is inlined into 0; 0 jumps are direct, 0 branches have hints\n"},
+		"# A cache\n\n\"It\" is quick.\nmain.go\n": {exitNo,
+			`gowasm: LIST: none of its 2 names, such as "\"It\" is quick.", is that of one of the 1 functions of IN; want names as its section of names has them, a line each` + "\n"},
+	} {
+		var stdout, stderr bytes.Buffer
+		first := file(t, list)
+		code := run([]string{"--first", first, in, out}, &stdout, &stderr)
+		text := strings.NewReplacer(first, "LIST", in, "IN", out, "OUT").Replace(stdout.String() + stderr.String())
+		if code != want.code || text != want.output {
+			t.Errorf("%q: exit code %d, want %d\n%s", list, code, want.code, text)
+		}
+		if err := os.Remove(out); (err == nil) != (code == exitOK) {
+			t.Errorf("%q: exit code %d, and what is written: %v", list, code, err)
+		}
 	}
 }
 
