@@ -15,7 +15,7 @@ import (
 const MinSecret = 16
 
 // ErrSecret says that a partition secret is missing or too short.
-var ErrSecret = errors.New("policy: the partition secret must have at least 16 bytes")
+var ErrSecret = errors.New("the partition secret must have at least 16 bytes")
 
 // Partition is the identity that stored responses belong to.
 type Partition struct {

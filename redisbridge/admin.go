@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -277,6 +278,17 @@ func (b *Bridge) neededDocument(name string) (*policy.Policy, error) {
 
 func epochText(epoch uint64) string { return strconv.FormatUint(epoch, 16) }
 
+// members lists those of a request's JSON.
+func members(request any) string {
+	var names []string
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(request)) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
 // jsonCall makes a handler of a call that takes and gives JSON. The audit log has what
 // the request's String method says of it.
 func jsonCall[Request, Answer any](call func(context.Context, Request) (Answer, error)) handler {
@@ -289,7 +301,7 @@ func jsonCall[Request, Answer any](call func(context.Context, Request) (Answer, 
 		d := json.NewDecoder(bytes.NewReader(body))
 		d.DisallowUnknownFields()
 		if err := d.Decode(&request); err != nil {
-			return fmt.Errorf("%w: body is not the JSON of this call: %w", ErrRequest, err)
+			return fmt.Errorf("%w: body is not the JSON of this call, whose members are %s: %w", ErrRequest, members(request), err)
 		}
 		if d.More() {
 			return fmt.Errorf("%w: more than one JSON value in the body", ErrRequest)

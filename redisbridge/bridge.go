@@ -164,6 +164,9 @@ func checkOptions(o Options) error {
 	if !o.Insecure && (o.Token+o.TokenFile == "" || o.AdminToken+o.AdminTokenFile == "") {
 		return fmt.Errorf("%w: want a token for filters and one for administrators (CHATCACHE_BRIDGE_TOKEN, CHATCACHE_ADMIN_TOKEN, or --token-file, --admin-token-file), or --insecure on loopback", ErrOptions)
 	}
+	if n := len(o.PartitionSecret); n > 0 && n < policy.MinSecret {
+		return fmt.Errorf("%w: the partition secret (CHATCACHE_PARTITION_SECRET) has %d bytes, want at least %d, and the same as the filters have", ErrOptions, n, policy.MinSecret)
+	}
 	if o.Token != "" && o.TokenFile != "" || o.AdminToken != "" && o.AdminTokenFile != "" || o.ViewerToken != "" && o.ViewerTokenFile != "" {
 		return fmt.Errorf("%w: both a token and a token file, want one of them", ErrOptions)
 	}

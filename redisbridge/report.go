@@ -100,6 +100,9 @@ func parseCounts(fields map[string]string) map[string][wire.Counters]uint64 {
 	for field, text := range fields {
 		cache, name, _ := strings.Cut(field, " ")
 		n, err := strconv.ParseUint(text, 10, 64)
+		if wire.NotPlain(cache) >= 0 { // metrics have it as a label
+			continue
+		}
 		for c := range wire.Counters {
 			if err == nil && c.String() == name {
 				values := counts[cache]

@@ -126,4 +126,10 @@ func TestCountsThatCannotBeRead(t *testing.T) {
 	if len(got) != 1 || got["stats"][wire.CountHitsL1] != 7 {
 		t.Errorf("%v", got)
 	}
+	w := newMemoryWorld(t, nil)
+	w.look()
+	w.check(w.raw.HSet(w.ctx, "{chatcache:chat}:counts", "\xff hitsL1", 1, "stats hitsL1", 1).Err())
+	if status, body := call(w, "GET", "/metrics", "", nil); status != 200 || !strings.Contains(body, `saved_seconds{cache="stats"`) {
+		t.Errorf("/metrics: %d %.200s", status, body)
+	}
 }

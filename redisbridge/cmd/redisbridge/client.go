@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -114,6 +115,7 @@ func (c client) call(ctx context.Context, method, path string, body, answer any)
 // refusal is the error of an answer other than 200.
 func refusal(status int, text string) error {
 	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
+	text = cmp.Or(text, http.StatusText(status))
 	hint := ""
 	switch {
 	case status == http.StatusUnauthorized:
@@ -124,7 +126,7 @@ func refusal(status int, text string) error {
 	if len(text) > maxRefusal {
 		text = strings.ToValidUTF8(text[:maxRefusal], "") + "…"
 	}
-	return fmt.Errorf("%w said %d %s: %s%s", errBridge, status, http.StatusText(status), text, hint)
+	return fmt.Errorf("%w said %d: %s%s", errBridge, status, text, hint)
 }
 
 func (c client) request(ctx context.Context, method, path string, body any) (*http.Request, error) {

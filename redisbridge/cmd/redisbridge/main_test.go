@@ -166,9 +166,9 @@ func TestAnswersOfOtherServers(t *testing.T) {
 		status     int
 		body, want string
 	}{
-		{404, "invalid path. admin commands are:\n  /: Admin home page\n", "redisbridge: bridge said 404 Not Found: invalid path. admin commands are:; is it the right --bridge?\n"},
-		{404, "not found: policy \"chat\" has no cache \"x\"\n", "redisbridge: bridge said 404 Not Found: not found: policy \"chat\" has no cache \"x\"\n"},
-		{503, strings.Repeat("ä", 5000), "redisbridge: bridge said 503 Service Unavailable: " + strings.Repeat("ä", maxRefusal/2) + "…\n"},
+		{404, "invalid path. admin commands are:\n  /: Admin home page\n", "redisbridge: bridge said 404: invalid path. admin commands are:; is it the right --bridge?\n"},
+		{404, "not found: policy \"chat\" has no cache \"x\"\n", "redisbridge: bridge said 404: not found: policy \"chat\" has no cache \"x\"\n"},
+		{503, strings.Repeat("ä", 5000), "redisbridge: bridge said 503: " + strings.Repeat("ä", maxRefusal/2) + "…\n"},
 		{200, "<!doctype html>", "; is it the right --bridge?\n"},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

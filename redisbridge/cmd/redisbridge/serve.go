@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -99,7 +100,13 @@ func (f *serveFlags) parse(args []string, env environment) error {
 	set.StringVar(&f.listen, "listen", "127.0.0.1:8470", "")
 	durationFlag(set, &f.timeout, "timeout", 0)
 	durationFlag(set, &f.drainDelay, "drain-delay", 0)
-	set.IntVar(&f.replicas, "replicas", -1, "")
+	f.replicas = -1
+	set.Func("replicas", "", func(s string) (err error) {
+		if f.replicas, err = strconv.Atoi(s); err != nil || f.replicas < 0 {
+			return errors.New("want how many, from 0")
+		}
+		return nil
+	})
 	durationFlag(set, &f.trust, "trust", 0)
 	set.IntVar(&f.breakerFailures, "breaker-failures", 5, "")
 	durationFlag(set, &f.breakerWait, "breaker-wait", 0)
@@ -111,7 +118,12 @@ func (f *serveFlags) parse(args []string, env environment) error {
 	set.StringVar(&f.adminTokenFile, "admin-token-file", "", "")
 	set.StringVar(&f.viewerTokenFile, "viewer-token-file", "", "")
 	set.Float64Var(&f.adminRate, "admin-rate", 100, "")
-	set.TextVar(&f.logLevel, "log-level", slog.LevelInfo, "")
+	set.Func("log-level", "", func(s string) error {
+		if f.logLevel.UnmarshalText([]byte(s)) != nil {
+			return errors.New("want debug, info, warn or error")
+		}
+		return nil
+	})
 	set.Func("policy", "", func(file string) error {
 		f.policies = append(f.policies, file)
 		return nil
