@@ -112,7 +112,7 @@ func withExpiry(values []string) credential {
 	c := credential{values: values}
 	for _, v := range values {
 		token := strings.Trim(v[strings.LastIndexAny(v, " \t")+1:], `"`)
-		if claims, ok := tokenClaims(token); ok {
+		if claims, isToken := tokenClaims(token); isToken {
 			if exp := expiry(claims); exp != 0 && (c.expires == 0 || exp < c.expires) {
 				c.expires = exp
 			}
@@ -152,9 +152,10 @@ func (s *Source) unverified(fields []string) credential {
 	if len(fields) != 1 || len(c.values) == 0 {
 		return c
 	}
-	claims, _ := tokenClaims(c.values[0])
-	claim := claims.Get(s.Name)
-	c.nameless = claim == nil || claim.Text == "" || claim.Kind == strictjson.Null
+	if claims, _ := tokenClaims(c.values[0]); claims != nil {
+		claim := claims.Get(s.Name)
+		c.nameless = claim == nil || claim.Text == "" || claim.Kind == strictjson.Null
+	}
 	return c
 }
 
@@ -173,30 +174,39 @@ func asProperty(claim *strictjson.Value) string {
 	return ""
 }
 
-// maxToken bounds the tokens that are looked into, in bytes.
+// maxToken bounds the tokens that are looked into, in bytes: what long credentials give isn't remembered (maxKnownLine), so each request would decode its own.
 const maxToken = 16 << 10
 
-// tokenClaims reads the payload of a JSON Web Token (RFC 7519 section 3) without verifying anything.
-func tokenClaims(token string) (strictjson.Value, bool) {
-	if len(token) > maxToken || !strings.HasPrefix(token, "e") { // base64url of "{"
-		return strictjson.Value{}, false
+// tokenClaims reads the payload of a JSON Web Token (RFC 7519 section 3) without verifying anything. Of a token that is too long
+// or isn't strict JSON, which others may read, the claims are nil.
+func tokenClaims(token string) (claims *strictjson.Value, isToken bool) {
+	if !strings.HasPrefix(token, "e") { // base64url of "{"
+		return nil, false
 	}
 	_, rest, _ := strings.Cut(token, ".")
 	payload, signature, found := strings.Cut(rest, ".")
-	if !found || strings.Contains(signature, ".") {
-		return strictjson.Value{}, false
+	switch {
+	case !found || strings.Contains(signature, "."):
+		return nil, false
+	case len(token) > maxToken:
+		return nil, true
 	}
 	decoded, err := base64.RawURLEncoding.DecodeString(payload)
 	if err != nil {
-		return strictjson.Value{}, false
+		return nil, false
 	}
-	claims, err := strictjson.Parse(decoded)
-	return claims, err == nil && claims.Kind == strictjson.Object
+	if value, err := strictjson.Parse(decoded); err == nil {
+		return &value, value.Kind == strictjson.Object
+	}
+	return nil, strings.HasPrefix(trim(string(decoded)), "{")
 }
 
-// expiry is the claim exp (RFC 7519 section 4.1.4), 0 where there is none. One that can't be read or
+// expiry is the claim exp (RFC 7519 section 4.1.4), 0 where there is none. One that can't be read, nor can the claims, or
 // has passed long ago is 1, which is in the past for everybody.
-func expiry(claims strictjson.Value) int64 {
+func expiry(claims *strictjson.Value) int64 {
+	if claims == nil {
+		return 1
+	}
 	exp := claims.Get("exp")
 	if exp == nil || exp.Kind == strictjson.Null {
 		return 0

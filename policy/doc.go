@@ -125,7 +125,8 @@
 //   - unverified: for jwt_claim: must be true, to show that this is meant.
 //   - property: an Envoy property, as a list: ["connection", "uri_san_peer_certificate"]. A number in metadata is as in a claim.
 //
-// Where a header or cookie is a JSON Web Token, behind whatever scheme, no response is used after its exp.
+// Where a header or cookie is a JSON Web Token, behind whatever scheme, no response is used after its exp. One whose exp nobody can read here counts as
+// expired, so that its requests bypass: a token of more than 16 KiB, or whose payload isn't strict JSON.
 //
 // # Fields of cache
 //

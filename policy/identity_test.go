@@ -459,6 +459,12 @@ func TestExpires(t *testing.T) {
 		{withHeader("authorization", "Bearer "+token(`{"exp":1e300}`)), 1 << 53},
 		{withHeader("authorization", "Bearer "+token(`{"exp":-5}`)), 1},
 		{withHeader("authorization", "Bearer "+token(`{"exp":"soon"}`)), 1},
+		{withHeader("authorization", "Bearer "+token(`{"exp":1790000000,"name":"\ud83d"}`)), 1}, // half a surrogate pair, which other readers let pass
+		{withHeader("authorization", "Bearer "+longToken(maxToken)), 1790000000},
+		{withHeader("authorization", "Bearer "+longToken(maxToken+1)), 1},
+		{withHeader("authorization", "Bearer "+strings.Repeat("e", maxToken+1)), 0},
+		{withHeader("authorization", "Bearer "+longToken(maxToken+1)+".of.five.parts"), 0},
+		{withHeader("cookie", `sid="`+longToken(60<<10)+`"`), 1},
 		{withHeader("authorization", token(`{"exp":1800000000}`), token(`{"exp":1790000000}`)), 1790000000},
 		{withHeader("authorization", "JWT "+token(`{"exp":1790000000}`)), 1790000000},
 		{withHeader("authorization", "DPoP\t"+token(`{"exp":1790000000}`)), 1790000000},
@@ -471,6 +477,12 @@ func TestExpires(t *testing.T) {
 			t.Errorf("%v %v: expires %d, want %d", test.r.headers, test.r.properties, p.Expires, test.want)
 		}
 	}
+}
+
+// longToken is a token of so many bytes that expires in 2026.
+func longToken(size int) string {
+	t := expiring(1790000000)
+	return t + strings.Repeat("x", size-len(t))
 }
 
 func TestShortSecret(t *testing.T) {
