@@ -51,7 +51,7 @@ func (s *Source) fromProxy(r Request) credential {
 		return s.verified(r)
 	}
 	if value, ok := r.Property(s.Path...); ok && len(value) > 0 {
-		return credential{values: []string{string(value)}, nameless: s.Path[0] == "metadata" && mayBeRounded(string(value))}
+		return credential{values: []string{string(value)}, nameless: s.Path[0] == "metadata" && mayBeOthers(string(value))}
 	}
 	return credential{}
 }
@@ -131,17 +131,28 @@ func (s *Source) verified(r Request) credential {
 	if value == "" {
 		return credential{}
 	}
-	return credential{values: []string{value}, issuer: claim("iss"), nameless: mayBeRounded(value)}
+	return credential{values: []string{value}, issuer: claim("iss"), nameless: mayBeOthers(value)}
 }
 
-// mayBeRounded tells whether a claim's property, or another one of metadata, may be the double nearest to a number that isn't one (see asProperty), so that it
-// names several users. A number of more than 64 bits may also be taken for a text, where its bytes are valid as that.
-func mayBeRounded(value string) bool {
+// mayBeOthers tells whether a claim's property, or another one of metadata, may be several users'. Envoy has a number as the eight bytes of the nearest double (see
+// asProperty), and nothing tells these from a text:
+//
+//   - From 2^53 on numbers have a double in common. One of more than 64 bits is taken for a text, where its bytes are valid as that.
+//   - A smaller one is a text's as well where its bytes could be one: alice_0C is 4608488691559521. No text has the byte 0, which every whole number below 2^45 has, and
+//     no user's number is a fraction, as what most other texts of eight bytes would be.
+func mayBeOthers(value string) bool {
 	if len(value) != 8 {
 		return false
 	}
 	n := math.Abs(math.Float64frombits(binary.LittleEndian.Uint64([]byte(value))))
-	return n >= 1<<53 && (n <= 1<<64 || !utf8.ValidString(value))
+	isText := utf8.ValidString(value) && strings.IndexByte(value, 0) < 0
+	switch {
+	case n > 1<<64:
+		return !isText
+	case n >= 1<<53:
+		return true
+	}
+	return isText && n == math.Trunc(n)
 }
 
 // unverified reads a claim that anybody could have written. So the whole token enters:

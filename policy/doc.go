@@ -118,7 +118,8 @@
 //     All values of a repeated header enter.
 //   - cookie: the name of a cookie. All values of a repeated cookie enter.
 //   - jwt_authn_claim: the name of a claim that Envoy's jwt_authn filter verified, with the token's issuer. Prefer texts: Envoy has numbers as doubles, in which those from
-//     2^53 on aren't told apart. Such a one (or a text of eight bytes that could be one) names nobody: like a token without the claim it counts only beside other credentials.
+//     2^53 on aren't told apart, and some from 2^45 on have the eight bytes of a text (alice_0C is 4608488691559521). Such a number, and a text of eight bytes that could be one, names
+//     nobody: like a token without the claim it counts only beside other credentials.
 //   - payload: for jwt_authn_claim: the provider's payload_in_metadata. Default "jwt_payload".
 //   - jwt_claim: the name of a claim of a token that nobody verified. The whole token is then the identity; the claim
 //     only has to be there: a credential without it is nobody's alone, and counts beside others. Its token is in header, by default authorization.

@@ -322,7 +322,7 @@ func TestTokenOfAnotherSubject(t *testing.T) {
 	}
 }
 
-// TestRoundedClaims: Envoy has a claim's number as a double, so from 2^53 on several users have the same one. Each still has what its token says.
+// TestRoundedClaims: Envoy has a claim's number as a double, so from 2^53 on several users have the same one, and some below have one with a text. Each still has what its token says.
 func TestRoundedClaims(t *testing.T) {
 	asEnvoyHasIt := func(claims string) string {
 		doc, err := strictjson.Parse([]byte(claims))
@@ -344,7 +344,9 @@ func TestRoundedClaims(t *testing.T) {
 		{`{"sub":9007199254740991}`, true}, {`{"sub":-9007199254740991}`, true}, {`{"sub":0}`, true}, {`{"sub":"9007199254740993"}`, true},
 		{`{"sub":"alice@me"}`, true}, {`{"sub":"ada"}`, true}, {`{"sub":"DEADBEEF"}`, true}, {`{"sub":"aliceLtd"}`, true},
 		{`{"sub":9007199254740992}`, false}, {`{"sub":9007199254740993}`, false}, {`{"sub":-9007199254740993}`, false}, {`{"sub":18446744073709551615}`, false},
-		{`{"sub":340282366920938463463374607431768211455}`, false}, {`{"sub":"could bC"}`, false},
+		{`{"sub":340282366920938463463374607431768211455}`, false}, {`{"sub":"could bC"}`, false}, {`{"sub":36893488147419103232}`, false},
+		{`{"sub":"alice_0C"}`, false}, {`{"sub":4608488691559521}`, false}, {`{"sub":"blice_ C"}`, false}, // each is a text's and a number's
+		{`{"sub":"alice_ C"}`, true}, {`{"sub":"12345678"}`, true}, {`{"sub":4503599627370496}`, true}, {`{"sub":4608488691559522}`, false}, {`{"sub":4608488691559424}`, true}, {`{"sub":35184372088832}`, true}, {`{"sub":42}`, true},
 	} {
 		if _, ok := of(test.claims); ok != test.named {
 			t.Errorf("%s names somebody: %t, want %t", test.claims, ok, test.named)
