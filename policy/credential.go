@@ -91,17 +91,24 @@ func stripScheme(value string) string {
 	return value
 }
 
-// cookieValues lists all values of a cookie: origins differ in which of them counts.
+// cookieValues lists all values of a cookie: origins differ in which of them counts. So an empty one is listed beside others, since to some origins the request
+// is then nobody's, but not where there is nothing else.
 func cookieValues(fields []string, name string) (values []string) {
+	found := false
 	for _, field := range fields {
 		for field != "" {
 			var pair string
 			pair, field, _ = strings.Cut(field, ";")
 			key, value, _ := strings.Cut(pair, "=")
-			if value = trim(value); value != "" && trim(key) == name {
+			if trim(key) == name {
+				value = trim(value)
 				values = append(values, value)
+				found = found || value != ""
 			}
 		}
+	}
+	if !found {
+		return nil
 	}
 	return values
 }

@@ -116,7 +116,7 @@
 //
 //   - header: the name of a request header. In Authorization and Proxy-Authorization the scheme Bearer, Basic or Token before a credential is dropped, in any case.
 //     All values of a repeated header enter.
-//   - cookie: the name of a cookie. All values of a repeated cookie enter.
+//   - cookie: the name of a cookie. All values of a repeated cookie enter, an empty one beside others too.
 //   - jwt_authn_claim: the name of a claim that Envoy's jwt_authn filter verified, with the token's issuer. Prefer texts: Envoy has numbers as doubles, in which those from
 //     2^53 on aren't told apart, and some from 2^45 on have the eight bytes of a text (alice_0C is 4608488691559521). Such a number, and a text of eight bytes that could be one, names
 //     nobody: like a token without the claim it counts only beside other credentials.

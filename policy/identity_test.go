@@ -98,6 +98,10 @@ func TestOtherIdentity(t *testing.T) {
 		{Source{Kind: SourceHeader, Name: "sid"}, withHeader("sid", "x")},
 		{fromSID, withHeader("cookie", "sid=x")},
 		{fromSID, withHeader("cookie", "sid=x; sid=y")},
+		{fromSID, withHeader("cookie", "sid=; sid=x")}, // to an origin that takes the first one nobody's
+		{fromSID, withHeader("cookie", "sid=x", "sid=")},
+		{fromSID, withHeader("cookie", "sid; sid=; sid=x")},
+		{fromSID, withHeader("cookie", "sid=x; sid=x")},
 		{fromSub, verified("jwt_payload", map[string]string{"sub": "x"})},
 		{fromSub, verified("jwt_payload", map[string]string{"sub": "x", "iss": "a"})},
 		{fromSub, verified("jwt_payload", map[string]string{"sub": "x", "iss": "b"})},
