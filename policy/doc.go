@@ -291,7 +291,7 @@
 // one segment, {name...} or a trailing slash for all that follow, {$} for a trailing slash alone. GET
 // matches HEAD too. The most specific pattern wins, one with a host before those without; two that match a
 // request while neither is more specific are a problem. Hosts are compared without case and port, paths with case. A
-// policy has at most 2000 patterns of at most 1024 bytes.
+// policy has at most 2000 patterns of at most 1024 bytes and 64 segments, a trailing slash being one.
 //
 // Envoy passes paths on as they were sent, and origins read them differently. A path with "//", dot segments, backslashes,
 // ";", malformed escapes or encoded separators therefore matches no cache: it would lose a hit at most, where
@@ -334,6 +334,7 @@
 //	parse_invalidations            its invalidations
 //	problem, suggest, units        what is wrong with a document, and what may be meant; sizes and durations
 //	pattern, relation, matcher     one pattern; which of two is more specific; the rule of a request
+//	meeting                        which of many match requests that a given one matches
 //	reads                          what no pattern of a read can match
 //	path, escape, query            how paths and queries are read
 //	request, key, steering         what a request has; the cache key; fields by which origins take a request for another one
