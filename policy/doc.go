@@ -236,11 +236,17 @@
 //
 // An exception to RFC 9111 section 4.4, which asks for invalidation after a response that is no error: a 5xx isn't taken to mean
 // that nothing was written, since an origin may commit and fail then. 500, 501, 505 and above invalidate as a 200 does; with 502, 503, 504 and
-// 408, and without any answer, the groups stay suspended for settle and are invalidated then. Only a definite 4xx costs nothing:
-// refuse whom nobody knows with 401, or before the filter. A redirect to a login page counts as the answer to a write that was done, which without an identity
+// 408, and without any answer, the groups stay suspended for settle and are invalidated then. Only after a definite 4xx is nothing
+// invalidated: refuse whom nobody knows with 401. A redirect to a login page counts as the answer to a write that was done, which without an identity
 // invalidates whole caches.
 //
-// Where an origin answers 500 only after it has rolled everything back, "unchanged_on": [500] says so: a 500 of it then costs nothing
+// Every write has its price before its answer: from its header section until its response's end its groups are suspended, and reads of these go
+// to the origin. A write without an identity suspends whole caches, for everybody. So somebody whom nobody knows keeps a cache from answering by sending a write's body
+// byte by byte, though it is answered with 401 in the end, or by breaking writes off, whose outcome is unknown then. Where anybody may reach writes, authenticate before
+// the filter: what jwt_authn or ext_authz refuses there never comes to it. And let Envoy bound how long a write takes: by the HTTP connection manager's request_timeout until
+// all of the request is there, which has no bound by default, and by the route's timeout from then on.
+//
+// Where an origin answers 500 only after it has rolled everything back, "unchanged_on": [500] says so: a 500 of it then invalidates nothing
 // either. It must hold for whatever answers in its place, too: a proxy behind this one that turns its 502 into a 500, or
 // that tries a write a second time, makes it wrong, and reads then get what the write has made stale, up to their TTL. After this proxy's own second
 // attempt, and where this proxy answers itself, the status says nothing, whatever the policy says.
