@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -20,6 +21,25 @@ func BenchmarkMatch(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				p.Match("POST", "chat.example", path)
+			}
+		})
+	}
+}
+
+// BenchmarkParse is what each worker does at every configuration. Twice the patterns, that have all but their last segment in common, take twice the time.
+func BenchmarkParse(b *testing.B) {
+	for _, rules := range []int{500, 1000} {
+		b.Run(fmt.Sprint(rules), func(b *testing.B) {
+			doc := []byte(`{"version": 1, "name": "p", "bridge": {"cluster": "b"}, "caches": {"c": {"match": ["GET /c"], "ttl": "1s", "shared": true}}, "invalidations": [`)
+			for i := range rules {
+				doc = fmt.Appendf(doc, `{"name": "%d", "match": ["POST %s/%d"], "invalidate": ["c"]},`, i, strings.Repeat("/0123456789abc", maxSegments-1), i)
+			}
+			doc = append(doc[:len(doc)-1], "]}"...)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, problems := Parse(doc); problems != nil {
+					b.Fatal(problems)
+				}
 			}
 		})
 	}

@@ -51,7 +51,7 @@ func (s *Source) fromProxy(r Request) credential {
 		return s.verified(r)
 	}
 	if value, ok := r.Property(s.Path...); ok && len(value) > 0 {
-		return credential{values: []string{string(value)}, nameless: s.Path[0] == "metadata" && mayBeRounded(string(value))}
+		return credential{values: []string{string(value)}, nameless: s.Path[0] == "metadata" && mayBeOthers(string(value))}
 	}
 	return credential{}
 }
@@ -91,17 +91,24 @@ func stripScheme(value string) string {
 	return value
 }
 
-// cookieValues lists all values of a cookie: origins differ in which of them counts.
+// cookieValues lists all values of a cookie: origins differ in which of them counts. So an empty one is listed beside others, since to some origins the request
+// is then nobody's, but not where there is nothing else.
 func cookieValues(fields []string, name string) (values []string) {
+	found := false
 	for _, field := range fields {
 		for field != "" {
 			var pair string
 			pair, field, _ = strings.Cut(field, ";")
 			key, value, _ := strings.Cut(pair, "=")
-			if value = trim(value); value != "" && trim(key) == name {
+			if trim(key) == name {
+				value = trim(value)
 				values = append(values, value)
+				found = found || value != ""
 			}
 		}
+	}
+	if !found {
+		return nil
 	}
 	return values
 }
@@ -112,7 +119,7 @@ func withExpiry(values []string) credential {
 	c := credential{values: values}
 	for _, v := range values {
 		token := strings.Trim(v[strings.LastIndexAny(v, " \t")+1:], `"`)
-		if claims, ok := tokenClaims(token); ok {
+		if claims, isToken := tokenClaims(token); isToken {
 			if exp := expiry(claims); exp != 0 && (c.expires == 0 || exp < c.expires) {
 				c.expires = exp
 			}
@@ -131,17 +138,28 @@ func (s *Source) verified(r Request) credential {
 	if value == "" {
 		return credential{}
 	}
-	return credential{values: []string{value}, issuer: claim("iss"), nameless: mayBeRounded(value)}
+	return credential{values: []string{value}, issuer: claim("iss"), nameless: mayBeOthers(value)}
 }
 
-// mayBeRounded tells whether a claim's property, or another one of metadata, may be the double nearest to a number that isn't one (see asProperty), so that it
-// names several users. A number of more than 64 bits may also be taken for a text, where its bytes are valid as that.
-func mayBeRounded(value string) bool {
+// mayBeOthers tells whether a claim's property, or another one of metadata, may be several users'. Envoy has a number as the eight bytes of the nearest double (see
+// asProperty), and nothing tells these from a text:
+//
+//   - From 2^53 on numbers have a double in common. One of more than 64 bits is taken for a text, where its bytes are valid as that.
+//   - A smaller one is a text's as well where its bytes could be one: alice_0C is 4608488691559521. No text has the byte 0, which every whole number below 2^45 has, and
+//     no user's number is a fraction, as what most other texts of eight bytes would be.
+func mayBeOthers(value string) bool {
 	if len(value) != 8 {
 		return false
 	}
 	n := math.Abs(math.Float64frombits(binary.LittleEndian.Uint64([]byte(value))))
-	return n >= 1<<53 && (n <= 1<<64 || !utf8.ValidString(value))
+	isText := utf8.ValidString(value) && strings.IndexByte(value, 0) < 0
+	switch {
+	case n > 1<<64:
+		return !isText
+	case n >= 1<<53:
+		return true
+	}
+	return isText && n == math.Trunc(n)
 }
 
 // unverified reads a claim that anybody could have written. So the whole token enters:
@@ -152,9 +170,10 @@ func (s *Source) unverified(fields []string) credential {
 	if len(fields) != 1 || len(c.values) == 0 {
 		return c
 	}
-	claims, _ := tokenClaims(c.values[0])
-	claim := claims.Get(s.Name)
-	c.nameless = claim == nil || claim.Text == "" || claim.Kind == strictjson.Null
+	if claims, _ := tokenClaims(c.values[0]); claims != nil {
+		claim := claims.Get(s.Name)
+		c.nameless = claim == nil || claim.Text == "" || claim.Kind == strictjson.Null
+	}
 	return c
 }
 
@@ -173,30 +192,39 @@ func asProperty(claim *strictjson.Value) string {
 	return ""
 }
 
-// maxToken bounds the tokens that are looked into, in bytes.
+// maxToken bounds the tokens that are looked into, in bytes: what long credentials give isn't remembered (maxKnownLine), so each request would decode its own.
 const maxToken = 16 << 10
 
-// tokenClaims reads the payload of a JSON Web Token (RFC 7519 section 3) without verifying anything.
-func tokenClaims(token string) (strictjson.Value, bool) {
-	if len(token) > maxToken || !strings.HasPrefix(token, "e") { // base64url of "{"
-		return strictjson.Value{}, false
+// tokenClaims reads the payload of a JSON Web Token (RFC 7519 section 3) without verifying anything. Of a token that is too long
+// or isn't strict JSON, which others may read, the claims are nil.
+func tokenClaims(token string) (claims *strictjson.Value, isToken bool) {
+	if !strings.HasPrefix(token, "e") { // base64url of "{"
+		return nil, false
 	}
 	_, rest, _ := strings.Cut(token, ".")
 	payload, signature, found := strings.Cut(rest, ".")
-	if !found || strings.Contains(signature, ".") {
-		return strictjson.Value{}, false
+	switch {
+	case !found || strings.Contains(signature, "."):
+		return nil, false
+	case len(token) > maxToken:
+		return nil, true
 	}
 	decoded, err := base64.RawURLEncoding.DecodeString(payload)
 	if err != nil {
-		return strictjson.Value{}, false
+		return nil, false
 	}
-	claims, err := strictjson.Parse(decoded)
-	return claims, err == nil && claims.Kind == strictjson.Object
+	if value, err := strictjson.Parse(decoded); err == nil {
+		return &value, value.Kind == strictjson.Object
+	}
+	return nil, strings.HasPrefix(trim(string(decoded)), "{")
 }
 
-// expiry is the claim exp (RFC 7519 section 4.1.4), 0 where there is none. One that can't be read or
+// expiry is the claim exp (RFC 7519 section 4.1.4), 0 where there is none. One that can't be read, nor can the claims, or
 // has passed long ago is 1, which is in the past for everybody.
-func expiry(claims strictjson.Value) int64 {
+func expiry(claims *strictjson.Value) int64 {
+	if claims == nil {
+		return 1
+	}
 	exp := claims.Get("exp")
 	if exp == nil || exp.Kind == strictjson.Null {
 		return 0

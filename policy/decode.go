@@ -29,15 +29,16 @@ func (d *decoder) object(value *strictjson.Value, kind, path, rule string) (o ob
 		o.wrongType(value, path, "an object is wanted")
 		return o, false
 	}
-	known := language[kind]
-	for i, m := range value.Members {
+	known, seen := language[kind], map[string]bool{}
+	for _, m := range value.Members {
 		at := strictjson.Pointer(path, m.Name)
 		if !slices.Contains(known, m.Name) {
 			o.add(Problem{ID: UnknownField, Path: at, Offset: m.Offset, Found: quote(m.Name),
 				Wanted: "there is no such field", Hint: fieldHint(m.Name, known)})
-		} else if isRepeated(value.Members[:i], m.Name) {
+		} else if seen[m.Name] {
 			o.duplicate(at, m)
 		}
+		seen[m.Name] = true
 	}
 	return o, true
 }

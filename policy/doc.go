@@ -116,16 +116,18 @@
 //
 //   - header: the name of a request header. In Authorization and Proxy-Authorization the scheme Bearer, Basic or Token before a credential is dropped, in any case.
 //     All values of a repeated header enter.
-//   - cookie: the name of a cookie. All values of a repeated cookie enter.
+//   - cookie: the name of a cookie. All values of a repeated cookie enter, an empty one beside others too.
 //   - jwt_authn_claim: the name of a claim that Envoy's jwt_authn filter verified, with the token's issuer. Prefer texts: Envoy has numbers as doubles, in which those from
-//     2^53 on aren't told apart. Such a one (or a text of eight bytes that could be one) names nobody: like a token without the claim it counts only beside other credentials.
+//     2^53 on aren't told apart, and some from 2^45 on have the eight bytes of a text (alice_0C is 4608488691559521). Such a number, and a text of eight bytes that could be one, names
+//     nobody: like a token without the claim it counts only beside other credentials.
 //   - payload: for jwt_authn_claim: the provider's payload_in_metadata. Default "jwt_payload".
 //   - jwt_claim: the name of a claim of a token that nobody verified. The whole token is then the identity; the claim
 //     only has to be there: a credential without it is nobody's alone, and counts beside others. Its token is in header, by default authorization.
 //   - unverified: for jwt_claim: must be true, to show that this is meant.
 //   - property: an Envoy property, as a list: ["connection", "uri_san_peer_certificate"]. A number in metadata is as in a claim.
 //
-// Where a header or cookie is a JSON Web Token, behind whatever scheme, no response is used after its exp.
+// Where a header or cookie is a JSON Web Token, behind whatever scheme, no response is used after its exp. One whose exp nobody can read here counts as
+// expired, so that its requests bypass: a token of more than 16 KiB, or whose payload isn't strict JSON.
 //
 // # Fields of cache
 //
@@ -234,11 +236,17 @@
 //
 // An exception to RFC 9111 section 4.4, which asks for invalidation after a response that is no error: a 5xx isn't taken to mean
 // that nothing was written, since an origin may commit and fail then. 500, 501, 505 and above invalidate as a 200 does; with 502, 503, 504 and
-// 408, and without any answer, the groups stay suspended for settle and are invalidated then. Only a definite 4xx costs nothing:
-// refuse whom nobody knows with 401, or before the filter. A redirect to a login page counts as the answer to a write that was done, which without an identity
+// 408, and without any answer, the groups stay suspended for settle and are invalidated then. Only after a definite 4xx is nothing
+// invalidated: refuse whom nobody knows with 401. A redirect to a login page counts as the answer to a write that was done, which without an identity
 // invalidates whole caches.
 //
-// Where an origin answers 500 only after it has rolled everything back, "unchanged_on": [500] says so: a 500 of it then costs nothing
+// Every write has its price before its answer: from its header section until its response's end its groups are suspended, and reads of these go
+// to the origin. A write without an identity suspends whole caches, for everybody. So somebody whom nobody knows keeps a cache from answering by sending a write's body
+// byte by byte, though it is answered with 401 in the end, or by breaking writes off, whose outcome is unknown then. Where anybody may reach writes, authenticate before
+// the filter: what jwt_authn or ext_authz refuses there never comes to it. And let Envoy bound how long a write takes: by the HTTP connection manager's request_timeout until
+// all of the request is there, which has no bound by default, and by the route's timeout from then on.
+//
+// Where an origin answers 500 only after it has rolled everything back, "unchanged_on": [500] says so: a 500 of it then invalidates nothing
 // either. It must hold for whatever answers in its place, too: a proxy behind this one that turns its 502 into a 500, or
 // that tries a write a second time, makes it wrong, and reads then get what the write has made stale, up to their TTL. After this proxy's own second
 // attempt, and where this proxy answers itself, the status says nothing, whatever the policy says.
@@ -289,7 +297,7 @@
 // one segment, {name...} or a trailing slash for all that follow, {$} for a trailing slash alone. GET
 // matches HEAD too. The most specific pattern wins, one with a host before those without; two that match a
 // request while neither is more specific are a problem. Hosts are compared without case and port, paths with case. A
-// policy has at most 2000 patterns of at most 1024 bytes.
+// policy has at most 2000 patterns of at most 1024 bytes and 64 segments, a trailing slash being one.
 //
 // Envoy passes paths on as they were sent, and origins read them differently. A path with "//", dot segments, backslashes,
 // ";", malformed escapes or encoded separators therefore matches no cache: it would lose a hit at most, where
@@ -309,10 +317,10 @@
 // it, and answer 404 to /%61pi, or a page for people, which must not be the answer to /api. The query's escapes are normalized (RFC 3986
 // section 6.2.2: upper-case digits, unreserved characters decoded). Query parameters are sorted by name, and
 // those of one name, or of one name up to "[", keep their order: which of them counts is the origin's choice.
-// X-Forwarded-Proto, which many origins take for the scheme, is part of the key, too, where it says something else than that; unsafe requests by either scheme
+// X-Forwarded-Proto, which many origins take for the scheme, is part of the key, too, unless it stands once and is exactly that; unsafe requests by either scheme
 // invalidate what is stored by both.
 // So are the fields by which origins take a request for another one, and which a client may send: X-Forwarded-Host, -Scheme, -Protocol, -SSL and -Port, X-Host, X-Original-Host, X-Scheme,
-// and Forwarded but for its for and by, each only where it says something else than the request, and of host and scheme nothing with "authority": "ignore"; X-Forwarded-Prefix,
+// and Forwarded but for its for and by, each unless it stands once and has exactly what the request has (hosts in any case), and of host and scheme nothing with "authority": "ignore"; X-Forwarded-Prefix,
 // X-Script-Name, SCRIPT_NAME, X-Original-URL and X-Rewrite-URL always, and all of them with "_" for "-", which are the same to origins that have fields as CGI has them. For the fields of headers, identity
 // and Vary that isn't looked for: where the origin is such a one, set Envoy's headers_with_underscores_action. A read with X-HTTP-Method-Override, X-HTTP-Method or X-Method-Override bypasses; where the field's method has a rule of an
 // invalidation, an unsafe request with it is a write by that rule beside its own method's. A safe one isn't, or whoever may read
@@ -332,6 +340,7 @@
 //	parse_invalidations            its invalidations
 //	problem, suggest, units        what is wrong with a document, and what may be meant; sizes and durations
 //	pattern, relation, matcher     one pattern; which of two is more specific; the rule of a request
+//	meeting                        which of many match requests that a given one matches
 //	reads                          what no pattern of a read can match
 //	path, escape, query            how paths and queries are read
 //	request, key, steering         what a request has; the cache key; fields by which origins take a request for another one

@@ -258,8 +258,8 @@ func (id *Identifier) saidBy(token string) (says []subject) {
 	if !slices.ContainsFunc(id.sources, func(s Source) bool { return s.Kind == SourceVerified }) {
 		return nil
 	}
-	claims, ok := tokenClaims(token)
-	if !ok {
+	claims, isToken := tokenClaims(token)
+	if !isToken || claims == nil {
 		return nil
 	}
 	says = make([]subject, len(id.sources))

@@ -98,6 +98,10 @@ func TestOtherIdentity(t *testing.T) {
 		{Source{Kind: SourceHeader, Name: "sid"}, withHeader("sid", "x")},
 		{fromSID, withHeader("cookie", "sid=x")},
 		{fromSID, withHeader("cookie", "sid=x; sid=y")},
+		{fromSID, withHeader("cookie", "sid=; sid=x")}, // to an origin that takes the first one nobody's
+		{fromSID, withHeader("cookie", "sid=x", "sid=")},
+		{fromSID, withHeader("cookie", "sid; sid=; sid=x")},
+		{fromSID, withHeader("cookie", "sid=x; sid=x")},
 		{fromSub, verified("jwt_payload", map[string]string{"sub": "x"})},
 		{fromSub, verified("jwt_payload", map[string]string{"sub": "x", "iss": "a"})},
 		{fromSub, verified("jwt_payload", map[string]string{"sub": "x", "iss": "b"})},
@@ -322,7 +326,7 @@ func TestTokenOfAnotherSubject(t *testing.T) {
 	}
 }
 
-// TestRoundedClaims: Envoy has a claim's number as a double, so from 2^53 on several users have the same one. Each still has what its token says.
+// TestRoundedClaims: Envoy has a claim's number as a double, so from 2^53 on several users have the same one, and some below have one with a text. Each still has what its token says.
 func TestRoundedClaims(t *testing.T) {
 	asEnvoyHasIt := func(claims string) string {
 		doc, err := strictjson.Parse([]byte(claims))
@@ -344,7 +348,9 @@ func TestRoundedClaims(t *testing.T) {
 		{`{"sub":9007199254740991}`, true}, {`{"sub":-9007199254740991}`, true}, {`{"sub":0}`, true}, {`{"sub":"9007199254740993"}`, true},
 		{`{"sub":"alice@me"}`, true}, {`{"sub":"ada"}`, true}, {`{"sub":"DEADBEEF"}`, true}, {`{"sub":"aliceLtd"}`, true},
 		{`{"sub":9007199254740992}`, false}, {`{"sub":9007199254740993}`, false}, {`{"sub":-9007199254740993}`, false}, {`{"sub":18446744073709551615}`, false},
-		{`{"sub":340282366920938463463374607431768211455}`, false}, {`{"sub":"could bC"}`, false},
+		{`{"sub":340282366920938463463374607431768211455}`, false}, {`{"sub":"could bC"}`, false}, {`{"sub":36893488147419103232}`, false},
+		{`{"sub":"alice_0C"}`, false}, {`{"sub":4608488691559521}`, false}, {`{"sub":"blice_ C"}`, false}, // each is a text's and a number's
+		{`{"sub":"alice_ C"}`, true}, {`{"sub":"12345678"}`, true}, {`{"sub":4503599627370496}`, true}, {`{"sub":4608488691559522}`, false}, {`{"sub":4608488691559424}`, true}, {`{"sub":35184372088832}`, true}, {`{"sub":42}`, true},
 	} {
 		if _, ok := of(test.claims); ok != test.named {
 			t.Errorf("%s names somebody: %t, want %t", test.claims, ok, test.named)
@@ -459,6 +465,12 @@ func TestExpires(t *testing.T) {
 		{withHeader("authorization", "Bearer "+token(`{"exp":1e300}`)), 1 << 53},
 		{withHeader("authorization", "Bearer "+token(`{"exp":-5}`)), 1},
 		{withHeader("authorization", "Bearer "+token(`{"exp":"soon"}`)), 1},
+		{withHeader("authorization", "Bearer "+token(`{"exp":1790000000,"name":"\ud83d"}`)), 1}, // half a surrogate pair, which other readers let pass
+		{withHeader("authorization", "Bearer "+longToken(maxToken)), 1790000000},
+		{withHeader("authorization", "Bearer "+longToken(maxToken+1)), 1},
+		{withHeader("authorization", "Bearer "+strings.Repeat("e", maxToken+1)), 0},
+		{withHeader("authorization", "Bearer "+longToken(maxToken+1)+".of.five.parts"), 0},
+		{withHeader("cookie", `sid="`+longToken(60<<10)+`"`), 1},
 		{withHeader("authorization", token(`{"exp":1800000000}`), token(`{"exp":1790000000}`)), 1790000000},
 		{withHeader("authorization", "JWT "+token(`{"exp":1790000000}`)), 1790000000},
 		{withHeader("authorization", "DPoP\t"+token(`{"exp":1790000000}`)), 1790000000},
@@ -471,6 +483,12 @@ func TestExpires(t *testing.T) {
 			t.Errorf("%v %v: expires %d, want %d", test.r.headers, test.r.properties, p.Expires, test.want)
 		}
 	}
+}
+
+// longToken is a token of so many bytes that expires in 2026.
+func longToken(size int) string {
+	t := expiring(1790000000)
+	return t + strings.Repeat("x", size-len(t))
 }
 
 func TestShortSecret(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"strings"
 )
 
 // StoredMethod is the method of the requests whose stored responses answer one with this method: GET answers HEAD too
@@ -23,7 +22,7 @@ func StoredMethod(method string) string {
 // every list counted, so that no value can pose as another ([SplitKey] reads it back).
 //
 // The key is made of what the request says, never of less than what tells resources
-// apart: the scheme and the authority in lower case, with its port, the path as it was sent, since some origins
+// apart: the scheme, the authority in lower case, with its port, the path as it was sent, since some origins
 // route it before they decode it, the query as the package documentation says, all values of the selected headers, and of those that
 // steer ([Steers]).
 func (p *Policy) AppendKey(dst []byte, c *Cache, r Request, partition string, body []byte) []byte {
@@ -99,7 +98,7 @@ const (
 
 // appendOrigin appends the target URI's scheme and authority (RFC 9111 section 2), unless the cache ignores them. Most
 // origins take the scheme from X-Forwarded-Proto, and so does Envoy where a request has none. A client may send both, at least
-// by HTTP/2: where they differ, both are in the key.
+// by HTTP/2: where they differ, both are in the key, and be it in case, since not every origin takes HTTPS for https.
 func (c *Cache) appendOrigin(dst []byte, r Request) []byte {
 	if c.IgnoreAuthority {
 		return append(dst, keyOfAnyOrigin)
@@ -107,12 +106,12 @@ func (c *Cache) appendOrigin(dst []byte, r Request) []byte {
 	forwarded := r.Header(forwardedScheme)
 	scheme := r.Scheme()
 	switch {
-	case len(forwarded) == 1 && (scheme == "" || strings.EqualFold(scheme, forwarded[0])):
+	case len(forwarded) == 1 && (scheme == "" || scheme == forwarded[0]):
 		scheme, forwarded = forwarded[0], nil
 	case scheme == "":
 		scheme = "http"
 	}
-	dst = appendLowerField(append(dst, keyOfOneOrigin), scheme)
+	dst = appendField(append(dst, keyOfOneOrigin), scheme)
 	dst = binary.AppendUvarint(dst, uint64(len(forwarded)))
 	for _, f := range forwarded {
 		dst = appendField(dst, f)

@@ -102,9 +102,9 @@ func TestKeyFields(t *testing.T) {
 		add("header "+name, key(c, r, "", nil))
 	}
 	upper := base()
-	upper.authority, upper.scheme = "H", "HTTP"
+	upper.authority = "H"
 	if key(c, upper, "", nil) != key(c, base(), "", nil) {
-		t.Error("the case of the authority or the scheme changes the key")
+		t.Error("the case of the authority changes the key")
 	}
 	elsewhere := base()
 	elsewhere.authority, elsewhere.scheme = "elsewhere", "https"
@@ -123,7 +123,7 @@ func TestKeysOfSchemes(t *testing.T) {
 		return string(p.AppendKey(nil, c, r, "", nil))
 	}
 	for _, same := range [][2]string{
-		{key(""), key("http")}, {key("http"), key("http", "http")}, {key("http"), key("HTTP", "Http")}, {key("https"), key("https", "https")}, {key("https"), key("", "https")},
+		{key(""), key("http")}, {key("http"), key("http", "http")}, {key("https"), key("https", "https")}, {key("https"), key("", "https")},
 	} {
 		if same[0] != same[1] {
 			t.Errorf("%q and %q, want one key", same[0], same[1])
@@ -132,6 +132,7 @@ func TestKeysOfSchemes(t *testing.T) {
 	seen := map[string]bool{}
 	for _, k := range []string{
 		key("http"), key("https"), key("https", "http"), key("http", "https"), key("https", "https", "http"), key("https", "https", "https"), key("", "http", "https"), key("http", ""),
+		key("https", "HTTPS"), key("HTTPS", "HTTPS"), key("HTTPS", "https"), key("", "Https"), key("https", "http\u017f"), // to an origin that compares exactly not https
 	} {
 		if seen[k] {
 			t.Errorf("%q is the key of two origins", k)
@@ -155,9 +156,9 @@ func TestKeysOfFieldsThatSteer(t *testing.T) {
 	}
 	none := key(c, "x-other", "1")
 	for name, values := range map[string][]string{
-		"x-forwarded-host": {"chat.test"}, "x-host": {"CHAT.TEST"}, "x-forwarded-scheme": {"HTTPS"}, "x-forwarded-port": {"443"}, "x-forwarded-ssl": {"On"},
+		"x-forwarded-host": {"chat.test"}, "x-host": {"CHAT.TEST"}, "x-forwarded-scheme": {"https"}, "x-forwarded-port": {"443"}, "x-forwarded-ssl": {"on"},
 		"x-original-host": {"chat.test"}, "x-scheme": {"https"}, "x-forwarded-protocol": {"https"},
-		"forwarded": {`for=192.0.2.43, for="[2001:db8::1]:4711";by=_proxy;proto=https;HOST="chat.test"`, "for=unknown"},
+		"forwarded": {`for=192.0.2.43, for="[2001:db8::1]:4711";by=_proxy;proto=https;HOST=chat.test`, "for=unknown"},
 	} {
 		if key(c, name, values...) != none {
 			t.Errorf("%s: %q is a key of its own, and says nothing new", name, values)
@@ -170,6 +171,12 @@ func TestKeysOfFieldsThatSteer(t *testing.T) {
 		{"x-forwarded-ssl", "off"}, {"x-original-url", "/a"}, {"x-original-url", "/b"}, {"x-rewrite-url", "/a"}, {"x-rewrite-url", "/b"}, {"forwarded", "host=evil"}, {"forwarded", "for=1;host=other"}, {"forwarded", "for=1 host=evil"},
 		{"forwarded", "for=1", "proto=http"}, {"forwarded", `for="1;host=quoted"`}, {"forwarded", "host"},
 		{"script_name", "/a"}, {"x-script-name", "/a"}, {"x-scheme", "http"}, {"x-forwarded-protocol", "ssl"}, {"x-original-host", "evil"},
+		// What the request says itself, in words that an origin which compares exactly doesn't know, or stands twice, which many join.
+		{"x-forwarded-scheme", "HTTPS"}, {"x-forwarded-scheme", "http\u017f"}, {"x-forwarded-scheme", "https", "https"}, {"x-scheme", "https,https"}, {"x-forwarded-protocol", "Https"}, {"x-forwarded-protocol", ""},
+		{"x-forwarded-ssl", "On"}, {"x-forwarded-ssl", "on", "on"}, {"x-forwarded-port", "443", "443"}, {"x-forwarded-port", "0443"}, {"x-forwarded-port", ""},
+		{"x-forwarded-host", "chat.test", "chat.test"}, {"x-forwarded-host", "chat.te\u017ft"}, {"x-host", "chat.test", "Chat.test"}, {"x-original-host", "chat.test."},
+		{"forwarded", `host="chat.test`}, {"forwarded", `host=""chat.test""`}, {"forwarded", `host="chat.test"`}, {"forwarded", "host=chat.test;host=chat.test"}, {"forwarded", "host=Chat.test", "host=chat.test"},
+		{"forwarded", "proto=https, proto=https"}, {"forwarded", "proto=HTTPS"}, {"forwarded", "proto="}, {"forwarded", "host =chat.test"}, {"forwarded", "ho\u017ft=chat.test"},
 		{"x_forwarded_host", "evil"}, {"x-forwarded_host", "evil"}, {"x_forwarded-host", "evil"}, {"x_forwarded_proto", "http"}, {"x_host", "evil"}, {"x_rewrite_url", "/b"}, // of CGI
 	} {
 		if Steers(field[0]) == NotSteered {
@@ -194,9 +201,14 @@ func TestKeysOfFieldsThatSteer(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { p.AppendKey(room, c, r, "", nil) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
+	strange := get("/a")
+	strange.scheme, strange.authority, strange.headers["x-forwarded-scheme"] = "HTTPS", "Chat.test", []string{"HTTPS"}
+	if string(p.AppendKey(nil, c, strange, "", nil)) == none {
+		t.Error("the scheme HTTPS has the key of https")
+	}
 	anyHost := p.Cache("any-host")
 	for _, name := range []string{"x-forwarded-host", "x-host", "x-original-host", "x-forwarded-scheme", "x-scheme", "x-forwarded-protocol", "x-forwarded-port", "x-forwarded-ssl"} {
-		if key(anyHost, name, "evil") != key(anyHost, "x-other") {
+		if key(anyHost, name, "evil") != key(anyHost, "x-other") || key(anyHost, name, "evil", "") != key(anyHost, "x-other") {
 			t.Errorf(`%s changes the key in spite of "authority": "ignore"`, name)
 		}
 	}

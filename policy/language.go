@@ -35,6 +35,7 @@ const (
 	maxRules       = 1000
 	maxPatterns    = 2000 // of the whole policy
 	maxPattern     = 1024 // bytes
+	maxSegments    = 64   // of a pattern: each may be a node of its own in every worker's memory
 	maxSources     = 16
 	maxNames       = 64  // elements of a list of names
 	maxName        = 256 // bytes of one name or value

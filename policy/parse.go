@@ -70,7 +70,7 @@ func (d *decoder) policy(root *strictjson.Value) *Policy {
 		o.bad(WrongValue, "cache_status_key", "the digest is keyed by the partition secret, which only a policy with identity has", `add "identity"`)
 	}
 	p.Tags = o.headerNames("group_headers")
-	table := &patternTable{routes: &p.routes}
+	table := &patternTable{routes: &p.routes, meetings: meetings{}}
 	o.caches(p, table)
 	unchangedOn := o.unchangedOn()
 	o.invalidations(p, table, unchangedOn)

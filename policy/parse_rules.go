@@ -11,7 +11,8 @@ import (
 // patternTable collects the policy's patterns and refuses those that conflict.
 type patternTable struct {
 	routes   *routes
-	patterns map[string][]placedPattern // by method
+	patterns []placedPattern
+	meetings meetings
 	count    int
 }
 
@@ -37,6 +38,10 @@ func (o object) match(table *patternTable, t *target, rule string, use func(elem
 			element.fault(BadPattern, err.Error(), "")
 			return
 		}
+		if len(p.segments) > maxSegments {
+			element.fault(TooLarge, "a pattern has at most "+strconv.Itoa(maxSegments)+" segments", "end it with /{rest...}: that stands for all that follow")
+			return
+		}
 		if use(element, p.method) {
 			table.add(element, placedPattern{p, rule}, t)
 		}
@@ -54,17 +59,15 @@ func (table *patternTable) add(element object, p placedPattern, t *target) {
 		}
 		return
 	}
-	for _, other := range table.patterns[p.method] {
-		if conflict(p.pattern, other.pattern) {
+	for _, place := range table.meetings.ofHost(p.pattern) {
+		if other := table.patterns[place]; conflict(p.pattern, other.pattern) {
 			element.fault(Conflict, "it and "+quote(other.text)+" of the "+other.rule+
 				" match the same requests, and neither is more specific", "change one of them, or write the overlap as a pattern of its own")
 			return
 		}
 	}
-	if table.patterns == nil {
-		table.patterns = map[string][]placedPattern{}
-	}
-	table.patterns[p.method] = append(table.patterns[p.method], p)
+	table.meetings.add(p.pattern, len(table.patterns))
+	table.patterns = append(table.patterns, p)
 	table.routes.add(p.pattern, t)
 }
 

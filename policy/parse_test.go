@@ -195,6 +195,13 @@ func TestLimits(t *testing.T) {
 	if len(problems) != 1 || problems[0].ID != TooLarge {
 		t.Errorf("rules: %.300v", problems)
 	}
+	if _, problems := rulesPolicy(t, "POST "+strings.Repeat("/a", maxSegments), "POST "+strings.Repeat("/b", maxSegments-1)+"/"); problems != nil {
+		t.Errorf("patterns of %d segments: %v", maxSegments, problems)
+	}
+	_, problems = rulesPolicy(t, "POST "+strings.Repeat("/a", maxSegments+1), "POST "+strings.Repeat("/b", maxSegments)+"/")
+	if len(problems) != 2 || problems[0].ID != TooLarge || problems[1].ID != TooLarge || problems[0].Wanted != "a pattern has at most 64 segments" {
+		t.Errorf("patterns of %d segments: %v", maxSegments+1, problems)
+	}
 }
 
 // TestDefinition: it changes with what keys and owners mean, and with nothing else.

@@ -110,11 +110,27 @@ func stripPort(authority string) string {
 
 func appendLower[text string | []byte](dst []byte, s text) []byte {
 	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		dst = append(dst, c)
+		dst = append(dst, lower(s[i]))
 	}
 	return dst
+}
+
+// equalLower tells whether two texts differ in nothing but the case of ASCII's letters: in Unicode's, as strings.EqualFold has it, an ſ is an s.
+func equalLower(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := 0; i < len(a); i++ {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
 }

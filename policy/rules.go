@@ -16,10 +16,11 @@ import (
 func (p *Policy) Rules() []wire.CacheRules { return p.rules }
 
 func (p *Policy) findRules() []wire.CacheRules {
-	table := p.overlaps()
+	table, index := p.overlaps()
+	writes := p.namingWrites(table)
 	var list []wire.CacheRules
 	for _, c := range p.Caches {
-		concern := concerning(table, c)
+		concern := concerning(table, index, c)
 		var rules, others []string
 		for i, one := range table {
 			if !concern[i] {
@@ -32,7 +33,7 @@ func (p *Policy) findRules() []wire.CacheRules {
 				}
 			}
 		}
-		named := p.appendNamed(nil, c, table)
+		named := p.appendNamed(nil, c, writes)
 		if len(rules) > 0 || p.unruled != nil || len(named) > 0 {
 			b := appendField(nil, "chatcache rules 1")
 			b = append(appendIdentity(b, c, p.Identity), flag(c.Shared))
@@ -67,12 +68,17 @@ func (p *Policy) appendUnruled(b []byte, c *Cache) []byte {
 //
 // That responses belong to groups the policy says by group_headers. Where origins only send Cache-Groups, a change of
 // other caches' rules doesn't make the cache wait.
-func (p *Policy) appendNamed(b []byte, c *Cache, table []*overlapped) []byte {
+func (p *Policy) appendNamed(b []byte, c *Cache, writes []byte) []byte {
 	if c.IgnoreAuthority && !c.ByURI() && (len(p.Invalidations) > 0 || p.unruled != nil) {
 		b = appendField(b, "any authority")
 	}
+	return append(b, writes...)
+}
+
+// namingWrites are the writes whose responses may name groups of any cache, by what the policy says.
+func (p *Policy) namingWrites(table []*overlapped) []byte {
 	if len(p.Invalidations) == 0 || len(p.Tags) == 0 || p.unruled != nil {
-		return b
+		return nil
 	}
 	var writes []string
 	for _, one := range table {
@@ -83,7 +89,7 @@ func (p *Policy) appendNamed(b []byte, c *Cache, table []*overlapped) []byte {
 			writes = append(writes, one.text) // takes writes away
 		}
 	}
-	return appendList(appendField(b, "named"), writes)
+	return appendList(appendField(nil, "named"), writes)
 }
 
 // overlapped is a pattern of the policy, and the places of those of other caches and rules that match some
@@ -105,7 +111,7 @@ func (o *overlapped) define() []byte {
 // concerning marks the patterns whose requests invalidate the cache: those of the rules that name it. Where a write invalidates
 // what is stored for its URI, it is also the cache's own patterns, and those of every rule for a URI
 // of its: the write's outcome is judged by that rule.
-func concerning(table []*overlapped, c *Cache) []bool {
+func concerning(table []*overlapped, index meetings, c *Cache) []bool {
 	concern := make([]bool, len(table))
 	for i, one := range table {
 		switch {
@@ -113,8 +119,8 @@ func concerning(table []*overlapped, c *Cache) []bool {
 			concern[i] = concern[i] || slices.Contains(one.invalidation.Caches, c)
 		case one.cache == c && c.ByURI():
 			concern[i] = true
-			for j, other := range table {
-				if other.invalidation != nil && overlapURI(one.pattern, other.pattern) {
+			for _, j := range index.ofURIs(one.pattern) {
+				if table[j].invalidation != nil {
 					concern[j] = true
 				}
 			}
@@ -123,11 +129,13 @@ func concerning(table []*overlapped, c *Cache) []bool {
 	return concern
 }
 
-func (p *Policy) overlaps() []*overlapped {
-	var table []*overlapped
+// overlaps gives the patterns of all caches and rules, and what finds those of a request.
+func (p *Policy) overlaps() (table []*overlapped, index meetings) {
+	index = meetings{}
 	add := func(t target, texts []string) {
 		for _, text := range texts {
 			if parsed, err := parsePattern(text); err == nil { // it was when the policy was read
+				index.add(parsed, len(table))
 				table = append(table, &overlapped{pattern: parsed, target: t})
 			}
 		}
@@ -142,13 +150,13 @@ func (p *Policy) overlaps() []*overlapped {
 		if one.cache != nil && !one.cache.ByURI() {
 			continue
 		}
-		for j, other := range table {
-			if one.target != other.target && overlap(one.pattern, other.pattern) {
+		for _, j := range index.ofRequests(one.pattern) {
+			if one.target != table[j].target {
 				one.others = append(one.others, j)
 			}
 		}
 	}
-	return table
+	return table, index
 }
 
 // define is what tells a rule from others, as far as what its writes raise goes, and until when
@@ -165,15 +173,4 @@ func appendStatuses(b []byte, statuses []int) []byte {
 		b = binary.AppendVarint(b, int64(s))
 	}
 	return b
-}
-
-// overlap tells whether some request matches both patterns.
-func overlap(a, b *pattern) bool {
-	return compareMethods(a.method, b.method) != disjoint && overlapURI(a, b)
-}
-
-// overlapURI tells whether both patterns match some URI, each with its own method.
-func overlapURI(a, b *pattern) bool {
-	sameHost := a.host == b.host || a.host == "" || b.host == ""
-	return sameHost && comparePaths(a, b) != disjoint
 }

@@ -101,30 +101,53 @@ func (c *Cache) steeringValues(r Request, name string) []string {
 	if name == fieldForwarded {
 		values = forwardedPairs(values)
 	}
-	if !slices.ContainsFunc(values, func(value string) bool { return !c.said(r, name, value) }) {
+	if c.said(r, name, values) {
 		return nil
 	}
 	return values
 }
 
-// said tells whether a value says nothing but what the key has already or the cache ignores. What names a path never does: an origin
+// said tells whether a field says nothing but what the key has already or the cache ignores. What names a path never does: an origin
 // behind a route that rewrites paths gets another one, which X-Original-URL: /api/a would turn back into the one that the key has.
-func (c *Cache) said(r Request, name, value string) bool {
+//
+// Such a field stands once, with what the request itself says, byte for byte, as origins compare it: to many of them HTTPS isn't https, nor is what
+// they have joined, "https,https", so that they redirect to where the client is already, or write links that lead nowhere. Only hosts may be in any case.
+func (c *Cache) said(r Request, name string, values []string) bool {
 	if name == fieldForwarded {
-		pair, rest, _ := strings.Cut(value, "=")
-		name, value = "forwarded "+strings.ToLower(pair), strings.Trim(rest, `"`)
+		return c.pairsSaid(r, values)
+	}
+	value := "" // which says nothing of these
+	if len(values) == 1 {
+		value = values[0]
 	}
 	switch name {
-	case fieldForwardedHost, fieldHost, fieldOriginalHost, "forwarded host":
-		return c.IgnoreAuthority || strings.EqualFold(value, r.Authority())
-	case fieldForwardedScheme, fieldForwardedProtocol, fieldScheme, "forwarded proto":
-		return c.IgnoreAuthority || strings.EqualFold(value, r.Scheme())
+	case fieldForwardedHost, fieldHost, fieldOriginalHost:
+		return c.IgnoreAuthority || value != "" && equalLower(value, r.Authority())
+	case fieldForwardedScheme, fieldForwardedProtocol, fieldScheme:
+		return c.IgnoreAuthority || value != "" && value == r.Scheme()
 	case fieldForwardedPort:
-		return c.IgnoreAuthority || value == portOf(r)
+		return c.IgnoreAuthority || value != "" && value == portOf(r)
 	case fieldForwardedSSL:
-		return c.IgnoreAuthority || strings.EqualFold(value, "on") && strings.EqualFold(r.Scheme(), "https")
+		return c.IgnoreAuthority || value == "on" && r.Scheme() == "https"
 	}
 	return false
+}
+
+// pairsSaid is said, of the pairs of Forwarded: each of host and proto is as a field of its own. A host in quotation marks isn't the request's, as not
+// every origin takes them away.
+func (c *Cache) pairsSaid(r Request, pairs []string) bool {
+	var hosts, schemes []string
+	for _, pair := range pairs {
+		switch name, value, _ := strings.Cut(pair, "="); {
+		case equalLower(name, "host"):
+			hosts = append(hosts, value)
+		case equalLower(name, "proto"):
+			schemes = append(schemes, value)
+		default:
+			return false
+		}
+	}
+	return (hosts == nil || c.said(r, fieldForwardedHost, hosts)) && (schemes == nil || c.said(r, fieldForwardedScheme, schemes))
 }
 
 // portOf is the port of a request's authority, or of its scheme.
@@ -133,7 +156,7 @@ func portOf(r Request) string {
 	if port, ok := strings.CutPrefix(authority[len(stripPort(authority)):], ":"); ok {
 		return port
 	}
-	if strings.EqualFold(r.Scheme(), "https") {
+	if r.Scheme() == "https" {
 		return "443"
 	}
 	return "80"
@@ -146,7 +169,7 @@ func forwardedPairs(lines []string) (pairs []string) {
 		for pair := range strings.FieldsFuncSeq(line, func(c rune) bool { return c == ',' || c == ';' }) {
 			pair = trim(pair)
 			name, value, found := strings.Cut(pair, "=")
-			node := strings.EqualFold(name, "for") || strings.EqualFold(name, "by")
+			node := equalLower(name, "for") || equalLower(name, "by")
 			if pair != "" && !(found && node && !strings.Contains(value, "=")) {
 				pairs = append(pairs, pair)
 			}

@@ -310,6 +310,10 @@ func TestCredentialExpiryBoundsTheLifetime(t *testing.T) {
 	late.exchange.RequestHeaders(true)
 	late.respond("200", "one")
 	late.wants("chatcache; fwd=bypass; detail=credential-expired")
+	long := w.stream("GET", "/stats", jwt+strings.Repeat("x", 20<<10)) // nobody here knows when that ends
+	long.exchange.RequestHeaders(true)
+	long.respond("200", "one")
+	long.wants("chatcache; fwd=bypass; detail=credential-expired")
 }
 
 func TestCaptureBudgetIsKeptAndGivenBack(t *testing.T) {

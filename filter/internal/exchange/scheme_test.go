@@ -38,7 +38,7 @@ func TestSchemes(t *testing.T) {
 
 // What an origin makes of a client's own X-Forwarded-Host isn't the answer to anybody else.
 func TestForwardedHostOfAClient(t *testing.T) {
-	for _, field := range [][2]string{{"x-forwarded-host", "evil.test"}, {"forwarded", "host=evil.test"}, {"x-original-url", "/other"}, {"x_forwarded_host", "evil.test"}} {
+	for _, field := range [][2]string{{"x-forwarded-host", "evil.test"}, {"forwarded", "host=evil.test"}, {"x-original-url", "/other"}, {"x_forwarded_host", "evil.test"}, {"x-forwarded-proto", "HTTP"}, {"x-forwarded-scheme", "HTTP"}} {
 		w := newWorld(t)
 		w.lease()
 		s := w.page(field)
