@@ -144,8 +144,8 @@
 // the entry. What filters send, a frame of up to 9 MiB each, isn't bounded together.
 //
 // Redis 7 or Valkey is required, with maxmemory-policy noeviction or volatile-*
-// (/readyz checks it); Redis' user needs INFO, PUBLISH and PSUBSCRIBE besides
-// the commands of the scripts.
+// (/readyz checks it); Redis' user needs EVAL, EVALSHA, SCRIPT LOAD, INFO, PING, WAIT, PUBLISH and
+// PSUBSCRIBE besides the commands of the scripts: envoy/OPERATING.md has all of them as an ACL.
 //
 // # Calls over HTTP
 //
