@@ -97,11 +97,11 @@
 //
 // # Policies that differ
 //
-// Each poll says what rules the VM's policy has for each cache, as digests. While VMs whose
-// leases run have different ones for a cache it stands suspended: nobody uses or stores
-// its responses. That ends with a raise, see script/standing.lua. A VM's first lookups register it
+// Each poll says what rules the VM's policy has for each cache, as digests. While VMs have
+// different ones for a cache, or had so lately that a write by them may be open, it stands suspended: nobody
+// uses or stores its responses. That ends with a raise, see script/standing.lua. A VM's first lookups register it
 // before they look (PathJoin). A worker without any request so far, and one that the
-// bridges haven't heard of for the length of its lease, isn't waited for.
+// bridges haven't heard of for the length of its lease and of the longest write deadline, isn't waited for.
 //
 // # Failover
 //
@@ -144,8 +144,8 @@
 // the entry. What filters send, a frame of up to 9 MiB each, isn't bounded together.
 //
 // Redis 7 or Valkey is required, with maxmemory-policy noeviction or volatile-*
-// (/readyz checks it); Redis' user needs INFO, PUBLISH and PSUBSCRIBE besides
-// the commands of the scripts.
+// (/readyz checks it); Redis' user needs EVAL, EVALSHA, SCRIPT LOAD, INFO, PING, WAIT, PUBLISH and
+// PSUBSCRIBE besides the commands of the scripts: envoy/OPERATING.md has all of them as an ACL.
 //
 // # Calls over HTTP
 //

@@ -50,42 +50,48 @@ func reasons(t *testing.T) map[string]bool {
 	return list
 }
 
-// The README explains every reason that the filter has, and no other.
+// Pages that the README leads to.
+var (
+	statusPage  = []string{"redisbridge", "CACHE-STATUS.md"}
+	metricsPage = []string{"envoy", "monitoring", "README.md"}
+)
+
+// CACHE-STATUS.md explains every reason that the filter has, and no other; those of metrics alone
+// stand with these.
 func TestReadmeNamesTheReasons(t *testing.T) {
-	readme, known := document(t, "README.md"), reasons(t)
+	page, known := document(t, statusPage...), reasons(t)
 	for reason := range known {
-		if !strings.Contains(readme, "`"+reason+"`") {
-			t.Errorf("README.md doesn't name the reason %s", reason)
+		if !strings.Contains(page+document(t, metricsPage...), "`"+reason+"`") {
+			t.Errorf("no page names the reason %s", reason)
 		}
 	}
-	_, section, _ := strings.Cut(readme, "## What does Cache-Status say?")
-	section, _, _ = strings.Cut(section, "\nAccess logs have")
+	section, _, _ := strings.Cut(page, "\nAccess logs have")
 	explained := 0
 	for _, row := range regexp.MustCompile("(?m)^\\| (?:… |[^|]*detail=…`: |`detail=…`: )((?:`[a-z-]+`(?:, )?)+)").FindAllStringSubmatch(section, -1) {
 		for _, word := range regexp.MustCompile("`([a-z-]+)`").FindAllStringSubmatch(row[1], -1) {
 			if explained++; !known[word[1]] {
-				t.Errorf("README.md explains the reason %s, which the filter doesn't have", word[1])
+				t.Errorf("CACHE-STATUS.md explains the reason %s, which the filter doesn't have", word[1])
 			}
 		}
 	}
 	for _, m := range regexp.MustCompile("detail=([a-z-]{3,})[`;]").FindAllStringSubmatch(section, -1) {
 		if !known[m[1]] {
-			t.Errorf("README.md has detail=%s, which the filter doesn't say", m[1])
+			t.Errorf("CACHE-STATUS.md has detail=%s, which the filter doesn't say", m[1])
 		}
 	}
 	if explained < len(known)-5 { // upload-failed, incomplete and those of single rows stand elsewhere
-		t.Errorf("README.md's table has %d reasons, the filter %d: does the table look otherwise now?", explained, len(known))
+		t.Errorf("CACHE-STATUS.md's table has %d reasons, the filter %d: does the table look otherwise now?", explained, len(known))
 	}
 }
 
-// The README names every metric of the filter, and no other.
+// envoy/monitoring/README.md names every metric of the filter, and no other.
 func TestReadmeNamesTheFiltersMetrics(t *testing.T) {
 	const file = "filter/internal/exchange/metrics.go"
 	want := namedIn(t, file, `"chatcache\.([a-z0-9_]+)"`)
 	maps.Copy(want, namedIn(t, file, ` of\("(?:tier\.l.\.)?([a-z_]+)"\)`))
 	maps.Copy(want, namedIn(t, file, `newByReason\(prefix, "\.([a-z]+)"\)`))
 	got := map[string]bool{}
-	for _, row := range regexp.MustCompile("(?m)^\\| (`chatcache_[^|]+)\\|").FindAllStringSubmatch(document(t, "README.md"), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| (`chatcache_[^|]+)\\|").FindAllStringSubmatch(document(t, metricsPage...), -1) {
 		for _, m := range regexp.MustCompile("`chatcache_([a-z0-9_]+)`").FindAllStringSubmatch(row[1], -1) {
 			if !strings.HasPrefix(m[1], "bridge_") {
 				got[m[1]] = true
@@ -93,14 +99,14 @@ func TestReadmeNamesTheFiltersMetrics(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the filter's metrics (-), and README.md's (+):\n%s", diff)
+		t.Errorf("the filter's metrics (-), and envoy/monitoring/README.md's (+):\n%s", diff)
 	}
 }
 
-// The README names everything that access logs show, and nothing else.
+// CACHE-STATUS.md names everything that access logs show, and nothing else.
 func TestReadmeNamesWhatAccessLogsShow(t *testing.T) {
-	_, text, _ := strings.Cut(document(t, "README.md"), "the name of the cache or the invalidation and, behind a space, ")
-	text, _, _ = strings.Cut(text, ". A request's")
+	_, text, _ := strings.Cut(document(t, statusPage...), "the name of the cache or the invalidation and, behind a space, ")
+	text, _, _ = strings.Cut(text, "\n\n")
 	got := map[string]bool{}
 	for _, m := range regexp.MustCompile("`([a-z0-9:-]+)…?`").FindAllStringSubmatch(text, -1) {
 		got[m[1]] = true
@@ -109,11 +115,11 @@ func TestReadmeNamesWhatAccessLogsShow(t *testing.T) {
 	delete(want, "write:") // with its one reason:
 	want["write:invalidation-pending"] = true
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("what access logs show (-), and README.md (+):\n%s", diff)
+		t.Errorf("what access logs show (-), and CACHE-STATUS.md (+):\n%s", diff)
 	}
 }
 
-// The README names every metric of the bridge with its labels, and no other: as its golden
+// envoy/monitoring/README.md names every metric of the bridge with its labels, and no other: as its golden
 // answer has them, which the bridge's own test compares with the code.
 func TestReadmeNamesTheBridgesMetrics(t *testing.T) {
 	golden := map[string]string{}
@@ -127,7 +133,7 @@ func TestReadmeNamesTheBridgesMetrics(t *testing.T) {
 		}
 	}
 	readme := map[string]string{}
-	for _, row := range regexp.MustCompile("(?m)^\\| (`chatcache_bridge_[^|]+)\\| ([^|]*)\\|").FindAllStringSubmatch(document(t, "README.md"), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| (`chatcache_bridge_[^|]+)\\| ([^|]*)\\|").FindAllStringSubmatch(document(t, metricsPage...), -1) {
 		labels := regexp.MustCompile("[a-z]+").FindAllString(row[2], -1)
 		slices.Sort(labels)
 		for _, name := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(row[1], -1) {
@@ -135,7 +141,7 @@ func TestReadmeNamesTheBridgesMetrics(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(golden, readme); diff != "" {
-		t.Errorf("the bridge's metrics and their labels (-), and README.md's (+):\n%s", diff)
+		t.Errorf("the bridge's metrics and their labels (-), and envoy/monitoring/README.md's (+):\n%s", diff)
 	}
 }
 

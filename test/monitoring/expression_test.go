@@ -23,13 +23,13 @@ func read(t *testing.T, path string) []byte {
 	return text
 }
 
-// metricsOfREADME gives each metric that the README's tables have, with its labels: tests in
+// metricsOfREADME gives each metric that the tables of envoy/monitoring/README.md have, with its labels: tests in
 // test/e2e compare these tables with the code. Histograms have their series.
 func metricsOfREADME(t *testing.T) map[string][]string {
 	t.Helper()
 	words := regexp.MustCompile("`([a-z0-9_]+)`")
 	metrics := map[string][]string{"up": {"instance", "job"}} // Prometheus' own
-	for _, row := range regexp.MustCompile("(?m)^\\| (`chatcache_[^|]+)\\| ([^|]*)\\| (.*)$").FindAllStringSubmatch(string(read(t, "README.md")), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| (`chatcache_[^|]+)\\| ([^|]*)\\| (.*)$").FindAllStringSubmatch(string(read(t, "envoy/monitoring/README.md")), -1) {
 		known := []string{"instance"} // Prometheus' own
 		for _, label := range words.FindAllStringSubmatch(row[2], -1) {
 			known = append(known, label[1])
@@ -42,7 +42,7 @@ func metricsOfREADME(t *testing.T) map[string][]string {
 		}
 	}
 	if len(metrics) < 40 {
-		t.Fatalf("README.md has %d metrics only: its tables look otherwise now?", len(metrics))
+		t.Fatalf("envoy/monitoring/README.md has %d metrics only: its tables look otherwise now?", len(metrics))
 	}
 	return metrics
 }

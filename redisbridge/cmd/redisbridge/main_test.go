@@ -242,7 +242,7 @@ func TestUsageTellsTheFlags(t *testing.T) {
 // The commands of the READMEs are understood: a bridge that isn't there is all that they miss.
 func TestCommandsOfTheReadmes(t *testing.T) {
 	word := regexp.MustCompile(`'([^']*)'|([^\s']+)`)
-	for _, name := range []string{"README.md", "envoy/istio/README.md"} {
+	for _, name := range []string{"README.md", "envoy/istio/README.md", "envoy/redis/README.md"} {
 		text, err := os.ReadFile("../../../" + name)
 		if err != nil {
 			t.Fatal(err)
