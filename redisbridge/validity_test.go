@@ -533,7 +533,7 @@ func TestHalfARaise(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newRealWorld(t, nil)
 			rights := func(keys string) {
-				args := []any{"ACL", "SETUSER", "default"}
+				args := []any{"ACL", "SETUSER", w.options.Redis.Username}
 				for _, k := range strings.Fields(keys) {
 					args = append(args, k)
 				}

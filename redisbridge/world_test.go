@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -60,12 +61,30 @@ func newMemoryWorld(t *testing.T, change func(*Options)) *world {
 // onDisk lets a server keep every write, so that a restart finds it again.
 var onDisk = []string{"--appendonly", "yes", "--appendfsync", "always"}
 
+// newRealWorld is a bridge on a real server, which may do there what operators are told to allow, and nothing else.
 func newRealWorld(t *testing.T, change func(*Options)) *world {
 	t.Helper()
-	w := &world{t: t, server: stack.ScratchValkeyT(t, onDisk...)}
-	w.options = Options{Redis: redis.UniversalOptions{Addrs: []string{w.server.Socket}}}
+	rules := documentedACL(t)
+	w := &world{t: t, server: stack.ScratchValkeyT(t, append(append(slices.Clone(onDisk), "--user"), rules...)...)}
+	w.options = Options{Redis: redis.UniversalOptions{Addrs: []string{w.server.Socket}, Username: rules[0], Password: "PASSWORD"}}
 	w.start(change)
 	return w
+}
+
+// documentedACL is the user that envoy/OPERATING.md gives the bridge, for any policy.
+func documentedACL(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("../envoy/OPERATING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\nACL SETUSER ")
+	rules, _, found := strings.Cut(rest, "\n```")
+	any := strings.NewReplacer("~{chatcache:chat-api}:*", "~{chatcache:*", "~*:chat-api:{*", "~*:{*").Replace(rules)
+	if !found || any == rules {
+		t.Fatal("OPERATING.md has no ACL of the bridge for the policy chat-api")
+	}
+	return strings.Fields(any)
 }
 
 func (w *world) start(change func(*Options)) {
@@ -78,7 +97,9 @@ func (w *world) start(change func(*Options)) {
 		change(&w.options)
 	}
 	w.Bridge = newBridge(w.t, w.options)
-	w.raw = redis.NewUniversalClient(&w.options.Redis)
+	raw := w.options.Redis
+	raw.Username, raw.Password = "", "" // the test's own calls may do everything
+	w.raw = redis.NewUniversalClient(&raw)
 	w.t.Cleanup(func() { w.raw.Close() })
 	// It loads the scripts when it has heard of the last of its subscriptions, each of which wakes whoever waits.
 	eventually(w.t, "the bridge has subscribed, and loaded the scripts", w.loaded)

@@ -37,7 +37,7 @@ var checks = []check{
 	{"maxmemory-policy", "set maxmemory-policy to noeviction or one of volatile-*: others evict what decides validity", lookEviction},
 	{"ready", "what it says; until then a bridge gets no calls", lookReady},
 	{"breaker", "look at Redis' load and slow log, and at --timeout of the bridge", lookBreaker},
-	{"pub/sub", "allow Redis' user PSUBSCRIBE on {chatcache:*: events of other bridges arrive late without it", lookPubSub},
+	{"pub/sub", "allow Redis' user PSUBSCRIBE on {chatcache:*}:wake and {chatcache:*}:filled, by exactly these patterns: events of other bridges arrive late without it", lookPubSub},
 	{"proxies", "load the filter, and compare the policy's name; a proxy follows the feed from its first request on", lookProxies},
 	{"feed", "look at the named proxies' CPU and at their way to the bridge; they answer from memory no longer than their lease", lookFeed},
 	{"policies", "give all proxies the same policy and the same partition secret; after a change wait until the old ones, and the connections that they drain, are gone", lookPolicies},
