@@ -27,7 +27,7 @@ toolchains: ## fetch the compilers of hostsim's samples in C, AssemblyScript and
 build: build/chatcache.wasm build/redisbridge build/hostsim build/policy ## build the filter and the programs into build/
 
 # Neither the directory nor the state of the checkout enters what is deployed: the same sources give the same bytes.
-REPRODUCIBLE := -trimpath -buildvcs=false -ldflags="-s -w"
+REPRODUCIBLE := -trimpath -buildvcs=false
 
 # $(call wasm,NAME,PACKAGE): with names of functions, which gowasm needs and leaves out; filter/hot.txt has those that each request calls (make hot).
 define wasm
@@ -41,11 +41,13 @@ build/chatcache.wasm:
 hot: ## write filter/hot.txt anew
 	CHATCACHE_HOT=1 go test -count=1 -run HotFunctions ./test/mesh
 
+VERSIONED = -X chatcache/redisbridge.version=$(VERSION)
+
 build/redisbridge:
-	go build -o $@ ./redisbridge/cmd/redisbridge
+	go build -ldflags='$(VERSIONED)' -o $@ ./redisbridge/cmd/redisbridge
 
 build/linux-%/redisbridge: FORCE
-	CGO_ENABLED=0 GOOS=linux GOARCH=$* go build $(REPRODUCIBLE) -o $@ ./redisbridge/cmd/redisbridge
+	CGO_ENABLED=0 GOOS=linux GOARCH=$* go build $(REPRODUCIBLE) -ldflags='-s -w $(VERSIONED)' -o $@ ./redisbridge/cmd/redisbridge
 
 build/image:
 	go build -o $@ ./envoy/cmd/image

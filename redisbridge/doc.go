@@ -219,4 +219,5 @@
 //	token, audit                who may, how often, and the log of it
 //	status, health              /v1/status; /readyz
 //	counters, metrics           what the bridge counts; /metrics
+//	version                     what it was built as
 package redisbridge

@@ -19,8 +19,12 @@ func newMetrics(b *Bridge) (*prometheus.Registry, prometheus.Histogram) {
 		Help:    "Time of a lookup in the bridge, Redis included.",
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1},
 	})
+	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "chatcache_bridge_build_info", Help: "1, of the bridge's version.",
+		ConstLabels: prometheus.Labels{"version": Version()},
+	}, func() float64 { return 1 })
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(lookups, collector{b, &standing{bridge: b}})
+	registry.MustRegister(lookups, build, collector{b, &standing{bridge: b}})
 	return registry, lookups
 }
 

@@ -16,6 +16,7 @@ import (
 type Status struct {
 	// Access is what the caller may do: AccessView or AccessAdminister. Only the call over HTTP tells.
 	Access   string         `json:"access,omitempty"`
+	Version  string         `json:"version"` // of the bridge, see Version
 	Redis    RedisStatus    `json:"redis"`
 	Policies []PolicyStatus `json:"policies"`
 }
@@ -106,7 +107,7 @@ type CacheStatus struct {
 func (b *Bridge) Status(ctx context.Context) Status {
 	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
 	defer cancel()
-	s := Status{Policies: []PolicyStatus{}}
+	s := Status{Version: Version(), Policies: []PolicyStatus{}}
 	server, err := b.inspect(ctx)
 	s.Redis = RedisStatus{
 		OK: err == nil, Mode: server.Mode, Version: server.Version,

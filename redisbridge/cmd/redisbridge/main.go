@@ -8,7 +8,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
+
+	"chatcache/redisbridge"
 
 	// Whom Mozilla trusts, for TLS to Redis where the system says nothing (the bridge's image holds no certificates).
 	_ "golang.org/x/crypto/x509roots/fallback"
@@ -42,6 +45,7 @@ Usage:
   redisbridge rollout CACHE [flags]
                                  serve a cache to ever more users, while it holds
   redisbridge warm [flags] FILE  send the reads of a file through a proxy
+  redisbridge version            say what this program was built as; status says it of a bridge
 
 redisbridge COMMAND -h shows the flags.
 `
@@ -59,6 +63,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return exitUsage
 	}
 	switch args[0] {
+	case "version", "--version":
+		fmt.Fprintf(stdout, "redisbridge %s %s %s/%s\n", redisbridge.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return exitOK
 	case "help", "-h", "-help", "--help":
 		if len(args) > 1 && commands[args[1]] != nil {
 			return commands[args[1]](ctx, []string{"-h"}, environment{getenv, stdout, stderr})

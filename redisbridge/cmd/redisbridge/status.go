@@ -60,6 +60,9 @@ func status(ctx context.Context, args []string, env environment) int {
 }
 
 func printStatus(w io.Writer, s redisbridge.Status) {
+	if s.Version != "" { // an old one says nothing of it
+		fmt.Fprintf(w, "bridge: version %s\n", s.Version)
+	}
 	if s.Redis.OK {
 		fmt.Fprintf(w, "redis: ok, %s %s, ping %.2f ms, %d keys of whoever wrote them\n", s.Redis.Mode, s.Redis.Version, s.Redis.PingMS, s.Redis.Keys)
 	} else {
