@@ -8,7 +8,7 @@ SHELL := /bin/bash
 
 # Go's own build cache knows what is up to date, so every build target is phony
 # (by FORCE where its name is a pattern).
-.PHONY: FORCE help tools toolchains chromium build image run sim test test-istio test-long test-race screenshot
+.PHONY: FORCE hot help tools toolchains chromium build image run sim test test-istio test-long test-race screenshot
 .PHONY: cache-tests degradation soak bench bench-peers bench-chat bench-reach bench-bridge lint clean
 .PHONY: build/chatcache.wasm build/noop.wasm build/redisbridge build/bare build/image build/hostsim build/policy build/run build/sim build/pilot-agent
 

@@ -50,7 +50,7 @@ func (fs *flights) board(r *read, now int64) (waits bool) {
 	switch {
 	case f == nil && len(fs.current) >= maxFlights:
 		return false
-	case f == nil, !f.serves(now), f.leader != nil && f.leader.refreshes != "" && r.refreshes == "":
+	case f == nil, !f.serves(now), f.leader != nil && f.leader.refreshOf != "" && r.refreshOf == "":
 		// another one: what is refreshed answers clients at once
 	case f.releasing, len(f.waiters) >= maxWaiters, fs.waiting >= maxWaiting:
 		return false
@@ -58,7 +58,7 @@ func (fs *flights) board(r *read, now int64) (waits bool) {
 		f.wait(r, len(f.waiters))
 		return true
 	}
-	f = &flight{state: fs.state, key: r.redisKey, fetch: r.fetch}
+	f = &flight{state: fs.state, key: r.redisKey, fetch: r.fetchID}
 	if f.fetch == "" {
 		f.fetch = fs.state.newID()
 	}

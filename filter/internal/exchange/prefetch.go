@@ -41,7 +41,7 @@ type prefetches struct {
 
 // prefetchNext fetches the page behind the one with this body, if there is one and nobody has it yet.
 func (r *read) prefetchNext(body []byte, now int64) {
-	if r.cache.Prefetch == nil || r.plugin.Policy.Loopback == "" || r.prefetched() || r.refreshes != "" || !r.state.prefetches.mayBegin(r.key, now) {
+	if r.cache.Prefetch == nil || r.plugin.Policy.Loopback == "" || r.prefetched() || r.refreshOf != "" || !r.state.prefetches.mayBegin(r.key, now) {
 		return
 	}
 	path, ok := r.cache.Prefetch.NextPage(r.request.path, body)
@@ -57,8 +57,8 @@ func (r *read) prefetchNext(body []byte, now int64) {
 
 // startPrefetch starts a read that fetches a page before anybody asks for it. One that isn't of the reader's own key is refused.
 func (r *read) startPrefetch(end bool) Action {
-	if r.fetches = r.request.fields.Get(prefetchField); r.fetches == prefetchedMark {
-		r.fetches = "" // a client's, or of a filter before this one
+	if r.prefetchOf = r.request.fields.Get(prefetchField); r.prefetchOf == prefetchedMark {
+		r.prefetchOf = "" // a client's, or of a filter before this one
 	} else {
 		_ = r.stream.SetRequestField(prefetchField, prefetchedMark) // all that the origin needs to know
 	}

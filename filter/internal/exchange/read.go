@@ -22,44 +22,39 @@ type read struct {
 	metrics *cacheMetrics
 	began   int64
 
-	held      bool // for its body
-	partition policy.Partition
-	base      []byte // the cache key; until place has run it is the state's scratch, like key
-	key       []byte // the same, or that of the read's variant
-	redisKey  string
-	groups    []string
+	// Before anything is looked up.
+	held       bool // for its body
+	partition  policy.Partition
+	base       []byte // the cache key; until place has run it is the state's scratch, like key
+	key        []byte // the same, or that of the read's variant
+	redisKey   string
+	groups     []string
+	limits     httpcache.Limits // what the request says of stored responses
+	refreshOf  string           // the digest of the key whose stale response it is to validate; "" if it is a client's
+	prefetchOf string           // the digest of the key that it is to prefetch; "" if it is a client's
 
-	// limits are what the request says of stored responses.
-	limits httpcache.Limits
-	// bypass says why the cache was not asked; "" when it was, and missed.
-	bypass httpcache.Reason
-	// ticket is what the lookup saw. Without one nothing is stored.
-	ticket wire.Ticket
-	// fence is what L1 needs to know of the moment the lookup was sent.
-	fence   fence
+	// While it looks up, or waits for the fetch of its key.
+	fence   fence // what L1 needs to know of the moment the lookup was sent
 	permit  permit
-	alone   bool     // its lookup is under way as a call of its stream's
-	gathers int64    // since when it waits to be sent with others, monotonic nanoseconds
-	capture *capture // nil: nothing is captured
-	// withheld says why a stored response that could answer it doesn't; "" if none does.
-	withheld  httpcache.Reason
-	shadow    *shadow         // to be compared with the origin's answer; nil if it isn't
-	why       string          // it was forwarded, as Cache-Status has it
-	asked     int64           // when it was forwarded, monotonic nanoseconds
-	stale     *storedResponse // what the origin may confirm, nil if nothing
-	validates bool            // the origin was asked whether that is the present response
-	// refreshes is the digest of the key whose stale response the read is to validate; "" if it is a client's.
-	refreshes string
-	fetches   string // the digest of the key that the read is to prefetch; "" if it is a client's
-	fetch     string // the id of the fetch lease that it goes on with
+	alone   bool    // its lookup is under way as a call of its stream's
+	gathers int64   // since when it waits to be sent with others, monotonic nanoseconds
+	flight  *flight // the fetch that it leads or waits for; nil if none
+	waited  bool    // for somebody else's fetch
+	joined  uint64  // the number of its arrival among those who wait
+	late    bool    // it came after the lookup was sent that it goes on with
+	until   int64   // when it has waited long enough, monotonic nanoseconds
 
-	// flight is the fetch of the key that this read leads or waits for; nil if
-	// none.
-	flight *flight
-	waited bool   // for somebody else's fetch
-	joined uint64 // the number of its arrival among those who wait
-	late   bool   // it came after the lookup was sent that it goes on with
-	until  int64  // when it has waited long enough, monotonic nanoseconds
+	// Once that has ended, and the origin is asked or it has been answered.
+	bypass    httpcache.Reason // why the cache was not asked; "" when it was, and missed
+	withheld  httpcache.Reason // why a stored response that could answer it doesn't; "" if none does
+	ticket    wire.Ticket      // what the lookup saw; without one nothing is stored
+	fetchID   string           // the id of the fetch lease that it goes on with
+	why       string           // it was forwarded, as Cache-Status has it
+	asked     int64            // when it was forwarded, monotonic nanoseconds
+	stale     *storedResponse  // what the origin may confirm, nil if nothing
+	validates bool             // the origin was asked whether that is the present response
+	capture   *capture         // nil: nothing is captured
+	shadow    *shadow          // to be compared with the origin's answer; nil if it isn't
 }
 
 // fence is the state of slots and lease when a lookup was sent.
@@ -176,7 +171,7 @@ func (r *read) letGo(reason httpcache.Reason) Action {
 func (r *read) find(body []byte) Action {
 	r.base = r.plugin.Policy.AppendKey(r.state.scratch.key[:0], r.cache, r.request, r.partition.ID, body)
 	r.state.scratch.key = r.base
-	if meant := cmp.Or(r.refreshes, r.fetches); meant != "" && meant != wire.KeyDigest(r.base) {
+	if meant := cmp.Or(r.refreshOf, r.prefetchOf); meant != "" && meant != wire.KeyDigest(r.base) {
 		return r.letGo(reasonMisdirected)
 	}
 	r.key = r.base

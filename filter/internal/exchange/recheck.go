@@ -19,7 +19,7 @@ const (
 // has answered is still valid. Only then it was a mismatch: otherwise a write came between them.
 type recheck struct {
 	read    *read  // whose stream has ended
-	block   uint64 // a digest of the stored response
+	digest  uint64 // of the stored response
 	differs string
 }
 
@@ -68,7 +68,7 @@ func (rs *rechecks) finish(p *Plugin, c *recheck, q query, a Answer) {
 	r := c.read
 	answer, reason := r.understand(q, a)
 	now, ok := r.inL2(answer, p.host.Now())
-	if reason != "" || !ok || maphash.Bytes(rs.state.seed, now.block) != c.block {
+	if reason != "" || !ok || maphash.Bytes(rs.state.seed, now.block) != c.digest {
 		r.metrics.uncompare(p.host)
 		return
 	}

@@ -84,14 +84,14 @@ func (rs *refreshes) begin(key string, fields httpcache.Fields, m *cacheMetrics,
 // covered tells whether a stale response may be used since somebody validates it: not by the one that is to
 // validate it, unless it isn't its turn any more.
 func (r *read) covered(f found, now int64) bool {
-	return f.leased || r.refreshes == "" && r.beingFetched(now)
+	return f.leased || r.refreshOf == "" && r.beingFetched(now)
 }
 
 // refreshable tells whether a stale response that its lookup has found may be used, and be refreshed
 // behind the read's back. The request that does that has the read's header section, and so no body, and
 // comes from the proxy itself, without the client's certificate.
 func (r *read) refreshable(f found, now int64) bool {
-	return r.plugin.Policy.Loopback != "" && r.refreshes == "" && f.tier == tierL2 && !r.waited && r.cache.Body == nil &&
+	return r.plugin.Policy.Loopback != "" && r.refreshOf == "" && f.tier == tierL2 && !r.waited && r.cache.Body == nil &&
 		!r.ofConnection() && r.state.refreshes.mayBegin(r.keyInRedis(), f.stored, now)
 }
 
@@ -119,8 +119,8 @@ func (r *read) revalidate() {
 
 // startRefresh starts a read that is to validate what is stored. One that the cache can't be asked for is refused.
 func (r *read) startRefresh(end bool) Action {
-	r.refreshes, r.fetch, _ = strings.Cut(r.request.fields.Get(refreshField), " ")
-	if r.cache.Body != nil || r.refreshes == "" || !wire.IsID(r.fetch) { // anybody can send the field, and a bridge refuses such an id
+	r.refreshOf, r.fetchID, _ = strings.Cut(r.request.fields.Get(refreshField), " ")
+	if r.cache.Body != nil || r.refreshOf == "" || !wire.IsID(r.fetchID) { // anybody can send the field, and a bridge refuses such an id
 		return r.misdirect()
 	}
 	if action := r.enter(end); r.bypass == "" {

@@ -26,7 +26,7 @@ type shadow struct {
 	status   string
 	coding   string // its Content-Encoding
 	body     []byte
-	block    uint64 // a digest of the whole
+	digest   uint64 // of the whole
 	reserved int    // bytes of the state's budget
 	mark     uint64 // when it was looked up
 }
@@ -51,8 +51,8 @@ func (r *read) keepShadow(f found, response httpcache.Response) bool {
 	}
 	r.shadow = &shadow{
 		status: strconv.Itoa(int(response.Status)), coding: strings.Clone(response.Fields.Get("content-encoding")),
-		body:  bytes.Clone(response.Body), // what L1 has found is a part of much more
-		block: maphash.Bytes(r.state.seed, f.block), reserved: len(f.block), mark: r.fence.mark,
+		body:   bytes.Clone(response.Body), // what L1 has found is a part of much more
+		digest: maphash.Bytes(r.state.seed, f.block), reserved: len(f.block), mark: r.fence.mark,
 	}
 	return true
 }
@@ -108,7 +108,7 @@ func (r *read) verified() {
 	case differs == "":
 		r.metrics.count(r.plugin.host, wire.CountMatches, &r.metrics.matches)
 	default:
-		r.state.rechecks.ask(&recheck{read: r, block: s.block, differs: differs})
+		r.state.rechecks.ask(&recheck{read: r, digest: s.digest, differs: differs})
 	}
 }
 

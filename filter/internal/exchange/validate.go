@@ -64,7 +64,7 @@ func (r *read) forward(now int64) {
 		r.refuse()
 		return
 	}
-	if r.refreshes != "" && r.bypass != "" {
+	if r.refreshOf != "" && r.bypass != "" {
 		r.misdirect()
 		return
 	}
@@ -88,7 +88,7 @@ func (r *read) refuse() {
 func (r *read) condition() {
 	leads := r.flight != nil && r.flight.leader == r
 	conditions := httpcache.Fields(nil)
-	if r.refreshes != "" {
+	if r.refreshOf != "" {
 		_ = r.stream.RemoveRequestField(refreshField)
 	}
 	if r.stale != nil && r.request.method != "POST" && r.unmoved(r.stale.groups, r.asked) { // one that matches would make a POST fail (RFC 9110 section 13.1.2)
@@ -118,7 +118,7 @@ func (r *read) settled(answer httpcache.Fields) bool {
 		r.confirmed(answer)
 		return true
 	case "500", "502", "503", "504":
-		return r.refreshes == "" && r.standsIn(status) // a refresh is to tell that it failed
+		return r.refreshOf == "" && r.standsIn(status) // a refresh is to tell that it failed
 	}
 	return false
 }
@@ -212,7 +212,7 @@ func (r *read) forbids(answer httpcache.Fields, reason httpcache.Reason) bool {
 // supersedes tells whether the answer to a request of the proxy's own, which was to refresh what is stored, is another one that can't be stored
 // in its place, or that there is none any more. Answers to clients' requests don't count: each chooses what its own says.
 func (r *read) supersedes(answer httpcache.Fields, reason httpcache.Reason) bool {
-	if r.refreshes == "" || !r.forbids(answer, reason) || !r.viaUpstream() {
+	if r.refreshOf == "" || !r.forbids(answer, reason) || !r.viaUpstream() {
 		return false
 	}
 	status := answer.Get(":status")
