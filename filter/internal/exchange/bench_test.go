@@ -33,7 +33,7 @@ func BenchmarkL1HitOfVariant(b *testing.B) {
 }
 
 func benchmarkHit(b *testing.B, w *world, s *fakeStream) {
-	w.now += time.Second
+	w.passes(time.Second)
 	b.ReportAllocs()
 	for b.Loop() {
 		s.exchange = w.plugin.NewExchange(s)

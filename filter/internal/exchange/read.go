@@ -36,13 +36,13 @@ type read struct {
 	// While it looks up, or waits for the fetch of its key.
 	fence   fence // what L1 needs to know of the moment the lookup was sent
 	permit  permit
-	alone   bool    // its lookup is under way as a call of its stream's
 	gathers int64   // since when it waits to be sent with others, monotonic nanoseconds
 	flight  *flight // the fetch that it leads or waits for; nil if none
-	waited  bool    // for somebody else's fetch
 	joined  uint64  // the number of its arrival among those who wait
-	late    bool    // it came after the lookup was sent that it goes on with
 	until   int64   // when it has waited long enough, monotonic nanoseconds
+	alone   bool    // its lookup is under way as a call of its stream's
+	waited  bool    // for somebody else's fetch
+	late    bool    // it came after the lookup was sent that it goes on with
 
 	// Once that has ended, and the origin is asked or it has been answered.
 	bypass    httpcache.Reason // why the cache was not asked; "" when it was, and missed
@@ -65,7 +65,7 @@ type fence struct {
 }
 
 func newRead(e *Exchange, target request, c *policy.Cache) (*read, *request) {
-	one := &struct { // one allocation for both
+	one := &struct { // one allocation for both, which is a size class smaller up to 632 bytes
 		request
 		read read
 	}{target, read{Exchange: e, cache: c, metrics: &e.plugin.metrics[c.Index], began: e.plugin.host.Now(), why: forwardedMiss}}

@@ -15,8 +15,8 @@ type request struct {
 	stream                  Stream
 	method, authority, path string // method is GET also of a HEAD, which a GET's response answers
 	scheme                  string // "" only in a host that doesn't say: Envoy sets it for HTTP/1.1 too
-	head                    bool
 	overriding              []string // what fields say that the method is, see policy.Overrides
+	head                    bool
 	wants                   wants
 	values                  [2]string // room for what Header gives
 }
