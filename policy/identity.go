@@ -38,8 +38,8 @@ type SourceSet uint16
 // Has tells whether the source with the index is one of them.
 func (s SourceSet) Has(index int) bool { return s&(1<<index) != 0 }
 
-// Parts are the IDs that each of the sources alone would give, in their order; none of no identity. A write
-// invalidates in all of them: so it reaches what was read with some of its credentials, and with others beside them.
+// Parts are the IDs that each of the sources alone would give, in their order, and of a source with several values each of these alone; none of no
+// identity. A write invalidates in all of them: so it reaches what was read with some of its credentials, and with others beside them.
 func (p Partition) Parts() []string {
 	if p.parts == nil && p.ID != "" {
 		return []string{p.ID}
@@ -171,7 +171,8 @@ func (id *Identifier) Identify(r Request) (p Partition, ok bool) {
 	case len(id.all) == 1:
 		return id.all[0], true
 	}
-	return id.together(), true
+	p = id.together()
+	return p, len(p.parts) <= maxCredentials
 }
 
 // Verified tells whether a verified claim has a value: the request had credentials, whatever is left of them in its fields.
@@ -221,7 +222,7 @@ func (id *Identifier) together() Partition {
 	}
 	var p Partition
 	for _, one := range id.all {
-		p.parts = append(p.parts, one.ID)
+		p.parts = append(p.parts, one.Parts()...)
 		p.Sources |= one.Sources
 		if one.Expires != 0 && (p.Expires == 0 || one.Expires < p.Expires) {
 			p.Expires = one.Expires
@@ -288,7 +289,32 @@ func (id *Identifier) partition(source int, c credential) identified {
 	if len(c.values) == 0 {
 		return identified{}
 	}
-	return identified{Partition: Partition{ID: id.digest(source, c), Expires: c.expires, Sources: 1 << source}, ok: true, nameless: c.nameless}
+	one := identified{Partition: Partition{ID: id.digest(source, c), Expires: c.expires, Sources: 1 << source}, ok: true, nameless: c.nameless}
+	if len(c.values) > 1 {
+		one.parts = id.alone(source, c)
+		one.nameless = one.nameless || one.parts == nil
+	}
+	return one
+}
+
+// A browser has several cookies of a name, one for each path, and sends those that the request's path is beneath. Whoever has more of them than
+// maxValues of one source, or more credentials than maxCredentials together, is nobody.
+const (
+	maxValues      = 4
+	maxCredentials = 2 * maxSources
+)
+
+// alone gives what each of several values would, but for empty ones; nil where they are too many.
+func (id *Identifier) alone(source int, c credential) (parts []string) {
+	for i, v := range c.values {
+		if v != "" && !slices.Contains(c.values[:i], v) {
+			if len(parts) == maxValues {
+				return nil
+			}
+			parts = append(parts, id.digest(source, credential{values: []string{v}, issuer: c.issuer}))
+		}
+	}
+	return parts
 }
 
 // KeyDigest is a digest of a cache key that tells nobody without the secret what the key is made of: half of an

@@ -367,6 +367,35 @@ func TestRoundedClaims(t *testing.T) {
 	}
 }
 
+// TestSeveralValues: what several cookies of a name read belongs to each of them, and what they write invalidates what each alone has read.
+func TestSeveralValues(t *testing.T) {
+	id := identifier(t, fromSID, fromAuthorization)
+	of := func(r *fakeRequest) Partition {
+		p, ok := id.Identify(r)
+		if !ok {
+			t.Fatalf("%v: no identity", r.headers)
+		}
+		return p
+	}
+	x, y, token := of(withHeader("cookie", "sid=x")), of(withHeader("cookie", "sid=y")), of(withHeader("authorization", "Bearer t"))
+	both := of(withHeader("cookie", "sid=y; sid=; sid=x", "sid=y"))
+	if !slices.Equal(both.Parts(), []string{y.ID, x.ID}) || both.ID == x.ID || both.ID == y.ID {
+		t.Errorf("parts %v, want %s and %s", both.Parts(), y.ID, x.ID)
+	}
+	want := "[* c:me p:me:" + y.ID + " p:me:" + x.ID + " p:me:" + both.ID + "]"
+	if got := fmt.Sprint(both.ReadGroups("me")); got != want {
+		t.Errorf("what they read belongs to %s, want %s", got, want)
+	}
+	r := withHeader("cookie", "sid=y; sid=x")
+	r.headers["authorization"] = []string{"Bearer t"}
+	if got := of(r).Parts(); !slices.Equal(got, []string{y.ID, x.ID, token.ID}) {
+		t.Errorf("parts of these and a token %v", got)
+	}
+	if p, ok := id.Identify(withHeader("cookie", "sid=1; sid=2; sid=3; sid=4; sid=5")); ok {
+		t.Errorf("five cookies of a name are %+v", p)
+	}
+}
+
 // TestSeveralCredentials: a request with two credentials has a partition that neither of them reaches alone, and that
 // belongs to both.
 func TestSeveralCredentials(t *testing.T) {

@@ -97,6 +97,9 @@ func together(answers []wire.LookupAnswer, errs []error) (m wire.LookupsAnswer, 
 	}
 	if failed > 0 && failed == len(answers) {
 		err = errs[0]
+		if i := slices.IndexFunc(errs, func(err error) bool { return !errors.Is(err, ErrRequest) }); i >= 0 {
+			err = errs[i] // that Redis fails says more than that one is malformed
+		}
 	}
 	return m, err
 }

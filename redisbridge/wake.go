@@ -111,10 +111,18 @@ const (
 // subscription hears what is published.
 const aliveChannel = "{chatcache:}:wake"
 
+// afterDefect is how long what listens waits before it begins anew.
+const afterDefect = 100 * time.Millisecond
+
 // listen follows what other bridges' scripts publish, until ctx is done. A defect ends a subscription alone.
 func (b *Bridge) listen(ctx context.Context) {
 	for ctx.Err() == nil {
-		_ = b.guarded(func() error { b.listenOnce(ctx); return nil }) // it is in the log
+		if err := b.guarded(func() error { b.listenOnce(ctx); return nil }); err != nil { // it is in the log
+			select { // which isn't to be filled
+			case <-ctx.Done():
+			case <-time.After(afterDefect):
+			}
+		}
 	}
 }
 

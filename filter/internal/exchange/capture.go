@@ -70,8 +70,10 @@ func (r *read) response(fields httpcache.Fields, end bool) Action {
 		return Replaced
 	}
 	updated, outdated := r.compareHead(fields)
-	stale := r.stale
-	r.withdraw()
+	superseded := r.supersedes(fields)
+	if !superseded { // which counts once it is known whether the answer is stored in its place
+		r.withdraw()
+	}
 	if updated {
 		r.addStatus(statusStored(r.why, r.waited))
 		r.stream.Describe(r.cache.Name, resultStored)
@@ -82,8 +84,9 @@ func (r *read) response(fields httpcache.Fields, end bool) Action {
 		if !outdated {
 			r.unstored(reason)
 		}
-		if stale != nil && r.supersedes(fields, reason) {
-			r.outdate(*stale)
+		if superseded {
+			r.outdate(*r.stale)
+			r.withdraw()
 		}
 		r.endFetch(markAfter(fields, reason))
 		r.addStatus(statusMiss(r.why, reason, r.waited))
@@ -282,6 +285,10 @@ func (r *read) giveUp(reason httpcache.Reason) {
 		r.unstored(reason)
 	}
 	r.drop()
+	if r.stale != nil {
+		r.outdate(*r.stale)
+		r.withdraw()
+	}
 	r.endFetch(markAfter(nil, reason))
 }
 

@@ -239,6 +239,44 @@ func TestRefreshThatFindsNothingToStore(t *testing.T) {
 	}
 }
 
+// So does one that finds a response which turns out to be too large, and one of what had no validator.
+func TestRefreshThatCannotStore(t *testing.T) {
+	t.Run("too large", func(t *testing.T) {
+		w, m := refreshing(t)
+		w.page()
+		w.finds(m, 2*time.Second)
+		fields, _ := w.asksAgain()
+		own := w.arrives(fields)
+		w.finds(m, 2*time.Second)
+		own.head("200", maxAge("max-age=60"), [2]string{"transfer-encoding", "chunked"})
+		w.run()
+		w.none(wire.PathStore)
+		own.send(strings.Repeat("x", w.plugin.Policy.Cache("pages").MaxResponse+1), false)
+		if m := w.stored(); m.TTL == 0 {
+			t.Error("nothing is stored")
+		}
+		own.exchange.Done()
+	})
+	t.Run("no validator", func(t *testing.T) {
+		w := newWorld(t, `"allow_on_headers_stop_iteration": true`, withLoopback)
+		w.lease()
+		m := w.cached("one", maxAge("max-age=1, stale-while-revalidate=60"))
+		w.passes(2 * time.Second)
+		w.page()
+		w.finds(m, 2*time.Second)
+		fields, _ := w.asksAgain()
+		own := w.arrives(fields)
+		w.finds(m, 2*time.Second)
+		own.respond("200", "new", maxAge("private"))
+		m = w.stored()
+		next := w.page()
+		w.finds(m, time.Second)
+		if next.status != 0 {
+			t.Errorf("the next client gets %d: %s", next.status, next.cacheStatus())
+		}
+	})
+}
+
 // A request for a refresh that is another's than the one that was answered never reaches the origin, and
 // neither does one that could store nothing.
 func TestMisdirectedRefresh(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 type request struct {
 	fields                  httpcache.Fields
 	stream                  Stream
-	method, authority, path string // method is GET also of a HEAD, which a GET's response answers
-	scheme                  string // "" only in a host that doesn't say: Envoy sets it for HTTP/1.1 too
+	method, authority, path string   // method is GET also of a HEAD, which a GET's response answers
+	scheme                  string   // "" only in a host that doesn't say: Envoy sets it for HTTP/1.1 too
 	overriding              []string // what fields say that the method is, see policy.Overrides
 	head                    bool
 	wants                   wants

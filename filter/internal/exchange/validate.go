@@ -41,7 +41,7 @@ func (r *read) offer(f *found, now int64) {
 	if s.WhileRevalidate > 0 {
 		r.keep(r.fence, *f, now) // reads that come meanwhile may be answered with it
 	}
-	useful := r.request.method != "POST" && s.Fields.HasValidator() || s.OnError(s.age) || r.request.head
+	useful := r.request.method != "POST" && s.Fields.HasValidator() || s.OnError(s.age) || r.request.head || r.refreshOf != ""
 	if useful && r.state.keep(s.block) {
 		r.stale = &s
 	}
@@ -145,8 +145,15 @@ func (r *read) compareHead(answer httpcache.Fields) (updated, outdated bool) {
 	return false, true
 }
 
-// outdate stores a response again as one that must be validated each time.
+// outdate stores a response again as one that must be validated each time. That is no fetch which others could wait for: they go on by the mark
+// that the read's own leaves.
 func (r *read) outdate(s storedResponse) {
+	if s.Strict && s.Lifetime == 0 {
+		return // it is one
+	}
+	flight := r.flight
+	r.flight = nil
+	defer func() { r.flight = flight }()
 	now := r.plugin.host.Now()
 	r.state.l1.Delete(r.key) // also where L1 may not be filled now
 	groups, ok := r.groupsOf(s.Fields)
@@ -187,7 +194,7 @@ func (r *read) confirmed(answer httpcache.Fields) {
 	reason := httpcache.ReasonStatus
 	if httpcache.Confirms(answer, s.Fields) {
 		before := s
-		if reason = r.refresh(&s, answer); r.forbids(answer, reason) {
+		if reason = r.refresh(&s, answer); forbids(reason) && r.mayOutdate(answer) {
 			r.outdate(before)
 		}
 	}
@@ -199,20 +206,25 @@ func (r *read) confirmed(answer httpcache.Fields) {
 	r.represent(s, statusValidated(r.why, reason == httpcache.Storable, r.waited))
 }
 
-// forbids tells whether the reason for which an answer isn't stored is the origin's word on what is stored for the request, too: then
-// nobody may go on using that as if it were fresh (RFC 9111 section 4.3.4).
-func (r *read) forbids(answer httpcache.Fields, reason httpcache.Reason) bool {
+// forbids tells whether the reason for which a confirmation isn't stored is the origin's word on what it confirms: then nobody may go on
+// using that as if it were fresh (RFC 9111 section 4.3.4). Others are about the one exchange: a cookie, a credential.
+func forbids(reason httpcache.Reason) bool {
 	switch reason {
-	case httpcache.Storable, httpcache.ReasonNotOrigin, reasonSecondHand, httpcache.ReasonNoFreshTTL, reasonUnheld:
-		return false
+	case httpcache.ReasonNoStore, httpcache.ReasonNoCache, httpcache.ReasonPrivate, httpcache.ReasonStale, httpcache.ReasonVary, httpcache.ReasonGroups:
+		return true
 	}
+	return false
+}
+
+// mayOutdate tells whether an answer counts for what is stored: it is the origin's, of a moment that the lookup's ticket comes before.
+func (r *read) mayOutdate(answer httpcache.Fields) bool {
 	return r.ticket.Epoch != 0 && !secondHand(answer)
 }
 
-// supersedes tells whether the answer to a request of the proxy's own, which was to refresh what is stored, is another one that can't be stored
-// in its place, or that there is none any more. Answers to clients' requests don't count: each chooses what its own says.
-func (r *read) supersedes(answer httpcache.Fields, reason httpcache.Reason) bool {
-	if r.refreshOf == "" || !r.forbids(answer, reason) || !r.viaUpstream() {
+// supersedes tells whether a request of the proxy's own, which was to refresh what is stored, was answered with something else, or with that there is
+// none any more. It matters where that can't be stored. Answers to clients' requests don't count: each chooses what its own says.
+func (r *read) supersedes(answer httpcache.Fields) bool {
+	if r.refreshOf == "" || r.stale == nil || !r.mayOutdate(answer) || !r.viaUpstream() {
 		return false
 	}
 	status := answer.Get(":status")

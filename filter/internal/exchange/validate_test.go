@@ -228,6 +228,46 @@ func TestConfirmationThatForbids(t *testing.T) {
 	}
 }
 
+// What a 304 says of the one exchange, a cookie for example, leaves what it confirms as fresh as it was for others.
+func TestConfirmationOfOneExchange(t *testing.T) {
+	w := newWorld(t)
+	m := w.cached("one", maxAge("max-age=3600"), tagged)
+	s := w.page(maxAge("max-age=0"))
+	w.finds(m, 10*time.Second)
+	s.head("304", maxAge("max-age=3600"), tagged, [2]string{"set-cookie", "a=b"})
+	s.wants("chatcache; fwd=request; fwd-status=304")
+	s.exchange.Done()
+	w.run()
+	w.none(wire.PathStore)
+	next := w.page()
+	w.finds(m, 11*time.Second)
+	next.wants("chatcache; hit; ttl=3589; detail=l2")
+}
+
+// Whoever waits for a confirmation that forbids goes on by itself, and for a while nobody waits for another one.
+func TestWaitersForAConfirmationThatForbids(t *testing.T) {
+	w := newWorld(t)
+	m := w.cached("one", maxAge("max-age=60"), tagged)
+	leader := w.page()
+	waiting := []*fakeStream{w.page(), w.page(), w.page()}
+	w.take(wire.PathLookup).ok(wire.LookupAnswer{
+		State: wire.LookupHit, Granted: true, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Entry: m.Entry, Age: 70_000, Remaining: m.TTL - 70_000,
+	}.Encode())
+	w.held(waiting...)
+	leader.head("304", maxAge("private"), tagged)
+	leader.exchange.Done()
+	w.settle()
+	for _, s := range waiting {
+		if s.resumed != 1 {
+			t.Errorf("%s: resumed %d times, want it let go", s.name, s.resumed)
+		}
+	}
+	release := decoded(w, w.take(wire.PathRelease), wire.DecodeReleaseRequest)
+	if store := decoded(w, w.take(wire.PathStore), wire.DecodeStoreRequest); release.Mark == 0 || store.Fetch != "" {
+		t.Errorf("the lease is released with a mark of %d ms, and what is stored is the fetch %q", release.Mark, store.Fetch)
+	}
+}
+
 // What has an empty ETag can't be validated: the client's own condition is forwarded, and its 304 is the client's.
 func TestEmptyValidator(t *testing.T) {
 	w := newWorld(t)

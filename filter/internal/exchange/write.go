@@ -48,9 +48,7 @@ func (w *write) start(bool) Action {
 	if c := w.plugin.Policy.Resource(w.request.authority, w.request.path); c != nil {
 		w.groups = append(w.groups, groupURI(c, w.request.authority, w.request.path))
 	}
-	if len(w.groups) > wire.MaxGroups { // several large rules have joined
-		w.groups = []string{wire.GroupAll}
-	}
+	w.groups = atMost(w.groups)
 	if len(w.groups) == 0 {
 		w.forwarded = true
 		return Continue // only its response may name what it invalidates
@@ -72,6 +70,14 @@ func (w *write) start(bool) Action {
 		return Continue
 	}
 	return PauseAll // replied
+}
+
+// atMost gives everything in place of more groups than a call takes, as several large rules have that join.
+func atMost(groups []string) []string {
+	if len(groups) > wire.MaxGroups {
+		return []string{wire.GroupAll}
+	}
+	return groups
 }
 
 func (w *write) body(int, bool) Action { return PauseForBody }
@@ -151,7 +157,7 @@ func (w *write) abort() {
 		return
 	}
 	if w.id == "" {
-		w.id, w.groups = w.state.newID(), w.rule.Groups()
+		w.id, w.groups = w.state.newID(), atMost(w.rule.Groups())
 	}
 	w.pending = true
 	w.state.journal.block(w.groups)

@@ -86,12 +86,15 @@ func token(s string) (value string, ok bool) {
 	}
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' {
-			i++
+		switch s[i] {
+		case '"':
+			return "", false
+		case '\\':
+			if i++; i == len(s) {
+				return "", false // the last quotation mark is escaped
+			}
 		}
-		if i < len(s) {
-			b.WriteByte(s[i])
-		}
+		b.WriteByte(s[i])
 	}
 	return b.String(), true
 }

@@ -94,6 +94,7 @@ func TestOtherSeparators(t *testing.T) {
 		"max-age=60;private":                       {Private: true},
 		"max-age=0;no-store, public":               {NoStore: true, Public: true},
 		"private=x;no-store":                       {NoStore: true, Private: true}, // and not a field's name
+		`no-cache="a\b";no-store;x="c"`:            {NoCache: true, NoStore: true},
 		`no-cache="x";no-store`:                    {NoCache: true, NoStore: true},
 		"max-age=60 no-cache":                      {NoCache: true},
 		"private;no-store;public":                  {NoStore: true, Private: true},

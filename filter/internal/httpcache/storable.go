@@ -94,7 +94,7 @@ func (p Plan) timed(f Fields, c Control, rules StoreRules) (Plan, Reason) {
 		p.InitialAge = int64(f.InitialAge(rules.Received))
 	}
 	validated := int64(0)
-	if f.HasValidator() {
+	if f.HasValidator() && !rules.Explicit { // nobody asks to validate what a POST got
 		validated = rules.Stale.Keep
 	}
 	if p.Kept = p.kept(validated) - p.InitialAge; p.Kept <= 0 {

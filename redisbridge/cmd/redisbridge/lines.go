@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 )
@@ -20,6 +21,9 @@ func linesOf(argument string) (list []string, err error) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
 			list = append(list, line)
 		}
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("%s has no line", name)
 	}
 	return list, nil
 }
