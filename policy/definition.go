@@ -20,6 +20,9 @@ func define(c *Cache, p *Policy) string {
 	if c.Origin {
 		b = appendField(b, "origin") // a lifetime that a rule has given isn't the origin's
 	}
+	if c.Prefetch != nil {
+		b = appendField(b, "prefetch") // where nothing is, nobody looks for the mark of what was
+	}
 	if len(p.Tags) > 0 {
 		// what was stored before they were read lacks the groups by which writes invalidate it
 		b = appendList(appendField(b, "groups"), p.Tags)

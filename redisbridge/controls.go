@@ -60,7 +60,7 @@ type CacheControls struct {
 	Name string `json:"name"`
 	ControlSettings
 	// Rollout: the policies of the VMs that follow the feed have different rules for the
-	// cache, so nobody uses or stores its responses.
+	// cache, or had so lately that writes which began by them may be open; so nobody uses or stores its responses.
 	Rollout bool `json:"rollout,omitempty"`
 }
 

@@ -20,14 +20,14 @@
 //	    due                   when raises are due that "also_after" asks for, in order
 //	    d:<time>              the groups that are due then
 //	    standing              groups that stand suspended without a deadline: their caches are off, or
-//	    differ                are among those that the VMs' policies have different rules for
+//	    differ                are among those that these rules differ for
 //	{chatcache:P}:gen:<group> STRING "<generation> <epoch>"; lives for the longest TTL and a minute
 //	{chatcache:P}:feed        STREAM <seq>-0: k = r (raise), s (suspension) or c (controls), g = groups, t = ms
 //	{chatcache:P}:vms         ZSET of VMs by the end of their lease (ms)
 //	{chatcache:P}:applied     HASH of VMs: "<sequence> <epoch> <ms> <policy's version>", the cursor of
 //	                          the last poll and since when
 //	{chatcache:P}:rules       HASH "<cache>=<digest>,…", the rules of a policy that VMs have at
-//	                          work: until when one has (ms)
+//	                          work, or had: until when they count (ms)
 //	{chatcache:P}:controls    HASH "<cache> <setting>", and "version"; no expiry, and a new epoch keeps it
 //	{chatcache:P}:counts      HASH "<cache> <counter>": what all VMs together have counted, see
 //	                          [wire.Counter], since it was last empty

@@ -286,7 +286,7 @@ func (i *Inspection) judge() {
 	switch e := i.Entry; {
 	case i.Reason != "":
 	case i.Controls != nil && i.Controls.Rollout:
-		i.Reason = "the proxies' policies have different rules for the cache"
+		i.Reason = "the proxies' policies have different rules for the cache, or had lately"
 	case len(suspended) > 0:
 		i.Reason = "a write is in flight, or a new epoch in its quarantine: suspended are " + strings.Join(suspended, ", ")
 	case e == nil:

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -346,7 +347,22 @@ func (r *read) done() {
 			r.fill(c.plan, c.fields, body, now) // where reads of the same variant look from now on
 		}
 	}
+	if r.why == forwardedRequest {
+		r.fillBase(c.plan, c.fields, body, now)
+	}
 	r.prefetchNext(body, now)
+}
+
+// fillBase replaces what is stored under the key without a variant, too, which VMs look under that don't know of the variants: where something
+// that is fresh is replaced, what stands there would answer them on.
+func (r *read) fillBase(plan storePlan, fields httpcache.Fields, body []byte, now int64) {
+	if len(plan.Vary) == 0 || bytes.Equal(r.key, r.base) {
+		return
+	}
+	key, redisKey, flight := r.key, r.redisKey, r.flight
+	r.key, r.redisKey, r.flight = r.base, "", nil // whose fetch is of the variant's
+	r.fill(plan, fields, body, now)
+	r.key, r.redisKey, r.flight = key, redisKey, flight
 }
 
 // commit ends a whole response's upload. Its variant's own key gets none: whoever looks there next fetches it

@@ -43,6 +43,8 @@ type asker interface {
 	// took takes the answer in the root context of p; malformed is what was wrong with its frame. It tells whether a stream
 	// has been answered or let go.
 	took(p *Plugin, answer wire.LookupAnswer, a Answer, malformed error) (letGo bool)
+	// tooLate gives up an asker that nothing was asked for: that says nothing of the bridge.
+	tooLate(p *Plugin)
 	// askAlone asks by itself for what can't come with others.
 	askAlone(p *Plugin)
 }
@@ -100,7 +102,7 @@ func (g *gathering) run(p *Plugin, now int64) {
 		a.askAlone(p)
 	}
 	for _, a := range late {
-		a.took(p, wire.LookupAnswer{}, Answer{Status: "504"}, nil)
+		a.tooLate(p)
 	}
 }
 
@@ -182,6 +184,14 @@ func (r *read) took(p *Plugin, answer wire.LookupAnswer, a Answer, malformed err
 		r.plugin.report(r.permit, a)
 		if r.phase == paused {
 			r.goOn(r.judged(answer, a, malformed))
+		}
+	})
+}
+
+func (r *read) tooLate(p *Plugin) {
+	p.host.Within(r.stream, func() {
+		if r.phase == paused {
+			r.goOn(r.judged(wire.LookupAnswer{}, Answer{Status: "504"}, nil))
 		}
 	})
 }

@@ -517,3 +517,24 @@ func TestLostRoundDoesNotCount(t *testing.T) {
 		t.Errorf("%d lookups are counted as under way, want none", n)
 	}
 }
+
+// Reads that waited for too long to be sent with others say nothing of the bridge, which has answered each call in time: the breaker stays closed.
+func TestReadsThatWereNeverSent(t *testing.T) {
+	w := newWorld(t)
+	w.crowd(1)
+	w.run()
+	for i := range 6 {
+		w.begin(fmt.Sprint("/deep?late=", i))
+	}
+	w.now += 30 * time.Millisecond // of 50
+	w.take(wire.PathLookups).results(missed(1))
+	w.settle()
+	if w.plugin.state.breaker.open {
+		t.Errorf("the breaker is open, though the bridge has answered every call within its timeout: %v", w.warned)
+	}
+	write := w.stream("PUT", "/messages", "ann") // "unreachable": "refuse"
+	write.exchange.RequestHeaders(true)
+	if write.status != 0 {
+		t.Errorf("a write is answered %d %q", write.status, write.reply)
+	}
+}

@@ -55,14 +55,14 @@ func (r *read) prefetchNext(body []byte, now int64) {
 	r.state.prefetches.begin(againRequest(r.request, path, prefetchField, wire.KeyDigest(page.key)), r.metrics)
 }
 
-// startPrefetch starts a read that fetches a page before anybody asks for it. One that isn't of the reader's own key is refused.
+// startPrefetch starts a read that fetches a page before anybody asks for it. One that isn't of the reader's own key, or that the cache can't be asked for, is refused.
 func (r *read) startPrefetch(end bool) Action {
 	if r.prefetchOf = r.request.fields.Get(prefetchField); r.prefetchOf == prefetchedMark {
 		r.prefetchOf = "" // a client's, or of a filter before this one
 	} else {
 		_ = r.stream.SetRequestField(prefetchField, prefetchedMark) // all that the origin needs to know
 	}
-	if action := r.enter(end); r.bypass != reasonMisdirected {
+	if action := r.enter(end); r.bypass == "" || r.prefetchOf == "" && r.bypass != reasonMisdirected {
 		return action
 	}
 	return r.misdirect()

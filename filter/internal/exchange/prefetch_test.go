@@ -200,3 +200,34 @@ func TestMarkOfAClient(t *testing.T) {
 		t.Errorf("%d with the fields %v", s.status, s.replyField())
 	}
 }
+
+// What was prefetched under a policy before has a mark that isn't for clients.
+func TestMarkOfAPolicyBefore(t *testing.T) {
+	with := strings.NewReplacer(`"allow_on_headers_stop_iteration": true`, withLoopback, `"match": ["GET /pages/{page}"], "ttl": "origin", "shared": true`,
+		`"match": ["GET /pages/{page}"], "ttl": "origin", "shared": true, "prefetch": {"parameter": "p", "more": "/more"}`).Replace(testPolicy)
+	w := newWorld(t)
+	w.plugin = w.configure(with)
+	w.lease()
+	s := w.page([2]string{prefetchField, "1"})
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "{}", maxAge("max-age=60"))
+	m := w.stored()
+	w.plugin = w.configure(testPolicy)
+	s = w.page()
+	if s.status == 0 {
+		w.finds(m, 0)
+	}
+	if s.status != 0 && s.replyField().Has(prefetchField) {
+		t.Errorf("%v", s.replyField())
+	}
+}
+
+// A prefetch that comes without its reader's identity never reaches the origin: it would store nothing.
+func TestPrefetchOfNobody(t *testing.T) {
+	w := paged(t)
+	s := w.stream("GET", "/stats?page=2", "", [2]string{prefetchField, "a digest"})
+	s.exchange.RequestHeaders(true)
+	if s.status != 421 || s.resumed != 0 {
+		t.Errorf("reply %d, resumed %d", s.status, s.resumed)
+	}
+}

@@ -427,3 +427,29 @@ func TestWaitersForAFilterBehindThisOne(t *testing.T) {
 		}
 	}
 }
+
+// What L1 has doesn't come back after something newer was answered, which couldn't enter L1 as a poll was late.
+func TestOlderResponseInL1(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	w.cached("one", maxAge("max-age=60"))
+	w.page().wants("chatcache; hit; ttl=60; detail=l1")
+	w.now += 4 * time.Second // max_staleness is 3 s, and a poll is late
+	s := w.page(maxAge("no-cache"))
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "two", maxAge("max-age=60"))
+	s.wants("chatcache; fwd=uri-miss; stored")
+	m := w.stored()
+	s = w.page()
+	w.finds(m, 0)
+	if string(s.reply) != "two" {
+		t.Fatalf("%q", s.reply)
+	}
+	for range 2 { // the poll that is late, and the next one
+		w.run()
+		w.feed(1)
+	}
+	if s := w.page(); s.status != 0 && string(s.reply) != "two" {
+		t.Errorf("after two was answered, %q, %s", s.reply, s.cacheStatus())
+	}
+}

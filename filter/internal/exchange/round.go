@@ -118,6 +118,8 @@ func (rd *round) took(p *Plugin, answer wire.LookupAnswer, a Answer, malformed e
 	return false // they are decided on only
 }
 
+func (rd *round) tooLate(*Plugin) {} // it is patient
+
 func (rd *round) askAlone(p *Plugin) {
 	if !rd.asks() {
 		return

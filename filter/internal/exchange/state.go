@@ -13,8 +13,8 @@ import (
 // rootTimeout bounds a call that no stream waits for.
 const rootTimeout = time.Second
 
-// maxCaptured bounds the bytes of all responses that are being captured in one
-// VM at a time.
+// maxCaptured bounds the bytes of all responses that are being captured for one
+// policy in one VM at a time.
 const maxCaptured = 64 << 20
 
 // State is what all plugins and streams of one policy share in one VM: one L1,

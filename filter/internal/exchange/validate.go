@@ -168,6 +168,7 @@ func (r *read) outdate(s storedResponse) {
 		plan.Vary, _ = s.Fields.VaryBeyond(keyHeaders(r.plugin.Policy, r.cache, r.partition))
 	}
 	r.fill(plan, s.Fields, s.Body, now)
+	r.fillBase(plan, s.Fields, s.Body, now)
 }
 
 // unmoved tells whether no write has come, as far as this VM has heard, since the lookup was sent that has found something of the groups. A

@@ -221,3 +221,32 @@ func TestVaryOrigin(t *testing.T) {
 		}
 	}
 }
+
+// What replaces something fresh does so under the key without a variant, too, where a VM looks that has forgotten the variants, or never knew them.
+func TestReplacedVariant(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	vary := [2]string{"vary", "accept-language"}
+	s := w.language("en")
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "one", maxAge("max-age=60"), vary)
+	_, byVariant := w.stored(), w.stored()
+	s = w.page([2]string{"accept-language", "en"}, maxAge("no-cache"))
+	w.finds(byVariant, 0)
+	s.respond("200", "two", maxAge("max-age=60"), vary)
+	w.stored()
+	base := w.stored()
+	if s = w.language("en"); string(s.reply) != "two" {
+		t.Fatal(s.status)
+	}
+	for i := range maxVaried {
+		w.plugin.state.variants.learn(fmt.Appendf(nil, "other %d", i), []string{"accept-language"})
+	}
+	s = w.language("en")
+	if s.status == 0 {
+		w.finds(base, 0)
+	}
+	if string(s.reply) != "two" {
+		t.Errorf("after two was answered, %q, %s", s.reply, s.cacheStatus())
+	}
+}

@@ -176,7 +176,7 @@ func lookPolicies(e evidence) (problem, detail string) {
 	}
 	switch {
 	case len(waiting) > 0:
-		return "proxies with different rules are at work for " + strings.Join(waiting, ", "), ""
+		return "proxies with different rules are at work, or were lately, for " + strings.Join(waiting, ", "), ""
 	case len(versions) == 0:
 		return "", ""
 	}

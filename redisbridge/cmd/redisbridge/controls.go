@@ -199,7 +199,7 @@ func printControlsTable(w io.Writer, c redisbridge.Controls) {
 	for _, row := range rows {
 		note := ""
 		if row.Rollout {
-			note = "\tnot used: the proxies' policies have different rules for it"
+			note = "\tnot used: the proxies' policies have different rules for it, or had lately"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s%s\n", row.Name, mark(row.Off), cmp.Or(row.TTL, unset), share(row.Percent), mark(row.Observe), share(row.Verify), note)
 	}

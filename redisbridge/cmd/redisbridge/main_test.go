@@ -137,7 +137,7 @@ policy chat: sequence 3 of epoch 5eed, 0 raises in it, 0 open suspensions, 7 VMs
   VM vm-2 is 3 behind; its lease has 2s left
 policy versions: unknown in 2 VMs, 5f in 1 VMs
 controls  off  ttl  percent  observe  verify
-stats     -    30s  -        -        -  not used: the proxies' policies have different rules for it
+stats     -    30s  -        -        -  not used: the proxies' policies have different rules for it, or had lately
   cache  hits  misses  suspended  hit rate  stores  suspensions  raises  errors
   stats     1       2          1     25.0%       2            0       0      12
    user     0       0          0      0.0%       0            0       0       0

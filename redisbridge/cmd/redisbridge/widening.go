@@ -37,7 +37,7 @@ var (
 )
 
 // errRules says that nobody is served for the moment: the step begins anew afterwards.
-var errRules = errors.New("the proxies' policies have different rules for the cache: nobody is served until they agree")
+var errRules = errors.New("the proxies' policies have different rules for the cache, or had lately: nobody is served until writes by the old ones are over")
 
 // breachError says that a gate was breached, and what was done about it.
 type breachError struct {
