@@ -107,7 +107,8 @@
 // Where a request has several credentials, only the origin knows which of them it goes by. So all of them make the partition
 // together: somebody who makes a client send a cookie that isn't the client's own, or who has the key of the app that it uses, still doesn't
 // reach what was stored for the client's token. A write invalidates, in the caches of its rule, whatever was read with any of its credentials, with or without
-// others beside it: name no source that many users share, like an app's key, unless the answers are theirs in common.
+// others beside it: name no source that many users share, like an app's key, unless the answers are theirs in common. So it is with several values of one
+// source, as of cookies that a browser has for several paths. Who has more than four of them, or more than 32 credentials together, has no identity.
 //
 // Where a verified claim has a value, a token in a later source doesn't count if it names the same issuer and has the same value in that claim, and in every other one
 // of the policy's that was verified: so all tokens of

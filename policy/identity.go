@@ -171,8 +171,10 @@ func (id *Identifier) Identify(r Request) (p Partition, ok bool) {
 	case len(id.all) == 1:
 		return id.all[0], true
 	}
-	p = id.together()
-	return p, len(p.parts) <= maxCredentials
+	if p = id.together(); len(p.parts) > maxCredentials {
+		return Partition{}, false
+	}
+	return p, true
 }
 
 // Verified tells whether a verified claim has a value: the request had credentials, whatever is left of them in its fields.
