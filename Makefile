@@ -26,7 +26,7 @@ toolchains: ## fetch the compilers of hostsim's samples in C, AssemblyScript and
 
 build: build/chatcache.wasm build/redisbridge build/hostsim build/policy ## build the filter and the programs into build/
 
-# Neither the directory nor the state of the checkout enters what is deployed: the same sources give the same bytes.
+# Neither the directory nor the state of the checkout enters what is deployed: the same sources and VERSION= give the same bytes.
 REPRODUCIBLE := -trimpath -buildvcs=false
 
 # $(call wasm,NAME,PACKAGE): with names of functions, which gowasm needs and leaves out; filter/hot.txt has those that each request calls (make hot).
