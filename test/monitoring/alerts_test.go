@@ -2,6 +2,7 @@ package monitoring
 
 import (
 	"context"
+	"maps"
 	"regexp"
 	"strings"
 	"testing"
@@ -58,6 +59,21 @@ func TestAlertsAreRules(t *testing.T) {
 	}
 }
 
+// README.md's table has each alert with its severity, and says of none that there isn't.
+func TestREADMEHasTheAlerts(t *testing.T) {
+	want := map[string]string{}
+	for name, r := range readAlerts(t) {
+		want[name] = r.Labels["severity"]
+	}
+	got := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(Chatcache\\w+)`, (\\w+) \\|").FindAllStringSubmatch(string(read(t, "envoy/monitoring/README.md")), -1) {
+		got[row[1]] = row[2]
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("README.md has the alerts %v, alerts.yaml %v", got, want)
+	}
+}
+
 // quiet is what a mesh without trouble shows: no alert. Samples come every 30 s. The bridge of a gateway with 64 workers is away
 // for some of these seconds once, which is no reason to wake anybody.
 const quiet = `chatcache_bridge_redis_up{instance="b"} 1+0x200
@@ -83,6 +99,7 @@ const quiet = `chatcache_bridge_redis_up{instance="b"} 1+0x200
 	chatcache_bypasses{instance="gateway",cache="stats",reason="breaker-open"} 0x39 800 1600+0x200
 	chatcache_breaker_opened{instance="gateway"} 0x39 40 64+0x200
 	chatcache_feed_errors{instance="gateway"} 0x39 640 1280+0x200
+	chatcache_writes_refused{instance="e"} 1+0x200
 	chatcache_mismatches{instance="e",cache="stats"} 1+0x200
 	chatcache_panics{instance="e"} 1+0x200`
 
@@ -121,6 +138,8 @@ func TestAlerts(t *testing.T) {
 		{"ChatcacheJournalLost", `chatcache_journal_merged{instance="e"} _x40 1+0x200`, 20, "The proxy e invalidates everything in place of single writes"},
 		{"ChatcacheJournalLost", `chatcache_journal_refused{instance="e"} 1+0x39 2+0x200`, 20, "The proxy e invalidates everything in place of single writes"},
 		{"ChatcacheInvalidationPending", `chatcache_invalidation_pending{instance="e"} _x40 1+0x200`, 20, "Writes passed e before the bridge had heard of them"},
+		{"ChatcacheWritesRefused", `chatcache_writes_refused{instance="e"} _x40 1+0x200`, 20, "Writes through e fail, since the bridge can't be told of them"},
+		{"ChatcacheWritesRefused", `chatcache_writes_refused{instance="e"} 3+0x39 4+0x200`, 20, "Writes through e fail, since the bridge can't be told of them"},
 		{"ChatcacheHitRatio", `chatcache_hits{instance="e",cache="stats",tier="l2"} 0+1x200
 			chatcache_latency_us_count{instance="e",cache="stats"} 0+30x200`, 46, "The cache stats answers 3.333% of its reads"},
 		{"ChatcacheHitRatio", `chatcache_latency_us_count{instance="e",cache="stats"} 0+30x200`, 46, "The cache stats answers 0% of its reads"},
