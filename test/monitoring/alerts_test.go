@@ -100,6 +100,18 @@ const quiet = `chatcache_bridge_redis_up{instance="b"} 1+0x200
 	chatcache_breaker_opened{instance="gateway"} 0x39 40 64+0x200
 	chatcache_feed_errors{instance="gateway"} 0x39 640 1280+0x200
 	chatcache_writes_refused{instance="e"} 1+0x200
+	chatcache_latency_us_count{instance="e",cache="off"} 0+300x200
+	chatcache_bypasses{instance="e",cache="off",reason="off"} 0+300x200
+	chatcache_latency_us_count{instance="e",cache="few"} 0+3000x200
+	chatcache_bypasses{instance="e",cache="few",reason="percent"} 0+2970x200
+	chatcache_hits{instance="e",cache="few",tier="l2"} 0+20x200
+	chatcache_misses{instance="e",cache="few"} 0+10x200
+	chatcache_latency_us_count{instance="e",cache="observed"} 0+300x200
+	chatcache_would_hits{instance="e",cache="observed"} 0+200x200
+	chatcache_misses{instance="e",cache="observed"} 0+100x200
+	chatcache_latency_us_count{instance="e",cache="crowded"} 0+300x200
+	chatcache_collapsed{instance="e",cache="crowded"} 0+200x200
+	chatcache_misses{instance="e",cache="crowded"} 0+100x200
 	chatcache_mismatches{instance="e",cache="stats"} 1+0x200
 	chatcache_panics{instance="e"} 1+0x200`
 
@@ -143,6 +155,10 @@ func TestAlerts(t *testing.T) {
 		{"ChatcacheHitRatio", `chatcache_hits{instance="e",cache="stats",tier="l2"} 0+1x200
 			chatcache_latency_us_count{instance="e",cache="stats"} 0+30x200`, 46, "The cache stats answers 3.333% of its reads"},
 		{"ChatcacheHitRatio", `chatcache_latency_us_count{instance="e",cache="stats"} 0+30x200`, 46, "The cache stats answers 0% of its reads"},
+		{"ChatcacheHitRatio", `chatcache_hits{instance="e",cache="stats",tier="l2"} 0+1x200
+			chatcache_bypasses{instance="e",cache="stats",reason="percent"} 0+970x200
+			chatcache_bypasses{instance="e",cache="stats",reason="conditional"} 0+10x200
+			chatcache_latency_us_count{instance="e",cache="stats"} 0+1000x200`, 46, "The cache stats answers 3.333% of its reads"},
 		{"ChatcacheMismatches", `chatcache_mismatches{instance="e",cache="stats"} _x40 1+0x200`, 20, "The cache stats would have answered something else than the origin"},
 		{"ChatcacheMismatches", `chatcache_mismatches{instance="e",cache="stats"} 3+0x39 4+0x200`, 20, "The cache stats would have answered something else than the origin"},
 		{"ChatcachePanics", `chatcache_panics{instance="e"} _x40 1+0x200`, 20, "The filter in e recovered from a panic"},
