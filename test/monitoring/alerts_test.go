@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -92,7 +93,8 @@ const quiet = `chatcache_bridge_redis_up{instance="b"} 1+0x200
 	chatcache_journal_entries{instance="e"} 0x40 1 0 2 0+0x200
 	chatcache_journal_entries{instance="busy"} 3 1 2 4 1+0x200
 	chatcache_writes_closed{instance="busy"} 0+600x200
-	chatcache_feed_errors{instance="e"} 1+0x200
+	chatcache_feed_errors{instance="e"} 1x39 2+0x200
+	chatcache_feed_errors{instance="pair"} 1x39 3+0x200
 	chatcache_hits{instance="gateway",cache="stats",tier="l1"} 0+2900x200
 	chatcache_latency_us_count{instance="gateway",cache="stats"} 0+3000x200
 	chatcache_errors{instance="gateway",cache="stats"} 0x39 2000 4000+0x200
@@ -143,7 +145,9 @@ func TestAlerts(t *testing.T) {
 			chatcache_bridge_feed_lag{instance="b",policy="chat"} 0+0x200`, 21, "A worker is 75 events behind in the feed of chat"},
 		{"ChatcacheFeedLate", `chatcache_bridge_feed_lag_seconds{instance="a",policy="chat"} 0+0x39 30+30x200
 			chatcache_bridge_feed_lag_seconds{instance="b",policy="chat"} 0+0x200`, 21, "A worker has lacked events of the feed of chat for 1m 30s"},
-		{"ChatcacheFeedErrors", `chatcache_feed_errors{instance="e"} 1+0x39 20+20x200`, 25.5, "Polls of the feed by e fail"},
+		{"ChatcacheFeedErrors", `chatcache_feed_errors{instance="e"} 1+0x39 20+20x200`, 25, "Polls of the feed by e fail"},
+		{"ChatcacheFeedErrors", `chatcache_feed_errors{instance="e"} ` + hangs(2500*time.Millisecond), 25, "Polls of the feed by e fail"},
+		{"ChatcacheFeedErrors", `chatcache_feed_errors{instance="e"} ` + hangs(21500*time.Millisecond), 26, "Polls of the feed by e fail"},
 		{"ChatcacheJournal", `chatcache_journal_entries{instance="e"} 0+0x39 7+0x200`, 21, "The proxy e can't tell the bridge of the ends of 7 writes"},
 		{"ChatcacheJournal", `chatcache_journal_entries{instance="e"} 2+0x39 600 1+0x200
 			chatcache_writes_closed{instance="e"} 0+600x39 23400+0x200`, 22, "The proxy e can't tell the bridge of the ends of 1 writes"},
@@ -180,6 +184,16 @@ func TestAlerts(t *testing.T) {
 			t.Errorf("%s fires without trouble, at minute %v: %s", name, minute, summary)
 		}
 	}
+}
+
+// hangs gives samples of chatcache_feed_errors of a proxy with one worker, whose bridge leaves polls without an answer from the
+// 20th minute on: each fails after its hold and 0.5 s, and the next one is sent a second later.
+func hangs(every time.Duration) string {
+	samples := []string{"1x39"}
+	for since := 30 * time.Second; since <= 30*time.Minute; since += 30 * time.Second {
+		samples = append(samples, strconv.Itoa(1+int(since/every)))
+	}
+	return strings.Join(samples, " ")
 }
 
 // firstFiring gives the minute at which the alert fires for the first time, and what it says;
