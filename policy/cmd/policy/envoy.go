@@ -116,7 +116,7 @@ func (dep deployment) moreClusters(p *policy.Policy) (text string, err error) {
 // code is where Envoy finds the filter.
 func (dep deployment) code() string {
 	if dep.url == "" {
-		return "{ local: { filename: " + dep.wasm + " } }"
+		return "{ local: { filename: " + yamlText(dep.wasm) + " } }"
 	}
 	return fmt.Sprintf("{ remote: { http_uri: { uri: %s, cluster: %s, timeout: 30s }, sha256: \"%s\" } }", yamlText(dep.url), codeCluster, dep.sha256)
 }
@@ -132,7 +132,7 @@ func (dep deployment) clusterOfCode() (string, error) {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
 	return execute("envoy-code.yaml", nil, map[string]any{
-		"Name": codeCluster, "Host": u.Hostname(), "Port": port, "TLS": u.Scheme == "https", "Discovery": discovery(u.Hostname()),
+		"Name": codeCluster, "Host": yamlText(u.Hostname()), "Port": port, "TLS": u.Scheme == "https", "Discovery": discovery(u.Hostname()),
 	})
 }
 
