@@ -305,7 +305,7 @@ func TestTheBridgeGetsThePolicy(t *testing.T) {
 // The Secret with which the image is pulled is named where the control plane reads one.
 func TestPullSecret(t *testing.T) {
 	for _, i := range installations {
-		want := map[string]string{"istio-sidecar": "imagePullSecret: registry", "envoy-gateway": "pullSecretRef: { name: registry }"}[i.name]
+		want := map[string]string{"istio-sidecar": `imagePullSecret: "registry"`, "envoy-gateway": `pullSecretRef: { name: "registry" }`}[i.name]
 		if want == "" {
 			continue
 		}
@@ -317,6 +317,31 @@ func TestPullSecret(t *testing.T) {
 		}
 		if _, err := Decode([]byte(manifests)); err != nil || !strings.Contains(manifests, want) {
 			t.Errorf("%s: no %q (%v)", i.name, want, err)
+		}
+	}
+}
+
+// Names that YAML takes for something else than a text stay names: read strictly, a number or a boolean is refused.
+func TestNamesAreTexts(t *testing.T) {
+	for _, i := range installations {
+		i.namespace = "123"
+		i.values = strings.NewReplacer("namespace: chat,", "namespace: 'yes',", "namespace: istio-ingress,", "namespace: 'no',", "name: chat}", "name: '0x1f'}", "name: edge }", "name: '0x1f' }").Replace(i.values)
+		values := i.all(t)
+		values["secret"] = "1e3"
+		values["clusterDomain"] = "example.internal"
+		if i.policy != "" && i.policy != "istio/bodies.policy.json" {
+			values["filter"].(map[string]any)["pullSecret"] = "true"
+		}
+		manifests, _, err := Template(chart, i.namespace, values)
+		if err != nil {
+			t.Errorf("%s: %v", i.name, err)
+			continue
+		}
+		if _, err := Decode([]byte(manifests)); err != nil {
+			t.Errorf("%s: %v", i.name, err)
+		}
+		if line := regexp.MustCompile(`(?m)^.*(?i:name|namespace|secret): (123|yes|no|0x1f|1e3|true)( .*)?$`).FindString(manifests); line != "" {
+			t.Errorf("%s: not a text: %s", i.name, line)
 		}
 	}
 }

@@ -49,6 +49,6 @@ redis-bridge
 {{- define "chatcache.attachment" -}}
 {{- with .Values.filter.targetRef -}}
 targetRefs:
-- { group: gateway.networking.k8s.io, kind: {{ .kind }}, name: {{ .name }} }
+- { group: gateway.networking.k8s.io, kind: {{ .kind }}, name: {{ .name | quote }} }
 {{- end -}}
 {{- end }}
