@@ -59,7 +59,7 @@ filter:
   targetRef: { kind: Gateway, name: edge }
   port: 8443
   fail: reload
-  memoryLimit: 1GiB
+  memoryLimit: 896MiB
 bridge:
   image: registry.example:5000/team/bridge:1.4.0
   digest: DIGEST
@@ -262,6 +262,13 @@ func TestChartRefuses(t *testing.T) {
 		"fewer replicas than the least": {"{bridge: {digest: DIGEST, replicas: {max: 1}}}", "bridge.replicas.min is 2, more than bridge.replicas.max, which is 1"},
 		"nothing to attach to": {`{target: envoy-gateway, filter: {policy: "{\"bridge\": {\"cluster\": \"redis-bridge\"}}", digest: DIGEST}, bridge: {digest: DIGEST}}`,
 			"filter.targetRef is empty"},
+		"more memory than a VM has":  {strings.Replace(istio, "selector:", "memoryLimit: 4GiB, selector:", 1), "filter.memoryLimit is 4GiB, want less than 1GiB"},
+		"all the memory of a VM":     {strings.Replace(istio, "selector:", "memoryLimit: 1024MiB, selector:", 1), "filter.memoryLimit is 1024MiB, want less than 1GiB"},
+		"as much in another unit":    {strings.Replace(istio, "selector:", "memoryLimit: 1048576KiB, selector:", 1), "filter.memoryLimit is 1048576KiB, want less than 1GiB"},
+		"a secret in the ConfigMap":  {strings.Replace(istio, "local\\\"}", `local\"}, \"partition_secret\": \"0123456789abcdef\"`, 1), "filter.policy: partition_secret would stand in a ConfigMap"},
+		"a token in the ConfigMap":   {strings.Replace(istio, "local\\\"}", `local\", \"token\": \"0123456789abcdef\"}`, 1), "filter.policy: bridge.token would stand in a ConfigMap"},
+		"a secret, and no filter":    {`{target: none, filter: {policy: "{\"partition_secret\": \"0123456789abcdef\"}"}, bridge: {digest: DIGEST}}`, "filter.policy: partition_secret would stand in a ConfigMap"},
+		"no JSON for the bridge":     {`{target: none, filter: {policy: "{"}, bridge: {digest: DIGEST}}`, "filter.policy is no JSON object"},
 		"what the chart sets itself": {"{bridge: {digest: DIGEST, podSpec: {hostNetwork: true}}}", "'hostNetwork'"},
 		"a target without a name":    {"{filter: {targetRef: {kind: Gateway}}}", "properties 'name' required"},
 	} {
@@ -305,7 +312,7 @@ func TestTheBridgeGetsThePolicy(t *testing.T) {
 // The Secret with which the image is pulled is named where the control plane reads one.
 func TestPullSecret(t *testing.T) {
 	for _, i := range installations {
-		want := map[string]string{"istio-sidecar": "imagePullSecret: registry", "envoy-gateway": "pullSecretRef: { name: registry }"}[i.name]
+		want := map[string]string{"istio-sidecar": `imagePullSecret: "registry"`, "envoy-gateway": `pullSecretRef: { name: "registry" }`}[i.name]
 		if want == "" {
 			continue
 		}
@@ -317,6 +324,31 @@ func TestPullSecret(t *testing.T) {
 		}
 		if _, err := Decode([]byte(manifests)); err != nil || !strings.Contains(manifests, want) {
 			t.Errorf("%s: no %q (%v)", i.name, want, err)
+		}
+	}
+}
+
+// Names that YAML takes for something else than a text stay names: read strictly, a number or a boolean is refused.
+func TestNamesAreTexts(t *testing.T) {
+	for _, i := range installations {
+		i.namespace = "123"
+		i.values = strings.NewReplacer("namespace: chat,", "namespace: 'yes',", "namespace: istio-ingress,", "namespace: 'no',", "name: chat}", "name: '0x1f'}", "name: edge }", "name: '0x1f' }").Replace(i.values)
+		values := i.all(t)
+		values["secret"] = "1e3"
+		values["clusterDomain"] = "example.internal"
+		if i.policy != "" && i.policy != "istio/bodies.policy.json" {
+			values["filter"].(map[string]any)["pullSecret"] = "true"
+		}
+		manifests, _, err := Template(chart, i.namespace, values)
+		if err != nil {
+			t.Errorf("%s: %v", i.name, err)
+			continue
+		}
+		if _, err := Decode([]byte(manifests)); err != nil {
+			t.Errorf("%s: %v", i.name, err)
+		}
+		if line := regexp.MustCompile(`(?m)^.*(?i:name|namespace|secret): (123|yes|no|0x1f|1e3|true)( .*)?$`).FindString(manifests); line != "" {
+			t.Errorf("%s: not a text: %s", i.name, line)
 		}
 	}
 }
@@ -342,8 +374,8 @@ func TestMemoryLimitFollowsThePolicy(t *testing.T) {
 		if line := "{ name: GOMEMLIMIT, value: " + want + " }"; !strings.Contains(manifests, line) {
 			t.Errorf("l1 %s: no %s", l1, line)
 		}
-		filter["memoryLimit"] = "1GiB"
-		if manifests, _, err = Template(chart, "chatcache", values); err != nil || !strings.Contains(manifests, "{ name: GOMEMLIMIT, value: 1GiB }") {
+		filter["memoryLimit"] = "1000MiB"
+		if manifests, _, err = Template(chart, "chatcache", values); err != nil || !strings.Contains(manifests, "{ name: GOMEMLIMIT, value: 1000MiB }") {
 			t.Errorf("l1 %s: what was given isn't taken (%v)", l1, err)
 		}
 	}

@@ -2,7 +2,9 @@ package monitoring
 
 import (
 	"context"
+	"maps"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +60,21 @@ func TestAlertsAreRules(t *testing.T) {
 	}
 }
 
+// README.md's table has each alert with its severity, and says of none that there isn't.
+func TestREADMEHasTheAlerts(t *testing.T) {
+	want := map[string]string{}
+	for name, r := range readAlerts(t) {
+		want[name] = r.Labels["severity"]
+	}
+	got := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(Chatcache\\w+)`, (\\w+) \\|").FindAllStringSubmatch(string(read(t, "envoy/monitoring/README.md")), -1) {
+		got[row[1]] = row[2]
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("README.md has the alerts %v, alerts.yaml %v", got, want)
+	}
+}
+
 // quiet is what a mesh without trouble shows: no alert. Samples come every 30 s. The bridge of a gateway with 64 workers is away
 // for some of these seconds once, which is no reason to wake anybody.
 const quiet = `chatcache_bridge_redis_up{instance="b"} 1+0x200
@@ -76,13 +93,27 @@ const quiet = `chatcache_bridge_redis_up{instance="b"} 1+0x200
 	chatcache_journal_entries{instance="e"} 0x40 1 0 2 0+0x200
 	chatcache_journal_entries{instance="busy"} 3 1 2 4 1+0x200
 	chatcache_writes_closed{instance="busy"} 0+600x200
-	chatcache_feed_errors{instance="e"} 1+0x200
+	chatcache_feed_errors{instance="e"} 1x39 2+0x200
+	chatcache_feed_errors{instance="pair"} 1x39 3+0x200
 	chatcache_hits{instance="gateway",cache="stats",tier="l1"} 0+2900x200
 	chatcache_latency_us_count{instance="gateway",cache="stats"} 0+3000x200
 	chatcache_errors{instance="gateway",cache="stats"} 0x39 2000 4000+0x200
 	chatcache_bypasses{instance="gateway",cache="stats",reason="breaker-open"} 0x39 800 1600+0x200
 	chatcache_breaker_opened{instance="gateway"} 0x39 40 64+0x200
 	chatcache_feed_errors{instance="gateway"} 0x39 640 1280+0x200
+	chatcache_writes_refused{instance="e"} 1+0x200
+	chatcache_latency_us_count{instance="e",cache="off"} 0+300x200
+	chatcache_bypasses{instance="e",cache="off",reason="off"} 0+300x200
+	chatcache_latency_us_count{instance="e",cache="few"} 0+3000x200
+	chatcache_bypasses{instance="e",cache="few",reason="percent"} 0+2970x200
+	chatcache_hits{instance="e",cache="few",tier="l2"} 0+20x200
+	chatcache_misses{instance="e",cache="few"} 0+10x200
+	chatcache_latency_us_count{instance="e",cache="observed"} 0+300x200
+	chatcache_would_hits{instance="e",cache="observed"} 0+200x200
+	chatcache_misses{instance="e",cache="observed"} 0+100x200
+	chatcache_latency_us_count{instance="e",cache="crowded"} 0+300x200
+	chatcache_collapsed{instance="e",cache="crowded"} 0+200x200
+	chatcache_misses{instance="e",cache="crowded"} 0+100x200
 	chatcache_mismatches{instance="e",cache="stats"} 1+0x200
 	chatcache_panics{instance="e"} 1+0x200`
 
@@ -114,16 +145,24 @@ func TestAlerts(t *testing.T) {
 			chatcache_bridge_feed_lag{instance="b",policy="chat"} 0+0x200`, 21, "A worker is 75 events behind in the feed of chat"},
 		{"ChatcacheFeedLate", `chatcache_bridge_feed_lag_seconds{instance="a",policy="chat"} 0+0x39 30+30x200
 			chatcache_bridge_feed_lag_seconds{instance="b",policy="chat"} 0+0x200`, 21, "A worker has lacked events of the feed of chat for 1m 30s"},
-		{"ChatcacheFeedErrors", `chatcache_feed_errors{instance="e"} 1+0x39 20+20x200`, 25.5, "Polls of the feed by e fail"},
+		{"ChatcacheFeedErrors", `chatcache_feed_errors{instance="e"} 1+0x39 20+20x200`, 25, "Polls of the feed by e fail"},
+		{"ChatcacheFeedErrors", `chatcache_feed_errors{instance="e"} ` + hangs(2500*time.Millisecond), 25, "Polls of the feed by e fail"},
+		{"ChatcacheFeedErrors", `chatcache_feed_errors{instance="e"} ` + hangs(21500*time.Millisecond), 26, "Polls of the feed by e fail"},
 		{"ChatcacheJournal", `chatcache_journal_entries{instance="e"} 0+0x39 7+0x200`, 21, "The proxy e can't tell the bridge of the ends of 7 writes"},
 		{"ChatcacheJournal", `chatcache_journal_entries{instance="e"} 2+0x39 600 1+0x200
 			chatcache_writes_closed{instance="e"} 0+600x39 23400+0x200`, 22, "The proxy e can't tell the bridge of the ends of 1 writes"},
 		{"ChatcacheJournalLost", `chatcache_journal_merged{instance="e"} _x40 1+0x200`, 20, "The proxy e invalidates everything in place of single writes"},
 		{"ChatcacheJournalLost", `chatcache_journal_refused{instance="e"} 1+0x39 2+0x200`, 20, "The proxy e invalidates everything in place of single writes"},
 		{"ChatcacheInvalidationPending", `chatcache_invalidation_pending{instance="e"} _x40 1+0x200`, 20, "Writes passed e before the bridge had heard of them"},
+		{"ChatcacheWritesRefused", `chatcache_writes_refused{instance="e"} _x40 1+0x200`, 20, "Writes through e fail, since the bridge can't be told of them"},
+		{"ChatcacheWritesRefused", `chatcache_writes_refused{instance="e"} 3+0x39 4+0x200`, 20, "Writes through e fail, since the bridge can't be told of them"},
 		{"ChatcacheHitRatio", `chatcache_hits{instance="e",cache="stats",tier="l2"} 0+1x200
 			chatcache_latency_us_count{instance="e",cache="stats"} 0+30x200`, 46, "The cache stats answers 3.333% of its reads"},
 		{"ChatcacheHitRatio", `chatcache_latency_us_count{instance="e",cache="stats"} 0+30x200`, 46, "The cache stats answers 0% of its reads"},
+		{"ChatcacheHitRatio", `chatcache_hits{instance="e",cache="stats",tier="l2"} 0+1x200
+			chatcache_bypasses{instance="e",cache="stats",reason="percent"} 0+970x200
+			chatcache_bypasses{instance="e",cache="stats",reason="conditional"} 0+10x200
+			chatcache_latency_us_count{instance="e",cache="stats"} 0+1000x200`, 46, "The cache stats answers 3.333% of its reads"},
 		{"ChatcacheMismatches", `chatcache_mismatches{instance="e",cache="stats"} _x40 1+0x200`, 20, "The cache stats would have answered something else than the origin"},
 		{"ChatcacheMismatches", `chatcache_mismatches{instance="e",cache="stats"} 3+0x39 4+0x200`, 20, "The cache stats would have answered something else than the origin"},
 		{"ChatcachePanics", `chatcache_panics{instance="e"} _x40 1+0x200`, 20, "The filter in e recovered from a panic"},
@@ -145,6 +184,16 @@ func TestAlerts(t *testing.T) {
 			t.Errorf("%s fires without trouble, at minute %v: %s", name, minute, summary)
 		}
 	}
+}
+
+// hangs gives samples of chatcache_feed_errors of a proxy with one worker, whose bridge leaves polls without an answer from the
+// 20th minute on: each fails after its hold and 0.5 s, and the next one is sent a second later.
+func hangs(every time.Duration) string {
+	samples := []string{"1x39"}
+	for since := 30 * time.Second; since <= 30*time.Minute; since += 30 * time.Second {
+		samples = append(samples, strconv.Itoa(1+int(since/every)))
+	}
+	return strings.Join(samples, " ")
 }
 
 // firstFiring gives the minute at which the alert fires for the first time, and what it says;

@@ -103,8 +103,10 @@ func compare(before, after *policy.Policy) difference {
 	for _, c := range slices.Concat(before.Caches, after.Caches) {
 		names[c.Name] = true
 	}
+	// The filter keys partitions and the digests of rules by the secret where the policy has an identity, and only there.
+	had, has := len(before.Identity) > 0, len(after.Identity) > 0
 	// Where one is empty the environment has it, maybe the same.
-	otherSecret := before.PartitionSecret != after.PartitionSecret && before.PartitionSecret != "" && after.PartitionSecret != ""
+	otherSecret := had && has && before.PartitionSecret != after.PartitionSecret && before.PartitionSecret != "" && after.PartitionSecret != ""
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		c := cacheDifference{Cache: name}
 		switch was, is, rules := before.Cache(name), after.Cache(name), rulesOf(after, name); {
@@ -116,8 +118,15 @@ func compare(before, after *policy.Policy) difference {
 			c.Effect, c.Why = cacheGone, "what is stored expires by itself"
 		case rulesOf(before, name) != rules:
 			c.Effect, c.Why = cacheWaits, "what invalidates it differs"
-		case otherSecret && is.Private() && rules != "":
+		case rules != "" && had != has:
+			c.Effect, c.Why = cacheWaits, "the partition secret is part of what tells its rules, since the policy has an identity"
+			if had {
+				c.Why = "the partition secret is no part of what tells its rules any more, since the policy has no identity"
+			}
+		case otherSecret && rules != "" && is.Private():
 			c.Effect, c.Why = cacheWaits, "the secret of its partitions differs"
+		case otherSecret && rules != "":
+			c.Effect, c.Why = cacheWaits, "the partition secret differs, which is part of what tells its rules"
 		case otherSecret && is.Private():
 			c.Effect, c.Why = cacheEmpty, "the secret of its partitions differs"
 		case was.Definition != is.Definition:

@@ -30,7 +30,7 @@ func (dep deployment) envoy(p *policy.Policy, d document) (string, error) {
 	e.cluster("chat", "chat", "127.0.0.1", "3000", dep.origin)
 	e.cluster("redis-bridge", yamlText(p.Bridge.Cluster), "127.0.0.1", "8470", dep.bridge)
 	if host, _, _ := net.SplitHostPort(dep.bridge); discovery(host) == byName {
-		e.replace("    type: "+byName+"\n    connect_timeout: 0.1s\n", bridgeByName+"    connect_timeout: 0.1s\n")
+		e.replace("    type: "+byName+"\n    connect_timeout: 0.1s\n", bridgeByName)
 	}
 	clusters, err := dep.moreClusters(p)
 	if err != nil {
@@ -67,7 +67,9 @@ func elsewhere(p *policy.Policy) (string, error) {
 	return execute("envoy-elsewhere.yaml", nil, map[string]any{"Prefixes": quoted})
 }
 
-// bridgeByName stands for a cluster's type STRICT_DNS, whose own field for the rate Envoy has deprecated.
+// bridgeByName stands for the type STRICT_DNS, whose own field for the rate Envoy has deprecated, and the connect timeout of the
+// bridge's cluster. A name may have many addresses, one of which may be out of reach; the shipped configuration has one alone, beside
+// which there is none to turn to: Envoy would not eject it (half of one is none), and each worker has a breaker of its own.
 const bridgeByName = `    cluster_type:
       name: envoy.clusters.dns
       typed_config:
@@ -76,6 +78,18 @@ const bridgeByName = `    cluster_type:
         # A bridge that ends leaves the name, and still answers for its --drain-delay: make that more than DNS servers
         # keep an answer for, and this. The answers' own TTL doesn't count here.
         dns_refresh_rate: 1s
+    connect_timeout: 0.1s
+    # A bridge whose node has vanished; what one answers is no reason, since all of them ask the same Redis. Half may
+    # go: a fault of the network here must not take the last one away.
+    outlier_detection:
+      split_external_local_origin_errors: true
+      consecutive_local_origin_failure: 5
+      enforcing_consecutive_5xx: 0
+      enforcing_success_rate: 0
+      enforcing_local_origin_success_rate: 0
+      interval: 1s
+      base_ejection_time: 5s
+      max_ejection_percent: 50
 `
 
 // listenerAddress is where the shipped configuration listens.
@@ -102,7 +116,7 @@ func (dep deployment) moreClusters(p *policy.Policy) (text string, err error) {
 // code is where Envoy finds the filter.
 func (dep deployment) code() string {
 	if dep.url == "" {
-		return "{ local: { filename: " + dep.wasm + " } }"
+		return "{ local: { filename: " + yamlText(dep.wasm) + " } }"
 	}
 	return fmt.Sprintf("{ remote: { http_uri: { uri: %s, cluster: %s, timeout: 30s }, sha256: \"%s\" } }", yamlText(dep.url), codeCluster, dep.sha256)
 }
@@ -118,7 +132,7 @@ func (dep deployment) clusterOfCode() (string, error) {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
 	return execute("envoy-code.yaml", nil, map[string]any{
-		"Name": codeCluster, "Host": u.Hostname(), "Port": port, "TLS": u.Scheme == "https", "Discovery": discovery(u.Hostname()),
+		"Name": codeCluster, "Host": yamlText(u.Hostname()), "Port": port, "TLS": u.Scheme == "https", "Discovery": discovery(u.Hostname()),
 	})
 }
 

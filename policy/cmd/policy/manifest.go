@@ -23,8 +23,8 @@ func (dep deployment) manifest(name string, p *policy.Policy, d document) (strin
 		"json": func() (string, error) { return literal(d) },
 	}
 	return execute(name, functions, map[string]any{
-		"Policy": p.Name, "Name": dep.name, "Namespace": dep.namespace,
-		"Image": dep.image, "Digest": dep.digest, "SHA256": strings.TrimPrefix(dep.digest, "sha256:"), "PullSecret": dep.pullSecret,
+		"Policy": p.Name, "Name": yamlText(dep.name), "Namespace": yamlText(dep.namespace), "Both": yamlText(dep.namespace + "." + dep.name),
+		"Image": dep.image, "Digest": dep.digest, "SHA256": strings.TrimPrefix(dep.digest, "sha256:"), "PullSecret": dep.secret(),
 		"Labels": dep.labels(), "Target": dep.attachment(), "Gateway": dep.gateway || dep.attach != "", "Port": dep.port,
 		"Fail": dep.fail, "MemoryLimit": memoryLimit(p),
 	})
@@ -49,12 +49,21 @@ func (dep deployment) labels() (lines []string) {
 	return lines
 }
 
-// attachment gives kind and name of what the filter is attached to, nil where pods are selected.
+// attachment gives kind and name of what the filter is attached to, as YAML, nil where pods are selected.
 func (dep deployment) attachment() []string {
-	if dep.attach == "" {
+	kind, name, found := strings.Cut(dep.attach, "/")
+	if !found {
 		return nil
 	}
-	return strings.Split(dep.attach, "/")
+	return []string{kind, yamlText(name)}
+}
+
+// secret gives the name of the one with which the image is pulled, as YAML, "" where there is none.
+func (dep deployment) secret() string {
+	if dep.pullSecret == "" {
+		return ""
+	}
+	return yamlText(dep.pullSecret)
 }
 
 // memoryLimit is the Go heap's of a VM: what L1 may hold and room for work, far below the 1 GiB at which a VM dies.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 
 	"chatcache/envoy"
 )
@@ -110,4 +111,47 @@ func TestShippedConfiguration(t *testing.T) {
 	if got != want {
 		t.Errorf("got another configuration than envoy/envoy.yaml:\n%s", got)
 	}
+}
+
+// A bridge that is found by its name is called as the one of Envoy Gateway's proxies is.
+func TestBridgeByName(t *testing.T) {
+	var out, problems bytes.Buffer
+	code := run([]string{"render", "--for", "envoy", "--bridge", "redis-bridge-pods.chatcache.svc.cluster.local:8470", "../../../envoy/chat.policy.json"}, streams{nil, &out, &problems, os.Getenv})
+	if code != exitOK || problems.Len() > 0 {
+		t.Fatalf("exit code %d\n%s", code, &problems)
+	}
+	text, err := os.ReadFile("../../../envoy/envoy-gateway/proxy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var proxy struct {
+		Spec struct{ Bootstrap struct{ Value string } }
+	}
+	if err := yaml.Unmarshal(text, &proxy); err != nil {
+		t.Fatal(err)
+	}
+	want := bridgeCluster(t, proxy.Spec.Bootstrap.Value)
+	dns := want["cluster_type"].(map[string]any)["typed_config"].(map[string]any)
+	dns["dns_lookup_family"] = "AUTO" // outside of Kubernetes names may have addresses of IPv6 alone
+	if diff := cmp.Diff(want, bridgeCluster(t, out.String())); diff != "" {
+		t.Errorf("envoy-gateway/proxy.yaml (-), `policy render --for envoy` (+):\n%s", diff)
+	}
+}
+
+// bridgeCluster finds redis-bridge in a configuration of Envoy.
+func bridgeCluster(t *testing.T, text string) map[string]any {
+	t.Helper()
+	var configuration struct {
+		Resources struct{ Clusters []map[string]any } `yaml:"static_resources"`
+	}
+	if err := yaml.Unmarshal([]byte(text), &configuration); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range configuration.Resources.Clusters {
+		if c["name"] == "redis-bridge" {
+			return c
+		}
+	}
+	t.Fatal("no cluster redis-bridge")
+	return nil
 }

@@ -60,8 +60,12 @@ func (t target) warnings(p *policy.Policy) (list policy.Problems) {
 		warn(warnCluster, "/bridge/cluster", "Istio names its clusters otherwise",
 			"for the Service redis-bridge in the namespace chatcache: "+istioCluster)
 	}
-	if t != targetIstio && t != "" && strings.Contains(p.Bridge.Cluster, "|") {
+	if t == targetEnvoy && strings.Contains(p.Bridge.Cluster, "|") {
 		warn(warnCluster, "/bridge/cluster", "this is how Istio names a cluster", `the shipped configuration has "redis-bridge"`)
+	}
+	if t == targetEnvoyGateway && p.Bridge.Cluster != gatewayCluster && !strings.HasPrefix(p.Bridge.Cluster, routeClusters) {
+		warn(warnCluster, "/bridge/cluster", "nothing there makes a cluster of this name, without which nothing is cached",
+			`envoy/envoy-gateway/proxy.yaml and the Helm chart make "`+gatewayCluster+`"; Envoy Gateway itself makes `+routeClusters+"NAMESPACE/NAME/rule/0 of a route to a Backend, as in backend.yaml")
 	}
 	if limit := memoryLimit(p); t == targetEnvoyGateway && p.L1.Enabled && p.L1.MaxBytes > shippedL1 {
 		warn(warnMemory, "/l1/max_bytes", "a VM's Go heap is limited by the proxies' environment there, which leaves no room for so much",
@@ -80,6 +84,12 @@ func (t target) warnings(p *policy.Policy) (list policy.Problems) {
 
 // shippedL1 is what envoy/envoy-gateway/proxy.yaml has room for, bytes.
 const shippedL1 = 32 << 20
+
+// What there is for Envoy Gateway: the cluster in the bootstrap of envoy/envoy-gateway/proxy.yaml, and those that it makes of routes.
+const (
+	gatewayCluster = "redis-bridge"
+	routeClusters  = "httproute/"
+)
 
 // istioCluster is what Istio makes of the Service in envoy/kubernetes/bridge.yaml.
 const istioCluster = "outbound|8470||redis-bridge.chatcache.svc.cluster.local"

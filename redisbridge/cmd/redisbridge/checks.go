@@ -379,7 +379,8 @@ func lookJournal(e evidence) (problem, detail string) {
 
 func lookHitRatio(e evidence) (problem, detail string) {
 	return e.each(func(m metricSums) (problem, detail string) {
-		hits := m.sum("chatcache_hits", "") + m.sum("chatcache_collapsed", "")
+		hits := m.sum("chatcache_hits", "") + m.sum("chatcache_collapsed", "") +
+			m.sum("chatcache_would_hits", "") // what operators only observe or verify could have been answered
 		all := hits + m.sum("chatcache_misses", "") + m.sum("chatcache_bypasses", "")
 		for _, reason := range []string{"off", "percent", "observe", "verify"} { // what operators want isn't wrong
 			all -= m.sum("chatcache_bypasses", `reason="`+reason+`"`)

@@ -83,6 +83,7 @@ func TestDoctorFindsEachProblem(t *testing.T) {
 			"filter token: http://e1: 3 reads were forwarded because the bridge refused them or gave another answer"},
 		{"hit ratio", metric("chatcache_hits{tier=\"l1\"} 4\nchatcache_hits{tier=\"l2\"} 5\nchatcache_misses{} 50\nchatcache_bypasses{reason=\"head\"} 41"), "hit ratio: http://e1: 9.0% of 100 reads"},
 		{"", metric("chatcache_misses{} 99"), ""},
+		{"", metric("chatcache_would_hits{} 300\nchatcache_misses{} 200"), ""},
 		{"", metric("chatcache_hits{tier=\"l1\"} 30\nchatcache_misses{} 70\nchatcache_bypasses{reason=\"percent\"} 900\nchatcache_bypasses{reason=\"off\"} 90\nchatcache_bypasses{reason=\"observe\"} 90\nchatcache_bypasses{reason=\"verify\"} 90"), ""},
 	} {
 		e := healthy()
@@ -136,7 +137,7 @@ func TestDoctorTellsWhatItHasSeen(t *testing.T) {
 		{"hit ratio", "http://e1: 54.5% of 110 reads", func(*evidence) {}},
 		{"hit ratio", "http://e1: not known after 12 reads, fewer than 100", func(e *evidence) { e.envoys[0].metrics = sumMetrics("chatcache_panics{} 0\nchatcache_misses{} 12\n") }},
 		{"filter token", "http://e1: the bridge has answered 50 lookups and refused none", func(*evidence) {}},
-		{"hit ratio", "http://e1: 40.0% of 200 reads", istio},
+		{"hit ratio", "http://e1: 41.5% of 205 reads", istio},
 		{"filter token", "http://e1: the bridge has answered 130 lookups and refused none", istio},
 		{"filter token", "", func(e *evidence) { e.statusError = errors.New("bridge at x can't be reached") }},
 		{"filter token", "", func(e *evidence) { e.envoys[0].metrics = sumMetrics("chatcache_panics{} 0\n") }},

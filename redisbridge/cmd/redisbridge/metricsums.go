@@ -27,7 +27,7 @@ func sumMetrics(text string) metricSums {
 
 // unlabelled are names of caches' metrics as Istio's proxies show them: with the cache, the tier or the reason in the name, "_"
 // in place of "-", and, since Istio makes a label "cache" of what stands between "cache." and the next point, without that of chatcache.cache.
-var unlabelled = regexp.MustCompile(`^chat.+_(?:tier_(l1|l2)_hits|reason_(.+)_(bypasses|unstored)|(misses|collapsed))\{.*cache="cache"`)
+var unlabelled = regexp.MustCompile(`^chat.+_(?:tier_(l1|l2)_hits|reason_(.+)_(bypasses|unstored)|(misses|collapsed|would_hits))\{.*cache="cache"`)
 
 // labelled gives such a series the name and the labels that envoy/envoy.yaml makes, but for the cache, which nobody here asks for.
 func labelled(series string) string {
