@@ -45,6 +45,7 @@ func TestPrometheusLabels(t *testing.T) {
 		`chatcache_writes_closed{} 1`,
 		`chatcache_feed_resets{} 1`,
 		`chatcache_l1_entries{}`,
+		`chatcache_following{} `,
 	)
 }
 

@@ -115,6 +115,10 @@ const quiet = `chatcache_bridge_redis_up{instance="b"} 1+0x200
 	chatcache_collapsed{instance="e",cache="crowded"} 0+200x200
 	chatcache_misses{instance="e",cache="crowded"} 0+100x200
 	chatcache_mismatches{instance="e",cache="stats"} 1+0x200
+	chatcache_following{instance="e"} 2+0x200
+	chatcache_following{instance="f"} 2x39 0+0x200
+	chatcache_bridge_vms{instance="a",policy="chat"} 4x39 2+0x200
+	chatcache_bridge_vms{instance="b",policy="chat"} 3x39 2+0x200
 	chatcache_panics{instance="e"} 1+0x200`
 
 // TestAlerts lets Prometheus evaluate each alert every 30 s, from the 16th minute on: one that
@@ -131,6 +135,10 @@ func TestAlerts(t *testing.T) {
 		{"ChatcacheNoFilter", `up{instance="e",job="chat/chatcache"} 1+0x200
 			up{instance="without",job="chat/chatcache"} _x40 1+0x200
 			chatcache_panics{instance="e"} 0+0x200`, 25, "The proxy without runs without the filter"},
+		{"ChatcacheDeadWorker", `chatcache_following{instance="e"} 2+0x200
+			chatcache_following{instance="f"} 2+0x200
+			chatcache_bridge_vms{instance="a",policy="chat"} 4+0x39 3+0x200
+			chatcache_bridge_vms{instance="b",policy="chat"} 4+0x39 3+0x200`, 25, "Of 4 workers that follow the feed the bridges know fewer"},
 		{"ChatcacheRedisDown", `chatcache_bridge_redis_up{instance="b"} 1+0x39 0+0x200`, 21, "Redis doesn't answer the bridge b"},
 		{"ChatcacheBridgeBreakerOpen", `chatcache_bridge_breaker_open{instance="b"} 0+0x39 1 1 0 1 1 0 1 1 0 1 0+0x200`, 22,
 			"The bridge b refuses lookups, since Redis left its calls without an answer"},

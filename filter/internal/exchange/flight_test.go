@@ -697,6 +697,24 @@ func TestCollapseOff(t *testing.T) {
 	}
 }
 
+// Each VM that follows the feed shows that, and takes it back when its last plugin ends.
+func TestFollowingIsShown(t *testing.T) {
+	w := newWorld(t)
+	w.run()
+	if n := w.gauge("chatcache.following"); n != 0 {
+		t.Errorf("before its first request: %d", n)
+	}
+	w.lease()
+	w.run()
+	if n := w.gauge("chatcache.following"); n != 1 {
+		t.Errorf("then: %d", n)
+	}
+	w.plugin.Close()
+	if n := w.gauge("chatcache.following"); n != 0 {
+		t.Errorf("after its end: %d", n)
+	}
+}
+
 func TestWaitersAreShown(t *testing.T) {
 	w := newWorld(t)
 	w.herd("/stats", 3)

@@ -22,6 +22,7 @@ const (
 	metricRefused        = "chatcache.writes_refused"       // writes answered 503 by "unreachable": "refuse"
 	metricBreaker        = "chatcache.breaker_opened"       // VMs that stopped waiting for the bridge
 	metricWaiting        = "chatcache.waiters"              // gauge: reads that wait for somebody else's fetch
+	metricFollowing      = "chatcache.following"            // gauge: 1 of a VM that follows the feed; a VM that dies leaves it there
 	metricL1Bytes        = "chatcache.l1_bytes"             // gauge
 	metricL1Entries      = "chatcache.l1_entries"           // gauge
 )
@@ -35,10 +36,10 @@ type Metric struct {
 }
 
 // gauges are those of a state.
-type gauges struct{ journal, waiting, l1Bytes, l1Entries Metric }
+type gauges struct{ following, journal, waiting, l1Bytes, l1Entries Metric }
 
 func newGauges() gauges {
-	return gauges{Metric{Name: metricJournal}, Metric{Name: metricWaiting}, Metric{Name: metricL1Bytes}, Metric{Name: metricL1Entries}}
+	return gauges{Metric{Name: metricFollowing}, Metric{Name: metricJournal}, Metric{Name: metricWaiting}, Metric{Name: metricL1Bytes}, Metric{Name: metricL1Entries}}
 }
 
 // cacheMetrics are one cache's metrics, and what is counted for the bridge.

@@ -138,6 +138,11 @@ func (p *Plugin) report(admitted permit, a Answer) {
 // show sets the gauges. Each plugin contributes to the proxy's sums, so one that
 // doesn't speak for the state any more shows nothing.
 func (p *Plugin) show(s shown) {
+	following := 0
+	if s.following {
+		following = 1
+	}
+	p.host.Set(&p.gauges.following, int64(following))
 	p.host.Set(&p.gauges.journal, int64(s.journal))
 	p.host.Set(&p.gauges.waiting, int64(s.waiting))
 	p.host.Set(&p.gauges.l1Bytes, int64(s.l1Bytes))
@@ -158,7 +163,10 @@ func (p *Plugin) metric(name string) *Metric {
 func (p *Plugin) count(name string) { p.host.Add(p.metric(name), 1) }
 
 // shown are the values of the gauges.
-type shown struct{ journal, l1Bytes, l1Entries, waiting int }
+type shown struct {
+	following                            bool
+	journal, l1Bytes, l1Entries, waiting int
+}
 
 func (p *Plugin) l1Bytes() int {
 	if !p.Policy.L1.Enabled {

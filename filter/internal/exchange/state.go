@@ -163,7 +163,7 @@ func (s *State) run(p *Plugin) {
 	s.outbox.run(p)
 	s.rechecks.run(p)
 	s.loopback.run(p)
-	p.show(shown{len(s.journal.entries), s.l1.Bytes(), s.l1.Len(), s.flights.waiting})
+	p.show(shown{s.follower.following, len(s.journal.entries), s.l1.Bytes(), s.l1.Len(), s.flights.waiting})
 }
 
 // wake asks for run soon.
