@@ -46,6 +46,7 @@ var checks = []check{
 	{"clock", "let NTP set both clocks; credentials' expiry goes by them", lookClock},
 	{"envoy", "name the admin interface with --envoy, and let it answer", lookEnvoy},
 	{"filter", "Envoy's log says why the .wasm or the policy was refused", lookFilter},
+	{"workers", "Envoy's log has the end of a VM that has died: restart that Envoy, since what is written through its worker may invalidate nothing; or its way to the bridge is cut", lookWorkers},
 	{"filter token", "give Envoy the CHATCACHE_BRIDGE_TOKEN of the bridge, and both the same version", lookFilterToken},
 	{"filter panics", "report the line of Envoy's log with \"recovered from a panic\"", lookPanics},
 	{"journal", "the proxy can't tell the bridge of ends of writes: look at the cluster redis-bridge; those groups aren't cached meanwhile", lookJournal},
@@ -362,6 +363,24 @@ func lookPanics(e evidence) (problem, detail string) {
 
 // lookJournal finds ends of writes that don't arrive: fewer than were owed at the first look have been acknowledged until
 // the second, and some are owed still.
+// lookWorkers compares what VMs have added to a gauge, which stays when one dies, with those that Redis knows.
+func lookWorkers(e evidence) (problem, detail string) {
+	following, known := 0.0, 0
+	for _, envoy := range e.envoys {
+		following += envoy.metrics.sum("chatcache_following", "")
+	}
+	for _, p := range e.status.Policies {
+		known += p.VMs
+	}
+	switch {
+	case e.statusError != nil || following == 0:
+		return "", ""
+	case following > float64(known):
+		return fmt.Sprintf("%.0f follow the feed, as the proxies say, and the bridge knows %d", following, known), ""
+	}
+	return "", fmt.Sprintf("all %.0f that follow the feed are known to the bridge", following)
+}
+
 func lookJournal(e evidence) (problem, detail string) {
 	return e.eachEnvoy(func(envoy envoyEvidence) (problem, detail string) {
 		const closed = "chatcache_writes_closed"

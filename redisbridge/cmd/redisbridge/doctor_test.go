@@ -68,6 +68,8 @@ func TestDoctorFindsEachProblem(t *testing.T) {
 		{"filter", func(e *evidence) { e.envoys[0].metrics = sumMetrics("") }, "filter: http://e1: it shows no metric of the filter"},
 		{"filter token", metric(`chatcache_bypasses{cache="a",reason="bridge-error"} 3`),
 			"filter token: http://e1: 3 reads were forwarded because the bridge refused them or gave another answer"},
+		{"workers", metric("chatcache_following{} 3"), "workers: 3 follow the feed, as the proxies say, and the bridge knows 2"},
+		{"", metric("chatcache_following{} 2"), ""},
 		{"filter panics", metric("chatcache_panics{} 2"), "filter panics: http://e1: 2"},
 		{"journal", metric("chatcache_journal_entries{} 7"), "journal: http://e1: 7 ends of writes wait for the bridge"},
 		{"journal", later("chatcache_journal_entries{} 7\nchatcache_writes_closed{} 10", "chatcache_journal_entries{} 9\nchatcache_writes_closed{} 12"),
