@@ -50,7 +50,8 @@
 //	expect no header NAME
 //	expect body TEXT
 //	expect body ~ REGEXP
-//	expect cache-status PARAM…        hit, fwd=uri-miss, !stored: parameters of the last member (RFC 9211)
+//	expect cache-status PARAM…        hit, fwd=uri-miss, !stored: parameters of the last member (RFC 9211),
+//	                                  which must be there; "no header cache-status" where it mustn't
 //	expect origin N                   requests that reached the origin because of this one
 //	expect cut                        the response didn't end well; without it every response must
 //	expect counter NAME N             after a request or call: the counter's value

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -102,11 +101,7 @@ func (o *Origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *Answer) detail(word, rest string) (err error) {
 	switch word {
 	case "header":
-		name, value, ok := strings.Cut(rest, ":")
-		if !ok {
-			return fmt.Errorf("found %q, want NAME: VALUE", rest)
-		}
-		a.Headers.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+		err = addField(&a.Headers, rest)
 	case "size":
 		var body []byte
 		body, err = filler(rest)

@@ -185,11 +185,7 @@ func (s *Step) requestDetail(word, rest string) error {
 	var err error
 	switch word {
 	case "header":
-		name, value, ok := strings.Cut(rest, ":")
-		if !ok {
-			return fmt.Errorf("found %q, want NAME: VALUE", rest)
-		}
-		s.request.Headers.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+		err = addField(&s.request.Headers, rest)
 	case "body":
 		s.request.Body = []byte(rest)
 	case "size":
@@ -245,18 +241,12 @@ func parseExpectation(text string) (func(*result) (string, bool), error) {
 		if !ok {
 			return nil, fmt.Errorf("found %q, want: no header NAME", text)
 		}
-		return func(r *result) (string, bool) { return joined(r, name), !r.Headers.Has(name) }, nil
+		name, err := fieldName(name)
+		return func(r *result) (string, bool) { return joined(r, name), !r.Headers.Has(name) }, err
 	case "header":
 		return headerExpectation(rest)
 	case "cache-status":
-		return func(r *result) (string, bool) {
-			got := joined(r, "cache-status")
-			ok := cacheStatusHas(got, strings.Fields(rest))
-			if got == "" {
-				got = missing("cache-status")
-			}
-			return got, ok
-		}, nil
+		return cacheStatusExpectation(strings.Fields(rest))
 	case "counter":
 		name, want, _ := strings.Cut(rest, " ")
 		return func(r *result) (string, bool) {
@@ -269,10 +259,14 @@ func parseExpectation(text string) (func(*result) (string, bool), error) {
 
 func headerExpectation(rest string) (func(*result) (string, bool), error) {
 	name, want, ok := strings.Cut(rest, " ~ ")
-	if want = "~ " + want; !ok {
+	if want = "~ " + want; !ok || strings.Contains(name, ":") {
 		if name, want, ok = strings.Cut(rest, ":"); !ok {
 			return nil, fmt.Errorf("found %q, want: header NAME: VALUE, or header NAME ~ REGEXP", rest)
 		}
+	}
+	name, err := fieldName(name)
+	if err != nil {
+		return nil, err
 	}
 	matches, err := matcher(strings.TrimSpace(want), func(r *result) string { return joined(r, name) })
 	return present(name, matches), err
@@ -304,22 +298,3 @@ func matcher(want string, get func(*result) string) (func(*result) (string, bool
 }
 
 func joined(r *result, name string) string { return strings.Join(r.Headers.Values(name), ", ") }
-
-// cacheStatusHas reports whether the last member's parameters are as wanted.
-func cacheStatusHas(field string, want []string) bool {
-	members := strings.Split(field, ",")
-	has := map[string]bool{}
-	for _, p := range strings.Split(members[len(members)-1], ";")[1:] {
-		p = strings.TrimSpace(p)
-		has[p] = true
-		if name, _, ok := strings.Cut(p, "="); ok {
-			has[name] = true
-		}
-	}
-	for _, w := range want {
-		if name, no := strings.CutPrefix(w, "!"); has[name] == no {
-			return false
-		}
-	}
-	return true
-}
