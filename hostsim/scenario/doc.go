@@ -31,7 +31,8 @@
 //	  http2                             over HTTP/2
 //	  metadata JSON                     dynamic metadata by filter name (simulator only)
 //	user NAME                         later requests carry "authorization: Bearer NAME"; "user -" none
-//	origin METHOD PATH STATUS [BODY]  what the origin answers from now on; PATH may be *
+//	origin METHOD PATH STATUS [BODY]  what the origin answers from now on; METHOD and PATH may be *,
+//	                                  PATH is without a query and not escaped
 //	  header NAME: VALUE
 //	  size N                            a body of N bytes instead
 //	  delay DURATION                    before it answers

@@ -107,7 +107,7 @@ func (a *Answer) detail(word, rest string) (err error) {
 		body, err = filler(rest)
 		a.Body = string(body)
 	case "delay":
-		a.Delay, err = time.ParseDuration(rest)
+		a.Delay, err = duration(rest)
 	case "fault":
 		switch rest {
 		case "truncated", "cut", "close-delimited", "no-answer", "hang":
