@@ -39,6 +39,9 @@ func (st *Stream) refusal() *localReply {
 	if st.path = path; !ok {
 		return &localReply{status: 400}
 	}
+	if to, asks := st.req.upgrade(); asks && !strings.EqualFold(to, "h2c") { // no upgrade_configs; h2c is never one
+		return &localReply{status: 403, details: "upgrade_failed"}
+	}
 	return nil
 }
 
@@ -51,7 +54,11 @@ func (st *Stream) downstreamHeaders(end bool) Headers {
 		{":method", cmp.Or(req.Method, "GET")},
 		{":scheme", cmp.Or(req.Scheme, "http")},
 	}
+	_, upgrade := req.upgrade() // to h2c, which the codec takes out of the request
 	for _, f := range req.Headers {
+		if upgrade && strings.EqualFold(f[0], "http2-settings") {
+			continue
+		}
 		if !isHopByHop(f[0]) && !strings.EqualFold(f[0], "expect") { // the connection manager answers 100 itself
 			h.Add(f[0], f[1])
 		}

@@ -2,6 +2,7 @@ package hostsim_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"chatcache/hostsim"
@@ -41,6 +42,33 @@ func TestAPathThatIsRefusedIsSeenByNoFilter(t *testing.T) {
 		resp := s.Do(1, hostsim.Get(path))
 		if resp.Status != 400 || logged(s, "request-headers end=true") {
 			t.Errorf("%s: %+v, %v", path, resp, s.Logs())
+		}
+	}
+}
+
+func TestAnUpgradeIsRefusedAndSeenByNoFilter(t *testing.T) {
+	for _, c := range []struct {
+		fields []string
+		status int
+	}{
+		{[]string{"Connection", "keep-alive, Upgrade", "Upgrade", "websocket"}, 403},
+		{[]string{"connection", "upgrade", "upgrade", ""}, 403},
+		{[]string{"connection", "upgrade, http2-settings", "upgrade", "h2c", "http2-settings", "AAMA"}, 200},
+		{[]string{"upgrade", "websocket"}, 200},
+		{[]string{"connection", "upgrade"}, 200},
+	} {
+		s := probe(t, nil)
+		resp := s.Do(1, hostsim.Get("/x", append(c.fields, "x-on-request-headers", "header request upgrade; header request http2-settings")...))
+		if resp.Status != c.status || logged(s, "request-headers end=true") != (c.status == 200) {
+			t.Errorf("%q: %+v, %v", c.fields, resp, s.Logs())
+		}
+		if c.status == 403 && resp.Details != "upgrade_failed" {
+			t.Errorf("%q: details %q", c.fields, resp.Details)
+		}
+		for _, l := range s.Logs() {
+			if strings.HasPrefix(l.Message, "header upgrade =") || strings.HasPrefix(l.Message, "header http2-settings =") {
+				t.Errorf("%q: the module sees it: %s", c.fields, l.Message)
+			}
 		}
 	}
 }

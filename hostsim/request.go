@@ -1,6 +1,9 @@
 package hostsim
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Request is what a client sends. The zero values of Method, Authority and
 // Scheme mean GET, example.com and http.
@@ -60,6 +63,13 @@ type Response struct {
 
 // Get is the first value of a header field.
 func (r *Response) Get(name string) string { return r.Headers.Get(name) }
+
+// upgrade is the protocol that the request asks for in place of HTTP/1.1.
+func (r *Request) upgrade() (protocol string, asks bool) {
+	isUpgrade := func(option string) bool { return strings.EqualFold(strings.Trim(option, " \t"), "upgrade") }
+	options := strings.Split(strings.Join(r.Headers.Values("connection"), ","), ",")
+	return r.Headers.Get("upgrade"), !r.HTTP2 && r.Headers.Has("upgrade") && slices.ContainsFunc(options, isUpgrade)
+}
 
 // isHopByHop tells the request fields that Envoy's connection manager removes.
 func isHopByHop(name string) bool {

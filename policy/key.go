@@ -7,6 +7,9 @@ import (
 	"errors"
 )
 
+// MaxKey is the most bytes of a cache key with which the filter asks the cache: it holds them in memory.
+const MaxKey = 16 << 10
+
 // StoredMethod is the method of the requests whose stored responses answer one with this method: GET answers HEAD too
 // (RFC 9110 section 9.3.2). The request that a key is made of has it.
 func StoredMethod(method string) string {

@@ -31,7 +31,8 @@
 //	  http2                             over HTTP/2
 //	  metadata JSON                     dynamic metadata by filter name (simulator only)
 //	user NAME                         later requests carry "authorization: Bearer NAME"; "user -" none
-//	origin METHOD PATH STATUS [BODY]  what the origin answers from now on; PATH may be *
+//	origin METHOD PATH STATUS [BODY]  what the origin answers from now on; METHOD and PATH may be *,
+//	                                  PATH is without a query and not escaped
 //	  header NAME: VALUE
 //	  size N                            a body of N bytes instead
 //	  delay DURATION                    before it answers
@@ -50,7 +51,8 @@
 //	expect no header NAME
 //	expect body TEXT
 //	expect body ~ REGEXP
-//	expect cache-status PARAM…        hit, fwd=uri-miss, !stored: parameters of the last member (RFC 9211)
+//	expect cache-status PARAM…        hit, fwd=uri-miss, !stored: parameters of the last member (RFC 9211),
+//	                                  which must be there; "no header cache-status" where it mustn't
 //	expect origin N                   requests that reached the origin because of this one
 //	expect cut                        the response didn't end well; without it every response must
 //	expect counter NAME N             after a request or call: the counter's value

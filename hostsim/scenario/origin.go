@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -102,17 +101,13 @@ func (o *Origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *Answer) detail(word, rest string) (err error) {
 	switch word {
 	case "header":
-		name, value, ok := strings.Cut(rest, ":")
-		if !ok {
-			return fmt.Errorf("found %q, want NAME: VALUE", rest)
-		}
-		a.Headers.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+		err = addField(&a.Headers, rest)
 	case "size":
 		var body []byte
 		body, err = filler(rest)
 		a.Body = string(body)
 	case "delay":
-		a.Delay, err = time.ParseDuration(rest)
+		a.Delay, err = duration(rest)
 	case "fault":
 		switch rest {
 		case "truncated", "cut", "close-delimited", "no-answer", "hang":

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -88,9 +89,8 @@ func (s *Scenario) step(line int, text string) error {
 		err = step.origin(rest)
 	case word == "advance":
 		var d time.Duration
-		if d, err = time.ParseDuration(rest); err == nil {
-			step.do = func(r *runner, s *Step) { r.target.Advance(d) }
-		}
+		d, err = duration(rest)
+		step.do = func(r *runner, s *Step) { r.target.Advance(d) }
 	case word == "cluster":
 		err = step.cluster(rest)
 	case word == "call":
@@ -127,6 +127,12 @@ func (s *Step) call(rest string) error {
 	if len(f) < 3 {
 		return fmt.Errorf("found %q, want: call CLUSTER METHOD PATH [BODY]", rest)
 	}
+	if !isMethod(f[1]) {
+		return fmt.Errorf("found method %q, want one in capitals", f[1])
+	}
+	if _, err := url.ParseRequestURI(f[2]); err != nil || f[2][0] != '/' {
+		return fmt.Errorf("found path %q, want one that begins with / and could be of a URL", f[2])
+	}
 	cluster := f[0]
 	s.request = &hostsim.Request{Method: f[1], Path: f[2], Headers: hostsim.Headers{}}
 	if len(f) == 4 {
@@ -149,6 +155,12 @@ func (s *Step) origin(rest string) error {
 	f := strings.SplitN(rest, " ", 4)
 	if len(f) < 3 {
 		return fmt.Errorf("found %q, want: origin METHOD PATH STATUS [BODY]", rest)
+	}
+	if f[0] != "*" && !isMethod(f[0]) {
+		return fmt.Errorf("found method %q, want one in capitals, or *", f[0])
+	}
+	if f[1] != "*" && (!strings.HasPrefix(f[1], "/") || strings.ContainsAny(f[1], "?#")) {
+		return fmt.Errorf("found path %q, want one that begins with /, without a query, or *", f[1])
 	}
 	status, err := strconv.Atoi(f[2])
 	if err != nil || status < 200 || status > 599 {
@@ -185,21 +197,23 @@ func (s *Step) requestDetail(word, rest string) error {
 	var err error
 	switch word {
 	case "header":
-		name, value, ok := strings.Cut(rest, ":")
-		if !ok {
-			return fmt.Errorf("found %q, want NAME: VALUE", rest)
-		}
-		s.request.Headers.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+		err = addField(&s.request.Headers, rest)
 	case "body":
 		s.request.Body = []byte(rest)
 	case "size":
 		s.request.Body, err = filler(rest)
 	case "worker":
-		s.worker, err = strconv.Atoi(rest)
+		if s.worker, err = strconv.Atoi(rest); err != nil || s.worker < 1 {
+			err = fmt.Errorf("found worker %q, want a number from 1", rest)
+		}
 	case "http2":
-		s.request.HTTP2 = true
+		if s.request.HTTP2 = true; rest != "" {
+			err = fmt.Errorf("found %q, want http2 alone", word+" "+rest)
+		}
 	case "metadata":
-		err = json.Unmarshal([]byte(rest), &s.request.Metadata)
+		if err = json.Unmarshal([]byte(rest), &s.request.Metadata); err != nil {
+			err = fmt.Errorf("found metadata %q, want a JSON object by filter name: %w", rest, err)
+		}
 	default:
 		err = fmt.Errorf("found %q, want header, body, size, worker, http2, metadata or expect", word)
 	}
@@ -216,6 +230,15 @@ func filler(text string) ([]byte, error) {
 }
 
 const maxFiller = 16 << 20
+
+// duration reads how long something takes. Time doesn't go back.
+func duration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("found duration %q, want one like 90s or 1h30m", text)
+	}
+	return d, nil
+}
 
 func (s *Step) expect(line int, text string) error {
 	if text == "cut" {
@@ -235,9 +258,9 @@ func parseExpectation(text string) (func(*result) (string, bool), error) {
 	rest = strings.TrimSpace(rest)
 	switch word {
 	case "status":
-		return func(r *result) (string, bool) { got := strconv.Itoa(r.Status); return got, got == rest }, nil
+		return number(word, rest, func(r *result) uint64 { return uint64(r.Status) })
 	case "origin":
-		return func(r *result) (string, bool) { got := strconv.Itoa(r.origin); return got, got == rest }, nil
+		return number(word, rest, func(r *result) uint64 { return uint64(r.origin) })
 	case "body":
 		return matcher(rest, func(r *result) string { return string(r.Body) })
 	case "no":
@@ -245,34 +268,38 @@ func parseExpectation(text string) (func(*result) (string, bool), error) {
 		if !ok {
 			return nil, fmt.Errorf("found %q, want: no header NAME", text)
 		}
-		return func(r *result) (string, bool) { return joined(r, name), !r.Headers.Has(name) }, nil
+		name, err := fieldName(name)
+		return func(r *result) (string, bool) { return joined(r, name), !r.Headers.Has(name) }, err
 	case "header":
 		return headerExpectation(rest)
 	case "cache-status":
-		return func(r *result) (string, bool) {
-			got := joined(r, "cache-status")
-			ok := cacheStatusHas(got, strings.Fields(rest))
-			if got == "" {
-				got = missing("cache-status")
-			}
-			return got, ok
-		}, nil
+		return cacheStatusExpectation(strings.Fields(rest))
 	case "counter":
 		name, want, _ := strings.Cut(rest, " ")
-		return func(r *result) (string, bool) {
-			got := strconv.FormatUint(r.counter(name), 10)
-			return got, got == strings.TrimSpace(want)
-		}, nil
+		return number("counter "+name, strings.TrimSpace(want), func(r *result) uint64 { return r.counter(name) })
 	}
 	return nil, fmt.Errorf("found %q, want status, header, no header, body, cache-status, origin, counter or cut", word)
 }
 
+// number compares with a number.
+func number(what, want string, get func(*result) uint64) (func(*result) (string, bool), error) {
+	n, err := strconv.ParseUint(want, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("found %q, want: %s N", strings.TrimSpace(what+" "+want), what)
+	}
+	return func(r *result) (string, bool) { got := get(r); return strconv.FormatUint(got, 10), got == n }, nil
+}
+
 func headerExpectation(rest string) (func(*result) (string, bool), error) {
 	name, want, ok := strings.Cut(rest, " ~ ")
-	if want = "~ " + want; !ok {
+	if want = "~ " + want; !ok || strings.Contains(name, ":") {
 		if name, want, ok = strings.Cut(rest, ":"); !ok {
 			return nil, fmt.Errorf("found %q, want: header NAME: VALUE, or header NAME ~ REGEXP", rest)
 		}
+	}
+	name, err := fieldName(name)
+	if err != nil {
+		return nil, err
 	}
 	matches, err := matcher(strings.TrimSpace(want), func(r *result) string { return joined(r, name) })
 	return present(name, matches), err
@@ -304,22 +331,3 @@ func matcher(want string, get func(*result) string) (func(*result) (string, bool
 }
 
 func joined(r *result, name string) string { return strings.Join(r.Headers.Values(name), ", ") }
-
-// cacheStatusHas reports whether the last member's parameters are as wanted.
-func cacheStatusHas(field string, want []string) bool {
-	members := strings.Split(field, ",")
-	has := map[string]bool{}
-	for _, p := range strings.Split(members[len(members)-1], ";")[1:] {
-		p = strings.TrimSpace(p)
-		has[p] = true
-		if name, _, ok := strings.Cut(p, "="); ok {
-			has[name] = true
-		}
-	}
-	for _, w := range want {
-		if name, no := strings.CutPrefix(w, "!"); has[name] == no {
-			return false
-		}
-	}
-	return true
-}

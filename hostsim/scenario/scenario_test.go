@@ -30,6 +30,36 @@ func TestSyntaxErrorsAreAllToldWithTheirLines(t *testing.T) {
 		"call bridge",
 		"user alice",
 		"  header a: b",
+		"GET /x",
+		"  header a b: c",
+		"  expect cache-status",
+		"  expect cache-status hit, stored",
+		"  expect cache-status !",
+		"  expect no header",
+		"  expect no header Cache Status",
+		"  expect header a b: c",
+		"  expect header a: ~ b",
+		"  expect header : c",
+		"origin GET / 200",
+		"  header a b: c",
+		"advance -5s",
+		"advance",
+		"origin GET /x?a=1 200",
+		"origin GET x 200",
+		"origin get /x 200",
+		"origin GET /x 200",
+		"  delay -1s",
+		"call bridge get /x",
+		"call bridge GET x",
+		"call bridge GET /%zz",
+		"GET /x",
+		"  worker",
+		"  worker 0",
+		"  http2 no",
+		"  metadata {",
+		"  expect status",
+		"  expect origin -1",
+		"  expect counter n",
 	}, "\n"))
 	want := `scenario: f.scenario:1: an indented line needs a step above it
 scenario: f.scenario:2: found "get", want a METHOD in capitals, user, origin, advance, cluster, call or "virtual time only"
@@ -41,10 +71,35 @@ scenario: f.scenario:8: found "colour", want header, body, size, worker, http2, 
 scenario: f.scenario:9: found status "99", want 200 to 599
 scenario: f.scenario:11: found fault "fire", want truncated, cut, close-delimited, no-answer or hang
 scenario: f.scenario:12: found size "-1", want 0 to 16777216 bytes
-scenario: f.scenario:13: time: invalid duration "soon"
+scenario: f.scenario:13: found duration "soon", want one like 90s or 1h30m
 scenario: f.scenario:14: found state "down", want up, refusing, no-hosts or hanging
 scenario: f.scenario:15: found "bridge", want: call CLUSTER METHOD PATH [BODY]
-scenario: f.scenario:17: nothing can stand under "user alice"`
+scenario: f.scenario:17: nothing can stand under "user alice"
+scenario: f.scenario:19: found "a b", want a header field's name: letters, digits and -
+scenario: f.scenario:20: found "cache-status" alone, want: cache-status PARAM…, or no header cache-status
+scenario: f.scenario:21: found "hit,", want a parameter like hit, fwd=uri-miss or !stored
+scenario: f.scenario:22: found "!", want a parameter like hit, fwd=uri-miss or !stored
+scenario: f.scenario:23: found "no header", want: no header NAME
+scenario: f.scenario:24: found "Cache Status", want a header field's name: letters, digits and -
+scenario: f.scenario:25: found "a b", want a header field's name: letters, digits and -
+scenario: f.scenario:27: found "", want a header field's name: letters, digits and -
+scenario: f.scenario:29: found "a b", want a header field's name: letters, digits and -
+scenario: f.scenario:30: found duration "-5s", want one like 90s or 1h30m
+scenario: f.scenario:31: found duration "", want one like 90s or 1h30m
+scenario: f.scenario:32: found path "/x?a=1", want one that begins with /, without a query, or *
+scenario: f.scenario:33: found path "x", want one that begins with /, without a query, or *
+scenario: f.scenario:34: found method "get", want one in capitals, or *
+scenario: f.scenario:36: found duration "-1s", want one like 90s or 1h30m
+scenario: f.scenario:37: found method "get", want one in capitals
+scenario: f.scenario:38: found path "x", want one that begins with / and could be of a URL
+scenario: f.scenario:39: found path "/%zz", want one that begins with / and could be of a URL
+scenario: f.scenario:41: found worker "", want a number from 1
+scenario: f.scenario:42: found worker "0", want a number from 1
+scenario: f.scenario:43: found "http2 no", want http2 alone
+scenario: f.scenario:44: found metadata "{", want a JSON object by filter name: unexpected end of JSON input
+scenario: f.scenario:45: found "status", want: status N
+scenario: f.scenario:46: found "origin -1", want: origin N
+scenario: f.scenario:47: found "counter n", want: counter n N`
 	if !errors.Is(err, scenario.ErrSyntax) || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
@@ -105,6 +160,30 @@ func TestExpectationsThatDontHold(t *testing.T) {
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestNothingHoldsOfACacheStatusThatIsntThere(t *testing.T) {
+	s, err := scenario.Parse("f", "GET /x\n  expect cache-status !stored\n  expect cache-status !hit !fwd\n  expect cache-status hit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for value, want := range map[string]string{
+		"-": "no header cache-status", "": "", "first; hit,": "first; hit,", // "-": no field at all
+	} {
+		resp := hostsim.Response{Status: 200, Complete: true}
+		if value != "-" {
+			resp.Headers.Add("cache-status", value)
+		}
+		found := scenario.Run(s, fixed{resp}, &scenario.Origin{})
+		if len(found) != 3 {
+			t.Errorf("%q: %d expectations aren't met, want all 3", value, len(found))
+		}
+		for _, m := range found {
+			if m.Got != want {
+				t.Errorf("%q: %s: got %q, want %q", value, m.Want, m.Got, want)
+			}
+		}
 	}
 }
 

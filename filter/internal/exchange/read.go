@@ -12,8 +12,6 @@ import (
 	"chatcache/redisbridge/wire"
 )
 
-const maxKeyBytes = 16 << 10 // of the cache key in memory; the key in Redis is a digest of it
-
 // read is a request of one of the policy's caches.
 type read struct {
 	*Exchange
@@ -181,7 +179,7 @@ func (r *read) find(body []byte) Action {
 		now = r.plugin.host.Now()
 	}
 	reason := r.barred()
-	if len(r.key) > maxKeyBytes {
+	if len(r.key) > policy.MaxKey {
 		reason = reasonKeyTooLong
 	}
 	if reason != "" {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"chatcache/filter/internal/httpcache"
+	"chatcache/policy"
 	"chatcache/redisbridge/wire"
 )
 
@@ -144,6 +145,7 @@ func TestBypass(t *testing.T) {
 		"empty body":     {"POST", "/flags", "ann", [2]string{"a", ""}, true, "body-not-json"},
 		"body too large": {"POST", "/flags", "ann", [2]string{"content-length", "1025"}, false, "body-too-large"},
 		"compressed":     {"POST", "/flags", "ann", [2]string{"content-encoding", "gzip"}, false, "body-not-json"},
+		"a long key":     {"GET", "/stats?" + strings.Repeat("a", policy.MaxKey), "ann", [2]string{"a", ""}, true, "key-too-long"},
 		"two types":      {"POST", "/flags", "ann", [2]string{"content-type", "text/plain"}, false, "body-not-json"},
 	} {
 		t.Run(name, func(t *testing.T) {

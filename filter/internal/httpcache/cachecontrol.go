@@ -2,6 +2,8 @@ package httpcache
 
 import (
 	"strings"
+
+	"chatcache/policy/directive"
 )
 
 // Seconds are delta-seconds (RFC 9111 §1.2.2): 0 to MaxSeconds, or Absent.
@@ -47,59 +49,15 @@ func noDirectives() Directives {
 // §4.2.1 encourages.
 func (f Fields) CacheControl() Directives {
 	d := noDirectives()
-	f.listItems("cache-control", func(item string) {
-		name, argument, has := strings.Cut(item, "=")
-		value, ok := token(argument)
-		// Whitespace around "=" is no grammar of a directive: what it allows isn't believed,
-		// what it forbids is.
-		ok = ok && name == trim(name)
-		d.set(strings.ToLower(trim(name)), value, has, ok)
-		if !ok || strings.ContainsAny(name, "; \t") {
-			d.forbid(item)
+	for _, field := range f {
+		if field[0] == "cache-control" {
+			directive.Each(field[1], d.set)
 		}
-	})
+	}
 	return d
 }
 
-// forbid takes what forbids something in a malformed directive: a quotation mark that is never closed hides all that
-// follows, and some origins write semicolons or spaces where the commas belong, or put all of it in quotation marks.
-func (d *Directives) forbid(item string) {
-	for name := range strings.FieldsFuncSeq(item, func(r rune) bool { return strings.ContainsRune(",;\" \t", r) }) {
-		switch name = strings.ToLower(name); name {
-		case "no-store", "no-cache", "private":
-			d.set(name, "", false, true)
-		}
-	}
-}
-
-// token reads a directive's argument, a token or a quoted string.
-func token(s string) (value string, ok bool) {
-	if !strings.HasPrefix(s, `"`) {
-		return s, s != "" && !strings.ContainsAny(s, " \t\";")
-	}
-	if len(s) < 2 || !strings.HasSuffix(s, `"`) {
-		return "", false
-	}
-	s = s[1 : len(s)-1]
-	if !strings.Contains(s, `\`) {
-		return s, !strings.Contains(s, `"`)
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '"':
-			return "", false
-		case '\\':
-			if i++; i == len(s) {
-				return "", false // the last quotation mark is escaped
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String(), true
-}
-
-// set takes a directive; has tells whether it has an argument, ok whether that is well formed.
+// set takes a directive, see directive.Each.
 func (d *Directives) set(name, argument string, has, ok bool) {
 	if flag := d.flag(name); flag != nil {
 		*flag = true

@@ -2,7 +2,7 @@
 // and how long they are fresh, which requests they answer, how they are validated, and how a stored response is laid
 // out in memory and in Redis (RFC 9110, 9111, 5861, 8246, 9213, 9875).
 //
-// It is pure and compiled into the filter: no net/http. Structured fields are read by package httpsfv.
+// It is pure and compiled into the filter: no net/http. Structured fields are read by package httpsfv, Cache-Control by package directive.
 //
 // # What RFC 9111 requires
 //

@@ -1,6 +1,10 @@
 package httpcache
 
-import "strings"
+import (
+	"strings"
+
+	"chatcache/policy/directive"
+)
 
 // Fields is a header section in the order received. Names are lower case, as
 // Envoy hands them over; pseudo header fields (":status") are part of it.
@@ -47,30 +51,12 @@ func (f Fields) listItems(name string, yield func(item string)) {
 		if field[0] != name {
 			continue
 		}
-		splitList(field[1], func(item string) {
+		directive.Split(field[1], func(item string) {
 			if item != "" {
 				yield(item)
 			}
 		})
 	}
-}
-
-// splitList calls yield for what is between the commas of a value, trimmed, empty or not: once more than there
-// are commas. Those in quoted strings don't separate.
-func splitList(value string, yield func(item string)) {
-	quoted, begin := false, 0
-	for i := 0; i < len(value); i++ {
-		switch {
-		case quoted && value[i] == '\\':
-			i++
-		case value[i] == '"':
-			quoted = !quoted
-		case !quoted && value[i] == ',':
-			yield(trim(value[begin:i]))
-			begin = i + 1
-		}
-	}
-	yield(trim(value[begin:]))
 }
 
 // trim removes optional whitespace (RFC 9110 §5.6.3).

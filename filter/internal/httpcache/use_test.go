@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"chatcache/filter/internal/httpcache"
+	"chatcache/policy/directive"
 )
 
 func TestJudge(t *testing.T) {
@@ -94,4 +95,50 @@ func TestStaleWindows(t *testing.T) {
 			t.Errorf("%s: %+v", strict, p)
 		}
 	}
+}
+
+// TestForbidden: what the command policy explains of a request is what the filter does.
+func TestForbidden(t *testing.T) {
+	for _, test := range []struct {
+		fields           httpcache.Fields
+		noStore, noCache bool
+	}{
+		{fields: nil},
+		{fields: httpcache.Fields{{"cache-control", "max-age=0, No-Cache"}}, noCache: true},
+		{fields: httpcache.Fields{{"cache-control", "no-store; max-age=0"}}, noStore: true},
+		{fields: httpcache.Fields{{"cache-control", `"no-cache"`}}, noCache: true},
+		{fields: httpcache.Fields{{"cache-control", `no-cache="x"`}}, noCache: true},
+		{fields: httpcache.Fields{{"cache-control", `ext="no-store, no-cache"`}}},
+		{fields: httpcache.Fields{{"cache-control", "no-store=1"}}, noStore: true},
+		{fields: httpcache.Fields{{"cache-control", "no-store-at-all, x-no-cache"}}},
+		{fields: httpcache.Fields{{"cache-control", `a="`}, {"cache-control", "no-store"}}, noStore: true},
+		{fields: httpcache.Fields{{"cache-control", ""}, {"pragma", "no-cache"}}},
+		{fields: httpcache.Fields{{"pragma", "no-cache"}}, noCache: true},
+		{fields: httpcache.Fields{{"pragma", "no-store"}}},
+		{fields: httpcache.Fields{{"pragma", "no-cache, x"}}},
+		{fields: httpcache.Fields{{"pragma", "No-Cache"}}},
+		{fields: httpcache.Fields{{"pragma", "x"}, {"pragma", "no-cache"}}},
+		{fields: httpcache.Fields{{"pragma", "no-cache"}, {"cache-control", "max-age=0"}}},
+	} {
+		noStore, noCache := test.fields.CacheControl().NoStore, test.fields.Limits().NoCache
+		if noStore != test.noStore || noCache != test.noCache {
+			t.Errorf("%q: no-store %v, no-cache %v, want %v and %v", test.fields, noStore, noCache, test.noStore, test.noCache)
+		}
+		said, saidNoCache := directive.Forbidden(test.fields.Values("cache-control"), test.fields.Values("pragma"))
+		if said != noStore || saidNoCache != noCache {
+			t.Errorf("%q: explained as no-store %v, no-cache %v, the filter has %v and %v", test.fields, said, saidNoCache, noStore, noCache)
+		}
+	}
+}
+
+func FuzzForbidden(f *testing.F) {
+	f.Add(`no-store; max-age=0, x="`, "no-cache")
+	f.Fuzz(func(t *testing.T, cacheControl, pragma string) {
+		for _, fields := range []httpcache.Fields{{{"cache-control", cacheControl}, {"pragma", pragma}}, {{"pragma", pragma}}} {
+			noStore, noCache := directive.Forbidden(fields.Values("cache-control"), fields.Values("pragma"))
+			if noStore != fields.CacheControl().NoStore || noCache != fields.Limits().NoCache {
+				t.Errorf("%q: no-store %v, no-cache %v", fields, noStore, noCache)
+			}
+		}
+	})
 }

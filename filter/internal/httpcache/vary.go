@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"slices"
 	"strings"
+
+	"chatcache/policy/directive"
 )
 
 // Vary gives the lower-case names of the request fields that a response depends on, sorted
@@ -48,7 +50,7 @@ func (f Fields) Variant(names []string) [16]byte {
 		name = asProxied(name)
 		var items []string
 		if joined := strings.Join(f.Values(name), ","); joined != "" {
-			splitList(joined, func(item string) { items = append(items, item) }) // with the empty ones: not every field is a list
+			directive.Split(joined, func(item string) { items = append(items, item) }) // with the empty ones: not every field is a list
 		}
 		switch name {
 		case acceptEncoding:

@@ -148,6 +148,10 @@ func TestServe(t *testing.T) {
 	out.wait(t, `(?m)^cluster gone: dial tcp .*connection refused$`)
 	get("x-on-request-headers", "reply 403 no; pause")
 	out.wait(t, `(?m)^GET /x 403 [0-9.]+ms local reply, [0-9]+ host calls$`)
+	if got := get("connection", "upgrade", "upgrade", "websocket"); got != "403 <nil>" {
+		t.Errorf("an upgrade: got %q", got)
+	}
+	out.wait(t, `(?m)^GET /x 403 [0-9.]+ms upgrade_failed, [0-9]+ host calls$`)
 	os.WriteFile(config, []byte("two"), 0o600)
 	out.wait(t, "reloaded the configuration")
 	os.WriteFile(config, []byte("refuse"), 0o600)

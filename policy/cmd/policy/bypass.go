@@ -3,10 +3,10 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"chatcache/policy"
+	"chatcache/policy/directive"
 )
 
 // bypass says why the filter forwards a request of the cache, whatever is stored, as far as the request tells; body is what it is
@@ -41,7 +41,7 @@ func (o options) unanswerable(c *policy.Cache) string {
 	}
 	post := r.method == "POST"
 	methods := r.overriding()
-	wants := r.cacheControl()
+	noStore, noCache := directive.Forbidden(r.headers["cache-control"], r.headers["pragma"])
 	switch {
 	case has("if-match", "if-unmodified-since"), post && has("if-none-match", "if-modified-since"):
 		return "it has a precondition that only the origin can check"
@@ -51,7 +51,7 @@ func (o options) unanswerable(c *policy.Cache) string {
 		return "it asks for another protocol (Upgrade)"
 	case len(methods) > 0:
 		return fmt.Sprintf("a field says that its method is %q", methods)
-	case slices.Contains(wants, "no-store"), slices.Contains(wants, "no-cache") && !c.Origin:
+	case noStore, noCache && !c.Origin:
 		return "its Cache-Control wants the origin's answer"
 	case c.Body != nil && has("expect"):
 		return "its client waits to send the body (Expect)"
@@ -79,18 +79,4 @@ func canonicalBody(p *policy.Policy, c *policy.Cache, o options) (reason string,
 		return err.Error(), nil
 	}
 	return "", body
-}
-
-// cacheControl gives the names of the request's directives (RFC 9111 section 5.2.1); Pragma counts where there is no
-// Cache-Control (section 5.4).
-func (r *request) cacheControl() (names []string) {
-	lines := r.headers["cache-control"]
-	if len(lines) == 0 {
-		lines = r.headers["pragma"]
-	}
-	for name := range strings.SplitSeq(strings.Join(lines, ","), ",") {
-		name, _, _ = strings.Cut(name, "=")
-		names = append(names, strings.ToLower(strings.TrimSpace(name)))
-	}
-	return names
 }

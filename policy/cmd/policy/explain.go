@@ -166,7 +166,12 @@ func (e *explanation) read(p *policy.Policy, c *policy.Cache, o options) {
 	if e.Partition != nil {
 		id = e.Partition.found
 	}
-	e.Read.Key = keyFields(p.AppendKey(nil, c, o.request, id.ID, body))
+	key := p.AppendKey(nil, c, o.request, id.ID, body)
+	if len(key) > policy.MaxKey {
+		e.Bypass = fmt.Sprintf("its key has %d bytes, more than %s", len(key), policy.FormatSize(policy.MaxKey))
+		return
+	}
+	e.Read.Key = keyFields(key)
 	e.Groups = id.ReadGroups(c.Name)
 }
 
