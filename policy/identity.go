@@ -38,7 +38,7 @@ type SourceSet uint16
 // Has tells whether the source with the index is one of them.
 func (s SourceSet) Has(index int) bool { return s&(1<<index) != 0 }
 
-// Parts are the IDs that each of the sources alone would give, in their order, and of a source with several values each of these alone; none of no
+// Parts are the IDs that each of the sources alone would give, in their order, and of a source with several values each of these alone and all of them; none of no
 // identity. A write invalidates in all of them: so it reaches what was read with some of its credentials, and with others beside them.
 func (p Partition) Parts() []string {
 	if p.parts == nil && p.ID != "" {
@@ -51,7 +51,7 @@ func (p Partition) Parts() []string {
 // parts, and where there are several its own, by which it is named in the entry's key.
 func (p Partition) ReadGroups(cache string) []string {
 	groups := wire.ReadGroups(cache, p.Parts()...)
-	if p.parts != nil {
+	if p.parts != nil && !slices.Contains(p.parts, p.ID) {
 		groups = append(groups, wire.GroupPartition(cache, p.ID))
 	}
 	return groups
@@ -88,6 +88,7 @@ type subject struct{ issuer, value string }
 type identified struct {
 	Partition
 	ok       bool
+	tooMany  bool      // values, see maxValues
 	nameless bool      // it names nobody, but is a credential that the origin may go by
 	claim    subject   // of a verified claim
 	says     []subject // by source: what a credential that is one token says of itself where the source is a verified claim
@@ -160,6 +161,9 @@ func (id *Identifier) Identify(r Request) (p Partition, ok bool) {
 		id.each = append(id.each, one)
 	}
 	for i, one := range id.each {
+		if one.tooMany {
+			return Partition{}, false
+		}
 		if one.ok && !id.repeated(i, one) {
 			id.all = append(id.all, one.Partition)
 			ok = ok || !one.nameless
@@ -294,7 +298,8 @@ func (id *Identifier) partition(source int, c credential) identified {
 	one := identified{Partition: Partition{ID: id.digest(source, c), Expires: c.expires, Sources: 1 << source}, ok: true, nameless: c.nameless}
 	if len(c.values) > 1 {
 		one.parts = id.alone(source, c)
-		one.nameless = one.nameless || one.parts == nil
+		one.tooMany = one.parts == nil
+		one.parts = append(one.parts, one.ID) // by which a VM of an older version knows all of them
 	}
 	return one
 }

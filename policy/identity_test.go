@@ -379,8 +379,8 @@ func TestSeveralValues(t *testing.T) {
 	}
 	x, y, token := of(withHeader("cookie", "sid=x")), of(withHeader("cookie", "sid=y")), of(withHeader("authorization", "Bearer t"))
 	both := of(withHeader("cookie", "sid=y; sid=; sid=x", "sid=y"))
-	if !slices.Equal(both.Parts(), []string{y.ID, x.ID}) || both.ID == x.ID || both.ID == y.ID {
-		t.Errorf("parts %v, want %s and %s", both.Parts(), y.ID, x.ID)
+	if !slices.Equal(both.Parts(), []string{y.ID, x.ID, both.ID}) || both.ID == x.ID || both.ID == y.ID {
+		t.Errorf("parts %v, want %s, %s and its own", both.Parts(), y.ID, x.ID)
 	}
 	want := "[* c:me p:me:" + y.ID + " p:me:" + x.ID + " p:me:" + both.ID + "]"
 	if got := fmt.Sprint(both.ReadGroups("me")); got != want {
@@ -388,11 +388,17 @@ func TestSeveralValues(t *testing.T) {
 	}
 	r := withHeader("cookie", "sid=y; sid=x")
 	r.headers["authorization"] = []string{"Bearer t"}
-	if got := of(r).Parts(); !slices.Equal(got, []string{y.ID, x.ID, token.ID}) {
+	pair := of(withHeader("cookie", "sid=y; sid=x"))
+	if got := of(r).Parts(); !slices.Equal(got, []string{y.ID, x.ID, pair.ID, token.ID}) {
 		t.Errorf("parts of these and a token %v", got)
 	}
-	if p, ok := id.Identify(withHeader("cookie", "sid=1; sid=2; sid=3; sid=4; sid=5")); ok {
+	r = withHeader("cookie", "sid=1; sid=2; sid=3; sid=4; sid=5")
+	if p, ok := id.Identify(r); ok {
 		t.Errorf("five cookies of a name are %+v", p)
+	}
+	r.headers["authorization"] = []string{"Bearer t"}
+	if p, ok := id.Identify(r); ok {
+		t.Errorf("with a token they are %+v", p)
 	}
 }
 

@@ -85,10 +85,10 @@ func (r *read) response(fields httpcache.Fields, end bool) Action {
 		if !outdated {
 			r.unstored(reason)
 		}
-		if superseded {
+		if superseded && !outdated && !ownFault(reason) {
 			r.outdate(*r.stale)
-			r.withdraw()
 		}
+		r.withdraw()
 		r.endFetch(markAfter(fields, reason))
 		r.addStatus(statusMiss(r.why, reason, r.waited))
 		r.stream.Describe(r.cache.Name, resultUnstored(reason))
@@ -286,10 +286,10 @@ func (r *read) giveUp(reason httpcache.Reason) {
 		r.unstored(reason)
 	}
 	r.drop()
-	if r.stale != nil {
+	if r.stale != nil && !ownFault(reason) {
 		r.outdate(*r.stale)
-		r.withdraw()
 	}
+	r.withdraw()
 	r.endFetch(markAfter(nil, reason))
 }
 
@@ -340,14 +340,14 @@ func (r *read) done() {
 	if c.plan.Kept <= 0 {
 		return
 	}
-	body := c.body()
+	body, ofVariant := c.body(), !bytes.Equal(r.key, r.base)
 	r.fill(c.plan, c.fields, body, now)
 	if looked := r.keyInRedis(); len(c.plan.Vary) > 0 {
 		if r.varies(c.plan.Vary); r.keyInRedis() != looked {
 			r.fill(c.plan, c.fields, body, now) // where reads of the same variant look from now on
 		}
 	}
-	if r.why == forwardedRequest {
+	if ofVariant && r.why == forwardedRequest {
 		r.fillBase(c.plan, c.fields, body, now)
 	}
 	r.prefetchNext(body, now)
@@ -366,7 +366,7 @@ func (r *read) fillBase(plan storePlan, fields httpcache.Fields, body []byte, no
 }
 
 // commit ends a whole response's upload. Its variant's own key gets none: whoever looks there next fetches it
-// once more.
+// once more. Nor does the key without a variant get one, but for this VM, which must not go back to what it has there.
 func (r *read) commit(c *capture) {
 	var fetch string
 	var done func(stored bool)
@@ -376,6 +376,7 @@ func (r *read) commit(c *capture) {
 	}
 	c.upload.finish(fetch, done)
 	if len(c.plan.Vary) > 0 {
+		r.state.l1.Delete(r.base)
 		r.varies(c.plan.Vary)
 	}
 }

@@ -123,3 +123,28 @@ func TestHeadOutdatesL1(t *testing.T) {
 		t.Errorf("a GET after it: %q, %q", get.cacheStatus(), get.reply)
 	}
 }
+
+// What a HEAD's answer says of its own exchange, a cookie for example, leaves what is stored as it is; and one that a client has
+// made look like a refresh says what it says once.
+func TestHeadOfOneExchange(t *testing.T) {
+	w := newWorld(t)
+	m := w.cached("one", maxAge("max-age=3600"), tagged)
+	s := w.headOfPage(maxAge("max-age=0"))
+	w.finds(m, 10*time.Second)
+	digest := wire.KeyDigest(s.exchange.flow.(*read).base)
+	s.head("200", maxAge("max-age=3600"), tagged, [2]string{"content-length", "3"}, [2]string{"set-cookie", "a=b"})
+	s.exchange.ResponseBody(0, true)
+	s.exchange.Done()
+	w.run()
+	w.none(wire.PathStore)
+
+	refresh := [2]string{refreshField, digest + " client"}
+	s = w.headOfPage(maxAge("max-age=0"), refresh)
+	w.finds(m, 10*time.Second)
+	s.head("200", maxAge("max-age=3600"), [2]string{"etag", `"b"`}, [2]string{"content-length", "3"})
+	s.exchange.ResponseBody(0, true)
+	s.exchange.Done()
+	w.stored()
+	w.run()
+	w.none(wire.PathStore)
+}

@@ -62,7 +62,7 @@ func (r *read) startPrefetch(end bool) Action {
 	} else {
 		_ = r.stream.SetRequestField(prefetchField, prefetchedMark) // all that the origin needs to know
 	}
-	if action := r.enter(end); r.bypass == "" || r.prefetchOf == "" && r.bypass != reasonMisdirected {
+	if action := r.enter(end); r.bypass == "" || r.prefetchOf == "" {
 		return action
 	}
 	return r.misdirect()

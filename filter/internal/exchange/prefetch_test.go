@@ -231,3 +231,21 @@ func TestPrefetchOfNobody(t *testing.T) {
 		t.Errorf("reply %d, resumed %d", s.status, s.resumed)
 	}
 }
+
+// Nor does one whose lookup the cache can't use: what it would fetch isn't stored.
+func TestPrefetchThatCannotBeStored(t *testing.T) {
+	for name, answer := range map[string]func(*call){
+		"the bridge fails":  func(c *call) { c.fails() },
+		"a write in flight": func(c *call) { c.answer(wire.LookupAnswer{State: wire.LookupSuspended}) },
+	} {
+		w := paged(t)
+		w.paging("/stats?page=1", page)
+		w.take("self /stats?page=2")
+		s := w.stream("GET", "/stats?page=2", "ann", [2]string{prefetchField, w.fetched[0].Get(prefetchField)})
+		s.exchange.RequestHeaders(true)
+		answer(w.take(wire.PathLookup))
+		if s.status != 421 || s.resumed != 0 {
+			t.Errorf("%s: reply %d, resumed %d", name, s.status, s.resumed)
+		}
+	}
+}

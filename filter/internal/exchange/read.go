@@ -263,7 +263,9 @@ func (r *read) inL1(leased bool, now int64) (found, bool) {
 // live lease and no slot of its groups has moved since.
 func (r *read) fillL1(fence fence, block []byte, stored, expires, now int64) {
 	if !fence.leased || !r.state.slots.Unmoved(fence.mark, fence.slots) {
-		r.state.l1.Delete(r.key) // what is there is older, and would answer again once the lease is renewed
+		if old, ok := r.state.l1.Get(r.key, now); ok && old.Mark <= fence.mark && !bytes.Equal(old.Block, block) {
+			r.state.l1.Delete(r.key) // what is older would answer again once the lease is renewed
+		}
 		return
 	}
 	r.state.l1.Put(r.key, l1.Item{

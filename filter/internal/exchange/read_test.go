@@ -455,3 +455,34 @@ func TestOlderResponseInL1(t *testing.T) {
 		t.Errorf("after two was answered, %q, %s", s.reply, s.cacheStatus())
 	}
 }
+
+// What L1 has is let go only where something else would be in its place: not when the same is found in Redis while a poll is late,
+// nor for what is older.
+func TestL1KeepsWhatIsPresent(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	m := w.cached("one", maxAge("max-age=60"))
+	w.now += 4 * time.Second
+	w.page()
+	w.finds(m, 0)
+	if n := w.plugin.state.l1.Len(); n != 1 {
+		t.Errorf("%d entries after the same was found in Redis", n)
+	}
+
+	w = newWorld(t)
+	w.lease()
+	m = w.cached("one", maxAge("max-age=60"))
+	w.plugin.state.l1.Clear()
+	w.page()
+	slow := w.take(wire.PathLookup)
+	w.plugin.state.move([]string{"c:pages"})
+	s := w.page(maxAge("no-cache"))
+	w.take(wire.PathLookup).miss(2)
+	s.respond("200", "two", maxAge("max-age=60"))
+	slow.ok(wire.LookupAnswer{
+		State: wire.LookupHit, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Entry: m.Entry, Age: 1000, Remaining: m.TTL - 1000,
+	}.Encode())
+	if n := w.plugin.state.l1.Len(); n != 1 {
+		t.Errorf("%d entries after something older was found", n)
+	}
+}

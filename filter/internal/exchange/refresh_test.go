@@ -388,3 +388,21 @@ func TestRefreshesAreBounded(t *testing.T) {
 		t.Errorf("%d are remembered", n)
 	}
 }
+
+// A refresh whose response can't be held at the moment says nothing of what is stored.
+func TestRefreshThatCannotBeHeld(t *testing.T) {
+	w, m := refreshing(t)
+	w.page()
+	w.finds(m, 2*time.Second)
+	fields, _ := w.asksAgain()
+	own := w.arrives(fields)
+	w.finds(m, 2*time.Second)
+	before := w.plugin.state.captured
+	w.plugin.state.captured = maxCaptured
+	own.head("200", maxAge("max-age=60"), [2]string{"content-length", "10"})
+	own.wants("chatcache; fwd=stale; detail=capture-limit")
+	w.run()
+	w.none(wire.PathStore)
+	w.plugin.state.captured = before
+	own.exchange.Done()
+}

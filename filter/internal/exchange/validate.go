@@ -19,7 +19,8 @@ import (
 //  5. or it answers anew, which streams through and is stored as after any miss; what it answers to a HEAD
 //     says whether the stored response is the present one: see compareHead
 //
-// Where 3 or 5 says that nothing may be stored any more, what is stored is used no more without a validation: see forbids.
+// Where 3 or 5 says that nothing may be stored any more, what is stored is used no more without a validation: see forbids, and
+// supersedes.
 //
 // An invalidated response is a miss in 1 and so never gets here.
 
@@ -64,7 +65,7 @@ func (r *read) forward(now int64) {
 		r.refuse()
 		return
 	}
-	if r.refreshOf != "" && r.bypass != "" {
+	if r.refreshOf+r.prefetchOf != "" && r.bypass != "" {
 		r.misdirect()
 		return
 	}
@@ -137,8 +138,11 @@ func (r *read) compareHead(answer httpcache.Fields) (updated, outdated bool) {
 	}
 	if like == httpcache.Alike {
 		present := s
-		if r.refresh(&present, answer) == httpcache.Storable {
+		switch reason := r.refresh(&present, answer); {
+		case reason == httpcache.Storable:
 			return true, false
+		case !forbids(reason):
+			return false, false
 		}
 	}
 	r.outdate(s)
@@ -223,13 +227,18 @@ func (r *read) mayOutdate(answer httpcache.Fields) bool {
 }
 
 // supersedes tells whether a request of the proxy's own, which was to refresh what is stored, was answered with something else, or with that there is
-// none any more. It matters where that can't be stored. Answers to clients' requests don't count: each chooses what its own says.
+// none any more. It matters where that can't be stored for what it is. Answers to clients' requests don't count: each chooses what its own says.
 func (r *read) supersedes(answer httpcache.Fields) bool {
 	if r.refreshOf == "" || r.stale == nil || !r.mayOutdate(answer) || !r.viaUpstream() {
 		return false
 	}
 	status := answer.Get(":status")
 	return status == "200" || status == "404" || status == "410"
+}
+
+// ownFault tells whether a response isn't stored for the proxy's, the bridge's or the credential's sake, whatever it is.
+func ownFault(reason httpcache.Reason) bool {
+	return reason == reasonUnheld || reason == reasonUnsent || reason == httpcache.ReasonNoFreshTTL || reason == httpcache.ReasonNotOrigin
 }
 
 // refresh updates what was stored, and stores it again if that may be.

@@ -250,3 +250,46 @@ func TestReplacedVariant(t *testing.T) {
 		t.Errorf("after two was answered, %q, %s", s.reply, s.cacheStatus())
 	}
 }
+
+// A VM that doesn't know of the variants replaces under the key without one, and stores under the variant's, once each.
+func TestReplacedWithoutVariants(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	vary := [2]string{"vary", "accept-language"}
+	s := w.language("en")
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "one", maxAge("max-age=60"), vary)
+	base := w.stored()
+	other := newWorld(t)
+	other.lease()
+	s = other.page([2]string{"accept-language", "en"}, maxAge("no-cache"))
+	other.finds(base, 0)
+	s.respond("200", "two", maxAge("max-age=60"), vary)
+	if one, two := other.stored(), other.stored(); one.Key != base.Key || two.Key == base.Key {
+		t.Errorf("stored under %s and %s", one.Key, two.Key)
+	}
+	other.run()
+	other.none(wire.PathStore)
+}
+
+// One that has stored a large response, which goes to the variant's key alone, doesn't go back to what it has without a variant.
+func TestLargeResponseReplacesAVariant(t *testing.T) {
+	w := newStreamingWorld(t)
+	w.lease()
+	vary := [2]string{"vary", "accept-language"}
+	s := w.language("en")
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "one", maxAge("max-age=60"), vary)
+	_, byVariant := w.stored(), w.stored()
+	s = w.page([2]string{"accept-language", "en"}, maxAge("no-cache"))
+	w.finds(byVariant, 0)
+	s.head("200", maxAge("max-age=60"), vary, [2]string{"content-length", "12"})
+	s.send("two two two ", true)
+	s.exchange.Done()
+	for i := range maxVaried {
+		w.plugin.state.variants.learn(fmt.Appendf(nil, "other %d", i), []string{"accept-language"})
+	}
+	if s = w.language("en"); string(s.reply) == "one" {
+		t.Errorf("after two: %q, %s", s.reply, s.cacheStatus())
+	}
+}
