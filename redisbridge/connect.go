@@ -47,7 +47,7 @@ func RedisFromEnv(getenv func(string) string) (o redis.UniversalOptions, warning
 	}
 	if secure {
 		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-		if host, _, err := net.SplitHostPort(o.Addrs[0]); err == nil && len(o.Addrs) == 1 {
+		if host, _, err := net.SplitHostPort(o.Addrs[0]); err == nil && len(o.Addrs) == 1 && o.MasterName == "" && !o.IsClusterMode { // others are known by the names that they are asked for by
 			o.TLSConfig.ServerName = host
 		}
 	}

@@ -27,6 +27,9 @@ func TestRedisFromEnv(t *testing.T) {
 		{"sentinels", "REDIS_SENTINELS=a:1,b:2 REDIS_SENTINEL_MASTER=m REDIS_DB=1", "[a:1 b:2] db=1 user= password= master=m cluster=false tls=false"},
 		{"sentinels with a password", "REDIS_SENTINELS=a:1 REDIS_SENTINEL_MASTER=m REDIS_PASSWORD=p REDIS_SENTINEL_USERNAME=su REDIS_SENTINEL_PASSWORD=sp",
 			"[a:1] db=0 user= password=p master=m cluster=false tls=false sentinels=su:sp"},
+		// The server that a Sentinel or a node names has a name of its own.
+		{"one sentinel with TLS", "REDIS_SENTINELS=a:1 REDIS_SENTINEL_MASTER=m REDIS_TLS=true", "[a:1] db=0 user= password= master=m cluster=false tls=true "},
+		{"cluster by one node with TLS", "REDIS_CLUSTER=a:1 REDIS_TLS=true", "[a:1] db=0 user= password= master= cluster=true tls=true "},
 		{"a list without ports", "REDIS_CLUSTER=a:1,b", `redis settings: the address "b", want host:port`},
 		{"a list that ends early", "REDIS_CLUSTER=a:1,", `redis settings: the address "", want host:port`},
 		{"sentinels without a name", "REDIS_SENTINELS=a:1", "redis settings: REDIS_SENTINELS and REDIS_SENTINEL_MASTER need each other"},

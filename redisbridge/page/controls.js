@@ -17,7 +17,7 @@ export function listed({ caches, controls }) {
 export function cells(c) {
   const mark = (on) => (on ? "yes" : "–");
   const share = (percent) => (percent ? percent + "%" : "–");
-  const note = c.rollout ? "not used: the proxies' policies have different rules for it" : "";
+  const note = c.rollout ? "not used: the proxies' policies have different rules for it, or had lately" : "";
   return [c.name, mark(c.off), c.ttl ?? "–", share(c.percent), mark(c.observe), share(c.verify), note];
 }
 
@@ -25,10 +25,10 @@ export function cells(c) {
 export function change(policy, before, form) {
   const set = {}, unset = [];
   for (const [name, value] of Object.entries(form)) {
-    if (value) set[name] = value;
-    else if (before[name]) unset.push(name);
+    if (!value && before[name]) unset.push(name);
+    else if (value && before[name] !== value) set[name] = value; // what nobody has changed here somebody may have elsewhere
   }
-  if (unset.length === 0 && Object.entries(set).every(([name, value]) => before[name] === value)) return null;
+  if (unset.length === 0 && Object.keys(set).length === 0) return null;
   const whose = before.name === allCaches ? { all: true } : { cache: before.name };
   return { policy, ...whose, set, unset, wait: "2s" };
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -69,7 +71,8 @@ func examine(e evidence) (findings []finding) {
 }
 
 func (e evidence) refused() bool {
-	return e.statusError != nil && strings.Contains(e.statusError.Error(), " 401 ")
+	var refused refusedError
+	return errors.As(e.statusError, &refused) && refused.status == http.StatusUnauthorized
 }
 
 func lookBridge(e evidence) (problem, detail string) {
@@ -373,7 +376,7 @@ func lookWorkers(e evidence) (problem, detail string) {
 		known += p.VMs
 	}
 	switch {
-	case e.statusError != nil || following == 0:
+	case e.statusError != nil || !e.status.Redis.OK || len(e.status.Policies) == 0 || following == 0:
 		return "", ""
 	case following > float64(known):
 		return fmt.Sprintf("%.0f follow the feed, as the proxies say, and the bridge knows %d", following, known), ""

@@ -112,6 +112,20 @@ func (c client) call(ctx context.Context, method, path string, body, answer any)
 	return nil
 }
 
+// refusedError is an answer other than 200.
+type refusedError struct {
+	error
+	status int
+}
+
+func (e refusedError) Unwrap() error { return e.error }
+
+// isRefused tells whether a bridge has understood a call and done nothing.
+func isRefused(err error) bool {
+	var refused refusedError
+	return errors.As(err, &refused) && refused.status < http.StatusInternalServerError
+}
+
 // refusal is the error of an answer other than 200.
 func refusal(status int, text string) error {
 	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
@@ -126,7 +140,7 @@ func refusal(status int, text string) error {
 	if len(text) > maxRefusal {
 		text = strings.ToValidUTF8(text[:maxRefusal], "") + "…"
 	}
-	return fmt.Errorf("%w said %d: %s%s", errBridge, status, text, hint)
+	return refusedError{fmt.Errorf("%w said %d: %s%s", errBridge, status, text, hint), status}
 }
 
 func (c client) request(ctx context.Context, method, path string, body any) (*http.Request, error) {

@@ -47,7 +47,12 @@ func TestDoctorFindsEachProblem(t *testing.T) {
 	}{
 		{"", func(*evidence) {}, ""},
 		{"bridge", func(e *evidence) { *e = evidence{statusError: errors.New("bridge at x can't be reached")} }, "bridge: bridge at x can't be reached"},
-		{"token", func(e *evidence) { *e = evidence{statusError: errors.New("bridge said 401 Unauthorized: wrong token")} }, "token: bridge said 401 Unauthorized: wrong token"},
+		{"token", func(e *evidence) { *e = evidence{statusError: refusal(401, "wrong token")} },
+			"token: bridge said 401: wrong token; set CHATCACHE_ADMIN_TOKEN or --admin-token-file to the bridge's"},
+		{"redis", func(e *evidence) { // of which nobody can tell whom it knows
+			e.status.Redis.OK, e.status.Redis.Error, e.status.Policies[0].VMs = false, "gone", 0
+			metric("chatcache_following{} 3")(e)
+		}, "redis: gone"},
 		{"redis", func(e *evidence) { e.status.Redis.OK, e.status.Redis.Error = false, "redis did not answer in time" }, "redis: redis did not answer in time"},
 		{"maxmemory-policy", func(e *evidence) { e.status.Redis.EvictionPolicy = "allkeys-lru" }, "maxmemory-policy: it is allkeys-lru"},
 		{"ready", func(e *evidence) { e.ready = "not ready: draining" }, "ready: not ready: draining"},

@@ -27,24 +27,20 @@ type seen struct {
 	Errors     uint64 `json:"errors"`
 }
 
-// since takes the difference of two sums. Redis keeps them: where one is smaller than before, it was emptied,
-// and all of it is new.
-func since(before, now redisbridge.ProxyCounts) seen {
+// since takes the difference of two sums. Redis keeps them: where one is smaller than before it was emptied, or a replica is the primary now that
+// hadn't heard of the last, and they tell nothing.
+func since(before, now redisbridge.ProxyCounts) (s seen, told bool) {
 	hits := func(c redisbridge.ProxyCounts) uint64 { return c.HitsL1 + c.HitsL2 + c.Collapsed }
 	compared := func(c redisbridge.ProxyCounts) uint64 { return c.Matches + c.Mismatches }
+	if hits(now) < hits(before) || now.Matches < before.Matches || now.Mismatches < before.Mismatches || now.Errors < before.Errors {
+		return seen{}, false
+	}
 	return seen{
-		Hits:       more(hits(before), hits(now)),
-		Compared:   more(compared(before), compared(now)),
-		Mismatches: more(before.Mismatches, now.Mismatches),
-		Errors:     more(before.Errors, now.Errors),
-	}
-}
-
-func more(before, now uint64) uint64 {
-	if now < before {
-		return now
-	}
-	return now - before
+		Hits:       hits(now) - hits(before),
+		Compared:   compared(now) - compared(before),
+		Mismatches: now.Mismatches - before.Mismatches,
+		Errors:     now.Errors - before.Errors,
+	}, true
 }
 
 // verdict is what a gate says.
@@ -58,10 +54,10 @@ const (
 )
 
 // judge judges what was seen for so long. A share of mismatches counts as if minCompared had been compared at
-// least: a breach that more answers could not undo is one at once.
+// least: a breach that more answers could not undo is one at once. What others have compared counts where the rollout itself compares nothing.
 func (g gate) judge(s seen, elapsed time.Duration) verdict {
 	switch {
-	case g.minCompared > 0 && float64(s.Mismatches) > g.maxMismatch/100*float64(max(s.Compared, g.minCompared)):
+	case float64(s.Mismatches) > g.maxMismatch/100*float64(max(s.Compared, g.minCompared)):
 		return mismatched
 	case s.Errors > g.maxErrors:
 		return failed

@@ -65,18 +65,26 @@ func parseReplay(in io.Reader, from int) (reads []replay, leftOut int, err error
 }
 
 // logged finds the request line in a line of an access log.
-var logged = regexp.MustCompile(`"([A-Z]+) (\S+) HTTP/[0-9.]+"`)
+var logged = regexp.MustCompile(`"([A-Z-]+) (\S+) HTTP/[0-9.]+"`)
 
-// parseLine reads one line; isRead tells whether its method is GET.
+// odd finds what stands in its place where clients have sent something else, and its status.
+var odd = regexp.MustCompile(`"[^"]*" [1-5][0-9][0-9]\b`)
+
+// parseLine reads one line; isRead tells whether its method is GET. What is odd in an access log is none: anybody can have sent it.
 func parseLine(text []byte) (r replay, isRead bool, err error) {
 	if text[0] == '{' {
 		return parseJSONLine(text)
 	}
 	method, target := "", ""
 	if m := logged.FindSubmatch(text); m != nil {
-		method, target = string(m[1]), string(m[2])
+		if isRead = string(m[1]) == "GET" && r.setTarget(string(m[2])) == nil; !isRead {
+			r = replay{}
+		}
+		return r, isRead, nil
 	} else if words := strings.Fields(string(text)); len(words) >= 2 && isMethod(words[0]) {
 		method, target = words[0], words[1]
+	} else if odd.Match(text) {
+		return r, false, nil
 	} else {
 		return r, false, errors.New(`want {"path": …}, GET /path, or an access log's "GET /path HTTP/1.1"`)
 	}
@@ -118,13 +126,22 @@ func parseJSONLine(text []byte) (r replay, isRead bool, err error) {
 	if line.Authority != "" {
 		r.authority = line.Authority
 	}
+	for name := range line.Header {
+		if strings.EqualFold(name, "host") {
+			return r, false, errors.New(`"header" has "host": name it by "authority"`)
+		}
+	}
 	r.header = line.Header
 	return r, true, nil
 }
 
 // setTarget takes a path with its query, or a whole URL.
 func (r *replay) setTarget(target string) error {
-	u, err := url.Parse(target)
+	parse := url.Parse
+	if strings.HasPrefix(target, "/") {
+		parse = url.ParseRequestURI // two slashes begin no authority
+	}
+	u, err := parse(target)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%.80q is no path: %w", target, errors.Unwrap(err))

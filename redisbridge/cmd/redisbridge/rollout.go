@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -118,7 +119,7 @@ func rollout(ctx context.Context, args []string, env environment) int {
 		return env.fail(exitUsage, err)
 	}
 	w := &f.widening
-	w.bridge = controlledCache{bridge, f.policy, f.cache}
+	w.bridge = &controlledCache{bridge, f.policy, f.cache}
 	w.report = reporter{cache: f.cache, out: env.stdout, json: f.json}.report
 	if err := w.begin(ctx); err != nil {
 		return env.fail(exitNo, fmt.Errorf("cache %s can't be rolled out: %w", f.cache, err))
@@ -134,7 +135,7 @@ func (f *rolloutFlags) end(env environment, err error) int {
 		return exitOK
 	case errors.As(err, &breach):
 		return env.fail(exitNo, fmt.Errorf("cache %s: %w", f.cache, err))
-	case errors.Is(err, errInterrupted), errors.Is(err, errStalled), errors.Is(err, errUnseen), errors.Is(err, errChanged):
+	case errors.Is(err, errInterrupted), errors.Is(err, errStalled), errors.Is(err, errUnseen), errors.Is(err, errChanged), errors.Is(err, errUnanswered):
 		return env.fail(exitWait, fmt.Errorf("cache %s: %w; what is set stays: redisbridge controls shows it", f.cache, err))
 	}
 	return env.fail(exitNo, fmt.Errorf("cache %s: %w", f.cache, err))
@@ -142,17 +143,19 @@ func (f *rolloutFlags) end(env environment, err error) int {
 
 // controlledCache is a cache at a bridge.
 type controlledCache struct {
-	client        client
-	policy, cache string
+	client client
+	policy string // where none was named, the bridge's only one from the first answer on
+	cache  string
 }
 
 // heardWithin is how long a call waits for the proxies to hear of a setting; one that hears of it later
 // counts what the step before has brought for so long.
 const heardWithin = "3s"
 
-func (c controlledCache) controls(ctx context.Context) (cache redisbridge.CacheControls, all redisbridge.ControlSettings, err error) {
+func (c *controlledCache) controls(ctx context.Context) (cache redisbridge.CacheControls, all redisbridge.ControlSettings, err error) {
 	var answer redisbridge.ControlsAnswer
 	err = c.client.call(ctx, http.MethodGet, "/v1/controls?"+url.Values{"policy": {c.policy}}.Encode(), nil, &answer)
+	c.policy = cmp.Or(c.policy, answer.Policy)
 	for _, one := range answer.Controls.Caches {
 		if one.Name == c.cache {
 			cache = one
@@ -161,13 +164,13 @@ func (c controlledCache) controls(ctx context.Context) (cache redisbridge.CacheC
 	return cache, answer.Controls.All, err
 }
 
-func (c controlledCache) set(ctx context.Context, set redisbridge.ControlSettings, unset ...string) error {
+func (c *controlledCache) set(ctx context.Context, set redisbridge.ControlSettings, unset ...string) error {
 	var answer redisbridge.ControlsAnswer
 	return c.client.call(ctx, http.MethodPost, "/v1/controls",
 		redisbridge.ControlsRequest{Policy: c.policy, Cache: c.cache, Set: set, Unset: unset, Wait: heardWithin}, &answer)
 }
 
-func (c controlledCache) counts(ctx context.Context) (redisbridge.ProxyCounts, error) {
+func (c *controlledCache) counts(ctx context.Context) (redisbridge.ProxyCounts, error) {
 	var s redisbridge.Status
 	if err := c.client.call(ctx, http.MethodGet, "/v1/status", nil, &s); err != nil {
 		return redisbridge.ProxyCounts{}, err
@@ -176,7 +179,7 @@ func (c controlledCache) counts(ctx context.Context) (redisbridge.ProxyCounts, e
 		return redisbridge.ProxyCounts{}, fmt.Errorf("redis: %s", s.Redis.Error)
 	}
 	for _, p := range s.Policies {
-		if c.policy != "" && p.Name != c.policy {
+		if p.Name != c.policy {
 			continue
 		}
 		for _, one := range p.Caches {

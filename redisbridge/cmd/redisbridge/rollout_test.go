@@ -43,21 +43,29 @@ func TestGate(t *testing.T) {
 			t.Errorf("%s: verdict %d, want %d", test.name, got, test.want)
 		}
 	}
-	if got := (gate{hold: time.Minute}).judge(seen{Mismatches: 9}, time.Minute); got != held {
+	if got := (gate{hold: time.Minute}).judge(seen{}, time.Minute); got != held {
 		t.Errorf("without comparisons: verdict %d", got)
+	}
+	if got := (gate{hold: time.Minute, maxMismatch: 1}).judge(seen{Compared: 60, Mismatches: 9}, time.Minute); got != mismatched {
+		t.Errorf("with those of somebody else: verdict %d", got)
 	}
 }
 
-// Redis' sums begin anew where it was emptied: what is there then has come since.
+// Redis' sums begin anew where it was emptied, and are a little less after a failover: then nobody can tell what has come since.
 func TestSeenSince(t *testing.T) {
 	before := redisbridge.ProxyCounts{HitsL1: 5, HitsL2: 5, Collapsed: 1, Matches: 90, Mismatches: 2, Errors: 7}
 	now := redisbridge.ProxyCounts{HitsL1: 9, HitsL2: 6, Collapsed: 2, Matches: 100, Mismatches: 3, Errors: 7}
-	if diff := cmp.Diff(seen{Hits: 6, Compared: 11, Mismatches: 1}, since(before, now)); diff != "" {
-		t.Error(diff)
+	got, told := since(before, now)
+	if diff := cmp.Diff(seen{Hits: 6, Compared: 11, Mismatches: 1}, got); diff != "" || !told {
+		t.Error(told, diff)
 	}
-	emptied := redisbridge.ProxyCounts{HitsL1: 3, Matches: 4, Errors: 1}
-	if diff := cmp.Diff(seen{Hits: 3, Compared: 4, Errors: 1}, since(before, emptied)); diff != "" {
-		t.Error(diff)
+	for name, less := range map[string]redisbridge.ProxyCounts{
+		"emptied": {HitsL1: 3, Matches: 4, Errors: 1},
+		"behind":  {HitsL1: 9, HitsL2: 6, Collapsed: 2, Matches: 89, Mismatches: 3, Errors: 7},
+	} {
+		if got, told := since(before, less); told {
+			t.Errorf("%s: %+v", name, got)
+		}
 	}
 }
 
@@ -461,5 +469,138 @@ func TestRolloutFlags(t *testing.T) {
 	var stdout strings.Builder
 	if code := run(t.Context(), []string{"rollout", "-h"}, func(string) string { return "" }, &stdout, io.Discard); code != exitOK || stdout.String() != rolloutUsage {
 		t.Errorf("help: exit code %d\n%s", code, stdout.String())
+	}
+}
+
+// racing is a mesh in which an operator turns the cache off right after a rollout has looked.
+type racing struct {
+	*mesh
+	at   time.Duration
+	done bool
+}
+
+func (r *racing) counts(ctx context.Context) (redisbridge.ProxyCounts, error) {
+	counts, err := r.mesh.counts(ctx)
+	if !r.done && time.Since(r.began) >= r.at {
+		r.done, r.cache.Off = true, true
+	}
+	return counts, err
+}
+
+// What an operator turns off while it is rolled out stays off, the cache or all of them.
+func TestRolloutLeavesAnOffAlone(t *testing.T) {
+	m := off()
+	_, err := rolledOut(t, m, func(w *widening) { w.bridge = &racing{mesh: m, at: 6 * time.Second} })
+	if !errors.Is(err, errChanged) || !m.cache.Off {
+		t.Errorf("the cache: %v, off %v", err, m.cache.Off)
+	}
+	m = off()
+	m.second = func(m *mesh, at int) error { m.all.Off = m.all.Off || at >= 2; return nil }
+	_, err = rolledOut(t, m, func(w *widening) { w.verify, w.gate.minCompared = 0, 0 })
+	if !errors.Is(err, errChanged) || !strings.Contains(err.Error(), "of all caches 0% is served") || served(m.cache.ControlSettings) > 40 {
+		t.Errorf("all: %v, %+v", err, m.cache)
+	}
+}
+
+// A rollout that compares nothing itself heeds what others compare.
+func TestRolloutWithTheComparisonsOfOthers(t *testing.T) {
+	m := off()
+	m.cache.Verify = 10
+	m.second = func(m *mesh, _ int) error { m.sum.HitsL1 += 90; m.sum.Mismatches += 10; return nil }
+	var breach *breachError
+	if _, err := rolledOut(t, m, func(w *widening) { w.verify, w.gate.minCompared = 0, 0 }); !errors.As(err, &breach) || !m.cache.Off {
+		t.Errorf("%v, off %v", err, m.cache.Off)
+	}
+}
+
+// After a failover to a replica that lacks the last counts nothing is taken for compared that was compared long ago.
+func TestRolloutOverAFailover(t *testing.T) {
+	m := off()
+	m.sum.Matches = 1_000_000
+	m.second = func(m *mesh, at int) error {
+		if at == 1 {
+			m.sum.Matches -= 10
+		}
+		return nil
+	}
+	out, err := rolledOut(t, m, func(w *widening) { w.step = 100 })
+	if !errors.Is(err, errStalled) || !strings.Contains(out, "the counts are less than they were") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// refusing is a mesh at a bridge that now and then doesn't answer when something is set.
+type refusing struct {
+	*mesh
+	sets  int
+	error func(set int) error
+}
+
+func (r *refusing) set(ctx context.Context, s redisbridge.ControlSettings, unset ...string) error {
+	r.sets++
+	if err := r.error(r.sets); err != nil {
+		return err
+	}
+	return r.mesh.set(ctx, s, unset...)
+}
+
+// What is wrong is turned off although the bridge doesn't answer at once.
+func TestRolloutInsistsOnFallingBack(t *testing.T) {
+	m := off()
+	m.second = func(m *mesh, _ int) error { m.sum.HitsL1 += 90; m.sum.Mismatches += 10; return nil }
+	var breach *breachError
+	_, err := rolledOut(t, m, func(w *widening) {
+		w.bridge = &refusing{mesh: m, error: func(n int) error {
+			if n > 1 && n < 8 {
+				return refusal(503, "redis did not answer in time")
+			}
+			return nil
+		}}
+	})
+	if !errors.As(err, &breach) || !m.cache.Off {
+		t.Errorf("%v, off %v", err, m.cache.Off)
+	}
+}
+
+// A setting that wasn't acknowledged may have been made; one that was refused hasn't been.
+func TestRolloutWhoseSettingIsNotAcknowledged(t *testing.T) {
+	for status, want := range map[int]int{503: exitWait, 404: exitNo} {
+		m := off()
+		_, err := rolledOut(t, m, func(w *widening) {
+			w.bridge = &refusing{mesh: m, error: func(int) error { return refusal(status, "no") }}
+		})
+		var stderr strings.Builder
+		if code := (&rolloutFlags{cache: "stats"}).end(environment{stderr: &stderr}, err); code != want {
+			t.Errorf("%d: exit code %d, %s", status, code, stderr.String())
+		}
+	}
+}
+
+// Where no policy is named it is the bridge's only one, and no other that has a cache of the same name.
+func TestRolloutOfTheOnlyPolicy(t *testing.T) {
+	cache := redisbridge.CacheControls{Name: "stats", ControlSettings: redisbridge.ControlSettings{Off: true}}
+	compared := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := redisbridge.ControlsAnswer{Policy: "zeta"}
+		switch r.Method + " " + r.URL.Path {
+		case "POST /v1/controls":
+			var request redisbridge.ControlsRequest
+			_ = json.NewDecoder(r.Body).Decode(&request)
+			cache.ControlSettings = request.Set
+		case "GET /v1/status":
+			compared += 50
+			fmt.Fprintf(w, `{"redis":{"ok":true},"policies":[
+				{"name":"alpha","caches":[{"name":"stats","proxies":{"matches":%d}}]},
+				{"name":"zeta","caches":[{"name":"stats","proxies":{"mismatches":%[1]d}}]}]}`, compared)
+			return
+		}
+		answer.Controls.Caches = []redisbridge.CacheControls{cache}
+		_ = json.NewEncoder(w).Encode(answer)
+	}))
+	defer server.Close()
+	var stderr strings.Builder
+	args := []string{"rollout", "stats", "--bridge", server.URL, "--hold", "1ms", "--min-compared", "5", "--step", "50"}
+	if code := run(t.Context(), args, func(string) string { return "" }, io.Discard, &stderr); code != exitNo || !cache.Off {
+		t.Errorf("exit code %d, off %v, %s", code, cache.Off, stderr.String())
 	}
 }

@@ -87,6 +87,9 @@ func (f *warmFlags) addFields(argument string) error {
 		if !ok || strings.TrimSpace(name) == "" {
 			return errors.New(`write each field as "name: value"`)
 		}
+		if strings.EqualFold(strings.TrimSpace(name), "host") {
+			return errors.New("name the host by --authority")
+		}
 		f.fields.Add(textproto.TrimString(name), textproto.TrimString(value))
 	}
 	return nil

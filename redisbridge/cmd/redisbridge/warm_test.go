@@ -47,6 +47,20 @@ func TestReplayFile(t *testing.T) {
 	}
 }
 
+// What clients have sent that is no request, or none of a path, is left out of an access log; a path may begin with two slashes.
+func TestOddLinesOfAnAccessLog(t *testing.T) {
+	reads, leftOut, err := parseReplay(strings.NewReader(`1.2.3.4 - - [x] "GET /ok HTTP/1.1" 200 1 "-" "curl/8"
+1.2.3.4 - - [x] "\x16\x03\x01" 400 157 "-" "-"
+1.2.3.4 - - [x] "GET /%%32%65 HTTP/1.1" 400 157 "-" "-"
+1.2.3.4 - - [x] "M-SEARCH * HTTP/1.1" 400 0 "-" "GET /evil HTTP/1.1"
+1.2.3.4 - - [x] "GET //admin/x?y=1 HTTP/1.1" 404 0 "-" "-"
+`), 1)
+	want := []replay{{line: 1, target: "/ok"}, {line: 5, target: "//admin/x?y=1"}}
+	if diff := cmp.Diff(want, reads, cmp.AllowUnexported(replay{})); diff != "" || leftOut != 3 || err != nil {
+		t.Errorf("%d left out, %v\n%s", leftOut, err, diff)
+	}
+}
+
 // Every bad line is told of, with its place and what is wanted, and nothing is sent.
 func TestBadReplayFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "reads")
@@ -57,7 +71,8 @@ func TestBadReplayFile(t *testing.T) {
 {"path": "/a"} {"path": "/b"}
 what is this
 GET /%zz
-{"path": "//[::1"}
+{"path": "http://[::1"}
+{"path": "/a", "header": {"Host": "x"}}
 `
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -72,7 +87,8 @@ line 4: "path" is missing
 line 5: more than one JSON value
 line 6: want {"path": …}, GET /path, or an access log's "GET /path HTTP/1.1"
 line 7: "/%zz" is no path: invalid URL escape "%zz"
-line 8: "//[::1" is no path: missing ']' in host
+line 8: "http://[::1" is no path: missing ']' in host
+line 9: "header" has "host": name it by "authority"
 `
 	if code != exitUsage || stderr.String() != want {
 		t.Errorf("exit code %d\n%s", code, cmp.Diff(want, stderr.String()))

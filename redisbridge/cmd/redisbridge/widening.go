@@ -34,7 +34,11 @@ var (
 	errStalled     = errors.New("too few answers were compared")
 	errUnseen      = errors.New("the counts can't be read")
 	errChanged     = errors.New("somebody else has changed the controls")
+	errUnanswered  = errors.New("a setting wasn't acknowledged, and may have been made")
 )
+
+// errCounts says that the counts have begun anew, and with them the step.
+var errCounts = errors.New("the counts are less than they were: Redis has lost some, and the step begins anew")
 
 // errRules says that nobody is served for the moment: the step begins anew afterwards.
 var errRules = errors.New("the proxies' policies have different rules for the cache, or had lately: nobody is served until writes by the old ones are over")
@@ -119,17 +123,21 @@ func served(s redisbridge.ControlSettings) float64 {
 // run widens step by step up to the target; what is served already must hold first, since nobody knows whether it
 // has. The error is one of those above, a *breachError, or says why a setting couldn't be changed.
 func (w *widening) run(ctx context.Context) error {
+	unset := []string{"off", "observe"} // once: should an operator set one later it stays
 	for next := w.found; w.at < w.to; {
 		if next == w.at {
 			next = min(inPoints(w.at+w.step), w.to)
 		}
-		err := w.bridge.set(ctx, redisbridge.ControlSettings{Percent: next, Verify: w.verify}, "off", "observe")
+		err := w.bridge.set(ctx, redisbridge.ControlSettings{Percent: next, Verify: w.verify}, unset...)
 		switch {
 		case ctx.Err() != nil:
 			return errInterrupted
-		case err != nil:
+		case isRefused(err):
 			return fmt.Errorf("setting %s: %w", percent(next), err)
+		case err != nil:
+			return fmt.Errorf("%w: %s: %w", errUnanswered, percent(next), err)
 		}
+		unset = nil
 		w.report(progress{Event: "set", Percent: next})
 		if err := w.watch(ctx, next); err != nil {
 			return err
@@ -167,7 +175,13 @@ func (w *widening) watch(ctx context.Context, step float64) error {
 			first, began, sighted = &now, time.Now(), time.Now()
 		case err == nil:
 			sighted = time.Now()
-			if done, err := w.judge(ctx, step, since(*first, now), time.Since(began)); done || err != nil {
+			s, told := since(*first, now)
+			if !told {
+				w.tell(progress{Event: "watching", Percent: step, Reason: errCounts.Error()})
+				first, began = &now, time.Now()
+				break
+			}
+			if done, err := w.judge(ctx, step, s, time.Since(began)); done || err != nil {
 				return err
 			}
 		}
@@ -189,9 +203,12 @@ func (w *widening) tell(p progress) {
 
 // look reads the counts, and makes sure that what was set still is.
 func (w *widening) look(ctx context.Context, step float64) (redisbridge.ProxyCounts, error) {
-	cache, _, err := w.bridge.controls(ctx)
+	cache, all, err := w.bridge.controls(ctx)
 	if err != nil {
 		return redisbridge.ProxyCounts{}, err
+	}
+	if found := served(all); found < step {
+		return redisbridge.ProxyCounts{}, fmt.Errorf("%w: of all caches %s is served; it is left so", errChanged, percent(found))
 	}
 	if found := served(cache.ControlSettings); found != step {
 		return redisbridge.ProxyCounts{}, fmt.Errorf("%w: %s is served instead of %s; it is left so", errChanged, percent(found), percent(step))
@@ -231,7 +248,7 @@ func (w *widening) fallBack(ctx context.Context, v verdict, p progress) error {
 	} else {
 		set.Verify = w.before
 	}
-	if err := w.bridge.set(context.WithoutCancel(ctx), set, unset...); err != nil {
+	if err := w.insist(context.WithoutCancel(ctx), p, set, unset); err != nil {
 		return fmt.Errorf("%s, and falling back failed: %w; turn the cache off by hand", e.reason, err)
 	}
 	p.Event, p.Percent, p.Reason = "off", e.fallBack, e.reason
@@ -240,6 +257,18 @@ func (w *widening) fallBack(ctx context.Context, v verdict, p progress) error {
 	}
 	w.report(p)
 	return e
+}
+
+// insist sets what must not be left, again and again for a while.
+func (w *widening) insist(ctx context.Context, p progress, set redisbridge.ControlSettings, unset []string) error {
+	for began := time.Now(); ; time.Sleep(watchEvery) {
+		err := w.bridge.set(ctx, set, unset...)
+		if err == nil || time.Since(began) >= unseenFor {
+			return err
+		}
+		p.Reason = "falling back failed, and is tried again: " + err.Error()
+		w.tell(p)
+	}
 }
 
 // restore compares as many answers again as before the rollout.
