@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"chatcache/redisbridge/wire"
 )
@@ -100,7 +101,7 @@ func parseCounts(fields map[string]string) map[string][wire.Counters]uint64 {
 	for field, text := range fields {
 		cache, name, _ := strings.Cut(field, " ")
 		n, err := strconv.ParseUint(text, 10, 64)
-		if wire.NotPlain(cache) >= 0 { // metrics have it as a label
+		if !utf8.ValidString(cache) { // metrics have it as a label
 			continue
 		}
 		for c := range wire.Counters {
