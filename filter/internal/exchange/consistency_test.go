@@ -194,6 +194,17 @@ func TestPollsBackOffAndComeBack(t *testing.T) {
 	}
 }
 
+// An answer that names no epoch is none: nothing could be heard of from there on.
+func TestPollAnsweredWithoutAnEpochIsNoLease(t *testing.T) {
+	w := newWorld(t)
+	w.plugin.state.follower.follow()
+	w.run()
+	w.take(wire.PathFollow).ok(followed(wire.FeedAnswer{}))
+	if w.plugin.state.follower.alive(int64(w.now), time.Second) || w.counts[metricFeedErrors] != 1 {
+		t.Errorf("L1 may be used, %d feed errors", w.counts[metricFeedErrors])
+	}
+}
+
 func TestNewConfigurationTakesOverL1AndFeed(t *testing.T) {
 	w := newWorld(t)
 	w.lease()
