@@ -132,9 +132,12 @@ func TestGroupsThatOnlyTheEntryNames(t *testing.T) {
 
 	w = newWorld(t)
 	w.lease()
-	found(w)
+	late := found(w)
 	w.feed(2, event(2, wire.EventSuspend, named))
 	w.take(wire.PathLookup).hit(w, "stats", "one", named)
+	if late.status != 0 {
+		t.Error("answered though the group has moved since the lookup was sent")
+	}
 	if hit(w, "ann") {
 		t.Error("taken into L1 although the group has moved since the lookup was sent")
 	}
