@@ -107,6 +107,7 @@ func TestOtherIdentity(t *testing.T) {
 		{fromSub, verified("jwt_payload", map[string]string{"sub": "x", "iss": "b"})},
 		{claim, withHeader("authorization", token(`{"sub":"x"}`))},
 		{claim, withHeader("authorization", token(`{"sub":"x","forged":1}`))},
+		{Source{Kind: SourceClaim, Name: "sub", Header: "x-token"}, withHeader("x-token", token(`{"sub":"x"}`))},
 		{property, &fakeRequest{properties: map[string]string{"connection/sub": "x"}}},
 	} {
 		p, ok := identifier(t, n.source).Identify(n.r)
@@ -402,6 +403,51 @@ func TestSeveralValues(t *testing.T) {
 	}
 }
 
+// TestLinesAreApart: what is remembered of some lines is no other's, though these be the same text in other pieces.
+func TestLinesAreApart(t *testing.T) {
+	id := identifier(t, fromAuthorization)
+	seen := map[string]int{}
+	for i, lines := range [][]string{{"ab"}, {"a", "b"}, {"abc"}, {"a", "bc"}, {"ab", "c"}, {"a", "b", "c"}} {
+		p, ok := id.Identify(withHeader("authorization", lines...))
+		if other, found := seen[p.ID]; !ok || found {
+			t.Errorf("lines %d, %q, have the partition of %d, %v", i, lines, other, ok)
+		}
+		seen[p.ID] = i
+	}
+}
+
+// TestClaimsWithOneValue: two claims that happen to have the same value are two identities. Whoever has one of them alone doesn't reach what both have.
+func TestClaimsWithOneValue(t *testing.T) {
+	id := identifier(t, Source{Kind: SourceVerified, Name: "org", Payload: "jwt_payload"}, fromSub)
+	org, okOrg := id.Identify(verified("jwt_payload", map[string]string{"org": "7"}))
+	both, okBoth := id.Identify(verified("jwt_payload", map[string]string{"org": "7", "sub": "7"}))
+	if !okOrg || !okBoth || both.ID == org.ID || both.Sources != 0b11 {
+		t.Errorf("organisation %+v, %v; with a subject of the same value %+v, %v", org, okOrg, both, okBoth)
+	}
+}
+
+// TestManyCredentials: whoever has more credentials than a write's groups could name is nobody.
+func TestManyCredentials(t *testing.T) {
+	var sources []Source
+	var cookies []string
+	const each = maxValues + 1 // with all of a source together
+	for i := range maxCredentials/each + 1 {
+		name := fmt.Sprint("c", i)
+		sources = append(sources, Source{Kind: SourceCookie, Name: name})
+		for v := range maxValues {
+			cookies = append(cookies, fmt.Sprintf("%s=%d", name, v))
+		}
+	}
+	id := identifier(t, sources...)
+	within := cookies[:maxCredentials/each*maxValues]
+	if p, ok := id.Identify(withHeader("cookie", strings.Join(within, "; "))); !ok || len(p.Parts()) > maxCredentials {
+		t.Errorf("%d cookies: %d parts, %v", len(within), len(p.Parts()), ok)
+	}
+	if p, ok := id.Identify(withHeader("cookie", strings.Join(cookies, "; "))); ok || p.ID != "" {
+		t.Errorf("%d cookies are %d parts, %v", len(cookies), len(p.Parts()), ok)
+	}
+}
+
 // TestSeveralCredentials: a request with two credentials has a partition that neither of them reaches alone, and that
 // belongs to both.
 func TestSeveralCredentials(t *testing.T) {
@@ -474,6 +520,29 @@ func TestSeveralCredentialsAreBounded(t *testing.T) {
 	}
 }
 
+// TestLongCredentialsAreBounded: nor does it with how long credentials are.
+func TestLongCredentialsAreBounded(t *testing.T) {
+	id := identifier(t, fromAuthorization)
+	remembered := func() (bytes int) {
+		for key := range id.known {
+			bytes += len(key)
+		}
+		return bytes
+	}
+	const long = maxKnownLine - 64
+	for i := range 2 * maxKnownBytes / long {
+		id.Identify(withHeader("authorization", fmt.Sprintf("%0*d", long, i)))
+		if n := remembered(); n > maxKnownBytes || n == 0 {
+			t.Fatalf("after %d of %d bytes: %d bytes are remembered", i+1, long, n)
+		}
+	}
+	before := len(id.known)
+	id.Identify(withHeader("authorization", strings.Repeat("x", maxKnownLine)))
+	if len(id.known) != before {
+		t.Errorf("a credential of %d bytes is remembered", maxKnownLine)
+	}
+}
+
 // A request whose identities are known costs no memory, be it one or several.
 func TestKnownIdentitiesCostNothing(t *testing.T) {
 	id := identifier(t, fromSID, fromAuthorization)
@@ -500,6 +569,7 @@ func TestExpires(t *testing.T) {
 		{withHeader("authorization", "Bearer "+token(`{"exp":1e300}`)), 1 << 53},
 		{withHeader("authorization", "Bearer "+token(`{"exp":-5}`)), 1},
 		{withHeader("authorization", "Bearer "+token(`{"exp":"soon"}`)), 1},
+		{withHeader("authorization", "Bearer "+token(`{"exp":"1790000000"}`)), 1},               // no number: readers differ in what they make of it
 		{withHeader("authorization", "Bearer "+token(`{"exp":1790000000,"name":"\ud83d"}`)), 1}, // half a surrogate pair, which other readers let pass
 		{withHeader("authorization", "Bearer "+longToken(maxToken)), 1790000000},
 		{withHeader("authorization", "Bearer "+longToken(maxToken+1)), 1},

@@ -249,6 +249,9 @@ func TestHeldLookupsAreBounded(t *testing.T) {
 	for range maxHeld {
 		h.enter("another key")
 	}
+	if h.enter("another key") != nil || h.waiting() != maxHeld {
+		t.Fatalf("%d are held", h.waiting())
+	}
 	if a := must(w.Lookup(w.ctx, w.waiting("f2", 20_000))); fetchState(a) != "leased" {
 		t.Errorf("got %s, want leased", fetchState(a))
 	}

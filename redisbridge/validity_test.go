@@ -66,6 +66,21 @@ func TestGroups(t *testing.T) {
 	})
 }
 
+// A group that wasn't asked about may be suspended: nothing of it is valid.
+func TestValidityOfWhatWasNotRead(t *testing.T) {
+	ticket := wire.Ticket{Epoch: 9, Sequence: 7}
+	v, err := parseValidities(ticket, []string{"*", "c:stats"}, []any{"3", "7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !v.of([]string{"*", "c:stats"}).admits(ticket) || v.of([]string{"*", "c:stats"}).admits(wire.Ticket{Epoch: 9, Sequence: 6}) {
+		t.Error("what was read doesn't decide")
+	}
+	if v.of([]string{"*", "c:search"}).admits(ticket) || v.of([]string{"*", "c:search", "c:stats"}).admits(ticket) {
+		t.Error("an entry is valid though one of its groups wasn't asked about")
+	}
+}
+
 func TestSuspensions(t *testing.T) {
 	onEachRedis(t, nil, func(t *testing.T, w *world) {
 		w.fill(w.look().Ticket)

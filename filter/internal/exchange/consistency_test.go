@@ -132,9 +132,12 @@ func TestGroupsThatOnlyTheEntryNames(t *testing.T) {
 
 	w = newWorld(t)
 	w.lease()
-	found(w)
+	late := found(w)
 	w.feed(2, event(2, wire.EventSuspend, named))
 	w.take(wire.PathLookup).hit(w, "stats", "one", named)
+	if late.status != 0 {
+		t.Error("answered though the group has moved since the lookup was sent")
+	}
 	if hit(w, "ann") {
 		t.Error("taken into L1 although the group has moved since the lookup was sent")
 	}
@@ -191,6 +194,17 @@ func TestPollsBackOffAndComeBack(t *testing.T) {
 	w.feed(1)
 	if w.counts[metricFeedErrors] != 2 {
 		t.Errorf("%d feed errors", w.counts[metricFeedErrors])
+	}
+}
+
+// An answer that names no epoch is none: nothing could be heard of from there on.
+func TestPollAnsweredWithoutAnEpochIsNoLease(t *testing.T) {
+	w := newWorld(t)
+	w.plugin.state.follower.follow()
+	w.run()
+	w.take(wire.PathFollow).ok(followed(wire.FeedAnswer{}))
+	if w.plugin.state.follower.alive(int64(w.now), time.Second) || w.counts[metricFeedErrors] != 1 {
+		t.Errorf("L1 may be used, %d feed errors", w.counts[metricFeedErrors])
 	}
 }
 

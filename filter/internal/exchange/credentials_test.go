@@ -93,6 +93,20 @@ func TestVaryOnCredentials(t *testing.T) {
 	if s := read("another"); s.status != 0 {
 		t.Errorf("another token gets %q", s.reply)
 	}
+	// And so are those that don't count, since they say no more than what was verified.
+	w = newWorld(t, severalSources[0], `"identity": [{"jwt_authn_claim": "sub"}, {"jwt_claim": "sub", "header": "x-token", "unverified": true}]`)
+	w.lease()
+	for i, claims := range []string{"eyJzdWIiOiJ4In0", "eyJzdWIiOiJ4IiwiYSI6MX0"} { // {"sub":"x"} and {"sub":"x","a":1}
+		s := w.stream("GET", "/stats", "", [2]string{"x-token", "eyJhbGciOiJub25lIn0." + claims + ".c2ln"})
+		s.properties["metadata.filter_metadata.envoy.filters.http.jwt_authn.jwt_payload.sub"] = []byte("x")
+		if s.exchange.RequestHeaders(true); s.status != 0 {
+			t.Errorf("token %d gets %q, %s", i, s.reply, s.cacheStatus())
+			continue
+		}
+		w.take(wire.PathLookup).miss(1)
+		s.respond("200", "one", [2]string{"vary", "x-token"})
+		s.wants("chatcache; fwd=uri-miss; stored")
+	}
 }
 
 // A verified claim may be of a token that isn't the client's own: a page of somebody else's has asked for /stats?access_token=…, the browser

@@ -320,7 +320,7 @@ func (s *fakeStream) asRequest() *request {
 
 func (s *fakeStream) RequestBody(n int) ([]byte, error)         { return s.body[:n], nil }
 func (s *fakeStream) ResponseFields() (httpcache.Fields, error) { return s.fields, nil }
-func (s *fakeStream) ResponseBody(n int) ([]byte, error)        { return s.chunk[:n], nil }
+func (s *fakeStream) ResponseBody(n int) ([]byte, error)        { return s.chunk[:min(n, len(s.chunk))], nil }
 
 func (s *fakeStream) SetRequestField(name, value string) error {
 	_ = s.RemoveRequestField(name)

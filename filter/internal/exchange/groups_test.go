@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -199,12 +200,50 @@ func TestResponseNamesWhatItInvalidates(t *testing.T) {
 	}
 }
 
+// A lookup that is executed before the raise, and answered before its acknowledgement, brings what the raise has made stale.
+func TestEntryLookedUpBeforeARaiseIsNotUsedAfterIt(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	m := w.cached("one", maxAge("max-age=60"), [2]string{"cache-groups", `"a"`})
+	s := w.unsafe("POST", "/other/1")
+	s.head("200", [2]string{"cache-group-invalidation", `"a"`})
+	raise := w.take(wire.PathClose)
+	during := w.page()
+	w.finds(m, 0)
+	during.wants("chatcache; hit; ttl=60; detail=l2")
+	raise.ack()
+	if s.released != 1 {
+		t.Fatal("the response doesn't go on")
+	}
+	if got := w.page(); got.status != 0 {
+		t.Errorf("after the raise a read is answered %q, %s", got.reply, got.cacheStatus())
+	}
+}
+
+// A response that names more groups than a call takes invalidates everything.
+func TestNamedGroupsAreBounded(t *testing.T) {
+	for _, n := range []int{maxNamed, maxNamed + 1} {
+		w := newWorld(t)
+		s := w.unsafe("POST", "/other/1")
+		var names []string
+		for i := range n {
+			names = append(names, fmt.Sprintf("%q", fmt.Sprint("g", i)))
+		}
+		s.head("200", [2]string{"cache-group-invalidation", strings.Join(names, ", ")})
+		raised := decoded(w, w.take(wire.PathClose), wire.DecodeCloseRequest)
+		if everything := slices.Equal(raised.Groups, []string{groupAll}); everything != (n > maxNamed) || !everything && len(raised.Groups) != n {
+			t.Errorf("of %d groups %d are raised, %q first", n, len(raised.Groups), raised.Groups[0])
+		}
+	}
+}
+
 // Where the raise isn't acknowledged it is owed, and what it concerns isn't used meanwhile.
 func TestRaiseThatIsNotAcknowledged(t *testing.T) {
 	for name, fails := range map[string]func(w *world, s *fakeStream){
 		"bridge fails":       func(w *world, s *fakeStream) { w.take(wire.PathClose).fails() },
 		"client leaves":      func(w *world, s *fakeStream) { w.take(wire.PathClose); s.exchange.Done() },
 		"bridge unreachable": func(w *world, s *fakeStream) {},
+		"a panic":            func(w *world, s *fakeStream) { w.take(wire.PathClose); s.exchange.Abort() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -219,8 +258,11 @@ func TestRaiseThatIsNotAcknowledged(t *testing.T) {
 			}
 			w.down = false
 			fails(w, s)
-			if name != "client leaves" {
+			if name != "client leaves" && name != "a panic" {
 				s.wants("chatcache; fwd=method; detail=invalidation-pending")
+			}
+			if gone := name == "client leaves"; gone != (s.released == 0) && name != "bridge unreachable" {
+				t.Errorf("the response goes on %d times", s.released)
 			}
 			if got := w.page(); got.status != 0 {
 				t.Error("answered with what is owed an invalidation")
@@ -292,6 +334,21 @@ func TestNamedGroupsOfAResponseWithoutABody(t *testing.T) {
 	w.run()
 	w.none(wire.PathClose)
 	w.none(wire.PathSuspend)
+}
+
+// Likewise that of a gateway, whose origin may still go on with the write: what it names stays suspended.
+func TestNamedGroupsOfAnErrorWithoutABody(t *testing.T) {
+	w := newWorld(t)
+	s := w.unsafe("POST", "/other/1")
+	s.fields = httpcache.Fields{{":status", "504"}, {"cache-group-invalidation", `"a"`}}
+	s.exchange.ResponseHeaders(true)
+	w.take(wire.PathClose).ack()
+	s.exchange.Done()
+	w.run()
+	last := decoded(w, w.take(wire.PathSuspend), wire.DecodeSuspendRequest)
+	if !slices.Equal(last.Groups, []string{"n:chat.test a"}) || last.Deadline != 10_000 {
+		t.Errorf("last term %+v", last)
+	}
 }
 
 // A write with a rule suspends what the rule says and its URI, and raises what its response names.

@@ -1,6 +1,8 @@
 package exchange
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -70,6 +72,45 @@ func TestRefusedEntryOfAnUnknownOutcomeKeepsItsTerm(t *testing.T) {
 	last, err := wire.DecodeSuspendRequest(w.take(wire.PathSuspend).frame)
 	if err != nil || len(last.Groups) != 1 || last.Groups[0] != "*" || last.Deadline != 10_000 {
 		t.Errorf("last term %+v (%v), want everything for 10 s", last, err)
+	}
+}
+
+// What stands for several writes lasts as long as the one that may commit last, whichever came first.
+func TestEntryForEverythingKeepsTheLongestTerm(t *testing.T) {
+	for _, settle := range [][]time.Duration{{time.Minute, time.Second}, {time.Second, time.Minute}} {
+		w := newWorld(t)
+		var entries []*journalEntry
+		for _, s := range settle {
+			entries = append(entries, &journalEntry{groups: []string{"c:stats"}, outcome: unknown, settle: s})
+		}
+		entries = append(entries, &journalEntry{groups: []string{"c:stats"}, outcome: changed})
+		if all := w.plugin.state.journal.everything(entries); all.outcome != unknown || all.settle != time.Minute {
+			t.Errorf("of %v: %v, and lasts %v", settle, all.outcome, all.settle)
+		}
+	}
+}
+
+// However many writes have ended, the bridge is asked to end a few at a time, and then the next ones.
+func TestDeliveriesAreBounded(t *testing.T) {
+	w := newWorld(t)
+	const writes = 2*maxJournalCalls + 1
+	for i := range writes {
+		w.plugin.state.journal.add(&journalEntry{id: fmt.Sprint("w", i), groups: []string{"c:stats"}, outcome: changed})
+	}
+	delivered := 0
+	for len(w.plugin.state.journal.entries) > 0 && delivered < writes {
+		w.run()
+		closes := slices.DeleteFunc(slices.Clone(w.calls), func(c *call) bool { return c.path != wire.PathClose })
+		if len(closes) != min(maxJournalCalls, writes-delivered) {
+			t.Fatalf("%d calls under way after %d", len(closes), delivered)
+		}
+		for range closes {
+			w.take(wire.PathClose).ack()
+			delivered++
+		}
+	}
+	if delivered != writes {
+		t.Errorf("%d of %d delivered", delivered, writes)
 	}
 }
 

@@ -230,8 +230,13 @@ func TestBodyKeyedRead(t *testing.T) {
 
 func TestBodyThatGrowsTooLargeIsLetGo(t *testing.T) {
 	w := newWorld(t)
-	s := w.stream("POST", "/flags", "ann")
-	s.exchange.RequestHeaders(false)
+	s := w.stream("POST", "/flags", "ann", asJSON)
+	if got := s.exchange.RequestHeaders(false); got != PauseForBody {
+		t.Fatalf("action %v on the header section", got)
+	}
+	if got := s.exchange.RequestBody(1024, false); got != PauseForBody {
+		t.Errorf("action %v on as much as may be held", got)
+	}
 	if got := s.exchange.RequestBody(1025, false); got != Continue {
 		t.Errorf("action %v", got)
 	}
@@ -239,6 +244,27 @@ func TestBodyThatGrowsTooLargeIsLetGo(t *testing.T) {
 		t.Errorf("action on the rest: %v", got)
 	}
 	w.none(wire.PathLookup)
+	s.respond("200", "flags")
+	s.wants("chatcache; fwd=bypass; detail=body-too-large")
+}
+
+// A body that trailers end isn't the key: nobody would let go of it later.
+func TestBodyThatTrailersEndIsLetGo(t *testing.T) {
+	w := newWorld(t)
+	s := w.stream("POST", "/flags", "ann", asJSON)
+	s.body = []byte(`{"user": 1}`)
+	s.exchange.RequestHeaders(false)
+	if got := s.exchange.RequestBody(len(s.body), false); got != PauseForBody {
+		t.Fatalf("action %v on the body", got)
+	}
+	if got := s.exchange.RequestTrailers(); got != Continue {
+		t.Errorf("action %v on the trailers", got)
+	}
+	w.none(wire.PathLookup)
+	s.respond("200", "flags")
+	s.wants("chatcache; fwd=bypass; detail=body-not-json")
+	w.run()
+	w.none(wire.PathStore)
 }
 
 func TestIncompleteResponsesAreNotStored(t *testing.T) {
@@ -260,6 +286,12 @@ func TestIncompleteResponsesAreNotStored(t *testing.T) {
 			s.head("200", [2]string{"transfer-encoding", "chunked"})
 			s.send(string(make([]byte, 3000)), false)
 			s.send(string(make([]byte, 3000)), true)
+		},
+		"a chunk isn't there as a whole": func(s *fakeStream) {
+			s.head("200", [2]string{"content-length", "8"})
+			s.send("half", false)
+			s.chunk = []byte("ha")
+			s.exchange.ResponseBody(4, true)
 		},
 		"trailers": func(s *fakeStream) {
 			s.head("200", [2]string{"transfer-encoding", "chunked"})

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"chatcache/filter/internal/httpcache"
 	"chatcache/redisbridge/wire"
 )
 
@@ -34,6 +35,32 @@ func TestVariants(t *testing.T) {
 		s := w.language(language)
 		if string(s.reply) != "in "+language {
 			t.Errorf("%q is answered %q", language, s.reply)
+		}
+	}
+}
+
+// Variants whose digests begin alike share a key, and no response.
+func TestVariantsThatShareAKey(t *testing.T) {
+	digest := func(language string) [16]byte {
+		return httpcache.Fields{{"accept-language", language}}.Variant([]string{"accept-language"})
+	}
+	like := ""
+	for i := 0; like == ""; i++ {
+		if other := fmt.Sprint("x-", i); digest(other)[0] == digest("en")[0] {
+			like = other
+		}
+	}
+	w := newWorld(t)
+	w.lease()
+	for _, language := range []string{"en", like, "en"} {
+		s := w.language(language)
+		if s.status != 0 {
+			t.Fatalf("%q is answered with another variant: %q", language, s.reply)
+		}
+		w.take(wire.PathLookup).miss(1)
+		s.respond("200", "in "+language, maxAge("max-age=60"), [2]string{"vary", "Accept-Language"})
+		if again := w.language(language); string(again.reply) != "in "+language {
+			t.Errorf("%q is answered %q", language, again.reply)
 		}
 	}
 }
@@ -151,6 +178,17 @@ func TestVariantsAreBounded(t *testing.T) {
 	}
 	if len(v.names) > maxVaried {
 		t.Errorf("%d keys", len(v.names))
+	}
+	for i := range 2 * maxVariants { // as whoever sends them wants
+		v.digest(httpcache.Fields{{"x-0", fmt.Sprint(i)}}, names[:1])
+	}
+	if len(v.digests) > maxVariants || len(v.made) > maxVariants {
+		t.Errorf("%d digests of %d variants", len(v.digests), len(v.made))
+	}
+	before := len(v.digests)
+	v.digest(httpcache.Fields{{"x-0", strings.Repeat("x", maxVariantBytes)}}, names[:1])
+	if len(v.digests) != before || cap(v.scratch) > maxVariantBytes {
+		t.Errorf("a field of %d bytes is remembered, or its memory is kept: %d bytes", maxVariantBytes, cap(v.scratch))
 	}
 	w := newWorld(t)
 	s := w.page()

@@ -210,6 +210,24 @@ func TestLongStreamRenewsItsSuspension(t *testing.T) {
 	}
 }
 
+// A short term is renewed in time though a longer one was asked for before it.
+func TestShorterTermIsRenewedFirst(t *testing.T) {
+	w := newWorld(t, `"invalidate": ["stats"], "unreachable": "refuse"`, `"invalidate": ["stats"], "deadline": "60s", "settle": "60s"`)
+	_, long, c := w.write("PUT")
+	c.ack()
+	_, short, c := w.write("POST")
+	c.ack()
+	if long.Deadline <= short.Deadline {
+		t.Fatalf("deadlines of %d and %d ms", long.Deadline, short.Deadline)
+	}
+	w.now += time.Duration(short.Deadline) * time.Millisecond / 2
+	w.run()
+	if m := decoded(w, w.take(wire.PathSuspend), wire.DecodeSuspendRequest); m.ID != short.ID {
+		t.Errorf("renewed %+v, want %+v", m, short)
+	}
+	w.none(wire.PathSuspend)
+}
+
 // A proxy that stood still may find an acknowledgement when the suspension's deadline has passed.
 func TestLateAcknowledgementIsNone(t *testing.T) {
 	const half = 7500 * time.Millisecond
@@ -388,6 +406,54 @@ func TestPanicLetsTheStreamGoOnAndTheWriteEnds(t *testing.T) {
 	s.respond("201", "{}")
 	if end, _ := w.takeClose(); !end.Raise {
 		t.Error("no raise")
+	}
+}
+
+// After a panic in the callback that was to hold the request nothing holds it any more, and a late answer doesn't resume it.
+func TestPanicWhileARequestIsPaused(t *testing.T) {
+	for name, begin := range map[string]func(w *world) (*fakeStream, func()){
+		"a write": func(w *world) (*fakeStream, func()) { s, _, c := w.write("POST"); return s, c.ack },
+		"a read": func(w *world) (*fakeStream, func()) {
+			s := w.stream("GET", "/stats", "ann")
+			s.exchange.RequestHeaders(true)
+			c := w.take(wire.PathLookup)
+			return s, func() { c.miss(1) }
+		},
+	} {
+		w := newWorld(t)
+		s, late := begin(w)
+		s.exchange.Abandon()
+		if got := s.exchange.RequestBody(1, true); got != Continue {
+			t.Errorf("%s: action %v on its body", name, got)
+		}
+		if late(); s.resumed != 0 || s.status != 0 {
+			t.Errorf("%s: resumed %d times, reply %d", name, s.resumed, s.status)
+		}
+	}
+}
+
+// The proxy may answer a request by itself while it is held, as for a timeout: whatever the bridge says then comes too late.
+func TestProxyAnswersWhileARequestIsPaused(t *testing.T) {
+	w := newWorld(t)
+	read := w.stream("GET", "/stats", "ann")
+	read.exchange.RequestHeaders(true)
+	write, _, suspension := w.write("POST")
+	for _, s := range []*fakeStream{read, write} {
+		s.properties["response.code_details"] = []byte("stream_idle_timeout")
+		s.properties["upstream.request_attempt_count"] = nil
+		s.head("408", [2]string{"content-length", "0"})
+	}
+	w.take(wire.PathLookup).miss(1)
+	suspension.ack()
+	for _, s := range []*fakeStream{read, write} {
+		if s.resumed != 0 || s.status != 0 {
+			t.Errorf("%s: resumed %d times, reply %d", s.name, s.resumed, s.status)
+		}
+		s.send("", true)
+		s.exchange.Done()
+	}
+	if end, _ := w.takeClose(); end.Raise {
+		t.Error("a write that was never forwarded raises")
 	}
 }
 

@@ -181,6 +181,22 @@ func TestWhatWasFoundStaysAsItIs(t *testing.T) {
 	}
 }
 
+// Nor does whoever appends to what was found write into what stands behind it.
+func TestWhatWasFoundEndsWhereItEnds(t *testing.T) {
+	s := l1.NewStore(1 << 20)
+	for _, key := range []string{"one", "two"} {
+		s.Put([]byte(key), l1.Item{Block: []byte(key), Definition: []byte("of " + key), Slots: []l1.Slot{l1.Slot(len(key))}, Expires: forever}, 0)
+	}
+	one, _ := s.Get([]byte("one"), 0)
+	_, _, _ = append(one.Block, "xxxxxxxxx"...), append(one.Definition, "xxxxxxxxx"...), append(one.Slots, 7)
+	for _, key := range []string{"one", "two"} {
+		item, ok := s.Get([]byte(key), 0)
+		if !ok || string(item.Block) != key || string(item.Definition) != "of "+key || !slices.Equal(item.Slots, []l1.Slot{l1.Slot(len(key))}) {
+			t.Errorf("%s: %v, %q, %q, %v", key, ok, item.Block, item.Definition, item.Slots)
+		}
+	}
+}
+
 // The store against a map of what was put last: it finds that or nothing, and takes what it says.
 func FuzzStore(f *testing.F) {
 	random := rand.New(rand.NewPCG(3, 4))
