@@ -540,7 +540,8 @@ func TestHalfARaise(t *testing.T) {
 		}, wire.LookupSuspended},
 		{"deadline", 300, func(w *world) error {
 			w.pass(310)
-			_, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups})
+			// Not a lookup: the server refuses one for the keys that it names, before it begins.
+			_, err := w.CloseSuspension(w.ctx, wire.CloseRequest{Scope: w.scope, ID: "another", Groups: []string{"c:search"}})
 			return err
 		}, wire.LookupMiss},
 	}
@@ -555,10 +556,13 @@ func TestHalfARaise(t *testing.T) {
 				w.check(w.raw.Do(w.ctx, args...).Err())
 			}
 			w.fill(w.look().Ticket)
-			w.suspend("w1", tt.deadline, w.groups...)
+			suspended := w.suspend("w1", tt.deadline, w.groups...)
 			rights(half)
 			if err := tt.end(w); err == nil || !strings.Contains(err.Error(), "permission") {
 				t.Fatalf("half a raise gave %v, want an error: the test doesn't stop the script", err)
+			}
+			if seq := w.raw.HGet(w.ctx, "{chatcache:chat}:state", "seq").Val(); seq != fmt.Sprint(suspended.Sequence+1) {
+				t.Fatalf("the sequence is %s, was %d: the script hasn't begun to raise", seq, suspended.Sequence)
 			}
 			if a, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups}); err == nil && a.State != wire.LookupSuspended {
 				t.Errorf("after half a raise: state %d, want suspended or an error", a.State)
