@@ -1,8 +1,9 @@
 package hostsim
 
 import (
-	"slices"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // Request is what a client sends. The zero values of Method, Authority and
@@ -66,9 +67,8 @@ func (r *Response) Get(name string) string { return r.Headers.Get(name) }
 
 // upgrade is the protocol that the request asks for in place of HTTP/1.1.
 func (r *Request) upgrade() (protocol string, asks bool) {
-	isUpgrade := func(option string) bool { return strings.EqualFold(strings.Trim(option, " \t"), "upgrade") }
-	options := strings.Split(strings.Join(r.Headers.Values("connection"), ","), ",")
-	return r.Headers.Get("upgrade"), !r.HTTP2 && r.Headers.Has("upgrade") && slices.ContainsFunc(options, isUpgrade)
+	asks = !r.HTTP2 && r.Headers.Has("upgrade") && httpguts.HeaderValuesContainsToken(r.Headers.Values("connection"), "upgrade")
+	return r.Headers.Get("upgrade"), asks
 }
 
 // isHopByHop tells the request fields that Envoy's connection manager removes.

@@ -101,11 +101,11 @@ func parseCounts(fields map[string]string) map[string][wire.Counters]uint64 {
 	for field, text := range fields {
 		cache, name, _ := strings.Cut(field, " ")
 		n, err := strconv.ParseUint(text, 10, 64)
-		if !utf8.ValidString(cache) { // metrics have it as a label
+		if err != nil || !utf8.ValidString(cache) { // metrics have it as a label
 			continue
 		}
 		for c := range wire.Counters {
-			if err == nil && c.String() == name {
+			if c.String() == name {
 				values := counts[cache]
 				values[c] = n
 				counts[cache] = values

@@ -6,15 +6,15 @@ import (
 	"regexp"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"chatcache/hostsim"
 )
-
-var isFieldName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$").MatchString
 
 // fieldName refuses what can't be one (RFC 9110 section 5.1): no response has it, so that "no header" would always hold.
 func fieldName(text string) (string, error) {
 	name := strings.TrimSpace(text)
-	if !isFieldName(name) {
+	if !httpguts.ValidHeaderFieldName(name) {
 		return "", fmt.Errorf("found %q, want a header field's name: letters, digits and -", name)
 	}
 	return name, nil

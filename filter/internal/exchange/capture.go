@@ -356,13 +356,17 @@ func (r *read) done() {
 // fillBase replaces what is stored under the key without a variant, too, which VMs look under that don't know of the variants: where something
 // that is fresh is replaced, what stands there would answer them on.
 func (r *read) fillBase(plan storePlan, fields httpcache.Fields, body []byte, now int64) {
-	if len(plan.Vary) == 0 || bytes.Equal(r.key, r.base) {
-		return
+	if len(plan.Vary) > 0 && !bytes.Equal(r.key, r.base) {
+		r.fillAside(r.base, plan, fields, body, now)
 	}
-	key, redisKey, flight := r.key, r.redisKey, r.flight
-	r.key, r.redisKey, r.flight = r.base, "", nil // whose fetch is of the variant's
+}
+
+// fillAside is fill under a key for which the read has fetched nothing: nobody's wait for its fetch ends with that.
+func (r *read) fillAside(key []byte, plan storePlan, fields httpcache.Fields, body []byte, now int64) {
+	own, redisKey, flight := r.key, r.redisKey, r.flight
+	r.key, r.redisKey, r.flight = key, "", nil
 	r.fill(plan, fields, body, now)
-	r.key, r.redisKey, r.flight = key, redisKey, flight
+	r.key, r.redisKey, r.flight = own, redisKey, flight
 }
 
 // commit ends a whole response's upload. Its variant's own key gets none: whoever looks there next fetches it

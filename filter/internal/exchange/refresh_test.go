@@ -53,6 +53,17 @@ func (w *world) arrives(fields httpcache.Fields) *fakeStream {
 	return s
 }
 
+// refreshes has the stale page answer, and the request that refreshes it find the same.
+func (w *world) refreshes(m wire.StoreRequest) (own *fakeStream, answered func(status string)) {
+	w.t.Helper()
+	w.page()
+	w.finds(m, 2*time.Second)
+	fields, answered := w.asksAgain()
+	own = w.arrives(fields)
+	w.finds(m, 2*time.Second)
+	return own, answered
+}
+
 func (w *world) wantRefreshes(ended, failed uint64) {
 	w.t.Helper()
 	if e, f := w.counts["chatcache.cache.pages.refreshes"], w.counts["chatcache.cache.pages.refresh_failures"]; e != ended || f != failed {
@@ -161,11 +172,7 @@ func TestRefreshInVain(t *testing.T) {
 // After an error of the origin the stale response goes on to answer, and the origin is left alone for a moment.
 func TestRefreshThatFails(t *testing.T) {
 	w, m := refreshing(t)
-	w.page()
-	w.finds(m, 2*time.Second)
-	fields, answered := w.asksAgain()
-	own := w.arrives(fields)
-	w.finds(m, 2*time.Second)
+	own, answered := w.refreshes(m)
 	own.respond("503", "broken")
 	own.wants("chatcache; fwd=stale; detail=no-caching-stated")
 	answered("503")
@@ -182,11 +189,7 @@ func TestRefreshThatFails(t *testing.T) {
 // What a write has made invalid, or may make at this moment, is never used stale, whatever is under way.
 func TestRefreshAndWrites(t *testing.T) {
 	w, m := refreshing(t)
-	w.page()
-	w.finds(m, 2*time.Second)
-	fields, _ := w.asksAgain()
-	own := w.arrives(fields)
-	w.finds(m, 2*time.Second)
+	own, _ := w.refreshes(m)
 	w.feed(2, event(2, wire.EventRaise, "c:pages"))
 	own.head("304", maxAge("max-age=60"))
 	own.exchange.Done()
@@ -217,11 +220,7 @@ func TestRefreshThatFindsNothingToStore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, m := refreshing(t)
-			w.page()
-			w.finds(m, 2*time.Second)
-			fields, answered := w.asksAgain()
-			own := w.arrives(fields)
-			w.finds(m, 2*time.Second)
+			own, answered := w.refreshes(m)
 			own.respond(tt.status, "new", maxAge(tt.control))
 			if !tt.used {
 				m = w.stored()
@@ -243,11 +242,7 @@ func TestRefreshThatFindsNothingToStore(t *testing.T) {
 func TestRefreshThatCannotStore(t *testing.T) {
 	t.Run("too large", func(t *testing.T) {
 		w, m := refreshing(t)
-		w.page()
-		w.finds(m, 2*time.Second)
-		fields, _ := w.asksAgain()
-		own := w.arrives(fields)
-		w.finds(m, 2*time.Second)
+		own, _ := w.refreshes(m)
 		own.head("200", maxAge("max-age=60"), [2]string{"transfer-encoding", "chunked"})
 		w.run()
 		w.none(wire.PathStore)
@@ -262,11 +257,7 @@ func TestRefreshThatCannotStore(t *testing.T) {
 		w.lease()
 		m := w.cached("one", maxAge("max-age=1, stale-while-revalidate=60"))
 		w.passes(2 * time.Second)
-		w.page()
-		w.finds(m, 2*time.Second)
-		fields, _ := w.asksAgain()
-		own := w.arrives(fields)
-		w.finds(m, 2*time.Second)
+		own, _ := w.refreshes(m)
 		own.respond("200", "new", maxAge("private"))
 		m = w.stored()
 		next := w.page()
@@ -392,11 +383,7 @@ func TestRefreshesAreBounded(t *testing.T) {
 // A refresh whose response can't be held at the moment says nothing of what is stored.
 func TestRefreshThatCannotBeHeld(t *testing.T) {
 	w, m := refreshing(t)
-	w.page()
-	w.finds(m, 2*time.Second)
-	fields, _ := w.asksAgain()
-	own := w.arrives(fields)
-	w.finds(m, 2*time.Second)
+	own, _ := w.refreshes(m)
 	before := w.plugin.state.captured
 	w.plugin.state.captured = maxCaptured
 	own.head("200", maxAge("max-age=60"), [2]string{"content-length", "10"})

@@ -155,9 +155,6 @@ func (r *read) outdate(s storedResponse) {
 	if s.Strict && s.Lifetime == 0 {
 		return // it is one
 	}
-	flight := r.flight
-	r.flight = nil
-	defer func() { r.flight = flight }()
 	now := r.plugin.host.Now()
 	r.state.l1.Delete(r.key) // also where L1 may not be filled now
 	groups, ok := r.groupsOf(s.Fields)
@@ -171,7 +168,7 @@ func (r *read) outdate(s storedResponse) {
 	if s.Varies {
 		plan.Vary, _ = s.Fields.VaryBeyond(keyHeaders(r.plugin.Policy, r.cache, r.partition))
 	}
-	r.fill(plan, s.Fields, s.Body, now)
+	r.fillAside(r.key, plan, s.Fields, s.Body, now)
 	r.fillBase(plan, s.Fields, s.Body, now)
 }
 

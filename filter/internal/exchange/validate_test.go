@@ -465,6 +465,30 @@ func TestValidationBringsACookie(t *testing.T) {
 	}
 }
 
+// lateRead waits for the fetch of what another read has found stale, hears of events meanwhile, and is let go.
+func (w *world) lateRead(m wire.StoreRequest, events ...wire.Event) *fakeStream {
+	w.t.Helper()
+	w.now += 61 * time.Second
+	w.feed(1)
+	w.page()
+	w.take(wire.PathLookup).ok(wire.LookupAnswer{
+		State: wire.LookupHit, Granted: true, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Entry: m.Entry, Age: 61_000, Remaining: m.TTL - 61_000,
+	}.Encode())
+	w.now += 900 * time.Millisecond
+	late := w.page()
+	if n := len(events); n > 0 {
+		w.feed(1+uint64(n), events...)
+	}
+	w.now += 2100 * time.Millisecond
+	for range 3 {
+		w.run()
+	}
+	if late.resumed != 1 {
+		w.t.Fatalf("resumed %d times, calls %s", late.resumed, w.paths())
+	}
+	return late
+}
+
 // A read that came after the lookup which found the stale response gets it in place of an error only
 // while the VM hears of writes: one may have been acknowledged before it came.
 //
@@ -477,21 +501,7 @@ func TestStaleIfErrorForAReadThatCameLater(t *testing.T) {
 		w := newWorld(t, `"max_staleness": "3s"`, `"max_staleness": "300ms"`)
 		w.lease()
 		m := w.cached("before the write", maxAge("max-age=60, stale-if-error=600"), tagged)
-		w.now += 61 * time.Second
-		w.feed(1)
-		w.page()
-		w.take(wire.PathLookup).ok(wire.LookupAnswer{
-			State: wire.LookupHit, Granted: true, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Entry: m.Entry, Age: 61_000, Remaining: m.TTL - 61_000,
-		}.Encode())
-		w.now += 900 * time.Millisecond
-		late := w.page()
-		w.now += 2100 * time.Millisecond
-		for range 3 {
-			w.run()
-		}
-		if late.resumed != 1 {
-			t.Fatalf("resumed %d times, calls %s", late.resumed, w.paths())
-		}
+		late := w.lateRead(m)
 		if hears {
 			w.feed(1) // its poll was sent too long ago
 			w.feed(1)
@@ -517,22 +527,7 @@ func TestLateReadAfterAWrite(t *testing.T) {
 	w := newWorld(t)
 	w.lease()
 	m := w.cached("before the write", maxAge("max-age=60, stale-if-error=600"), modified)
-	w.now += 61 * time.Second
-	w.feed(1)
-	w.page()
-	w.take(wire.PathLookup).ok(wire.LookupAnswer{
-		State: wire.LookupHit, Granted: true, Ticket: wire.Ticket{Epoch: 9, Sequence: 1}, Entry: m.Entry, Age: 61_000, Remaining: m.TTL - 61_000,
-	}.Encode())
-	w.now += 900 * time.Millisecond
-	late := w.page()
-	w.feed(3, event(2, wire.EventSuspend, "c:pages"), event(3, wire.EventRaise, "c:pages"))
-	w.now += 2100 * time.Millisecond
-	for range 3 {
-		w.run()
-	}
-	if late.resumed != 1 {
-		t.Fatalf("resumed %d times, calls %s", late.resumed, w.paths())
-	}
+	late := w.lateRead(m, event(2, wire.EventSuspend, "c:pages"), event(3, wire.EventRaise, "c:pages"))
 	if got := late.exchange.flow.(*read).request.stream.(*fakeStream).request.Get("if-modified-since"); got != "" {
 		t.Errorf("forwarded with if-modified-since %q of what the VM knows to be invalid", got)
 	}

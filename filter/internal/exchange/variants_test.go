@@ -260,16 +260,29 @@ func TestVaryOrigin(t *testing.T) {
 	}
 }
 
+// inEnglish stores "one" as a page that depends on the language, and gives what is stored without a variant and with it.
+func (w *world) inEnglish() (vary [2]string, base, byVariant wire.StoreRequest) {
+	w.t.Helper()
+	vary = [2]string{"vary", "accept-language"}
+	s := w.language("en")
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "one", maxAge("max-age=60"), vary)
+	return vary, w.stored(), w.stored()
+}
+
+// forgetsVariants lets the VM hear of so many others that it forgets those that it knows.
+func (w *world) forgetsVariants() {
+	for i := range maxVaried {
+		w.plugin.state.variants.learn(fmt.Appendf(nil, "other %d", i), []string{"accept-language"})
+	}
+}
+
 // What replaces something fresh does so under the key without a variant, too, where a VM looks that has forgotten the variants, or never knew them.
 func TestReplacedVariant(t *testing.T) {
 	w := newWorld(t)
 	w.lease()
-	vary := [2]string{"vary", "accept-language"}
-	s := w.language("en")
-	w.take(wire.PathLookup).miss(1)
-	s.respond("200", "one", maxAge("max-age=60"), vary)
-	_, byVariant := w.stored(), w.stored()
-	s = w.page([2]string{"accept-language", "en"}, maxAge("no-cache"))
+	vary, _, byVariant := w.inEnglish()
+	s := w.page([2]string{"accept-language", "en"}, maxAge("no-cache"))
 	w.finds(byVariant, 0)
 	s.respond("200", "two", maxAge("max-age=60"), vary)
 	w.stored()
@@ -277,9 +290,7 @@ func TestReplacedVariant(t *testing.T) {
 	if s = w.language("en"); string(s.reply) != "two" {
 		t.Fatal(s.status)
 	}
-	for i := range maxVaried {
-		w.plugin.state.variants.learn(fmt.Appendf(nil, "other %d", i), []string{"accept-language"})
-	}
+	w.forgetsVariants()
 	s = w.language("en")
 	if s.status == 0 {
 		w.finds(base, 0)
@@ -293,14 +304,10 @@ func TestReplacedVariant(t *testing.T) {
 func TestReplacedWithoutVariants(t *testing.T) {
 	w := newWorld(t)
 	w.lease()
-	vary := [2]string{"vary", "accept-language"}
-	s := w.language("en")
-	w.take(wire.PathLookup).miss(1)
-	s.respond("200", "one", maxAge("max-age=60"), vary)
-	base := w.stored()
+	vary, base, _ := w.inEnglish()
 	other := newWorld(t)
 	other.lease()
-	s = other.page([2]string{"accept-language", "en"}, maxAge("no-cache"))
+	s := other.page([2]string{"accept-language", "en"}, maxAge("no-cache"))
 	other.finds(base, 0)
 	s.respond("200", "two", maxAge("max-age=60"), vary)
 	if one, two := other.stored(), other.stored(); one.Key != base.Key || two.Key == base.Key {
@@ -314,19 +321,13 @@ func TestReplacedWithoutVariants(t *testing.T) {
 func TestLargeResponseReplacesAVariant(t *testing.T) {
 	w := newStreamingWorld(t)
 	w.lease()
-	vary := [2]string{"vary", "accept-language"}
-	s := w.language("en")
-	w.take(wire.PathLookup).miss(1)
-	s.respond("200", "one", maxAge("max-age=60"), vary)
-	_, byVariant := w.stored(), w.stored()
-	s = w.page([2]string{"accept-language", "en"}, maxAge("no-cache"))
+	vary, _, byVariant := w.inEnglish()
+	s := w.page([2]string{"accept-language", "en"}, maxAge("no-cache"))
 	w.finds(byVariant, 0)
 	s.head("200", maxAge("max-age=60"), vary, [2]string{"content-length", "12"})
 	s.send("two two two ", true)
 	s.exchange.Done()
-	for i := range maxVaried {
-		w.plugin.state.variants.learn(fmt.Appendf(nil, "other %d", i), []string{"accept-language"})
-	}
+	w.forgetsVariants()
 	if s = w.language("en"); string(s.reply) == "one" {
 		t.Errorf("after two: %q, %s", s.reply, s.cacheStatus())
 	}

@@ -37,8 +37,8 @@ var (
 	errUnanswered  = errors.New("a setting wasn't acknowledged, and may have been made")
 )
 
-// errCounts says that the counts have begun anew, and with them the step.
-var errCounts = errors.New("the counts are less than they were: Redis has lost some, and the step begins anew")
+// countsLost is what is told where the counts have begun anew, and with them the step.
+const countsLost = "the counts are less than they were: Redis has lost some, and the step begins anew"
 
 // errRules says that nobody is served for the moment: the step begins anew afterwards.
 var errRules = errors.New("the proxies' policies have different rules for the cache, or had lately: nobody is served until writes by the old ones are over")
@@ -177,7 +177,7 @@ func (w *widening) watch(ctx context.Context, step float64) error {
 			sighted = time.Now()
 			s, told := since(*first, now)
 			if !told {
-				w.tell(progress{Event: "watching", Percent: step, Reason: errCounts.Error()})
+				w.tell(progress{Event: "watching", Percent: step, Reason: countsLost})
 				first, began = &now, time.Now()
 				break
 			}
