@@ -52,6 +52,8 @@
 //     a stored response: a digest keyed by the partition secret, from which nobody reads what the key is made of. Needs identity. Default false.
 //   - unchanged_on: statuses with which the origin says that nothing was written, of 500, 501, 505, 506, 507, 508 and 510: [500]. For
 //     unsafe requests without a rule, and for the rules that don't say otherwise; see below. Default: none.
+//   - origin_refuses_anonymous: true where the origin does no unsafe request without an identity: such a request suspends nothing. For the
+//     same requests as unchanged_on; see below. Needs identity. Default false.
 //   - caches: an object with 1 to 256 caches by name (a-z, 0-9, - and _, at most 64 bytes). Must be there.
 //   - invalidations: a list of at most 1000 rules. Default: none.
 //
@@ -234,17 +236,21 @@
 //   - unreachable: "refuse" answers 503 to the write while the bridge is unreachable. Default "forward".
 //   - raise_on_4xx: true invalidates also after a definite 4xx, for origins that write and then refuse. Default false.
 //   - unchanged_on: as in the policy, in place of what that says; [] for none. Default: as in the policy, but none with raise_on_4xx.
+//   - origin_refuses_anonymous: as in the policy, in place of what that says; false for what anybody may write, a guest book. Default: as in the policy.
 //
 // An exception to RFC 9111 section 4.4, which asks for invalidation after a response that is no error: a 5xx isn't taken to mean
 // that nothing was written, since an origin may commit and fail then. 500, 501, 505 and above invalidate as a 200 does; with 502, 503, 504 and
 // 408, and without any answer, the groups stay suspended for settle and are invalidated then. Only after a definite 4xx is nothing
 // invalidated: refuse whom nobody knows with 401. A redirect to a login page counts as the answer to a write that was done, which without an identity
-// invalidates whole caches.
+// invalidates whole caches, unless the policy says that the origin refuses it (see below).
 //
 // Every write has its price before its answer: from its header section until its response's end its groups are suspended, and reads of these go
 // to the origin. A write without an identity suspends whole caches, for everybody. So somebody whom nobody knows keeps a cache from answering by sending a write's body
 // byte by byte, though it is answered with 401 in the end, or by breaking writes off, whose outcome is unknown then. Where anybody may reach writes, authenticate before
-// the filter: what jwt_authn or ext_authz refuses there never comes to it. And let Envoy bound how long a write takes: by the HTTP connection manager's request_timeout until
+// the filter: what jwt_authn or ext_authz refuses there never comes to it. Or say that the origin refuses them: "origin_refuses_anonymous": true. Then a write without an identity
+// suspends nothing, and what becomes of it doesn't matter, a redirect to a login page included. Where the origin answers 2xx all the same, the whole caches are invalidated
+// before that answer goes on; only what the origin does without saying so is missed. All that it lets write somebody must be in identity, an app's key too; a request with more
+// credentials than make an identity has none. And let Envoy bound how long a write takes: by the HTTP connection manager's request_timeout until
 // all of the request is there, which has no bound by default, and by the route's timeout from then on.
 //
 // Where an origin answers 500 only after it has rolled everything back, "unchanged_on": [500] says so: a 500 of it then invalidates nothing

@@ -10,7 +10,7 @@ import (
 // parser accepts and what the package documentation describes; a test compares the two.
 var language = map[string][]string{
 	"policy": {"version", "name", "identity", "bridge", "l1", "partition_secret", "collapse", "host", "max_response", "stream_above",
-		"targeted_cache_control", "group_headers", "cache_status_key", "unchanged_on", "caches", "invalidations"},
+		"targeted_cache_control", "group_headers", "cache_status_key", "unchanged_on", "origin_refuses_anonymous", "caches", "invalidations"},
 	"bridge":   {"cluster", "authority", "timeout", "token", "breaker"},
 	"breaker":  {"failures", "open"},
 	"l1":       {"max_bytes", "max_staleness"},
@@ -25,7 +25,7 @@ var language = map[string][]string{
 	"verify":   {"ignore"},
 	"prefetch": {"parameter", "first", "step", "next", "more"},
 	"invalidation": {"name", "match", "invalidate", "scope", "deadline", "settle", "unreachable",
-		"also_after", "raise_on_4xx", "unchanged_on"},
+		"also_after", "raise_on_4xx", "unchanged_on", "origin_refuses_anonymous"},
 }
 
 // Bounds of the language.

@@ -81,6 +81,7 @@ func join(a, b *Invalidation) *Invalidation {
 	both.All = a.All || b.All
 	both.Refuse = a.Refuse || b.Refuse
 	both.RaiseOn4xx = a.RaiseOn4xx || b.RaiseOn4xx
+	both.RefusesAnonymous = a.RefusesAnonymous && b.RefusesAnonymous
 	both.UnchangedOn = slices.DeleteFunc(slices.Clone(a.UnchangedOn), func(status int) bool {
 		return both.RaiseOn4xx || !slices.Contains(b.UnchangedOn, status)
 	})

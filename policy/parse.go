@@ -72,9 +72,9 @@ func (d *decoder) policy(root *strictjson.Value) *Policy {
 	p.Tags = o.headerNames("group_headers")
 	table := &patternTable{routes: &p.routes, meetings: meetings{}}
 	o.caches(p, table)
-	unchangedOn := o.unchangedOn()
-	o.invalidations(p, table, unchangedOn)
-	p.findUnruled(unchangedOn)
+	origin := originsWord{unchangedOn: o.unchangedOn(), refusesAnonymous: o.refusesAnonymous(p)}
+	o.invalidations(p, table, origin)
+	p.findUnruled(origin)
 	for _, c := range p.Caches {
 		c.Definition = define(c, p)
 	}

@@ -8,7 +8,13 @@ import (
 	"chatcache/policy/internal/strictjson"
 )
 
-func (o object) invalidations(p *Policy, table *patternTable, unchangedOn []int) {
+// originsWord is what a policy says of its origin's answers to writes, where a rule doesn't say otherwise.
+type originsWord struct {
+	unchangedOn      []int
+	refusesAnonymous bool
+}
+
+func (o object) invalidations(p *Policy, table *patternTable, origin originsWord) {
 	v := o.value.Get("invalidations")
 	if v == nil {
 		return
@@ -29,7 +35,7 @@ func (o object) invalidations(p *Policy, table *patternTable, unchangedOn []int)
 			rule = shorten(name.Text)
 		}
 		if at, ok := o.object(item, "invalidation", strictjson.Pointer("/invalidations", strconv.Itoa(i)), rule); ok {
-			p.Invalidations = append(p.Invalidations, at.invalidation(p, table, names, unchangedOn))
+			p.Invalidations = append(p.Invalidations, at.invalidation(p, table, names, origin))
 		}
 	}
 }
@@ -44,7 +50,7 @@ func (o object) cacheNames() (names []string) {
 	return names
 }
 
-func (o object) invalidation(p *Policy, table *patternTable, names []string, unchangedOn []int) *Invalidation {
+func (o object) invalidation(p *Policy, table *patternTable, names []string, origin originsWord) *Invalidation {
 	i := &Invalidation{}
 	var ok bool
 	if i.Name, ok = o.text("name"); !ok && !o.has("name") {
@@ -75,9 +81,21 @@ func (o object) invalidation(p *Policy, table *patternTable, names []string, unc
 			o.bad(WrongValue, "unchanged_on", `"raise_on_4xx" says that no status of this origin means that nothing was written`, "keep one of them")
 		}
 	case !i.RaiseOn4xx:
-		i.UnchangedOn = unchangedOn
+		i.UnchangedOn = origin.unchangedOn
+	}
+	if i.RefusesAnonymous = origin.refusesAnonymous; o.has("origin_refuses_anonymous") {
+		i.RefusesAnonymous = o.refusesAnonymous(p)
 	}
 	return i
+}
+
+// refusesAnonymous reads whether the origin refuses writes without an identity.
+func (o object) refusesAnonymous(p *Policy) bool {
+	refuses := o.bool("origin_refuses_anonymous")
+	if refuses && len(p.Identity) == 0 {
+		o.bad(WrongValue, "origin_refuses_anonymous", "without identity every write is anonymous, and would invalidate nothing before it is answered", `add "identity"`)
+	}
+	return refuses
 }
 
 // definite are the 5xx statuses that an origin itself answers with. The others are no word of it: 502, 503, 504 and

@@ -152,7 +152,9 @@ type Invalidation struct {
 	RaiseOn4xx bool          // raise even after a definite 4xx
 	// UnchangedOn are the 5xx statuses with which the origin says that nothing was written; none where RaiseOn4xx is set.
 	UnchangedOn []int
-	patterns    []string
+	// RefusesAnonymous: the origin refuses such requests where they have no identity, so that these suspend nothing.
+	RefusesAnonymous bool
+	patterns         []string
 }
 
 // Patterns lists the rule's patterns as the policy writes them.

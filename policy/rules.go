@@ -162,7 +162,7 @@ func (p *Policy) overlaps() (table []*overlapped, index meetings) {
 // define is what tells a rule from others, as far as what its writes raise goes, and until when
 // they are waited for.
 func (i *Invalidation) define() []byte {
-	b := []byte{flag(i.All), flag(i.RaiseOn4xx), flag(i.Refuse)}
+	b := []byte{flag(i.All), flag(i.RaiseOn4xx) | flag(i.RefusesAnonymous)<<1, flag(i.Refuse)}
 	b = binary.AppendVarint(b, int64(i.Settle))
 	b = binary.AppendVarint(b, int64(i.AlsoAfter))
 	return appendStatuses(b, i.UnchangedOn)

@@ -57,6 +57,7 @@ func TestRules(t *testing.T) {
 		{"every partition", []string{`"name": "rename"`, `"name": "rename", "scope": "all"`}, "user"},
 		{"once more later", []string{`"name": "rename"`, `"name": "rename", "also_after": "2s"`}, "user"},
 		{"a status that says that nothing was written", []string{`"name": "rename"`, `"name": "rename", "unchanged_on": [500]`}, "user"},
+		{"an origin that refuses who is nobody", []string{`"name": "rename"`, `"name": "rename", "origin_refuses_anonymous": true`}, "user"},
 		{"other partitions", []string{`{"header": "authorization"}`, `{"cookie": "session"}`}, "stats user"},
 		{"a rule that takes requests away", rule(`{"name": "r", "match": ["POST /messages/draft"], "invalidate": ["user"]}`), "stats user"},
 		{"a cache that takes requests away",

@@ -4,9 +4,12 @@ import "slices"
 
 // findUnruled sets what unsafe requests that no rule matches are subject to in a policy with a cache that leaves
 // freshness to the origin (RFC 9111 section 4.4). They invalidate no cache, but what their URI names.
-func (p *Policy) findUnruled(unchangedOn []int) {
+func (p *Policy) findUnruled(origin originsWord) {
 	if slices.ContainsFunc(p.Caches, func(c *Cache) bool { return c.Origin }) {
-		p.unruled = &Invalidation{Name: "unsafe", Deadline: defaultDeadline, Settle: defaultSettle, UnchangedOn: unchangedOn}
+		p.unruled = &Invalidation{
+			Name: "unsafe", Deadline: defaultDeadline, Settle: defaultSettle,
+			UnchangedOn: origin.unchangedOn, RefusesAnonymous: origin.refusesAnonymous,
+		}
 	}
 }
 

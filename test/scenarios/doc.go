@@ -13,7 +13,7 @@
 // What Envoy does to a module in general (each host call, pauses, holds, panics,
 // every way in which a response ends) is compared in chatcache/hostsim/parity, in
 // cases of its own with a module made for them; FACTS.md there lists them. There
-// are 127 files here.
+// are 128 files here.
 //
 // The same files run from the command line against a bridge that is running:
 //

@@ -145,7 +145,7 @@ func (r *recorder) Do(worker int, req *hostsim.Request) (*hostsim.Response, []st
 		r.varied[req.Path] = true
 		r.misses++ // it is stored for its variant, too
 	}
-	if strings.HasPrefix(status, "chatcache; fwd=method") {
+	if strings.HasPrefix(status, "chatcache; fwd=method") && !strings.HasSuffix(status, "no-identity") { // which ends nothing
 		r.writes++
 	}
 	r.settle()

@@ -18,7 +18,8 @@ const (
 	resultBypass      = "bypass:"     // a read that was forwarded without an answer of the cache, and why
 	resultWrite       = "write"
 	resultPending     = "write:" + string(reasonPending)
-	resultRefused     = "refused" // a write, by "unreachable": "refuse"
+	resultAnonymous   = "write:" + string(reasonNoIdentity) // which the origin has refused, as the policy says
+	resultRefused     = "refused"                           // a write, by "unreachable": "refuse"
 )
 
 func resultFound(tier string, waited bool) string {

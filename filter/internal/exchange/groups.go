@@ -83,7 +83,7 @@ func (w *write) invalidated(response httpcache.Fields) (groups []string) {
 			groups = append(groups, groupNamed(anyAuthority, name))
 		}
 	}
-	if w.status < 200 || w.status > 399 {
+	if !w.succeeded() {
 		return groups
 	}
 	for _, field := range [...]string{"location", "content-location"} {

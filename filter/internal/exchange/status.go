@@ -20,7 +20,7 @@ const (
 	reasonOverridden    httpcache.Reason = "method-override"      // X-HTTP-Method-Override and the like
 	reasonRequest       httpcache.Reason = "request-no-cache"     // the client asked for the origin
 	reasonRequestBody   httpcache.Reason = "request-body"         // a body that isn't part of the key
-	reasonNoIdentity    httpcache.Reason = "no-identity"          // a private cache, nobody named
+	reasonNoIdentity    httpcache.Reason = "no-identity"          // a private cache, nobody named; or a write that is refused for that
 	reasonExpired       httpcache.Reason = "credential-expired"   // its exp has passed
 	reasonBodyUnseen    httpcache.Reason = "body-not-visible"     // the policy doesn't promise bodies
 	reasonExpect        httpcache.Reason = "expect-continue"      // holding the body would deadlock

@@ -29,6 +29,7 @@ type write struct {
 
 	suspended bool // the bridge has acknowledged the suspension
 	pending   bool // it hasn't, and the write was forwarded all the same
+	anonymous bool // nothing was suspended, as the origin refuses it
 	forwarded bool
 	status    int
 	end       bool
@@ -43,12 +44,11 @@ func newWrite(e *Exchange, target request, rule *policy.Invalidation) (*write, *
 }
 
 func (w *write) start(bool) Action {
-	partition, _ := w.plugin.identify(w.request)
-	w.groups = w.rule.Groups(partition.Parts()...)
-	if c := w.plugin.Policy.Resource(w.request.authority, w.request.path); c != nil {
-		w.groups = append(w.groups, groupURI(c, w.request.authority, w.request.path))
+	partition, identified := w.plugin.identify(w.request)
+	w.anonymous = w.rule.RefusesAnonymous && !identified
+	if !w.anonymous {
+		w.groups = atMost(w.groupsOf(partition))
 	}
-	w.groups = atMost(w.groups)
 	if len(w.groups) == 0 {
 		w.forwarded = true
 		return Continue // only its response may name what it invalidates
@@ -70,6 +70,15 @@ func (w *write) start(bool) Action {
 		return Continue
 	}
 	return PauseAll // replied
+}
+
+// groupsOf are those that the write's rule and its URI name.
+func (w *write) groupsOf(partition policy.Partition) []string {
+	groups := w.rule.Groups(partition.Parts()...)
+	if c := w.plugin.Policy.Resource(w.request.authority, w.request.path); c != nil {
+		groups = append(groups, groupURI(c, w.request.authority, w.request.path))
+	}
+	return groups
 }
 
 // atMost gives everything in place of more groups than a call takes, as several large rules have that join.
@@ -121,12 +130,34 @@ func (w *write) unreachable() (forward bool) {
 func (w *write) response(fields httpcache.Fields, end bool) Action {
 	w.status, _ = strconv.Atoi(fields.Get(":status"))
 	w.end, w.headOnly = end, end
-	if groups := w.invalidated(fields); len(groups) > 0 && w.raiseNamed(groups) {
+	groups := w.invalidated(fields)
+	if w.anonymous && w.succeeded() {
+		groups = append(groups, w.accepted()...)
+	}
+	if len(groups) > 0 && w.raiseNamed(groups) {
 		w.phase = held
 		return PauseAll
 	}
 	w.describe()
 	return Continue
+}
+
+// succeeded tells whether the response says that the write was done; a redirect, which may lead to where one signs in, doesn't of one that
+// has no identity where the origin refuses these.
+func (w *write) succeeded() bool {
+	return w.status >= 200 && w.status <= 299 || w.status >= 300 && w.status <= 399 && !w.anonymous
+}
+
+// accepted are the groups of a write that the origin hasn't refused, though it has no identity and the policy says that it would be.
+func (w *write) accepted() []string {
+	w.countInvalidations()
+	return w.groupsOf(policy.Partition{})
+}
+
+func (w *write) countInvalidations() {
+	for _, c := range w.rule.Caches {
+		w.plugin.host.Add(&w.plugin.metrics[c.Index].invalidations, 1)
+	}
 }
 
 // describe says in the response what has become of the write, as far as that is known.
@@ -136,8 +167,12 @@ func (w *write) describe() {
 		w.stream.Describe(w.rule.Name, resultPending)
 		return
 	}
-	if len(w.groups)+len(w.named) == 0 {
-		return // nothing was done
+	if len(w.groups)+len(w.named) == 0 { // nothing was done
+		if w.anonymous {
+			w.addStatus(statusWrite(reasonNoIdentity))
+			w.stream.Describe(w.rule.Name, resultAnonymous)
+		}
+		return
 	}
 	w.addStatus(statusWrite(""))
 	w.stream.Describe(w.rule.Name, resultWrite)
@@ -177,9 +212,7 @@ func (w *write) done() {
 	}
 	w.state.writes.remove(w.id)
 	if o != unchanged {
-		for _, c := range w.rule.Caches {
-			w.plugin.host.Add(&w.plugin.metrics[c.Index].invalidations, 1)
-		}
+		w.countInvalidations()
 	}
 	w.state.journal.add(&journalEntry{
 		id: w.id, groups: w.groups, outcome: o,

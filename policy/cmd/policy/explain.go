@@ -228,6 +228,8 @@ func (e *explanation) invalidate(rule *policy.Invalidation) {
 	}
 	var parts []string
 	switch {
+	case e.Partition == nil && rule.RefusesAnonymous:
+		w.Scope = "nothing: the origin refuses a write without an identity; every partition if it answers 2xx"
 	case rule.All:
 		w.Scope = "every partition"
 	case e.Partition == nil:
