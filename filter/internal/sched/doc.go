@@ -15,7 +15,7 @@
 //	operator sets something of the cache (off, percent, ttl, observe, verify), or unsets it
 //	origin   a read is answered (304 where it names the present version), or fails; a write is
 //	         committed, its response ends (changed, rejected, cut off, 503, answered after a retry);
-//	         where that names what is invalidated, its header section and the rest come apart
+//	         where that names what is invalidated, or has the policy's word that it wouldn't be, its header section and the rest come apart
 //	proxy    a request that it sends to itself, to refresh what is stale, arrives in either VM
 //	VM       dies, another one starts; the configuration changes; a plugin without streams ends
 //	time     passes, with every timeout, tick and hold that ends meanwhile

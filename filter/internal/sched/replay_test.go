@@ -52,7 +52,7 @@ func TestReplayOnWasm(t *testing.T) {
 // request is sent to the origin twice, and a proxy sends none to itself.
 func (b *bubble) record(seed uint64) *world {
 	p := newPlan(seed)
-	p.breaking, p.recorded, p.configured, p.stale, p.named, p.gathers, p.elsewhere = 0, true, false, false, false, false, false
+	p.breaking, p.recorded, p.configured, p.stale, p.named, p.anonymous, p.gathers, p.elsewhere = 0, true, false, false, false, false, false, false
 	p.wrong &^= 1 << step{kind: dies}.class()
 	return b.runPlan(p)
 }

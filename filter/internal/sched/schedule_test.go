@@ -45,6 +45,7 @@ type plan struct {
 	stale            bool // what is stored is stale soon, and is validated
 	uploads          bool // what is stored comes to the bridge in pieces
 	named            bool // what writes invalidate their responses name, and no rule
+	anonymous        bool // with named: they have no identity, the origin refuses such, the policy says, and what isn't refused is as if named
 	gathers          bool // lookups go together, even one
 	elsewhere        bool // some reads are of a cache that no write invalidates
 }
@@ -68,6 +69,7 @@ func newPlan(seed uint64) plan {
 	if p.elsewhere = r.IntN(4) == 0 && !p.operated; p.elsewhere { // much at a time, so that some goes together
 		p.gathers, p.warm, p.l1, p.configured, p.reads, p.beginning = true, true, false, false, p.reads+8, 64
 	}
+	p.anonymous = p.named && r.IntN(2) == 0
 	return p
 }
 

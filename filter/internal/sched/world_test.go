@@ -70,7 +70,10 @@ func documentOf(p plan) string {
 		freshness = isStale
 	}
 	text := fmt.Sprintf(document, l1, stream, freshness)
-	if p.named {
+	switch {
+	case p.anonymous:
+		text = strings.Replace(text, `"version": 1`, `"version": 1, "origin_refuses_anonymous": true`, 1)
+	case p.named:
 		text = strings.ReplaceAll(text, `"invalidate": ["stats"]`, `"invalidate": ["rooms"]`)
 	}
 	return text
@@ -80,13 +83,13 @@ var withL1 = parse(documentOf(plan{l1: true}))
 
 // policyOf is the policy with which a plan begins.
 func policyOf(p plan) *policy.Policy {
-	return begins[plan{l1: p.l1, uploads: p.uploads, stale: p.stale, named: p.named}]
+	return begins[plan{l1: p.l1, uploads: p.uploads, stale: p.stale, named: p.named, anonymous: p.anonymous}]
 }
 
 var begins = func() map[plan]*policy.Policy {
 	m := map[plan]*policy.Policy{}
-	for i := range 16 {
-		p := plan{l1: i&1 > 0, uploads: i&2 > 0, stale: i&4 > 0, named: i&8 > 0}
+	for i := range 32 {
+		p := plan{l1: i&1 > 0, uploads: i&2 > 0, stale: i&4 > 0, named: i&8 > 0, anonymous: i&16 > 0}
 		m[p] = parse(documentOf(p))
 	}
 	return m
