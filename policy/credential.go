@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -32,6 +33,27 @@ func (s *Source) field() string {
 		return s.Header
 	}
 	return ""
+}
+
+// distinct gives the values that differ, but for empty ones, and no more than so many.
+func (c credential) distinct(most int) (values []string) {
+	for _, v := range c.values {
+		if len(values) >= most {
+			break
+		}
+		if v != "" && !slices.Contains(values, v) {
+			values = append(values, v)
+		}
+	}
+	return values
+}
+
+// credential reads what the source has of the request.
+func (s *Source) credential(r Request) credential {
+	if field := s.field(); field != "" {
+		return s.fromFields(r.Header(field))
+	}
+	return s.fromProxy(r)
 }
 
 // fromFields reads the credential out of the lines of the source's field.

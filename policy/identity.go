@@ -313,11 +313,24 @@ const (
 
 // alone gives what each of several values would, but for empty ones; nil where they are too many.
 func (id *Identifier) alone(source int, c credential) (parts []string) {
-	for i, v := range c.values {
-		if v != "" && !slices.Contains(c.values[:i], v) {
-			if len(parts) == maxValues {
-				return nil
-			}
+	values := c.distinct(maxValues + 1)
+	if len(values) > maxValues {
+		return nil
+	}
+	for _, v := range values {
+		parts = append(parts, id.digest(source, credential{values: []string{v}, issuer: c.issuer}))
+	}
+	return parts
+}
+
+// Credentials is for a write by the rule whose request makes no identity: it gives what [Partition.Parts] would of each credential that is
+// there, of those that name nobody and of too many too, and nothing where there is none. They are no more than an identity has, or than
+// leave the rule's caches apart, so that whoever makes some up can't reach what is others'.
+func (id *Identifier) Credentials(r Request, i *Invalidation) (parts []string) {
+	most := min(maxCredentials, max(maxValues, (wire.MaxGroups-1)/max(len(i.Caches), 1)))
+	for source := range id.sources {
+		c := id.sources[source].credential(r)
+		for _, v := range c.distinct(most - len(parts)) {
 			parts = append(parts, id.digest(source, credential{values: []string{v}, issuer: c.issuer}))
 		}
 	}

@@ -33,10 +33,21 @@ func (p *Policy) Match(method, authority, path string) (*Cache, *Invalidation) {
 	if isSafe(method) {
 		return nil, nil
 	}
-	if plain {
-		return nil, trees.invalidation(authority, path)
+	rule, every := trees.writeRule(authority, path, plain)
+	if !every {
+		rule = p.orUnruled(rule)
 	}
-	return nil, join(trees.invalidation(authority, strictPath(path)), trees.invalidation(authority, lenientPath(path)))
+	return nil, rule
+}
+
+// writeRule finds the rule of a write, and tells whether every reading of its path finds one.
+func (h *hostTrees) writeRule(authority, path string, plain bool) (rule *Invalidation, every bool) {
+	if plain {
+		return h.invalidation(authority, path)
+	}
+	strict, always := h.invalidation(authority, strictPath(path))
+	lenient, every := h.invalidation(authority, lenientPath(path))
+	return join(strict, lenient), every && always
 }
 
 // Alike gives the cache or the rule that some origins take a path for though Match doesn't, or takes it for another's: one whose pattern has
@@ -72,24 +83,33 @@ func join(a, b *Invalidation) *Invalidation {
 	}
 	both := *a
 	both.Name += " + " + b.Name
-	both.Caches = slices.Clone(a.Caches)
-	for _, c := range b.Caches {
-		if !slices.Contains(both.Caches, c) {
-			both.Caches = append(both.Caches, c)
-		}
-	}
+	both.Caches, both.open = union(a.Caches, b.Caches), union(a.open, b.open)
 	both.All = a.All || b.All
 	both.Refuse = a.Refuse || b.Refuse
 	both.RaiseOn4xx = a.RaiseOn4xx || b.RaiseOn4xx
 	both.RefusesAnonymous = a.RefusesAnonymous && b.RefusesAnonymous
-	both.UnchangedOn = slices.DeleteFunc(slices.Clone(a.UnchangedOn), func(status int) bool {
-		return both.RaiseOn4xx || !slices.Contains(b.UnchangedOn, status)
-	})
+	if both.UnchangedOn = common(a.UnchangedOn, b.UnchangedOn); both.RaiseOn4xx {
+		both.UnchangedOn = nil
+	}
 	both.Deadline = max(a.Deadline, b.Deadline)
 	both.Settle = max(a.Settle, b.Settle)
 	both.AlsoAfter = max(a.AlsoAfter, b.AlsoAfter)
 	both.patterns = slices.Concat(a.patterns, b.patterns)
 	return &both
+}
+
+func union(a, b []*Cache) []*Cache {
+	both := slices.Clone(a)
+	for _, c := range b {
+		if !slices.Contains(both, c) {
+			both = append(both, c)
+		}
+	}
+	return both
+}
+
+func common(a, b []int) []int {
+	return slices.DeleteFunc(slices.Clone(a), func(status int) bool { return !slices.Contains(b, status) })
 }
 
 // routes holds all patterns as one tree per method and host. The same decision tree as
@@ -236,16 +256,18 @@ func (h *hostTrees) agree(t *target, authority, path string) bool {
 }
 
 // invalidation finds a write's rule. Many origins take a path with a trailing slash and one without
-// for the same, so where nothing matches, the other one is tried. What a looser reading finds applies, too.
-func (h *hostTrees) invalidation(authority, path string) *Invalidation {
+// for the same, so where nothing matches, the other one is tried. What a looser reading finds applies, too. every tells
+// whether each of these readings finds a rule.
+func (h *hostTrees) invalidation(authority, path string) (rule *Invalidation, every bool) {
 	t, _ := h.find(authority, path, asSent)
+	every = t.rule() != nil
 	if t == nil && path != "/" && strings.HasSuffix(path, "/") {
 		t, _ = h.find(authority, path[:len(path)-1], asSent)
 	} else if t == nil {
 		t, _ = h.find(authority, path, withSlash)
 	}
 	other, _ := h.find(authority, path, loosely)
-	return join(t.rule(), other.rule())
+	return join(t.rule(), other.rule()), every && other.rule() != nil
 }
 
 // rule is the invalidation that a pattern leads to, if any.

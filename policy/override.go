@@ -32,6 +32,7 @@ func (p *Policy) MatchOverridden(method string, methods []string, authority, pat
 	if len(methods) == 0 || isSafe(strings.ToUpper(method)) { // some origins take get for GET
 		return cache, rule
 	}
+	unruled := cache == nil && rule == nil
 	for i, value := range methods {
 		other := firstOf(value)
 		if slices.ContainsFunc(methods[:i], func(before string) bool { return firstOf(before) == other }) {
@@ -43,10 +44,13 @@ func (p *Policy) MatchOverridden(method string, methods []string, authority, pat
 		}
 		rule = join(rule, found)
 	}
-	if rule != nil {
-		return nil, rule
+	if rule == nil {
+		return cache, nil
 	}
-	return cache, nil
+	if unruled {
+		rule = p.orUnruled(rule)
+	}
+	return nil, rule
 }
 
 // firstOf is the first of the methods in a field, which some origins take of several.

@@ -86,6 +86,9 @@ func (o object) invalidation(p *Policy, table *patternTable, names []string, ori
 	if i.RefusesAnonymous = origin.refusesAnonymous; o.has("origin_refuses_anonymous") {
 		i.RefusesAnonymous = o.refusesAnonymous(p)
 	}
+	if !i.RefusesAnonymous {
+		i.open = i.Caches
+	}
 	return i
 }
 

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"time"
 
 	"chatcache/redisbridge/wire"
@@ -152,8 +153,9 @@ type Invalidation struct {
 	RaiseOn4xx bool          // raise even after a definite 4xx
 	// UnchangedOn are the 5xx statuses with which the origin says that nothing was written; none where RaiseOn4xx is set.
 	UnchangedOn []int
-	// RefusesAnonymous: the origin refuses such requests where they have no identity, so that these suspend nothing.
+	// RefusesAnonymous: the origin refuses such requests where they have no credential, so that these suspend nothing.
 	RefusesAnonymous bool
+	open             []*Cache // the caches of those rules whose origin doesn't: several may have joined
 	patterns         []string
 }
 
@@ -177,6 +179,20 @@ func (i *Invalidation) Groups(parts ...string) []string {
 		}
 	}
 	return groups
+}
+
+// RefusesSome tells whether the origin refuses a write without a credential by the rule, or by one of those that have joined in it.
+func (i *Invalidation) RefusesSome() bool { return i.RefusesAnonymous || len(i.open) < len(i.Caches) }
+
+// GroupsOfNobody lists what a write without an identity invalidates before it is known whether it was done: the caches
+// that anybody's writes invalidate, and of the others what its credentials name, if it has any, see [Identifier.Credentials].
+func (i *Invalidation) GroupsOfNobody(credentials []string) []string {
+	open := Invalidation{Caches: i.open}
+	if len(credentials) == 0 || len(i.open) == len(i.Caches) {
+		return open.Groups()
+	}
+	others := Invalidation{All: i.All, Caches: slices.DeleteFunc(slices.Clone(i.Caches), func(c *Cache) bool { return slices.Contains(i.open, c) })}
+	return append(open.Groups(), others.Groups(credentials...)...)
 }
 
 // MaxTTL is how long a response of any cache is kept at most.

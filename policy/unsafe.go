@@ -21,6 +21,25 @@ func (p *Policy) Unruled(method string) *Invalidation {
 	return p.unruled
 }
 
+// orUnruled is for a request that has a rule only by some of the ways in which origins read it: by others it is one without. What the policy
+// doesn't say of these the rule doesn't say of it either, so that what its URI names is invalidated:
+//
+//  1. a rule says that the origin refuses DELETE /notes/{note} without an identity; anybody may POST there, which has no rule
+//  2. somebody sends such a POST, with a field that says DELETE, which the origin doesn't heed
+//  3. it does the POST, and answers 303
+func (p *Policy) orUnruled(rule *Invalidation) *Invalidation {
+	if rule == nil || p.unruled == nil {
+		return rule
+	}
+	either := *rule
+	either.RefusesAnonymous = rule.RefusesAnonymous && p.unruled.RefusesAnonymous
+	either.UnchangedOn = common(rule.UnchangedOn, p.unruled.UnchangedOn)
+	if either.RefusesAnonymous == rule.RefusesAnonymous && len(either.UnchangedOn) == len(rule.UnchangedOn) {
+		return rule
+	}
+	return &either
+}
+
 // Resource finds the cache whose responses for a URI an unsafe request to it makes stale: one
 // with "ttl": "origin" that isn't body-keyed. nil: there is none.
 func (p *Policy) Resource(authority, path string) *Cache {

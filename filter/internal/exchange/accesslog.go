@@ -18,7 +18,7 @@ const (
 	resultBypass      = "bypass:"     // a read that was forwarded without an answer of the cache, and why
 	resultWrite       = "write"
 	resultPending     = "write:" + string(reasonPending)
-	resultAnonymous   = "write:" + string(reasonNoIdentity) // which the origin has refused, as the policy says
+	resultAnonymous   = "write:" + string(reasonNoIdentity) // which the origin refuses, as the policy says
 	resultRefused     = "refused"                           // a write, by "unreachable": "refuse"
 )
 

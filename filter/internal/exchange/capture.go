@@ -369,8 +369,9 @@ func (r *read) fillAside(key []byte, plan storePlan, fields httpcache.Fields, bo
 	r.key, r.redisKey, r.flight = own, redisKey, flight
 }
 
-// commit ends a whole response's upload. Its variant's own key gets none: whoever looks there next fetches it
-// once more. Nor does the key without a variant get one, but for this VM, which must not go back to what it has there.
+// commit ends a whole response's upload, which stands under the key that the read looked under, and no other: whoever looks under its variant's
+// own key next fetches it once more, and so does who doesn't know of the variants. What was under the other one before mustn't answer any more, in this VM, and
+// anywhere where something that is fresh is replaced.
 func (r *read) commit(c *capture) {
 	var fetch string
 	var done func(stored bool)
@@ -378,11 +379,19 @@ func (r *read) commit(c *capture) {
 		fetch, done = f.fetch, f.stored
 		f.land()
 	}
-	c.upload.finish(fetch, done)
 	if len(c.plan.Vary) > 0 {
-		r.state.l1.Delete(r.base)
 		r.varies(c.plan.Vary)
+		for _, key := range [...][]byte{r.base, r.key} {
+			if bytes.Equal(key, c.upload.key) {
+				continue
+			}
+			r.state.l1.Delete(key)
+			if r.why == forwardedRequest {
+				c.upload.replaces = append(c.upload.replaces, replaced{key, r.entryKey(key)})
+			}
+		}
 	}
+	c.upload.finish(fetch, done)
 }
 
 // freshFor is for how many milliseconds what is stored by a plan is fresh; 0 where it is of no use beyond them.

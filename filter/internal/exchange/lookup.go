@@ -11,10 +11,14 @@ import (
 // doesn't.
 func (r *read) keyInRedis() string {
 	if r.redisKey == "" {
-		r.redisKey = wire.EntryKey(r.cache.Name, r.plugin.Policy.Name, r.partition.ID,
-			r.request.method, r.request.plainPath(), wire.KeyDigest(r.key))
+		r.redisKey = r.entryKey(r.key)
 	}
 	return r.redisKey
+}
+
+func (r *read) entryKey(key []byte) string {
+	return wire.EntryKey(r.cache.Name, r.plugin.Policy.Name, r.partition.ID,
+		r.request.method, r.request.plainPath(), wire.KeyDigest(key))
 }
 
 // lookup asks the bridge, for this read alone or as the leader of its flight.

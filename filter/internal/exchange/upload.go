@@ -27,7 +27,9 @@ type upload struct {
 	metrics  *cacheMetrics
 	commit   wire.CommitRequest // Size: how much has been sent; TTL: from its beginning on
 	groups   []string
-	key      []byte     // in L1, which goes on with what was stored before
+	key      []byte // in L1, which goes on with what was stored before
+	ticket   wire.Ticket
+	replaces []replaced // what it replaces under other keys, once it is stored
 	began    int64      // monotonic nanoseconds
 	unsent   *wire.Tail // what has come and isn't sent yet
 	sent     *wire.Tail // what was sent last; of use only while it is flying
@@ -38,6 +40,12 @@ type upload struct {
 	done     func(stored bool)
 }
 
+// replaced is a key under which something older than a response may stand.
+type replaced struct {
+	key   []byte
+	entry string // the key in Redis
+}
+
 // upload begins one, with what has been captured.
 func (r *read) upload(c *capture) {
 	u := &upload{
@@ -45,6 +53,7 @@ func (r *read) upload(c *capture) {
 		began: c.received, reserved: c.reserved,
 	}
 	head := r.head(c.plan)
+	u.ticket = head.Ticket
 	u.commit = wire.CommitRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), Upload: r.state.newID(), TTL: head.TTL}
 	room := u.piece().Room()
 	u.unsent, u.sent = wire.NewTail(room, 0), wire.NewTail(room, 0)
@@ -126,9 +135,22 @@ func (u *upload) end(stored bool) {
 	u.unsent, u.sent, u.reserved = nil, nil, 0
 	if stored {
 		u.state.l1.Delete(u.key)
+		for _, old := range u.replaces {
+			u.remove(old)
+		}
 	}
 	if done := u.done; done != nil {
 		u.done = nil
 		done(stored)
 	}
+}
+
+// remove takes away what stands under another key. What takes its place for a millisecond answers nobody: it is of no cache's definition.
+func (u *upload) remove(old replaced) {
+	u.state.l1.Delete(old.key)
+	m := wire.StoreRequest{Scope: u.commit.Scope, Key: old.entry, TTL: 1}
+	head := wire.Head{Ticket: u.ticket, Stored: u.plugin.host.Unix(), Groups: u.groups}
+	entry := wire.NewTail(m.Room(), head.HeadSize())
+	entry.Append(head.AppendHead)
+	u.state.outbox.post(u.plugin, &parcel{path: wire.PathStore, frame: m.EncodeWith(entry), metrics: u.metrics})
 }

@@ -332,3 +332,85 @@ func TestLargeResponseReplacesAVariant(t *testing.T) {
 		t.Errorf("after two: %q, %s", s.reply, s.cacheStatus())
 	}
 }
+
+// replacesAtLength lets a client fetch the page anew where something fresh is found; the origin's answer is uploaded. It gives the key.
+func (w *world) replacesAtLength(found wire.StoreRequest, vary [2]string) string {
+	w.t.Helper()
+	s := w.page([2]string{"accept-language", "en"}, maxAge("no-cache"))
+	w.finds(found, 0)
+	s.respond("200", "two two two ", maxAge("max-age=60"), vary)
+	var p pieces
+	p.piece(w).ack()
+	_, commit := p.commits(w)
+	w.none(wire.PathStore) // before it is known whether it is stored
+	commit.ack()
+	return p.key
+}
+
+// An upload has one key. Under the other one, where a VM looks that knows of the variants, or that doesn't, what it has replaced doesn't stay
+// to answer on.
+func TestLargeResponseLeavesNothingThatItReplaces(t *testing.T) {
+	vary, base, byVariant := newWorld(t).inEnglish()
+	for name, knows := range map[string]bool{"under the variant's key": true, "under the key without one": false} {
+		t.Run(name, func(t *testing.T) {
+			w, found, other := newStreamingWorld(t), base, byVariant
+			if knows {
+				w.inEnglish()
+				found, other = byVariant, base
+			}
+			if key := w.replacesAtLength(found, vary); key != found.Key {
+				t.Errorf("stored under %s, found under %s", key, found.Key)
+			}
+			m := w.stored()
+			if m.Key != other.Key || m.TTL != 1 || m.Fetch != "" {
+				t.Errorf("stored under %s for %d ms by %q, want that under %s gone", m.Key, m.TTL, m.Fetch, other.Key)
+			}
+			if _, err := wire.DecodeEntry(m.Entry); err != nil {
+				t.Errorf("the bridge refuses it: %v", err)
+			}
+			w.nothingUploads()
+			for _, reader := range []*world{newWorld(t), w} { // to whoever finds that in the meantime it is a miss
+				s := reader.language("en")
+				reader.finds(m, 0)
+				if s.status != 0 || s.resumed != 1 {
+					t.Errorf("answered %d %q", s.status, s.reply)
+				}
+			}
+		})
+	}
+}
+
+// Nothing is taken away for what isn't stored, or for what replaces nothing that is fresh.
+func TestLargeResponseThatReplacesNothing(t *testing.T) {
+	w := newStreamingWorld(t)
+	vary, _, byVariant := w.inEnglish()
+	s := w.page([2]string{"accept-language", "en"}, maxAge("no-cache"))
+	w.finds(byVariant, 0)
+	s.respond("200", "two two two ", maxAge("max-age=60"), vary)
+	var p pieces
+	p.piece(w).ack()
+	_, commit := p.commits(w)
+	commit.fails()
+	w.nothingUploads()
+	s = w.language("de")
+	w.take(wire.PathLookup).miss(1)
+	s.respond("200", "two two two ", maxAge("max-age=60"), vary)
+	p = pieces{}
+	p.piece(w).ack()
+	_, commit = p.commits(w)
+	commit.ack()
+	w.nothingUploads()
+}
+
+// Likewise in the VM's own memory, where it had forgotten the variants.
+func TestLargeResponseReplacesWhatL1HasOfTheVariant(t *testing.T) {
+	w := newStreamingWorld(t)
+	w.lease()
+	vary, base, _ := w.inEnglish()
+	w.forgetsVariants()
+	w.replacesAtLength(base, vary)
+	w.stored()
+	if s := w.language("en"); s.status != 0 {
+		t.Errorf("%q, %s", s.reply, s.cacheStatus())
+	}
+}

@@ -29,7 +29,7 @@ type write struct {
 
 	suspended bool // the bridge has acknowledged the suspension
 	pending   bool // it hasn't, and the write was forwarded all the same
-	anonymous bool // nothing was suspended, as the origin refuses it
+	anonymous bool // it has no credential, and what is refused for that wasn't suspended
 	forwarded bool
 	status    int
 	end       bool
@@ -44,11 +44,7 @@ func newWrite(e *Exchange, target request, rule *policy.Invalidation) (*write, *
 }
 
 func (w *write) start(bool) Action {
-	partition, identified := w.plugin.identify(w.request)
-	w.anonymous = w.rule.RefusesAnonymous && !identified
-	if !w.anonymous {
-		w.groups = atMost(w.groupsOf(partition))
-	}
+	w.groups = atMost(w.affected())
 	if len(w.groups) == 0 {
 		w.forwarded = true
 		return Continue // only its response may name what it invalidates
@@ -72,14 +68,32 @@ func (w *write) start(bool) Action {
 	return PauseAll // replied
 }
 
-// groupsOf are those that the write's rule and its URI name.
-func (w *write) groupsOf(partition policy.Partition) []string {
-	groups := w.rule.Groups(partition.Parts()...)
+// affected lists the groups that are to be suspended. What one has that no identity is made of may be a credential to
+// the origin all the same; only whoever has none is nobody.
+func (w *write) affected() []string {
+	partition, identified := w.plugin.identify(w.request)
+	if identified || !w.rule.RefusesSome() {
+		return w.withURI(w.rule.Groups(partition.Parts()...))
+	}
+	credentials := w.plugin.identity.Credentials(w.request, w.rule)
+	w.anonymous = len(credentials) == 0
+	groups := w.rule.GroupsOfNobody(credentials)
+	if w.refused() {
+		return groups
+	}
+	return w.withURI(groups)
+}
+
+// withURI adds what is stored for the write's URI.
+func (w *write) withURI(groups []string) []string {
 	if c := w.plugin.Policy.Resource(w.request.authority, w.request.path); c != nil {
 		groups = append(groups, groupURI(c, w.request.authority, w.request.path))
 	}
 	return groups
 }
+
+// refused tells whether the origin refuses the write, the policy says, whatever it takes it for.
+func (w *write) refused() bool { return w.anonymous && w.rule.RefusesAnonymous }
 
 // atMost gives everything in place of more groups than a call takes, as several large rules have that join.
 func atMost(groups []string) []string {
@@ -131,7 +145,7 @@ func (w *write) response(fields httpcache.Fields, end bool) Action {
 	w.status, _ = strconv.Atoi(fields.Get(":status"))
 	w.end, w.headOnly = end, end
 	groups := w.invalidated(fields)
-	if w.anonymous && w.succeeded() {
+	if w.anonymous && w.accomplished() {
 		groups = append(groups, w.accepted()...)
 	}
 	if len(groups) > 0 && w.raiseNamed(groups) {
@@ -143,15 +157,20 @@ func (w *write) response(fields httpcache.Fields, end bool) Action {
 }
 
 // succeeded tells whether the response says that the write was done; a redirect, which may lead to where one signs in, doesn't of one that
-// has no identity where the origin refuses these.
+// the origin refuses.
 func (w *write) succeeded() bool {
-	return w.status >= 200 && w.status <= 299 || w.status >= 300 && w.status <= 399 && !w.anonymous
+	return w.accomplished() || w.status >= 300 && w.status <= 399 && !w.refused()
 }
 
-// accepted are the groups of a write that the origin hasn't refused, though it has no identity and the policy says that it would be.
+// accomplished tells whether nothing but a write that is done is answered so. After 101 it is done as long as its stream lasts.
+func (w *write) accomplished() bool { return w.status >= 200 && w.status <= 299 || w.status == 101 }
+
+// accepted are the groups of a write that the origin hasn't refused, though it has no credential and the policy says that it would be.
 func (w *write) accepted() []string {
-	w.countInvalidations()
-	return w.groupsOf(policy.Partition{})
+	if len(w.groups) == 0 { // otherwise its end counts
+		w.countInvalidations()
+	}
+	return w.withURI(w.rule.Groups())
 }
 
 func (w *write) countInvalidations() {
@@ -168,7 +187,7 @@ func (w *write) describe() {
 		return
 	}
 	if len(w.groups)+len(w.named) == 0 { // nothing was done
-		if w.anonymous {
+		if w.refused() {
 			w.addStatus(statusWrite(reasonNoIdentity))
 			w.stream.Describe(w.rule.Name, resultAnonymous)
 		}

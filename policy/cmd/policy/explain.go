@@ -108,7 +108,9 @@ func explainRequest(p *policy.Policy, o options) (explanation, error) {
 	if cache != nil {
 		e.read(p, cache, o)
 	} else {
-		e.invalidate(rule)
+		if err = e.invalidate(p, rule, o); err != nil {
+			return e, err
+		}
 		if c := p.Resource(o.request.authority, o.request.path); c != nil {
 			e.Write.URIOf = c.Name
 		}
@@ -119,16 +121,21 @@ func explainRequest(p *policy.Policy, o options) (explanation, error) {
 // unknownID stands for a partition's id where the secret isn't known.
 const unknownID = "(unknown without " + secretVariable + ")"
 
-func identify(p *policy.Policy, o options) (*partition, error) {
+// identifier gives what makes partitions, and tells whether they are the filters'.
+func identifier(p *policy.Policy, o options) (id *policy.Identifier, known bool, err error) {
 	secret := o.secret
 	if secret == "" {
 		secret = p.PartitionSecret
 	}
-	known := secret != ""
-	if !known {
+	if known = secret != ""; !known {
 		secret = "a secret that nobody uses"
 	}
-	id, err := policy.NewIdentifier(p.Identity, []byte(secret))
+	id, err = policy.NewIdentifier(p.Identity, []byte(secret))
+	return id, known, err
+}
+
+func identify(p *policy.Policy, o options) (*partition, error) {
+	id, known, err := identifier(p, o)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +220,7 @@ func keyFields(key []byte) (fields []field) {
 	return fields
 }
 
-func (e *explanation) invalidate(rule *policy.Invalidation) {
+func (e *explanation) invalidate(p *policy.Policy, rule *policy.Invalidation, o options) error {
 	e.Kind, e.Rule, e.Patterns = "write", rule.Name, rule.Patterns()
 	w := &writeDetails{Deadline: policy.FormatDuration(rule.Deadline), Settle: policy.FormatDuration(rule.Settle),
 		Unreachable: "forward", RaiseOn4xx: rule.RaiseOn4xx, UnchangedOn: rule.UnchangedOn}
@@ -226,10 +233,12 @@ func (e *explanation) invalidate(rule *policy.Invalidation) {
 	if rule.Refuse {
 		w.Unreachable = "refuse"
 	}
+	e.Write = w
+	if e.Partition == nil && rule.RefusesSome() {
+		return e.byNobody(p, rule, o)
+	}
 	var parts []string
 	switch {
-	case e.Partition == nil && rule.RefusesAnonymous:
-		w.Scope = "nothing: the origin refuses a write without an identity; every partition if it answers 2xx"
 	case rule.All:
 		w.Scope = "every partition"
 	case e.Partition == nil:
@@ -237,7 +246,30 @@ func (e *explanation) invalidate(rule *policy.Invalidation) {
 	default:
 		w.Scope, parts = "the writer's partition; shared caches as a whole", e.Partition.found.Parts()
 	}
-	e.Write, e.Groups = w, rule.Groups(parts...)
+	e.Groups = rule.Groups(parts...)
+	return nil
+}
+
+// byNobody is for a write without an identity, of which the policy says that the origin refuses it, unless it has a credential.
+func (e *explanation) byNobody(p *policy.Policy, rule *policy.Invalidation, o options) error {
+	id, known, err := identifier(p, o)
+	if err != nil {
+		return err
+	}
+	credentials := id.Credentials(o.request, rule)
+	if len(credentials) > 0 && !known {
+		credentials = []string{unknownID}
+	}
+	e.Groups = rule.GroupsOfNobody(credentials)
+	switch {
+	case len(credentials) > 0:
+		e.Write.Scope = "what is stored with a credential of the write, which has no identity"
+	case rule.RefusesAnonymous:
+		e.Write.Scope = "nothing: the origin refuses a write without a credential; every partition if it answers 2xx"
+	default:
+		e.Write.Scope = "every partition where anybody may write; of all its caches if the origin answers 2xx to a write without a credential"
+	}
+	return nil
 }
 
 // freshness says how long the cache's responses are fresh.
