@@ -105,9 +105,9 @@ type Bridge struct {
 	maxOpen                                         int
 	underway                                        underway
 
-	filterTokens, adminTokens, viewerTokens *tokens
-	audit                                   *audit
-	looks                                   *looks
+	tokens *keyring
+	audit  *audit
+	looks  *looks
 
 	breaker       breaker
 	failures      failureLog
@@ -140,7 +140,8 @@ func New(o Options) (*Bridge, error) {
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
-	if err := b.readTokens(); err != nil {
+	var err error
+	if b.tokens, err = newKeyring(o, b.log, b.clock.Now()); err != nil {
 		return nil, err
 	}
 	b.audit, b.looks = newAudit(b.log, cmp.Or(o.AdminRate, 100)), newLooks()
@@ -169,32 +170,6 @@ func checkOptions(o Options) error {
 	}
 	if o.Token != "" && o.TokenFile != "" || o.AdminToken != "" && o.AdminTokenFile != "" || o.ViewerToken != "" && o.ViewerTokenFile != "" {
 		return fmt.Errorf("%w: both a token and a token file, want one of them", ErrOptions)
-	}
-	return nil
-}
-
-// readTokens reads what callers must show. Filters, administrators and viewers need secrets
-// of their own: a filter must not be able to purge.
-func (b *Bridge) readTokens() (err error) {
-	o, now := b.options, b.clock.Now()
-	whose := make(map[string]string)
-	for _, kind := range []struct {
-		name, fixed, file string
-		tokens            **tokens
-	}{
-		{"filters", o.Token, o.TokenFile, &b.filterTokens},
-		{"administrators", o.AdminToken, o.AdminTokenFile, &b.adminTokens},
-		{"viewers", o.ViewerToken, o.ViewerTokenFile, &b.viewerTokens},
-	} {
-		if *kind.tokens, err = newTokens(kind.fixed, kind.file, b.log, now); err != nil {
-			return fmt.Errorf("%w: %w", ErrOptions, err)
-		}
-		for _, t := range (*kind.tokens).list {
-			if other := whose[t.Value]; other != "" && other != kind.name {
-				return fmt.Errorf("%w: %s and %s have the same token, want different ones", ErrOptions, other, kind.name)
-			}
-			whose[t.Value] = kind.name
-		}
 	}
 	return nil
 }

@@ -5,7 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +22,7 @@ var ErrRedisConfig = errors.New("redis settings")
 
 // RedisFromEnv reads where Redis is from environment variables:
 //
-//	REDIS_URL                 redis://, rediss:// or unix://, as go-redis reads it; wins over all others
+//	REDIS_URL                 redis://, rediss:// or unix://; wins over all others. Its parameters: envoy/OPERATING.md
 //	REDIS_HOST, REDIS_PORT    one server; 127.0.0.1 and 6379 if unset
 //	REDIS_CLUSTER             host:port,host:port… of a Redis Cluster
 //	REDIS_SENTINELS           host:port,host:port… of Sentinels, with
@@ -30,8 +33,8 @@ var ErrRedisConfig = errors.New("redis settings")
 // Warnings name settings that have no effect. No credential is part of an error
 // or a warning. The error matches ErrRedisConfig.
 func RedisFromEnv(getenv func(string) string) (o redis.UniversalOptions, warnings []string, err error) {
-	if url := getenv("REDIS_URL"); url != "" {
-		o, err = redisFromURL(url)
+	if text := getenv("REDIS_URL"); text != "" {
+		o, err = redisFromURL(text)
 		return o, shadowed(getenv), err
 	}
 	o.Username, o.Password = getenv("REDIS_USERNAME"), getenv("REDIS_PASSWORD")
@@ -89,15 +92,61 @@ func DefaultReplicas(o redis.UniversalOptions) int {
 	return 0
 }
 
-func redisFromURL(url string) (redis.UniversalOptions, error) {
-	single, err := redis.ParseURL(url)
+// urlParameters are those that REDIS_URL may have, as go-redis reads them. All others of go-redis are refused: they would
+// have no effect, since each call to Redis is bounded by the bridge's own settings.
+var urlParameters = []string{
+	"client_name", "conn_max_idle_time", "conn_max_lifetime", "db", "max_idle_conns", "min_idle_conns", "pool_size", "protocol", "skip_verify",
+}
+
+// refusedParameters says what to do instead of those that somebody might expect to work.
+var refusedParameters = map[string]string{
+	"dial_timeout": boundsItself, "read_timeout": boundsItself, "write_timeout": boundsItself, "pool_timeout": boundsItself,
+	"max_retries": triesItself, "min_retry_backoff": triesItself, "max_retry_backoff": triesItself,
+	"max_active_conns": "the bridge opens as many connections as its calls need, and there is no setting to bound them",
+	"idle_timeout":     "write conn_max_idle_time", "max_conn_age": "write conn_max_lifetime",
+}
+
+const (
+	boundsItself = "the bridge bounds its calls to Redis itself, so that lookups end in time; redisbridge serve --timeout says how long these take at most"
+	triesItself  = "how often a call is tried is the bridge's own, so that lookups end in time, and there is no setting for it"
+)
+
+// checkParameters refuses parameters of REDIS_URL that would have no effect. One that nobody knows isn't shown: it may be
+// the rest of a password with a "?" in it.
+func checkParameters(query url.Values) error {
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if why := refusedParameters[name]; why != "" {
+			return fmt.Errorf("%w: REDIS_URL has the parameter %s: take it out; %s", ErrRedisConfig, name, why)
+		}
+		if !slices.Contains(urlParameters, name) {
+			return fmt.Errorf("%w: REDIS_URL has a parameter that the bridge doesn't take, want some of %s, or none (in a password, write ? as %%3F)",
+				ErrRedisConfig, strings.Join(urlParameters, ", "))
+		}
+	}
+	return nil
+}
+
+func redisFromURL(text string) (redis.UniversalOptions, error) {
+	if u, err := url.Parse(text); err == nil {
+		if err := checkParameters(u.Query()); err != nil {
+			return redis.UniversalOptions{}, err
+		}
+	}
+	single, err := redis.ParseURL(text)
 	if err != nil {
 		// The URL holds a password, and the error may quote it.
 		return redis.UniversalOptions{}, fmt.Errorf("%w: REDIS_URL can't be read, want redis://[user:password@]host:port[/db], rediss:// for TLS, or unix:///path", ErrRedisConfig)
 	}
+	for _, n := range []int{single.PoolSize, single.MinIdleConns, single.MaxIdleConns} {
+		if n < 0 || n > 65535 {
+			return redis.UniversalOptions{}, fmt.Errorf("%w: REDIS_URL wants %d connections, want a number up to 65535", ErrRedisConfig, n)
+		}
+	}
 	return redis.UniversalOptions{
 		Addrs: []string{single.Addr}, Username: single.Username, Password: single.Password,
-		DB: single.DB, TLSConfig: single.TLSConfig, PoolSize: single.PoolSize,
+		DB: single.DB, TLSConfig: single.TLSConfig, Protocol: single.Protocol, ClientName: single.ClientName,
+		PoolSize: single.PoolSize, MinIdleConns: single.MinIdleConns, MaxIdleConns: single.MaxIdleConns,
+		ConnMaxIdleTime: single.ConnMaxIdleTime, ConnMaxLifetime: single.ConnMaxLifetime,
 	}, nil
 }
 

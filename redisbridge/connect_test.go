@@ -22,6 +22,14 @@ func TestRedisFromEnv(t *testing.T) {
 		{"URL of a socket", "REDIS_URL=unix:///run/redis.sock", "[/run/redis.sock] db=0 user= password= master= cluster=false tls=false"},
 		{"URL wins", "REDIS_URL=redis://a REDIS_HOST=b REDIS_DB=x", "[a:6379] db=0 user= password= master= cluster=false tls=false" +
 			"; REDIS_HOST has no effect: REDIS_URL is set and wins; REDIS_DB has no effect: REDIS_URL is set and wins"},
+		{"URL with parameters", "REDIS_URL=redis://redis?db=2&protocol=2&client_name=bridge&pool_size=20&min_idle_conns=3&max_idle_conns=9&conn_max_idle_time=10m&conn_max_lifetime=1h",
+			"[redis:6379] db=2 user= password= master= cluster=false tls=false protocol=2 name=bridge pool=20 idle=3-9 for 10m0s life=1h0m0s"},
+		{"URL with a timeout", "REDIS_URL=redis://redis?db=1&read_timeout=3s", "redis settings: REDIS_URL has the parameter read_timeout: take it out; the bridge bounds its calls to Redis itself, so that lookups end in time; redisbridge serve --timeout says how long these take at most"},
+		{"URL with retries", "REDIS_URL=redis://redis?max_retries=5", "redis settings: REDIS_URL has the parameter max_retries: take it out; how often a call is tried is the bridge's own, so that lookups end in time, and there is no setting for it"},
+		{"URL with a bound", "REDIS_URL=redis://redis?max_active_conns=5", "redis settings: REDIS_URL has the parameter max_active_conns: take it out; the bridge opens as many connections as its calls need, and there is no setting to bound them"},
+		{"URL with an old name", "REDIS_URL=redis://redis?idle_timeout=5s", "redis settings: REDIS_URL has the parameter idle_timeout: take it out; write conn_max_idle_time"},
+		{"URL with a password that isn't escaped", "REDIS_URL=redis://:12?hunter2@redis", "redis settings: REDIS_URL has a parameter that the bridge doesn't take, want some of client_name, conn_max_idle_time, conn_max_lifetime, db, max_idle_conns, min_idle_conns, pool_size, protocol, skip_verify, or none (in a password, write ? as %3F)"},
+		{"URL with no possible pool", "REDIS_URL=redis://redis?pool_size=-1", "redis settings: REDIS_URL wants -1 connections, want a number up to 65535"},
 		{"cluster", "REDIS_CLUSTER=a:1,b:2", "[a:1 b:2] db=0 user= password= master= cluster=true tls=false"},
 		{"cluster by one node", "REDIS_CLUSTER=a:1", "[a:1] db=0 user= password= master= cluster=true tls=false"},
 		{"sentinels", "REDIS_SENTINELS=a:1,b:2 REDIS_SENTINEL_MASTER=m REDIS_DB=1", "[a:1 b:2] db=1 user= password= master=m cluster=false tls=false"},
@@ -77,6 +85,9 @@ func describe(o redis.UniversalOptions, warnings []string) string {
 	}
 	if o.SentinelUsername+o.SentinelPassword != "" {
 		s += " sentinels=" + o.SentinelUsername + ":" + o.SentinelPassword
+	}
+	if o.ClientName != "" {
+		s += fmt.Sprintf(" protocol=%d name=%s pool=%d idle=%d-%d for %v life=%v", o.Protocol, o.ClientName, o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.ConnMaxIdleTime, o.ConnMaxLifetime)
 	}
 	return strings.Join(append([]string{s}, warnings...), "; ")
 }

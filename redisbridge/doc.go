@@ -216,7 +216,8 @@
 //	controls, controlstate      what is set; what Redis has lost of it is put back
 //	inspect                     what would become of a request
 //	receipts                    which VMs have applied a raise
-//	token, audit                who may, how often, and the log of it
+//	token, keyring              who may: a token file; all of them, looked at together
+//	audit                       how often, and the log of it
 //	status, health              /v1/status; /readyz
 //	counters, metrics           what the bridge counts; /metrics
 //	version                     what it was built as

@@ -83,10 +83,8 @@ func (l *looks) look(ctx context.Context, b *Bridge) (server, error) {
 		defer l.mu.Unlock()
 		return l.last, l.err
 	}
-	found, err := b.inspect(ctx)
-	if ctx.Err() != nil {
-		return found, err // its caller has gone: it says nothing of Redis
-	}
+	// It goes on without its caller: otherwise whoever asks and leaves, as often as the bound allows, keeps everybody else from an answer.
+	found, err := b.inspect(context.WithoutCancel(ctx))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last, l.err = found, err

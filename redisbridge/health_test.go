@@ -2,6 +2,7 @@ package redisbridge
 
 import (
 	"context"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,32 @@ func TestReadinessAsksRedisOnlySoOften(t *testing.T) {
 		if status, body := call(w, "GET", "/readyz", "", nil); status != 503 || !strings.HasPrefix(body, "not ready: redis") {
 			t.Fatalf("%d %s", status, body)
 		}
+	}
+}
+
+// Callers that go away don't keep others from knowing whether the bridge is ready: what their looks find counts.
+func TestReadinessForThoseWhoStay(t *testing.T) {
+	w, redis := newPingedWorld(t)
+	ready := func(ctx context.Context) (int, string) {
+		answer := httptest.NewRecorder()
+		w.ServeHTTP(answer, httptest.NewRequestWithContext(ctx, "GET", "/readyz", nil))
+		return answer.Code, answer.Body.String()
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 2 * looksASecond {
+		ready(gone)
+	}
+	if status, body := ready(t.Context()); status != 200 {
+		t.Errorf("after callers that went away: %d %s", status, body)
+	}
+	w.memory.Close()
+	redis.clock.now = redis.clock.now.Add(time.Second)
+	for range 2 * looksASecond {
+		ready(gone)
+	}
+	if status, body := ready(t.Context()); status != 503 || !strings.HasPrefix(body, "not ready: redis") {
+		t.Errorf("without Redis, after callers that went away: %d %s", status, body)
 	}
 }
 

@@ -64,7 +64,7 @@ func anybody(h handler) handler { return h }
 // ofFilters lets those in that show the filters' token.
 func (b *Bridge) ofFilters(h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if _, err := b.filterTokens.admit(r.Header.Get("Authorization"), b.clock.Now()); err != nil {
+		if _, err := b.tokens.filters.admit(r.Header.Get("Authorization"), b.clock.Now()); err != nil {
 			return err
 		}
 		return h(w, r)
@@ -82,14 +82,14 @@ func (b *Bridge) ofViewers(h handler) handler { return b.audited(b.admitViewer, 
 type entrance func(authorization string, now time.Time) (name string, viewer bool, err error)
 
 func (b *Bridge) admitAdmin(authorization string, now time.Time) (name string, viewer bool, err error) {
-	name, err = b.adminTokens.admit(authorization, now)
+	name, err = b.tokens.admins.admit(authorization, now)
 	return name, false, err
 }
 
 // admitViewer lets administrators in, too.
 func (b *Bridge) admitViewer(authorization string, now time.Time) (name string, viewer bool, err error) {
-	if name, err = b.adminTokens.admit(authorization, now); err != nil && !b.viewerTokens.none() {
-		name, err = b.viewerTokens.admit(authorization, now)
+	if name, err = b.tokens.admins.admit(authorization, now); err != nil && !b.tokens.viewers.none() {
+		name, err = b.tokens.viewers.admit(authorization, now)
 		return name, true, err
 	}
 	return name, false, err

@@ -226,7 +226,7 @@ func (c *cacheCounters) status(name string) CacheStatus {
 func (b *Bridge) status(w http.ResponseWriter, r *http.Request) error {
 	s := b.Status(r.Context())
 	s.Access = AccessView
-	if _, err := b.adminTokens.admit(r.Header.Get("Authorization"), b.clock.Now()); err == nil {
+	if _, err := b.tokens.admins.admit(r.Header.Get("Authorization"), b.clock.Now()); err == nil {
 		s.Access = AccessAdminister
 	}
 	return writeJSON(w, s)

@@ -7,19 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"time"
 )
 
-const (
-	// maxTokenFile bounds a token file, bytes.
-	maxTokenFile = 64 << 10
-	// tokenFileAge is how long a token file is believed without a look at it.
-	tokenFileAge = time.Second
-)
+// maxTokenFile bounds a token file, bytes.
+const maxTokenFile = 64 << 10
 
 // ErrTokens says that a token file can't be used.
 var ErrTokens = errors.New("token file")
@@ -79,64 +73,39 @@ func ReadTokens(file string) ([]Token, error) {
 // tokens are those that callers of one kind may show: a fixed one, or those of a
 // file that is read again when it has changed. Without either everybody is let in.
 type tokens struct {
+	whose       string
 	fixed, file string
-	log         *slog.Logger
-	read        func(file string) ([]Token, error)
+	keyring     *keyring
 
-	mu      sync.Mutex
-	looked  time.Time
-	seen    fs.FileInfo // what the list was read from
-	list    []Token
-	problem string // that the last read ended in, and that was logged
+	// Of the file, guarded by the keyring:
+	seen     fs.FileInfo // what the list was read from
+	list     []Token
+	next     []Token // what the list is to be, and nextSeen what that was read from
+	nextSeen fs.FileInfo
+	problem  string // that the last read ended in, and that was logged
 }
 
-// newTokens reads the file for the first time. The error matches ErrTokens.
-func newTokens(fixed, file string, log *slog.Logger, now time.Time) (*tokens, error) {
-	t := &tokens{fixed: fixed, file: file, log: log, looked: now, read: ReadTokens}
-	if file == "" {
-		if fixed != "" {
-			t.list = []Token{{Value: fixed}}
-		}
-		return t, nil
+// begin reads the tokens for the first time. The error matches ErrTokens.
+func (t *tokens) begin() (err error) {
+	switch {
+	case t.file != "":
+		t.seen, _ = os.Stat(t.file)
+		t.list, err = ReadTokens(t.file)
+	case t.fixed != "":
+		t.list = []Token{{Value: t.fixed}}
 	}
-	t.seen, _ = os.Stat(file)
-	var err error
-	t.list, err = ReadTokens(file)
-	return t, err
+	return err
 }
 
-// current gives the tokens of now. A file that can't be read any more leaves those
-// that it had: a secret that is being replaced must shut nobody out.
+// current gives the tokens of now.
 func (t *tokens) current(now time.Time) []Token {
 	if t.file == "" {
 		return t.list
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if now.Sub(t.looked) < tokenFileAge {
-		return t.list
-	}
-	t.looked = now
-	info, err := os.Stat(t.file)
-	if err == nil && unchanged(t.seen, info) {
-		return t.list
-	}
-	list, err := t.read(t.file)
-	if err != nil {
-		if text := err.Error(); text != t.problem {
-			t.log.Warn("the tokens stay as they were", "error", err)
-			t.problem = text
-		}
-		return t.list
-	}
-	// Only now: what couldn't be read for a moment (too many open files) is tried again.
-	t.seen, t.list, t.problem = info, list, ""
-	t.log.Info("tokens read again", "file", t.file, "tokens", len(list))
+	t.keyring.mu.Lock()
+	defer t.keyring.mu.Unlock()
+	t.keyring.look(now)
 	return t.list
-}
-
-func unchanged(a, b fs.FileInfo) bool {
-	return a != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
 // none tells whether no token lets anybody in, nor a missing one everybody.

@@ -116,23 +116,71 @@ func TestTokenFileIsReadAgainAfterAFailure(t *testing.T) {
 	replace(t, file, "old")
 	var out bytes.Buffer
 	now := time.Unix(1000, 0)
-	tokens := must(newTokens("", file, slog.New(slog.NewTextHandler(&out, nil)), now))
+	keys := must(newKeyring(Options{TokenFile: file}, slog.New(slog.NewTextHandler(&out, nil)), now))
 	replace(t, file, "new")
 	admits := func(token string) bool {
 		now = now.Add(tokenFileAge)
-		_, err := tokens.admit("Bearer "+token, now)
+		_, err := keys.filters.admit("Bearer "+token, now)
 		return err == nil
 	}
-	tokens.read = func(string) ([]Token, error) { return nil, errors.New("too many open files") }
+	keys.read = func(string) ([]Token, error) { return nil, errors.New("too many open files") }
 	if !admits("old") || !admits("old") || admits("new") {
 		t.Error("the tokens don't stay while the file can't be read")
 	}
-	tokens.read = ReadTokens
+	keys.read = ReadTokens
 	if !admits("new") || admits("old") {
 		t.Error("the file isn't read again")
 	}
 	if n := strings.Count(out.String(), "too many open files"); n != 1 {
 		t.Errorf("%d lines about it:\n%s", n, out.String())
+	}
+}
+
+// What would let callers of one kind in as another is refused while the bridge runs, too: both kinds keep the tokens that they
+// had, and the log says why, once until that changes. A token that moves from one file to another is in common for a moment only.
+func TestFilesWithATokenInCommonAreNotTaken(t *testing.T) {
+	dir := t.TempDir()
+	filters, admins, viewers := filepath.Join(dir, "filters"), filepath.Join(dir, "admins"), filepath.Join(dir, "viewers")
+	replace(t, filters, "f1")
+	replace(t, admins, "alice a1")
+	replace(t, viewers, "bob v1")
+	var out bytes.Buffer
+	now := time.Unix(1000, 0)
+	keys := must(newKeyring(Options{TokenFile: filters, AdminTokenFile: admins, ViewerTokenFile: viewers}, slog.New(slog.NewTextHandler(&out, nil)), now))
+	want := func(when, accepted string) {
+		t.Helper()
+		now = now.Add(tokenFileAge)
+		var got []string
+		for _, kind := range keys.kinds() {
+			for _, token := range []string{"f1", "f2", "a1", "a2", "v1", "v2"} {
+				if _, err := kind.admit("Bearer "+token, now); err == nil {
+					got = append(got, kind.whose+":"+token)
+				}
+			}
+		}
+		if text := strings.Join(got, " "); text != accepted {
+			t.Errorf("%s: accepted are %s, want %s", when, text, accepted)
+		}
+	}
+	want("at first", "filters:f1 administrators:a1 viewers:v1")
+	replace(t, filters, "f1\nf2")
+	replace(t, viewers, "bob v2\nbob a1")
+	want("a viewer has an administrator's token", "filters:f1 filters:f2 administrators:a1 viewers:v1")
+	replace(t, admins, "alice a1\ncarol f2")
+	want("and an administrator a filter's", "filters:f1 filters:f2 administrators:a1 viewers:v1")
+	want("still", "filters:f1 filters:f2 administrators:a1 viewers:v1")
+	replace(t, admins, "alice a2")
+	want("the administrator's token has moved", "filters:f1 filters:f2 administrators:a2 viewers:a1 viewers:v2")
+	line := func(one, other string) string {
+		return `level=ERROR msg="the tokens stay as they were" error="` + one + " and " + other + ` have the same token, want different ones"`
+	}
+	for text, n := range map[string]int{line("administrators", "viewers"): 2, line("filters", "administrators"): 1, "level=ERROR": 3} {
+		if got := strings.Count(out.String(), text); got != n {
+			t.Errorf("%d lines with %s, want %d:\n%s", got, text, n, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "a1") {
+		t.Errorf("the log has a token:\n%s", out.String())
 	}
 }
 

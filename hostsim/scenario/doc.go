@@ -55,5 +55,6 @@
 //	                                  which must be there; "no header cache-status" where it mustn't
 //	expect origin N                   requests that reached the origin because of this one
 //	expect cut                        the response didn't end well; without it every response must
-//	expect counter NAME N             after a request or call: the counter's value
+//	expect counter NAME N             after a request or call: the counter's value; one that the module hasn't defined
+//	                                  and that no list names (hostsim test --counters) isn't 0, but an error
 package scenario

@@ -22,7 +22,9 @@ var ErrSyntax = errors.New("scenario")
 type Scenario struct {
 	Name  string
 	Steps []Step
-	id    string // of Isolated
+	// Counters are those that the module may define only when it first counts, sorted, as [Counters] gives them.
+	Counters []string
+	id       string // of Isolated
 }
 
 // Step is one line that isn't indented, with those that belong to it.
@@ -276,18 +278,24 @@ func parseExpectation(text string) (func(*result) (string, bool), error) {
 		return cacheStatusExpectation(strings.Fields(rest))
 	case "counter":
 		name, want, _ := strings.Cut(rest, " ")
-		return number("counter "+name, strings.TrimSpace(want), func(r *result) uint64 { return r.counter(name) })
+		n, err := parseNumber("counter "+name, strings.TrimSpace(want))
+		return func(r *result) (string, bool) { return r.counter(name, n) }, err
 	}
 	return nil, fmt.Errorf("found %q, want status, header, no header, body, cache-status, origin, counter or cut", word)
 }
 
 // number compares with a number.
 func number(what, want string, get func(*result) uint64) (func(*result) (string, bool), error) {
+	n, err := parseNumber(what, want)
+	return func(r *result) (string, bool) { got := get(r); return strconv.FormatUint(got, 10), got == n }, err
+}
+
+func parseNumber(what, want string) (uint64, error) {
 	n, err := strconv.ParseUint(want, 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("found %q, want: %s N", strings.TrimSpace(what+" "+want), what)
+		return 0, fmt.Errorf("found %q, want: %s N", strings.TrimSpace(what+" "+want), what)
 	}
-	return func(r *result) (string, bool) { got := get(r); return strconv.FormatUint(got, 10), got == n }, nil
+	return n, nil
 }
 
 func headerExpectation(rest string) (func(*result) (string, bool), error) {

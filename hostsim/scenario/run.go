@@ -18,7 +18,8 @@ type Target interface {
 	Advance(d time.Duration)
 	// SetCluster changes how a cluster answers: up, refusing, no-hosts or hanging. The error says that there is no such cluster.
 	SetCluster(name, state string) error
-	Counter(name string) uint64
+	// Counters are those that the module has defined so far, by name.
+	Counters() map[string]uint64
 }
 
 // Mismatch is an expectation that wasn't met.
@@ -82,8 +83,9 @@ type runner struct {
 // result is what a request came to.
 type result struct {
 	*hostsim.Response
-	origin  int
-	counter func(string) uint64
+	origin   int
+	counters func() map[string]uint64
+	listed   []string // counters that the module may define yet
 }
 
 func (r *runner) request(s *Step) {
@@ -99,7 +101,7 @@ func (r *runner) request(s *Step) {
 	}
 	before := r.origin.Count()
 	resp, trace := r.target.Do(s.worker, &req)
-	r.check(s, &result{resp, r.origin.Count() - before, r.target.Counter}, trace)
+	r.check(s, &result{resp, r.origin.Count() - before, r.target.Counters, r.scenario.Counters}, trace)
 }
 
 func (r *runner) call(s *Step, cluster string) {
@@ -108,7 +110,7 @@ func (r *runner) call(s *Step, cluster string) {
 		r.found = append(r.found, Mismatch{r.scenario.Name, s.Line, s.Text, "an answer", err.Error(), nil})
 		return
 	}
-	r.check(s, &result{resp, 0, r.target.Counter}, nil)
+	r.check(s, &result{resp, 0, r.target.Counters, r.scenario.Counters}, nil)
 }
 
 func (r *runner) setCluster(s *Step, name, state string) {

@@ -120,7 +120,7 @@ func (f fixed) Call(string, *hostsim.Request) (*hostsim.Response, error) {
 }
 func (fixed) Advance(time.Duration)           {}
 func (fixed) SetCluster(string, string) error { return errors.New("no such cluster") }
-func (fixed) Counter(string) uint64           { return 3 }
+func (fixed) Counters() map[string]uint64     { return map[string]uint64{"n": 3, "requests.late": 0} }
 
 func TestExpectationsThatDontHold(t *testing.T) {
 	s, err := scenario.Parse("f", strings.Join([]string{
@@ -135,6 +135,12 @@ func TestExpectationsThatDontHold(t *testing.T) {
 		"  expect cache-status stored",
 		"  expect origin 1",
 		"  expect counter n 2",
+		"  expect counter requests.late 0",
+		"  expect counter cache.stats.stores 0",
+		"  expect counter cache.statz.stores 0",
+		"  expect counter request.late 0",
+		"  expect counter cache.stats.hits 0",
+		"  expect counter other 0",
 		"  expect cut",
 		"  expect header vary:",
 		"  expect header vary ~ header",
@@ -144,6 +150,7 @@ func TestExpectationsThatDontHold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Counters = scenario.Counters("# later\ncache.*.stores\n\n cache.*.l1.hits\ncache.*.l2.hits\n", `{"ttl": 1, "caches": {"stats" : {}, "models":{"a":[]}}}`)
 	target := fixed{hostsim.Response{Status: 200, Complete: true, Body: []byte("body"),
 		Headers: hostsim.Headers{{"etag", "a"}, {"cache-status", "x; hit; ttl=7"}}}}
 	var got []string
@@ -154,9 +161,14 @@ func TestExpectationsThatDontHold(t *testing.T) {
 		"2: want status 404, got 200", "3: want header etag: b, got a", "4: want header etag ~ ^b, got a",
 		"5: want no header etag, got a", "6: want body other, got body", "7: want cache-status !hit, got x; hit; ttl=7",
 		"8: want cache-status ttl=8, got x; hit; ttl=7", "9: want cache-status stored, got x; hit; ttl=7",
-		"10: want origin 1, got 0", "11: want counter n 2, got 3", "13: want header vary:, got no header vary",
-		"14: want header vary ~ header, got no header vary", "1: want a response that is cut, got a complete one",
-		"15: want an answer, got nobody there", "16: want a cluster that the module can call, got no such cluster",
+		"10: want origin 1, got 0", "11: want counter n 2, got 3",
+		`14: want counter cache.statz.stores 0, got no counter "cache.statz.stores": did you mean cache.stats.stores?`,
+		`15: want counter request.late 0, got no counter "request.late": did you mean requests.late?`,
+		`16: want counter cache.stats.hits 0, got no counter "cache.stats.hits": did you mean cache.stats.l1.hits or cache.stats.l2.hits?`,
+		`17: want counter other 0, got no counter "other": the module hasn't defined it, and no list of those that it may define later has it (hostsim test --counters)`,
+		"19: want header vary:, got no header vary",
+		"20: want header vary ~ header, got no header vary", "1: want a response that is cut, got a complete one",
+		"21: want an answer, got nobody there", "22: want a cluster that the module can call, got no such cluster",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -16,10 +16,24 @@ export class Refused extends Error {
   }
 }
 
+// Silent says that the bridge hasn't answered in time. A connection to one that hangs would be waited for as long as the browser likes.
+export class Silent extends Error {
+  constructor(method) {
+    super(`the bridge hasn't answered within ${answerMs / 1000} s` + (method === "GET" ? "" : "; it may do what it was asked for all the same"));
+  }
+}
+
+const answerMs = 10_000; // several times what the bridge itself gives Redis and a change's receipts
+
 // call gives the bridge's answer; body, if there is one, goes as JSON.
 export async function call(method, path, body) {
   const headers = token.get() === null ? {} : { authorization: "Bearer " + token.get() };
-  const response = await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: "no-store", redirect: "error" });
-  if (!response.ok) throw new Refused(response.status, await response.text());
-  return response.json();
+  const signal = AbortSignal.timeout(answerMs);
+  try {
+    const response = await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: "no-store", redirect: "error", signal });
+    if (!response.ok) throw new Refused(response.status, await response.text());
+    return await response.json();
+  } catch (error) {
+    throw error.name === "TimeoutError" ? new Silent(method) : error;
+  }
 }

@@ -1,5 +1,5 @@
 // The page: asks the bridge for its status as long as somebody looks, and shows it.
-import { call, token } from "./bridge.js";
+import { Silent, call, token } from "./bridge.js";
 import { showPolicies, showRedis } from "./view.js";
 
 const periodMs = 2000; // between two answers
@@ -48,6 +48,7 @@ async function ask() {
     if (token.get() !== shown) return;
     if (error.status === 401) askForToken(shown === null ? "" : "The bridge doesn't know this token.");
     else if (error.status) say(error.message, true);
+    else if (error instanceof Silent) say(`${error.message}; figures are old`, true);
     else say(`the bridge can't be reached; figures are old (${error.message})`, true);
   }
 }

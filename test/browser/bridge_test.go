@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -26,6 +27,7 @@ type bridge struct {
 	url     string
 	raw     redis.UniversalClient
 	down    atomic.Bool // it breaks every connection
+	silent  atomic.Bool // it takes calls and never answers
 	noRedis func()      // stops its Redis
 	reports uint64
 }
@@ -48,6 +50,11 @@ func newBridge(t *testing.T) *bridge {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if b.down.Load() {
 			panic(http.ErrAbortHandler)
+		}
+		if b.silent.Load() {
+			io.Copy(io.Discard, r.Body) // or the server doesn't see that its caller goes
+			<-r.Context().Done()
+			return
 		}
 		b.ServeHTTP(w, r)
 	}))

@@ -98,6 +98,28 @@ func TestFigures(t *testing.T) {
 	want(map[string]string{"server": "doesn't answer"})
 }
 
+// A bridge that takes calls and doesn't answer isn't waited for, and the page says so; it goes on by itself once that answers.
+func TestSilentBridge(t *testing.T) {
+	b := newBridge(t)
+	b.count("vm-1", "stats", map[wire.Counter]uint64{wire.CountHitsL1: 30, wire.CountMisses: 10})
+	page := newTab(t, chromium(t))
+	page.do(chromedp.Navigate(b.url))
+	page.enter(adminToken)
+	page.untilSees("live, administrator")
+	page.change("stats")
+	page.do(chromedp.Click(`[name=off]`))
+	b.silent.Store(true)
+	page.do(chromedp.Click(`[name=save]`))
+	page.until("the form says that nothing came", func() bool {
+		return eval[string](page, `document.getElementById("problem").textContent`) == "the bridge hasn't answered within 10 s; it may do what it was asked for all the same"
+	})
+	page.do(chromedp.Click(`[name=cancel]`))
+	page.untilSees("the bridge hasn't answered within 10 s; figures are old")
+	page.untilSees("75.0%")
+	b.silent.Store(false)
+	page.untilSees("live, administrator")
+}
+
 // Whatever names are: they are text.
 func TestNamesAreText(t *testing.T) {
 	b := newBridge(t)

@@ -103,6 +103,40 @@ func TestReadmeNamesTheFiltersMetrics(t *testing.T) {
 	}
 }
 
+// filter/counters.txt has every counter that the filter may define, for scenarios: with UPDATE=1 it is written anew.
+func TestCountersAreListed(t *testing.T) {
+	const metrics = "filter/internal/exchange/metrics.go"
+	counters := namedIn(t, metrics, `"(chatcache\.[a-z0-9_]+)"`)
+	for gauge := range namedIn(t, metrics, `"(chatcache\.[a-z0-9_]+)" +// gauge`) {
+		delete(counters, gauge)
+	}
+	of := namedIn(t, metrics, ` of\("((?:tier\.l.\.)?[a-z_]+)"\)`)
+	delete(of, "latency_us") // a histogram
+	for name := range of {
+		counters["chatcache.cache.*."+name] = true
+	}
+	for kind := range namedIn(t, metrics, `newByReason\(prefix, "\.([a-z]+)"\)`) {
+		for reason := range reasons(t) {
+			counters["chatcache.cache.*.reason."+reason+"."+kind] = true
+		}
+	}
+	want := "# The counters that the filter may define, * being a cache: for `hostsim test --counters`. `UPDATE=1 go test -run Listed ./test/e2e` writes it.\n" +
+		strings.Join(slices.Sorted(maps.Keys(counters)), "\n") + "\n"
+	root, err := stack.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(root, "filter", "counters.txt")
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, document(t, "filter", "counters.txt")); diff != "" {
+		t.Errorf("the filter's counters (-), and filter/counters.txt's (+):\n%s", diff)
+	}
+}
+
 // CACHE-STATUS.md names everything that access logs show, and nothing else.
 func TestReadmeNamesWhatAccessLogsShow(t *testing.T) {
 	_, text, _ := strings.Cut(document(t, statusPage...), "the name of the cache or the invalidation and, behind a space, ")

@@ -27,8 +27,8 @@ func TestCommandLine(t *testing.T) {
 	t.Cleanup(func() { sim.Close() })
 	args := []string{"test", "--wasm", "build/chatcache.wasm", "--config", "envoy/chat.policy.json",
 		"--env", "CHATCACHE_PARTITION_SECRET=sample-partition-secret", "--allow-on-headers-stop-iteration", "--normalize-path",
-		"--cluster", "redis-bridge=" + sim.BridgeURL()}
-	for _, pattern := range []string{"models-*", "path-*", "write-answered-50*", "purge-*"} {
+		"--cluster", "redis-bridge=" + sim.BridgeURL(), "--counters", "filter/counters.txt"}
+	for _, pattern := range []string{"models-*", "path-*", "write-answered-50*", "write-rejected-*", "purge-*"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no file %s (%v)", pattern, err)

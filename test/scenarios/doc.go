@@ -20,5 +20,5 @@
 //	build/redisbridge serve --memory --insecure --bootstrap --policy envoy/chat.policy.json &
 //	build/hostsim test --wasm build/chatcache.wasm --config envoy/chat.policy.json \
 //	  --env CHATCACHE_PARTITION_SECRET=sample-partition-secret --allow-on-headers-stop-iteration --normalize-path \
-//	  --cluster redis-bridge=http://127.0.0.1:8470 test/scenarios
+//	  --cluster redis-bridge=http://127.0.0.1:8470 --counters filter/counters.txt test/scenarios
 package scenarios

@@ -155,9 +155,7 @@ func (m *real) heard() bool {
 	return !slices.ContainsFunc(status.Policies, func(p redisbridge.PolicyStatus) bool { return p.Behind > 0 })
 }
 
-func (m *real) Counter(name string) uint64 { return m.counters()[name] }
-
-func (m *real) counters() map[string]uint64 {
+func (m *real) Counters() map[string]uint64 {
 	text, err := m.stack.Envoys[0].Admin(context.Background(), "/stats?filter=wasmcustom&type=Counters")
 	if err != nil {
 		m.t.Fatal(err)

@@ -20,8 +20,6 @@ type machine interface {
 	reset() *scenario.Origin
 	// tick lets a little time pass.
 	tick()
-	// counters are the filter's, by name, since the proxy's start.
-	counters() map[string]uint64
 	// heard tells whether the proxy has applied every event of the feed. What is fetched while one
 	// is on its way isn't taken into the VM's memory, so time would decide who answers next.
 	heard() bool
@@ -67,7 +65,7 @@ func run(t *testing.T, m machine, s *scenario.Scenario, http2 bool) outcome {
 	r := &recorder{machine: m, t: t, http2: http2, before: map[string]uint64{}, varied: map[string]bool{}}
 	origin := m.reset()
 	r.awaitReady()
-	r.before = m.counters()
+	r.before = m.Counters()
 	runs++
 	for _, mismatch := range scenario.Run(s.Isolated(fmt.Sprintf("run-%d", runs)), r, origin) {
 		t.Error(mismatch)
@@ -89,7 +87,7 @@ const probePath = "/api/models?probe"
 // awaitReady waits until the filter follows the feed and may use its own memory.
 func (r *recorder) awaitReady() {
 	r.t.Helper()
-	before := r.machine.counters()
+	before := r.machine.Counters()
 	runs++
 	probe := &hostsim.Request{Method: "GET", Path: probePath, Authority: fmt.Sprintf("ready-%d.example.com", runs)}
 	misses := uint64(0)
@@ -101,8 +99,8 @@ func (r *recorder) awaitReady() {
 		return strings.HasSuffix(resp.Get("cache-status"), "detail=l1")
 	})
 	const stores = "chatcache.cache.models.stores"
-	r.until("the probe is stored", func() bool { return r.machine.counters()[stores]-before[stores] >= misses })
-	for name, n := range r.machine.counters() { // the probe isn't part of the scenario
+	r.until("the probe is stored", func() bool { return r.machine.Counters()[stores]-before[stores] >= misses })
+	for name, n := range r.machine.Counters() { // the probe isn't part of the scenario
 		if strings.HasPrefix(name, "chatcache.cache.models.") {
 			r.before[name] += n - before[name]
 		}
@@ -124,7 +122,7 @@ func (r *recorder) until(what string, holds func() bool) {
 // counted are the scenario's counters that don't depend on time.
 func (r *recorder) counted() map[string]uint64 {
 	counters := map[string]uint64{}
-	for name, n := range r.machine.counters() {
+	for name, n := range r.machine.Counters() {
 		if n > r.before[name] && !strings.HasPrefix(name, "chatcache.feed_") {
 			counters[name] = n - r.before[name]
 		}
@@ -132,7 +130,7 @@ func (r *recorder) counted() map[string]uint64 {
 	return counters
 }
 
-func (r *recorder) Counter(name string) uint64 { return r.counted()[name] }
+func (r *recorder) Counters() map[string]uint64 { return r.counted() }
 
 func (r *recorder) Do(worker int, req *hostsim.Request) (*hostsim.Response, []string) {
 	req.HTTP2 = r.http2

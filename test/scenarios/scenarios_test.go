@@ -32,6 +32,11 @@ func load(t *testing.T) []*scenario.Scenario {
 	if want := fmt.Sprintf(" %d files here", len(files)); err != nil || !strings.Contains(string(documented), want) {
 		t.Errorf("the package's documentation doesn't say%q (%v)", want, err)
 	}
+	list, err := os.ReadFile("../../filter/counters.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counters := scenario.Counters(string(list), bothPolicies(t))
 	var all []*scenario.Scenario
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -42,6 +47,7 @@ func load(t *testing.T) []*scenario.Scenario {
 		if err != nil {
 			t.Fatal(err)
 		}
+		s.Counters = counters
 		all = append(all, s)
 	}
 	return all

@@ -60,4 +60,4 @@ func bridge(t *testing.T, clock *hostsim.Clock) http.Handler {
 
 func (s simulated) reset() *scenario.Origin     { return s.origin }
 func (s simulated) tick()                       { s.Advance(5 * time.Millisecond) }
-func (s simulated) counters() map[string]uint64 { s.sim.Settle(); return s.sim.Counters() }
+func (s simulated) Counters() map[string]uint64 { s.sim.Settle(); return s.sim.Counters() }

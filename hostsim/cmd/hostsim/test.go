@@ -27,6 +27,7 @@ func test(args []string, stdout, stderr io.Writer) int {
 	f := flag.NewFlagSet("test", flag.ContinueOnError)
 	var m moduleFlags
 	m.register(f)
+	counters := f.String("counters", "", "`FILE` with names of counters that the module may define only when it first counts, one a line; * is each object of the configuration")
 	asJSON := f.Bool("json", false, "print the results as JSON")
 	seed := f.Uint64("seed", 0, "choose at random, by this `NUMBER`, among events that can happen in any order")
 	rest, code := parse(f, testUsage, args, stdout, stderr)
@@ -34,6 +35,10 @@ func test(args []string, stdout, stderr io.Writer) int {
 		return code
 	}
 	o, err := m.options()
+	if err != nil {
+		return misused(f, stderr, err)
+	}
+	listed, err := readCounters(*counters, o.PluginConfig)
 	if err != nil {
 		return misused(f, stderr, err)
 	}
@@ -48,6 +53,7 @@ func test(args []string, stdout, stderr io.Writer) int {
 	}
 	t := &tester{flags: m, options: o, seed: *seed, errors: &syncWriter{w: stderr}}
 	for _, s := range scenarios {
+		s.Counters = listed
 		r, err := t.run(s)
 		if err != nil {
 			fmt.Fprintf(stderr, "hostsim test: %v\n", err)
@@ -59,6 +65,18 @@ func test(args []string, stdout, stderr io.Writer) int {
 		t.results = append(t.results, r)
 	}
 	return t.report(stdout, *asJSON)
+}
+
+// readCounters reads the list of --counters, if there is one.
+func readCounters(file string, config []byte) ([]string, error) {
+	if file == "" {
+		return nil, nil
+	}
+	list, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--counters: %w", err)
+	}
+	return scenario.Counters(string(list), string(config)), nil
 }
 
 // expand replaces directories by the *.scenario files in them.

@@ -68,7 +68,12 @@ func canonicalBody(p *policy.Policy, c *policy.Cache, o options) (reason string,
 	if !p.Bodies {
 		return "no request body reaches the filter: host.allow_on_headers_stop_iteration isn't set", nil
 	}
-	if types := o.request.Header("content-type"); len(types) > 0 && !policy.IsJSON(types) {
+	switch types := o.request.Header("content-type"); {
+	case o.body == "":
+		return "it has no body (-d), which is part of this cache's key", nil
+	case len(types) == 0:
+		return "it has no Content-Type: -H 'content-type: application/json' is wanted where the body is part of the key (curl -d sends another type by itself)", nil
+	case !policy.IsJSON(types):
 		return fmt.Sprintf("its Content-Type is %q: application/json is wanted, once, where the body is part of the key", types), nil
 	}
 	if len(o.body) > c.Body.MaxBytes {

@@ -144,12 +144,27 @@ func (r *replay) setTarget(target string) error {
 	u, err := parse(target)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%.80q is no path: %w", target, errors.Unwrap(err))
+		reason, _, _ := strings.Cut(errors.Unwrap(err).Error(), ` "`) // and then a piece of it
+		return fmt.Errorf("%.80q is no path: %s", withoutSecrets(target), reason)
 	case u.Scheme != "" && u.Host != "":
 		r.authority = u.Host
 	case !strings.HasPrefix(target, "/"):
-		return fmt.Errorf("found %.80q, want a path that begins with /", target)
+		return fmt.Errorf("found %.80q, want a path that begins with /", withoutSecrets(target))
 	}
 	r.target = u.RequestURI()
 	return nil
+}
+
+// withoutSecrets is what may be shown of a target: logs keep tokens (access_token=…) in queries and fragments, and a URL may
+// begin with a password.
+func withoutSecrets(target string) string {
+	if i := strings.IndexAny(target, "?#="); i >= 0 {
+		target = target[:i+1] + "…"
+	}
+	if scheme, rest, ok := strings.Cut(target, "://"); ok {
+		if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+			target = scheme + "://…" + rest[i:]
+		}
+	}
+	return target
 }

@@ -86,7 +86,7 @@ line 3: json: cannot unmarshal number into Go struct field .path of type string
 line 4: "path" is missing
 line 5: more than one JSON value
 line 6: want {"path": …}, GET /path, or an access log's "GET /path HTTP/1.1"
-line 7: "/%zz" is no path: invalid URL escape "%zz"
+line 7: "/%zz" is no path: invalid URL escape
 line 8: "http://[::1" is no path: missing ']' in host
 line 9: "header" has "host": name it by "authority"
 `
@@ -95,6 +95,28 @@ line 9: "header" has "host": name it by "authority"
 	}
 	if _, _, err := parseReplay(strings.NewReader("GET /a\nGET /"+strings.Repeat("a", maxReplayLine)), 1); !errors.Is(err, errReplay) || !strings.Contains(err.Error(), "line 2: ") {
 		t.Errorf("a long line: %v", err)
+	}
+}
+
+// A token that a log has kept isn't shown, wherever in a bad line it stands; what is wrong is.
+func TestBadLinesKeepTheirSecrets(t *testing.T) {
+	for line, want := range map[string]string{
+		"GET stats?access_token=s3cret":                                  `found "stats?…", want a path that begins with /`,
+		"GET access_token=s3cret":                                        `found "access_token=…", want a path that begins with /`,
+		"GET /a%zz?access_token=s3cret":                                  `"/a%zz?…" is no path: invalid URL escape`,
+		`{"path": "/a\u0001?access_token=s3cret"}`:                       `"/a\x01?…" is no path: net/url: invalid control character in URL`,
+		"GET https://api.example/a#access_token=s3cret%zz":               `"https://api.example/a#…" is no path: invalid URL escape`,
+		"GET https://ada:s3cret@api.example/%zz":                         `"https://…@api.example/%zz" is no path: invalid URL escape`,
+		"GET https://ada:s3cret/x@api.example/":                          `"https://…@api.example/" is no path: invalid port`,
+		`{"path": "/a", "access_token": "s3cret"}`:                       `json: unknown field "access_token"`,
+		`{"path": "/a", "header": {"authorization": "Bearer s3cret}}`:    `unexpected EOF`,
+		`{"path": "/a", "header": {"authorization": ["Bearer s3cret"]}}`: `json: cannot unmarshal array into Go struct field .header of type string`,
+		`1.2.3.4 "GET  /a?access_token=s3cret HTTP/1.1"`:                 `want {"path": …}, GET /path, or an access log's "GET /path HTTP/1.1"`,
+	} {
+		_, _, err := parseReplay(strings.NewReader("GET /ok\n"+line), 1)
+		if want = errReplay.Error() + ":\nline 2: " + want; err == nil || err.Error() != want {
+			t.Errorf("%s\ngot  %v\nwant %s", line, err, want)
+		}
 	}
 }
 

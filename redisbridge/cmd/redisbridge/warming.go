@@ -105,7 +105,7 @@ func (w *warming) send(ctx context.Context, read replay) {
 func (w *warming) ask(ctx context.Context, read replay) (status int, cacheStatus []string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(w.flags.proxy, "/")+read.target, nil)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, withoutURL(err)
 	}
 	request.Header = w.flags.fields.Clone()
 	for name, value := range read.header {
