@@ -409,6 +409,31 @@ func TestPanicLetsTheStreamGoOnAndTheWriteEnds(t *testing.T) {
 	}
 }
 
+// Where the end of a stream has panicked, no other callback ends its write: its outcome is taken as unknown, so that its suspension
+// gets a last term, and isn't renewed for as long as the VM lives.
+func TestPanicAtTheEndOfAWriteEndsItAllTheSame(t *testing.T) {
+	w := newWorld(t)
+	s, suspension, c := w.write("POST")
+	c.ack()
+	s.head("201")
+	s.send("{}", true)
+	s.exchange.Lost()
+	w.run()
+	last := w.take(wire.PathSuspend)
+	if m := decoded(w, last, wire.DecodeSuspendRequest); m.ID != suspension.ID || m.Deadline != 10_000 {
+		t.Errorf("suspension %+v, want a last term of 10 s", m)
+	}
+	last.ack()
+	for range 100 {
+		w.now += time.Second
+		w.run()
+	}
+	w.none(wire.PathSuspend)
+	s.exchange.Done()
+	w.run()
+	w.none(wire.PathClose)
+}
+
 // After a panic in the callback that was to hold the request nothing holds it any more, and a late answer doesn't resume it.
 func TestPanicWhileARequestIsPaused(t *testing.T) {
 	for name, begin := range map[string]func(w *world) (*fakeStream, func()){
