@@ -69,6 +69,9 @@ func TestFeedThatDoesNotContinueResets(t *testing.T) {
 			if hit(w, "ann") {
 				t.Error("still answered from L1")
 			}
+			if n := w.plugin.state.l1.Len(); n != 0 || w.counts[metricFeedResets] != 2 { // the first of them as it began
+				t.Errorf("%d entries of no use are kept; %d resets", n, w.counts[metricFeedResets])
+			}
 			next, err := wire.DecodeFollowRequest(w.take(wire.PathFollow).frame)
 			if err != nil || next.Cursor != answer.Last {
 				t.Errorf("next cursor %v (%v), want %v", next.Cursor, err, answer.Last)
@@ -192,8 +195,34 @@ func TestPollsBackOffAndComeBack(t *testing.T) {
 	w.now += pollBackOffMin
 	w.run()
 	w.feed(1)
-	if w.counts[metricFeedErrors] != 2 {
+	w.take(wire.PathFollow).fails()
+	w.now += pollBackOffMin // it begins anew
+	w.down = true
+	w.run()
+	w.down = false
+	w.run()
+	w.none(wire.PathFollow) // one that couldn't be sent has failed, too
+	w.now += 2 * pollBackOffMin
+	w.run()
+	w.feed(1)
+	if w.counts[metricFeedErrors] != 4 {
 		t.Errorf("%d feed errors", w.counts[metricFeedErrors])
+	}
+}
+
+// The first poll is answered at once, since lookups register the VM as long as it isn't. Those that follow wait at the bridge for a third of
+// max_staleness, so that one may fail before the lease is over; and they are given the time to come back.
+func TestPollsAreHeld(t *testing.T) {
+	w := newWorld(t)
+	w.plugin.state.follower.follow()
+	w.run()
+	for _, want := range []time.Duration{0, time.Second} {
+		c := w.take(wire.PathFollow)
+		m := decoded(w, c, wire.DecodeFollowRequest)
+		if hold := time.Duration(m.Hold) * time.Millisecond; hold != want || c.timeout < hold+pollMargin {
+			t.Errorf("a poll is held for %v and given up after %v, want %v and %v more", hold, c.timeout, want, pollMargin)
+		}
+		c.ok(followed(wire.FeedAnswer{Last: wire.Ticket{Epoch: 9, Sequence: 1}}))
 	}
 }
 
