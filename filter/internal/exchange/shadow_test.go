@@ -298,11 +298,19 @@ func TestMismatchesAreBounded(t *testing.T) {
 	if diff := cmp.Diff([]string{line, line + "; 2 more since the last such line"}, w.warned); diff != "" {
 		t.Error(diff)
 	}
-	w.wantVerified(4, 0, 4, 0)
+	w.now += mismatchLogEvery
+	mismatch()
+	if last := w.warned[len(w.warned)-1]; last != line {
+		t.Errorf("what was said once is said again: %s", last)
+	}
+	w.wantVerified(5, 0, 5, 0)
 	for range maxRechecks + 5 {
 		w.withheld().respond("200", `{"n":2,"ts":1}`)
 	}
-	w.wantVerified(maxRechecks+9, 0, 4, 5)
+	w.wantVerified(maxRechecks+10, 0, 5, 5)
+	w.run() // they are asked for now
+	w.withheld().respond("200", `{"n":2,"ts":1}`)
+	w.wantVerified(maxRechecks+11, 0, 5, 6)
 }
 
 // A share of the would-be hits is verified; the others are answered.

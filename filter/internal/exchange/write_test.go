@@ -193,10 +193,17 @@ func TestLongStreamRenewsItsSuspension(t *testing.T) {
 	w.run()
 	renewal := w.take(wire.PathSuspend)
 	m, _ := wire.DecodeSuspendRequest(renewal.frame)
-	if m.ID != suspension.ID || m.Deadline != suspension.Deadline {
+	if m.ID != suspension.ID || m.Deadline != suspension.Deadline || !slices.Equal(m.Groups, suspension.Groups) {
 		t.Errorf("renewal %+v of %+v", m, suspension)
 	}
 	renewal.fails()
+	w.now += 2 * time.Second
+	w.down = true
+	w.run()
+	if n := w.counts[metricRenewals]; n != 2 {
+		t.Errorf("%d renewals that failed are counted, want 2", n)
+	}
+	w.down = false
 	w.now += 2 * time.Second
 	w.run()
 	w.take(wire.PathSuspend).ack()
