@@ -79,8 +79,12 @@ func TestWriteIsSuspendedForwardedAndClosedWithARaise(t *testing.T) {
 	if s.resumed != 1 {
 		t.Fatal("not forwarded")
 	}
+	w.wakes = 0
 	s.respond("201", "{}")
 	s.wants("chatcache; fwd=method")
+	if w.wakes == 0 {
+		t.Error("the write has ended, and the bridge hears of it at the next tick only")
+	}
 	end, last := w.takeClose()
 	if end.ID != suspension.ID || !end.Raise || last.owner != "root" {
 		t.Errorf("close %+v by %s", end, last.owner)
@@ -374,6 +378,9 @@ func TestFullJournalBecomesOneEntryForEverything(t *testing.T) {
 	w.down = false
 	if n := len(w.plugin.state.journal.entries); n != 1 {
 		t.Fatalf("%d entries", n)
+	}
+	if last := w.warned[len(w.warned)-1]; w.counts[metricJournalMerged] != 1 || !strings.Contains(last, "everything is invalidated") {
+		t.Errorf("%d counted, the log's last line is %q", w.counts[metricJournalMerged], last)
 	}
 	read := w.stream("GET", "/models", "")
 	read.exchange.RequestHeaders(true)
