@@ -66,11 +66,11 @@ func TestFeedThatDoesNotContinueResets(t *testing.T) {
 			w.lease()
 			fill(t, w, "ann", "one")
 			w.take(wire.PathFollow).ok(followed(answer))
-			if hit(w, "ann") {
-				t.Error("still answered from L1")
-			}
 			if n := w.plugin.state.l1.Len(); n != 0 || w.counts[metricFeedResets] != 2 { // the first of them as it began
 				t.Errorf("%d entries of no use are kept; %d resets", n, w.counts[metricFeedResets])
+			}
+			if hit(w, "ann") {
+				t.Error("still answered from L1")
 			}
 			next, err := wire.DecodeFollowRequest(w.take(wire.PathFollow).frame)
 			if err != nil || next.Cursor != answer.Last {
@@ -391,6 +391,26 @@ func TestWorkOfAClosedPluginIsTakenOver(t *testing.T) {
 	w.take(wire.PathStore).ack()
 	if left := w.plugin.state.outbox.bytes; left != 0 {
 		t.Errorf("%d bytes are still counted in the outbox", left)
+	}
+}
+
+// The VM says that it has the newest policy, also while an older one drains; and once the last one has gone, nothing of it is in memory.
+func TestWhatTheVMSaysItHas(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	fill(t, w, "ann", "one")
+	old := w.plugin
+	w.plugin = w.configure(strings.ReplaceAll(testPolicy, `"ttl": "600s"`, `"ttl": "2s"`))
+	if got := w.plugin.state.follower.request(w.plugin).Knows.Version; got != w.plugin.version || got == old.version {
+		t.Errorf("version %q, want %q", got, w.plugin.version)
+	}
+	old.Close()
+	if w.states.L1Bytes() == 0 {
+		t.Error("L1 was lost with the older policy")
+	}
+	w.plugin.Close()
+	if n := w.plugin.state.l1.Len(); n != 0 {
+		t.Errorf("%d entries of no policy are kept", n)
 	}
 }
 
