@@ -313,6 +313,34 @@ func TestMismatchesAreBounded(t *testing.T) {
 	w.wantVerified(maxRechecks+11, 0, 5, 6)
 }
 
+// What is compared is in the budget of what is captured. Without room a stored response answers, or ends uncompared; and so does what is larger
+// than the cache may store.
+func TestComparisonsHaveABudget(t *testing.T) {
+	w := shadowed(t)
+	captured := &w.plugin.state.captured
+	*captured = maxCaptured
+	full := w.stream("GET", "/stats", "ann")
+	if full.exchange.RequestHeaders(true); full.status != 200 {
+		t.Errorf("reply %d: it is kept to be compared, without room for it", full.status)
+	}
+	*captured = 0
+	s := w.withheld()
+	kept := *captured
+	*captured = maxCaptured
+	s.respond("200", stored)
+	if *captured != maxCaptured-kept {
+		t.Errorf("%d bytes are captured, want %d", *captured, maxCaptured-kept)
+	}
+	*captured = 0
+	s = w.withheld()
+	s.head("200", [2]string{"content-length", "5000"})
+	if *captured != kept {
+		t.Errorf("%d bytes are captured of what is too large", *captured-kept)
+	}
+	s.exchange.Done()
+	w.wantVerified(2, 0, 0, 2)
+}
+
 // A share of the would-be hits is verified; the others are answered.
 func TestVerifySample(t *testing.T) {
 	w := shadowed(t)
