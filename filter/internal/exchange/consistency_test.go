@@ -210,6 +210,23 @@ func TestPollsBackOffAndComeBack(t *testing.T) {
 	}
 }
 
+// The bridge knows of the VM for as long as a poll asks for, from when it asked: a lookup after that registers the VM again, however late
+// the poll was answered.
+func TestVMIsRegisteredFromWhenThePollWasSent(t *testing.T) {
+	w := newWorld(t)
+	w.showJoins = true
+	w.lease()
+	w.now = 1500 * time.Millisecond
+	w.feed(1) // an answer to the poll that was sent at 0, for 3 s
+	w.calls = nil
+	w.now = 2999 * time.Millisecond
+	w.begin("/stats?before")
+	w.take(wire.PathLookup)
+	w.now = 3 * time.Second
+	w.begin("/stats?after")
+	w.take(wire.PathJoin)
+}
+
 // The first poll is answered at once, since lookups register the VM as long as it isn't. Those that follow wait at the bridge for a third of
 // max_staleness, so that one may fail before the lease is over; and they are given the time to come back.
 func TestPollsAreHeld(t *testing.T) {
