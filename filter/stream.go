@@ -92,7 +92,7 @@ func (s *stream) OnHttpResponseTrailers(int) types.Action {
 }
 
 func (s *stream) OnHttpStreamDone() {
-	s.guarded(func() { s.exchange.Done() })
+	guard(&s.root.metrics, s.exchange.Lost, func() { s.exchange.Done() })
 }
 
 // The methods below make stream an exchange.Stream.

@@ -249,6 +249,14 @@ func (s *Sim) SharedData(key string) ([]byte, bool) {
 	return v.data, ok
 }
 
+// Queued is how many items the shared queues of all plugins hold: what is enqueued stays in the proxy's memory until somebody dequeues it.
+func (s *Sim) Queued() (items int) {
+	for _, q := range s.proxy.shared.queues {
+		items += len(q.items)
+	}
+	return items
+}
+
 // Close takes the plugin out of the proxy without a word to the module: streams
 // end, handlers' contexts are cancelled, and VMs closed that no other plugin shares.
 func (s *Sim) Close() {

@@ -112,6 +112,9 @@ func TestAQueueWakesTheLastThatRegisteredIt(t *testing.T) {
 	if got := logs[len(logs)-1].String(); got != `[2][info] queue "hello"` {
 		t.Errorf("last line %s", got)
 	}
+	if n := s.Queued(); n != 0 {
+		t.Errorf("%d items that were dequeued are still there", n)
+	}
 }
 
 func TestSharedDataAndMetricsAreTheProxys(t *testing.T) {

@@ -102,6 +102,7 @@ type simulated struct {
 	link      link // the bridge's to Redis
 	ledger    ledger
 	delay     func() time.Duration // of each way to the bridge; none if nil
+	http2     bool                 // the origin speaks HTTP/2
 }
 
 // Simulated runs a mesh in this process, in virtual time.
@@ -139,6 +140,9 @@ func (m *simulated) start(module []byte, document string, origin http.Handler) {
 		Clock: m.clock, AllowOnHeadersStopIteration: true, Policy: hostsim.FailReload,
 		Route: hostsim.RouteTo("chat"), RouteTimeout: 300 * time.Second, DrainTime: 5 * time.Second, // as the real mesh
 		Clusters: map[string]http.Handler{"chat": origin, "redis-bridge": http.HandlerFunc(m.serveBridge)},
+	}
+	if m.http2 {
+		m.options.HTTP2Clusters = []string{"chat"}
 	}
 	for i := range m.proxies {
 		m.options.Seed = uint64(i + 1)

@@ -313,6 +313,8 @@ func (r *read) abort() {
 	r.leave()
 }
 
+func (r *read) lost() { r.abort() }
+
 func (r *read) done() {
 	defer r.leave() // unless its response is on its way to the bridge
 	r.landed()

@@ -66,6 +66,9 @@ func TestFeedThatDoesNotContinueResets(t *testing.T) {
 			w.lease()
 			fill(t, w, "ann", "one")
 			w.take(wire.PathFollow).ok(followed(answer))
+			if n := w.plugin.state.l1.Len(); n != 0 || w.counts[metricFeedResets] != 2 { // the first of them as it began
+				t.Errorf("%d entries of no use are kept; %d resets", n, w.counts[metricFeedResets])
+			}
 			if hit(w, "ann") {
 				t.Error("still answered from L1")
 			}
@@ -192,8 +195,51 @@ func TestPollsBackOffAndComeBack(t *testing.T) {
 	w.now += pollBackOffMin
 	w.run()
 	w.feed(1)
-	if w.counts[metricFeedErrors] != 2 {
+	w.take(wire.PathFollow).fails()
+	w.now += pollBackOffMin // it begins anew
+	w.down = true
+	w.run()
+	w.down = false
+	w.run()
+	w.none(wire.PathFollow) // one that couldn't be sent has failed, too
+	w.now += 2 * pollBackOffMin
+	w.run()
+	w.feed(1)
+	if w.counts[metricFeedErrors] != 4 {
 		t.Errorf("%d feed errors", w.counts[metricFeedErrors])
+	}
+}
+
+// The bridge knows of the VM for as long as a poll asks for, from when it asked: a lookup after that registers the VM again, however late
+// the poll was answered.
+func TestVMIsRegisteredFromWhenThePollWasSent(t *testing.T) {
+	w := newWorld(t)
+	w.showJoins = true
+	w.lease()
+	w.now = 1500 * time.Millisecond
+	w.feed(1) // an answer to the poll that was sent at 0, for 3 s
+	w.calls = nil
+	w.now = 2999 * time.Millisecond
+	w.begin("/stats?before")
+	w.take(wire.PathLookup)
+	w.now = 3 * time.Second
+	w.begin("/stats?after")
+	w.take(wire.PathJoin)
+}
+
+// The first poll is answered at once, since lookups register the VM as long as it isn't. Those that follow wait at the bridge for a third of
+// max_staleness, so that one may fail before the lease is over; and they are given the time to come back.
+func TestPollsAreHeld(t *testing.T) {
+	w := newWorld(t)
+	w.plugin.state.follower.follow()
+	w.run()
+	for _, want := range []time.Duration{0, time.Second} {
+		c := w.take(wire.PathFollow)
+		m := decoded(w, c, wire.DecodeFollowRequest)
+		if hold := time.Duration(m.Hold) * time.Millisecond; hold != want || c.timeout < hold+pollMargin {
+			t.Errorf("a poll is held for %v and given up after %v, want %v and %v more", hold, c.timeout, want, pollMargin)
+		}
+		c.ok(followed(wire.FeedAnswer{Last: wire.Ticket{Epoch: 9, Sequence: 1}}))
 	}
 }
 
@@ -362,6 +408,26 @@ func TestWorkOfAClosedPluginIsTakenOver(t *testing.T) {
 	w.take(wire.PathStore).ack()
 	if left := w.plugin.state.outbox.bytes; left != 0 {
 		t.Errorf("%d bytes are still counted in the outbox", left)
+	}
+}
+
+// The VM says that it has the newest policy, also while an older one drains; and once the last one has gone, nothing of it is in memory.
+func TestWhatTheVMSaysItHas(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	fill(t, w, "ann", "one")
+	old := w.plugin
+	w.plugin = w.configure(strings.ReplaceAll(testPolicy, `"ttl": "600s"`, `"ttl": "2s"`))
+	if got := w.plugin.state.follower.request(w.plugin).Knows.Version; got != w.plugin.version || got == old.version {
+		t.Errorf("version %q, want %q", got, w.plugin.version)
+	}
+	old.Close()
+	if w.states.L1Bytes() == 0 {
+		t.Error("L1 was lost with the older policy")
+	}
+	w.plugin.Close()
+	if n := w.plugin.state.l1.Len(); n != 0 {
+		t.Errorf("%d entries of no policy are kept", n)
 	}
 }
 

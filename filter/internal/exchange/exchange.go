@@ -48,6 +48,8 @@ type flow interface {
 	abort()
 	// done sees the end of the stream.
 	done()
+	// lost ends what done would have, where that has panicked.
+	lost()
 }
 
 // RequestHeaders handles the request's header section; end tells that there is
@@ -143,6 +145,15 @@ func (e *Exchange) Done() {
 		e.flow.done()
 	}
 	e.flow, e.phase = nil, ended
+}
+
+// Lost ends the stream after a panic in Done: no other callback of it will come.
+func (e *Exchange) Lost() {
+	flow := e.flow
+	e.flow, e.phase = nil, ended
+	if flow != nil {
+		flow.lost()
+	}
 }
 
 // Abandon gives up after a panic in a stream callback, which then answers Continue.

@@ -339,6 +339,7 @@ func TestOneFailureLetsEverybodyGo(t *testing.T) {
 		t.Run("leader: "+name, func(t *testing.T) {
 			w := newWorld(t)
 			reads := []*fakeStream{w.begin("/stats"), w.begin("/stats"), w.begin("/stats")}
+			w.settle() // nothing else wakes the root context
 			test.answer(w.take(wire.PathLookup))
 			w.settle()
 			w.none(wire.PathLookup)
@@ -365,6 +366,9 @@ func TestOneFailureLetsEverybodyGo(t *testing.T) {
 	w.settle()
 	w.forwarded("chatcache; fwd=bypass; detail=bridge-unreachable", waiting...)
 	w.nothingLeft()
+	if n := w.counts["chatcache.cache.stats.errors"]; n == 0 {
+		t.Error("a round that couldn't be sent isn't counted")
+	}
 }
 
 // A store that the bridge doesn't take costs a fetch, by the next in line.
@@ -445,8 +449,15 @@ func TestAnotherVMDies(t *testing.T) {
 	w.settle()
 	w.take(wire.PathLookup).granted()
 	w.settle()
-	w.forwarded(byItself, first)
+	if first.resumed != 1 {
+		t.Fatal("nobody leads")
+	}
 	w.held(second)
+	first.exchange.Done()
+	w.settle()
+	if got := w.take(wire.PathLookup).lookup(w).Wait; got != 0 {
+		t.Errorf("the lease is the VM's own, and it waits %d ms for its end", got)
+	}
 }
 
 // A leader that takes longer than its lease isn't waited for by reads that come then.
@@ -603,6 +614,43 @@ func TestWaiterLeaves(t *testing.T) {
 	w.take(wire.PathStore).ack()
 	w.settle()
 	w.nothingLeft()
+}
+
+// The proxy may answer a waiter by itself when it is decided on and its turn hasn't come: then it is left alone.
+func TestProxyAnswersAWaiterBeforeItsTurn(t *testing.T) {
+	for name, decided := range map[string]func(leader *fakeStream){
+		"an answer": func(l *fakeStream) { l.respond("200", "one") },
+		"let go":    func(l *fakeStream) { l.head("404") },
+	} {
+		w := newWorld(t)
+		w.lease()
+		leader, waiting := w.herd("/stats", maxLetGo+1)
+		decided(leader)
+		w.run()
+		last := waiting[maxLetGo]
+		w.held(last)
+		last.fields = httpcache.Fields{{":status", "504"}}
+		last.exchange.ResponseHeaders(true)
+		w.settle()
+		if last.status != 0 || last.resumed != 0 {
+			t.Errorf("%s: the proxy has answered it, and then: reply %d, resumed %d times", name, last.status, last.resumed)
+		}
+	}
+}
+
+// The end of a fetch that reads aren't waiting for any more, since a write came, doesn't end their waiting for the next one.
+func TestEndOfAnEarlierFetch(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	earlier, _ := w.herd("/stats", 0)
+	w.feed(2, event(2, wire.EventSuspend, partitionGroup(w, "ann")))
+	w.herd("/stats", 1)
+	earlier.exchange.Done()
+	w.settle()
+	w.take(wire.PathRelease).ack()
+	w.settle()
+	w.begin("/stats")
+	w.none(wire.PathLookup)
 }
 
 // The leader that is chosen may have gone when its turn comes.

@@ -139,17 +139,10 @@ func (r *read) carryOut(d decision, now int64) {
 
 // takeBack makes rounds due again whose answers are lost with a plugin that ends.
 func (fs *flights) takeBack(p *Plugin) {
-	take := func(f *flight) {
+	for _, f := range fs.watched {
 		if f.round != nil && f.round.by == p {
 			f.landRound()
-			f.due = true
-			f.endIfEmpty()
+			f.due = true // where everybody has left meanwhile, the run ends it
 		}
-	}
-	for _, f := range fs.watched {
-		take(f)
-	}
-	for _, f := range fs.current { // also those that everybody has left meanwhile
-		take(f)
 	}
 }

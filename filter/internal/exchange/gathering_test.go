@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"chatcache/filter/internal/httpcache"
 	"chatcache/redisbridge/wire"
 )
 
@@ -244,6 +245,102 @@ func TestGatheredLookupsOfPluginThatEnds(t *testing.T) {
 		if s.resumed != 1 {
 			t.Errorf("resumed %d times", s.resumed)
 		}
+	}
+}
+
+// So does it lose those of the lookups that couldn't come with others.
+func TestLookupsAskedForAloneOfPluginThatEnds(t *testing.T) {
+	w := newWorld(t)
+	alone, others := w.crowd(1)
+	for range alone {
+		w.take(wire.PathLookup).miss(1)
+	}
+	w.run()
+	w.take(wire.PathLookups).results(wire.LookupResult{Outcome: wire.LookupAlone})
+	lost := w.take(wire.PathLookup)
+	old := w.plugin
+	w.plugin = w.configure(testPolicy)
+	old.state.drop(old)
+	w.run()
+	w.take(wire.PathLookup).miss(1)
+	lost.miss(1)
+	if others[0].resumed != 1 {
+		t.Errorf("resumed %d times", others[0].resumed)
+	}
+}
+
+// A call that couldn't be made keeps nobody from the next one; nor does one that couldn't be made for a lookup that is to go alone.
+func TestBridgeThatCannotBeCalledForAMoment(t *testing.T) {
+	w := newWorld(t)
+	_, others := w.crowd(2)
+	w.down = true
+	w.run()
+	w.down = false
+	next := w.begin("/deep?next")
+	w.run()
+	m := w.take(wire.PathLookups)
+	w.down = true
+	m.results(wire.LookupResult{Outcome: wire.LookupAlone})
+	for _, s := range append(others, next) {
+		if s.resumed != 1 {
+			t.Fatalf("%s: resumed %d times", s.name, s.resumed)
+		}
+		s.respond("200", "one")
+		s.wants("chatcache; fwd=bypass; detail=bridge-unreachable")
+	}
+}
+
+// The proxy may answer a request by itself while its lookup is gathered, or on its way with others: then it is left alone.
+func TestProxyAnswersWhileALookupIsGathered(t *testing.T) {
+	for name, test := range map[string]func(w *world, answers func()){
+		"it is found": func(w *world, answers func()) {
+			w.run()
+			c := w.take(wire.PathLookups)
+			answers()
+			c.results(w.foundFor(c.together(w).Lookups[0], "one"))
+		},
+		"it fails": func(w *world, answers func()) { w.run(); answers(); w.take(wire.PathLookups).fails() },
+		"it is asked for alone": func(w *world, answers func()) {
+			w.run()
+			answers()
+			w.take(wire.PathLookups).results(wire.LookupResult{Outcome: wire.LookupAlone})
+		},
+		"before it is sent":        func(w *world, answers func()) { answers(); w.run() },
+		"and it would be too late": func(w *world, answers func()) { w.now += 40 * time.Millisecond; answers(); w.run() },
+	} {
+		w := newWorld(t)
+		_, others := w.crowd(1)
+		s := others[0]
+		test(w, func() {
+			s.fields = httpcache.Fields{{":status", "504"}}
+			s.exchange.ResponseHeaders(true)
+		})
+		w.settle()
+		if s.status != 0 || s.resumed != 0 {
+			t.Errorf("%s: reply %d, resumed %d times", name, s.status, s.resumed)
+		}
+	}
+}
+
+// A bridge that answers no lookups that have gathered is soon not waited for any more. That a lookup came too late to be sent is no word of the
+// bridge's.
+func TestGatheredLookupsAndTheBreaker(t *testing.T) {
+	for status, want := range map[string]uint64{"504": 1, "400": 0} {
+		w := newWorld(t)
+		w.crowd(5)
+		w.run()
+		w.take(wire.PathLookups).done(Answer{Status: status})
+		if n := w.counts["chatcache.breaker_opened"]; n != want {
+			t.Errorf("answered %s: the breaker has opened %d times, want %d", status, n, want)
+		}
+	}
+	w := newWorld(t)
+	w.crowd(5)
+	w.now += 40 * time.Millisecond
+	w.run()
+	w.none(wire.PathLookups)
+	if n := w.counts["chatcache.breaker_opened"]; n != 0 {
+		t.Errorf("nothing was sent: the breaker has opened %d times", n)
 	}
 }
 

@@ -104,9 +104,13 @@ func TestDeliveriesAreBounded(t *testing.T) {
 		if len(closes) != min(maxJournalCalls, writes-delivered) {
 			t.Fatalf("%d calls under way after %d", len(closes), delivered)
 		}
+		w.wakes = 0
 		for range closes {
 			w.take(wire.PathClose).ack()
 			delivered++
+		}
+		if w.wakes == 0 && delivered < writes {
+			t.Fatalf("after %d, nobody sends the next ones", delivered)
 		}
 	}
 	if delivered != writes {
@@ -141,6 +145,64 @@ func TestOtherAnswersAreNoRefusal(t *testing.T) {
 		if len(again.Groups) != 2 || w.counts[metricJournalRefused] != 0 {
 			t.Errorf("%s: close %+v", status, again)
 		}
+	}
+}
+
+// However long the bridge was away, it is asked seldom, and hears of the ends of writes soon after it is back: until then their groups pass the
+// cache by.
+func TestDeliveryAfterALongFailure(t *testing.T) {
+	for name, fails := range map[string]func(w *world) (asked int){
+		"it refuses": func(w *world) (asked int) {
+			for ; len(w.calls) > 0; w.calls = w.calls[1:] {
+				if w.calls[0].path == wire.PathClose {
+					asked++
+				}
+				w.calls[0].answers("503")
+			}
+			return asked
+		},
+		"it can't be called": func(w *world) int { w.down = true; return 0 },
+	} {
+		w := newWorld(t)
+		w.pending("200")
+		w.calls = nil
+		began, asked := w.now, 0
+		for w.now < began+time.Hour {
+			w.run()
+			asked += fails(w)
+			w.now += TickPeriod
+		}
+		if most := int(time.Hour/journalBackOffMax) + 10; asked > most {
+			t.Errorf("%s: asked %d times in an hour, want %d at most", name, asked, most)
+		}
+		w.down = false
+		w.now += journalBackOffMax
+		_, c := w.takeClose()
+		c.ack()
+		if bypasses(w, "/stats") {
+			t.Errorf("%s: still blocked", name)
+		}
+	}
+}
+
+// A suspension may have ended before its write does, where the proxy stood still. What was taken into memory since then isn't used once the bridge
+// knows of the write's end, before the feed tells of it.
+func TestEndOfAWriteWhoseSuspensionHasLapsed(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	s, _, c := w.write("POST")
+	c.ack()
+	read := w.stream("GET", "/stats", "ann")
+	read.exchange.RequestHeaders(true)
+	w.take(wire.PathLookup).hit(w, "stats", "before the commit")
+	if !hit(w, "ann") {
+		t.Fatal("not in L1")
+	}
+	s.respond("200", "{}")
+	_, end := w.takeClose()
+	end.ack()
+	if hit(w, "ann") {
+		t.Error("still answered from L1")
 	}
 }
 

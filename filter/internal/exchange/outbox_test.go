@@ -139,3 +139,35 @@ func TestStoresOfPluginThatEnds(t *testing.T) {
 		t.Errorf("%d bytes are still accounted for", bytes)
 	}
 }
+
+// Whoever waits for a response that is stored isn't forgotten where the store can't be sent, or where too much is on its way already.
+func TestStoreThatIsNotSent(t *testing.T) {
+	for name, prevent := range map[string]func(w *world) (allow func()){
+		"the bridge can't be called": func(w *world) func() { w.down = true; return func() { w.down = false } },
+		"too much is on its way": func(w *world) func() {
+			w.plugin.state.outbox.bytes = maxOutboxBytes
+			return func() { w.plugin.state.outbox.bytes = 0 }
+		},
+	} {
+		w := newWorld(t)
+		leader, waiting := w.herd("/deep", 1)
+		allow := prevent(w)
+		leader.respond("200", "one")
+		w.plugin.state.outbox.run(w.plugin)
+		allow()
+		w.settle()
+		w.take(wire.PathLookup).granted()
+		w.settle()
+		w.forwarded(byItself, waiting...)
+		if n := w.counts["chatcache.cache.deep.errors"]; n != 1 {
+			t.Errorf("%s: %d errors are counted", name, n)
+		}
+		w.settle()
+		w.take(wire.PathStore).ack()
+		w.settle()
+		w.nothingLeft()
+		if bytes, sent := w.plugin.state.outbox.bytes, len(w.plugin.state.outbox.sent); bytes != 0 || sent != 0 {
+			t.Errorf("%s: %d bytes in %d calls are left", name, bytes, sent)
+		}
+	}
+}

@@ -188,6 +188,52 @@ func TestPrefetchesAreBounded(t *testing.T) {
 	}
 }
 
+// However many pages are read within the time for which each is left alone, what is remembered of them is bounded.
+func TestPagesThatWereReadAreBounded(t *testing.T) {
+	w := paged(t)
+	ps := &w.plugin.state.prefetches
+	for i := range 2 * maxPagesSeen {
+		if !ps.mayBegin(fmt.Append(nil, i), w.Now()) {
+			t.Fatalf("page %d leads to no other", i)
+		}
+	}
+	if n := len(ps.seen); n > maxPagesSeen {
+		t.Errorf("%d are remembered", n)
+	}
+}
+
+// Pages that were under way when their plugin ended, or when the policy had no loopback any more, have failed, and keep others from nothing.
+func TestPrefetchesOfAPolicyBefore(t *testing.T) {
+	for name, sent := range map[string]bool{"under way": true, "not sent yet": false} {
+		w := paged(t)
+		for i := range maxPrefetches {
+			s := w.stream("GET", fmt.Sprint("/stats?q=", i), "ann")
+			s.exchange.RequestHeaders(true)
+			w.take(wire.PathLookup).miss(1)
+			s.respond("200", page)
+		}
+		old := w.plugin
+		if sent {
+			w.run()
+			w.plugin = w.configure(pagedPolicy("self"))
+		} else {
+			w.plugin = w.configure(pagedPolicy("")) // it speaks for the VM now
+			w.run()
+			w.plugin = w.configure(pagedPolicy("self"))
+		}
+		old.Close()
+		w.run()
+		if n := w.counts["chatcache.cache.stats.prefetch_failures"]; n != maxPrefetches {
+			t.Errorf("%s: %d failures are counted, want %d", name, n, maxPrefetches)
+		}
+		before := len(w.fetched)
+		w.paging("/stats?q=next", page)
+		if len(w.fetched) != before+1 {
+			t.Errorf("%s: no page is prefetched any more", name)
+		}
+	}
+}
+
 // Where nothing is prefetched the mark of a prefetch is a client's own field, and nobody else's.
 func TestMarkOfAClient(t *testing.T) {
 	w := newWorld(t)

@@ -186,6 +186,19 @@ func TestRefreshThatFails(t *testing.T) {
 	w.asksAgain()
 }
 
+// A refresh that was refused, since it came back with another scheme or identity, has failed, and so has one without an answer: else nobody would see why
+// every stale response is validated by who finds it.
+func TestRefreshesThatFailAreCounted(t *testing.T) {
+	for _, status := range []string{"421", "", "503"} {
+		w, m := refreshing(t)
+		w.page()
+		w.finds(m, 2*time.Second)
+		_, answered := w.asksAgain()
+		answered(status)
+		w.wantRefreshes(1, 1)
+	}
+}
+
 // What a write has made invalid, or may make at this moment, is never used stale, whatever is under way.
 func TestRefreshAndWrites(t *testing.T) {
 	w, m := refreshing(t)

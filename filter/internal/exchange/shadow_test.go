@@ -298,11 +298,47 @@ func TestMismatchesAreBounded(t *testing.T) {
 	if diff := cmp.Diff([]string{line, line + "; 2 more since the last such line"}, w.warned); diff != "" {
 		t.Error(diff)
 	}
-	w.wantVerified(4, 0, 4, 0)
+	w.now += mismatchLogEvery
+	mismatch()
+	if last := w.warned[len(w.warned)-1]; last != line {
+		t.Errorf("what was said once is said again: %s", last)
+	}
+	w.wantVerified(5, 0, 5, 0)
 	for range maxRechecks + 5 {
 		w.withheld().respond("200", `{"n":2,"ts":1}`)
 	}
-	w.wantVerified(maxRechecks+9, 0, 4, 5)
+	w.wantVerified(maxRechecks+10, 0, 5, 5)
+	w.run() // they are asked for now
+	w.withheld().respond("200", `{"n":2,"ts":1}`)
+	w.wantVerified(maxRechecks+11, 0, 5, 6)
+}
+
+// What is compared is in the budget of what is captured. Without room a stored response answers, or ends uncompared; and so does what is larger
+// than the cache may store.
+func TestComparisonsHaveABudget(t *testing.T) {
+	w := shadowed(t)
+	captured := &w.plugin.state.captured
+	*captured = maxCaptured
+	full := w.stream("GET", "/stats", "ann")
+	if full.exchange.RequestHeaders(true); full.status != 200 {
+		t.Errorf("reply %d: it is kept to be compared, without room for it", full.status)
+	}
+	*captured = 0
+	s := w.withheld()
+	kept := *captured
+	*captured = maxCaptured
+	s.respond("200", stored)
+	if *captured != maxCaptured-kept {
+		t.Errorf("%d bytes are captured, want %d", *captured, maxCaptured-kept)
+	}
+	*captured = 0
+	s = w.withheld()
+	s.head("200", [2]string{"content-length", "5000"})
+	if *captured != kept {
+		t.Errorf("%d bytes are captured of what is too large", *captured-kept)
+	}
+	s.exchange.Done()
+	w.wantVerified(2, 0, 0, 2)
 }
 
 // A share of the would-be hits is verified; the others are answered.

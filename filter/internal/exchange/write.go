@@ -226,6 +226,18 @@ func (w *write) done() {
 	}
 	o := judge(w.observed())
 	w.raiseAgain(o)
+	w.close(o)
+}
+
+// lost ends the suspension as if nothing were known of the write: else it would be renewed for as long as the VM lives.
+func (w *write) lost() {
+	w.abort()
+	w.close(unknown)
+	w.raiseAgain(unknown)
+}
+
+// close hands the end of the suspension to the journal.
+func (w *write) close(o outcome) {
 	if len(w.groups) == 0 {
 		return
 	}

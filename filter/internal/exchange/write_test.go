@@ -79,8 +79,12 @@ func TestWriteIsSuspendedForwardedAndClosedWithARaise(t *testing.T) {
 	if s.resumed != 1 {
 		t.Fatal("not forwarded")
 	}
+	w.wakes = 0
 	s.respond("201", "{}")
 	s.wants("chatcache; fwd=method")
+	if w.wakes == 0 {
+		t.Error("the write has ended, and the bridge hears of it at the next tick only")
+	}
 	end, last := w.takeClose()
 	if end.ID != suspension.ID || !end.Raise || last.owner != "root" {
 		t.Errorf("close %+v by %s", end, last.owner)
@@ -193,10 +197,17 @@ func TestLongStreamRenewsItsSuspension(t *testing.T) {
 	w.run()
 	renewal := w.take(wire.PathSuspend)
 	m, _ := wire.DecodeSuspendRequest(renewal.frame)
-	if m.ID != suspension.ID || m.Deadline != suspension.Deadline {
+	if m.ID != suspension.ID || m.Deadline != suspension.Deadline || !slices.Equal(m.Groups, suspension.Groups) {
 		t.Errorf("renewal %+v of %+v", m, suspension)
 	}
 	renewal.fails()
+	w.now += 2 * time.Second
+	w.down = true
+	w.run()
+	if n := w.counts[metricRenewals]; n != 2 {
+		t.Errorf("%d renewals that failed are counted, want 2", n)
+	}
+	w.down = false
 	w.now += 2 * time.Second
 	w.run()
 	w.take(wire.PathSuspend).ack()
@@ -368,6 +379,9 @@ func TestFullJournalBecomesOneEntryForEverything(t *testing.T) {
 	if n := len(w.plugin.state.journal.entries); n != 1 {
 		t.Fatalf("%d entries", n)
 	}
+	if last := w.warned[len(w.warned)-1]; w.counts[metricJournalMerged] != 1 || !strings.Contains(last, "everything is invalidated") {
+		t.Errorf("%d counted, the log's last line is %q", w.counts[metricJournalMerged], last)
+	}
 	read := w.stream("GET", "/models", "")
 	read.exchange.RequestHeaders(true)
 	read.respond("200", "one")
@@ -407,6 +421,31 @@ func TestPanicLetsTheStreamGoOnAndTheWriteEnds(t *testing.T) {
 	if end, _ := w.takeClose(); !end.Raise {
 		t.Error("no raise")
 	}
+}
+
+// Where the end of a stream has panicked, no other callback ends its write: its outcome is taken as unknown, so that its suspension
+// gets a last term, and isn't renewed for as long as the VM lives.
+func TestPanicAtTheEndOfAWriteEndsItAllTheSame(t *testing.T) {
+	w := newWorld(t)
+	s, suspension, c := w.write("POST")
+	c.ack()
+	s.head("201")
+	s.send("{}", true)
+	s.exchange.Lost()
+	w.run()
+	last := w.take(wire.PathSuspend)
+	if m := decoded(w, last, wire.DecodeSuspendRequest); m.ID != suspension.ID || m.Deadline != 10_000 {
+		t.Errorf("suspension %+v, want a last term of 10 s", m)
+	}
+	last.ack()
+	for range 100 {
+		w.now += time.Second
+		w.run()
+	}
+	w.none(wire.PathSuspend)
+	s.exchange.Done()
+	w.run()
+	w.none(wire.PathClose)
 }
 
 // After a panic in the callback that was to hold the request nothing holds it any more, and a late answer doesn't resume it.
