@@ -301,6 +301,10 @@ func TestQuarantineOutlastsOpenSuspensions(t *testing.T) {
 		"a shorter one":                {func(w *world) { suspend(w, 1000, 0) }, shorter},
 		"one that is raised once more": {func(w *world) { suspend(w, 30_000, 20_000) }, 50_000},
 		"a raise that is to come":      {func(w *world) { w.closeAlso("w1", true, 60_000, "c:stats") }, 60_000},
+		"several raises that are to come": {func(w *world) {
+			w.closeAlso("w1", true, 60_000, "c:stats")
+			w.closeAlso("w2", true, 20_000, "c:search")
+		}, 60_000},
 		"a quarantine": {func(w *world) {
 			w.scope.Quarantine = 60_000
 			w.look()
@@ -612,6 +616,51 @@ func TestKeysShareTheTag(t *testing.T) {
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("keys\n%q, want\n%q", got, want)
+	}
+}
+
+// What comes with writes, groups, requests and VMs goes by itself: beside one hash or set of each kind, whose fields are bounded,
+// every key that a policy has in Redis has an end.
+func TestKeysHaveAnEnd(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	w.want(wire.LookupMiss, "a generation by a lookup")
+	w.wantFetch("f1", "granted", "a lease")
+	w.fill(w.look().Ticket, "n:named")
+	w.suspend("w1", 30_000, "n:written")
+	w.close("w1", true, "n:written")
+	w.suspend("w2", 10, "n:expired")
+	w.closeAlso("w3", true, 10, "n:due")
+	w.pass(1000)
+	w.look()
+	w.set("stats", ControlSettings{Observe: true})
+	w.check(w.reports("vm-1", 1, "stats", 5))
+	w.purge("1ms")
+	w.upload("u1", w.look().Ticket)
+	other := w.key
+	w.key = wire.EntryKey("stats", "chat", "bob", "GET", "/api/chat/stats", "d2")
+	w.wantFetch("f2", "granted", "of another entry")
+	u := w.upload("u2", w.look().Ticket)
+	w.check(u.commit(u.size, "f2"))
+	last := wire.EntryKey("stats", "chat", "eve", "GET", "/api/chat/stats", "d3")
+	w.key = last
+	w.wantFetch("f3", "granted", "of one that can't be stored")
+	_, err := w.Release(w.ctx, wire.ReleaseRequest{Scope: w.scope, Key: w.key, Fetch: "f3", Mark: 5000})
+	w.check(err)
+	with := must(w.raw.Keys(w.ctx, "*").Result())
+	for _, key := range []string{other, wire.LeaseKey(last), "{chatcache:chat}:gen:n:named", "{chatcache:chat}:gen:n:written",
+		"{chatcache:chat}:gen:n:expired", "{chatcache:chat}:gen:n:due", "{chatcache:chat}:closed:w3"} {
+		if !slices.Contains(with, key) {
+			t.Errorf("the test has no %s: %q", key, with)
+		}
+	}
+	one := []string{"state", "feed", "vms", "applied", "controls", "counts", "reported"}
+	for _, key := range with {
+		if word, ok := strings.CutPrefix(key, "{chatcache:chat}:"); ok && slices.Contains(one, word) {
+			continue
+		}
+		if w.memory.TTL(key) <= 0 {
+			t.Errorf("%s stays forever", key)
+		}
 	}
 }
 
