@@ -525,13 +525,24 @@ func TestSuspensionOfEverything(t *testing.T) {
 	})
 }
 
+// What the bridge may write in Redis: everything, and everything but generations.
+const (
+	whole = "resetkeys ~*"
+	half  = "resetkeys ~*:state ~*:feed ~*:closed:* ~*:vms ~stats:* %R~*"
+)
+
+func (w *world) rights(keys string) {
+	w.t.Helper()
+	args := []any{"ACL", "SETUSER", w.options.Redis.Username}
+	for _, k := range strings.Fields(keys) {
+		args = append(args, k)
+	}
+	w.check(w.raw.Do(w.ctx, args...).Err())
+}
+
 // A script that is stopped between two writes takes back nothing of what it
 // wrote. What it hasn't raised stays suspended, until a raise is whole.
 func TestHalfARaise(t *testing.T) {
-	const (
-		whole = "resetkeys ~*"
-		half  = "resetkeys ~*:state ~*:feed ~*:closed:* ~*:vms ~stats:* %R~*"
-	)
 	tests := []struct {
 		name     string
 		deadline int64
@@ -552,16 +563,9 @@ func TestHalfARaise(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newRealWorld(t, nil)
-			rights := func(keys string) {
-				args := []any{"ACL", "SETUSER", w.options.Redis.Username}
-				for _, k := range strings.Fields(keys) {
-					args = append(args, k)
-				}
-				w.check(w.raw.Do(w.ctx, args...).Err())
-			}
 			w.fill(w.look().Ticket)
 			suspended := w.suspend("w1", tt.deadline, w.groups...)
-			rights(half)
+			w.rights(half)
 			if err := tt.end(w); err == nil || !strings.Contains(err.Error(), "permission") {
 				t.Fatalf("half a raise gave %v, want an error: the test doesn't stop the script", err)
 			}
@@ -571,12 +575,50 @@ func TestHalfARaise(t *testing.T) {
 			if a, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups}); err == nil && a.State != wire.LookupSuspended {
 				t.Errorf("after half a raise: state %d, want suspended or an error", a.State)
 			}
-			rights(whole)
+			w.rights(whole)
 			w.want(tt.then, "with all rights")
 			w.close("w1", true, w.groups...)
 			w.want(wire.LookupMiss, "raised as a whole")
 		})
 	}
+}
+
+// The same of a raise that is due: it stays due until it is whole.
+func TestHalfADueRaise(t *testing.T) {
+	w := newRealWorld(t, nil)
+	w.closeAlso("w1", true, 20_000, w.groups...)
+	w.fill(w.look().Ticket)
+	before := w.want(wire.LookupHit, "before it is due").Ticket
+	w.rights(half)
+	w.sooner(22_000)
+	_, err := w.CloseSuspension(w.ctx, wire.CloseRequest{Scope: w.scope, ID: "another", Groups: []string{"c:search"}})
+	if err == nil || !strings.Contains(err.Error(), "permission") {
+		t.Fatalf("half a raise gave %v, want an error: the test doesn't stop the script", err)
+	}
+	if seq := w.raw.HGet(w.ctx, "{chatcache:chat}:state", "seq").Val(); seq != fmt.Sprint(before.Sequence+1) {
+		t.Fatalf("the sequence is %s, was %d: the script hasn't begun to raise", seq, before.Sequence)
+	}
+	w.rights(whole)
+	w.want(wire.LookupMiss, "raised as a whole")
+	if left := w.dueFields(); len(left) > 0 {
+		t.Errorf("the state still holds %q", left)
+	}
+}
+
+// A script that was stopped before it has written which groups are due raises everything then: the groups of a write aren't forgotten.
+func TestDueRaiseWithoutItsGroups(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.closeAlso("w1", true, 20_000, "c:stats")
+		w.fill(w.look().Ticket)
+		for _, field := range w.dueFields() {
+			if field != "due" {
+				w.check(w.raw.HDel(w.ctx, "{chatcache:chat}:state", field).Err())
+			}
+		}
+		w.want(wire.LookupHit, "before it is due")
+		w.sooner(22_000)
+		w.want(wire.LookupMiss, "when it is due")
+	})
 }
 
 // A server that stopped answering costs a call its timeout and no more, and
