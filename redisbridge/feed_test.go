@@ -404,6 +404,8 @@ func TestRegistry(t *testing.T) {
 		}
 		poll("short", 20_000)
 		poll("long", 60_000)
+		w.check(w.reports("short", 1, "stats", 1))
+		w.check(w.reports("long", 1, "stats", 1))
 		if got := w.Status(w.ctx).Policies[0].VMs; got != 2 {
 			t.Errorf("%d VMs, want 2", got)
 		}
@@ -419,6 +421,7 @@ func TestRegistry(t *testing.T) {
 		for _, got := range []string{
 			fmt.Sprint(must(w.raw.ZRange(w.ctx, "{chatcache:chat}:vms", 0, -1).Result())),
 			fmt.Sprint(must(w.raw.HKeys(w.ctx, "{chatcache:chat}:applied").Result())),
+			fmt.Sprint(must(w.raw.HKeys(w.ctx, "{chatcache:chat}:reported").Result())),
 		} {
 			if got != "[long]" {
 				t.Errorf("registry %q, want it pruned", got)
