@@ -113,9 +113,13 @@ func TestControlsOutliveRedis(t *testing.T) {
 		w.set("stats", ControlSettings{Off: true})
 		before := w.follow("vm-1", wire.Ticket{}, wire.Knows{})
 		w.check(w.raw.Del(w.ctx, "{chatcache:chat}:state").Err())
-		w.pass(quarantine + 1)
 		w.look()
-		w.want(wire.LookupSuspended, "a new epoch")
+		w.pass(quarantine + 1)
+		w.want(wire.LookupSuspended, "a new epoch, after its quarantine; no VM has polled")
+		w.set("stats", ControlSettings{}, "off")
+		w.want(wire.LookupMiss, "on again")
+		w.set("stats", ControlSettings{Off: true})
+		before = w.follow("vm-1", before.Last, wire.Knows{})
 
 		w.check(w.raw.FlushDB(w.ctx).Err())
 		w.pass(quarantine + 1)
@@ -277,6 +281,23 @@ func TestRulesThatNotAllVMsKnow(t *testing.T) {
 			t.Errorf("still in rollout: %+v", a.Controls)
 		}
 		w.want(wire.LookupMiss, "all know the rules; what was stored before isn't found")
+	})
+}
+
+// Rules count for as long as any VM may act by them, also where another one that has the same ones polls later and for a shorter lease.
+func TestRulesCountForTheLongestLease(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.lease = 60_000
+		w.follow("old-long", wire.Ticket{}, older)
+		w.follow("new", wire.Ticket{}, newer)
+		w.lease = 3000
+		w.follow("old-short", wire.Ticket{}, older)
+		w.sooner(20_000 + quarantine)
+		w.follow("new", wire.Ticket{}, newer)
+		w.want(wire.LookupSuspended, "a VM with the old policy has its lease")
+		w.sooner(40_001)
+		w.follow("new", wire.Ticket{}, newer)
+		w.want(wire.LookupMiss, "nobody has the old policy any more")
 	})
 }
 
