@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"chatcache/redisbridge/wire"
 )
@@ -278,6 +279,23 @@ func TestLongestQuarantine(t *testing.T) {
 			t.Errorf("%d ms of quarantine left, want about 40000", left)
 		}
 	})
+}
+
+// Where replicas vouch for a primary, another bridge may go on to suspend at the one before for as long as it trusts that: the
+// quarantine outlasts such a write, too.
+func TestQuarantineOutlastsTrust(t *testing.T) {
+	const quarantine, trust = 1000, 5000
+	w := newMemoryWorld(t, func(o *Options) { o.Bootstrap = false })
+	w.scope.Quarantine = quarantine
+	o := w.options
+	o.Replicas, o.Trust = 1, trust*time.Millisecond
+	careful := newBridge(t, o)
+	_, err := careful.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups})
+	wantError(t, err, ErrRedis) // no replica has acknowledged it; the epoch has begun all the same
+	w.pass(quarantine + trust - 10)
+	w.want(wire.LookupSuspended, "a write that began while the primary before was trusted")
+	w.pass(20)
+	w.want(wire.LookupMiss, "after its deadline")
 }
 
 // A quarantine outlasts what the state before it has to raise, though the bridge that begins the
