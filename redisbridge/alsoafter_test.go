@@ -168,6 +168,18 @@ func TestDueRaisesAreNotEarly(t *testing.T) {
 	}
 }
 
+// After a deadline the raise is due that long after the deadline, also where nobody has noticed for a while that it had passed.
+func TestDueRaisesCountFromTheDeadline(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	_, err := w.Suspend(w.ctx, wire.SuspendRequest{Scope: w.scope, ID: "w1", Groups: []string{"c:stats"}, Deadline: 1000, AlsoAfter: 40_000})
+	w.check(err)
+	w.pass(31_000)
+	w.fill(w.want(wire.LookupMiss, "30 s after the deadline").Ticket)
+	w.want(wire.LookupHit, "before the raise is due")
+	w.pass(10_000 + 40_000/32)
+	w.want(wire.LookupMiss, "40 s after the deadline")
+}
+
 // Whichever comes first counts, a deadline of one write or the raise that is due after another: the later one doesn't hold it up.
 func TestDueRaisesBesideDeadlines(t *testing.T) {
 	for name, times := range map[string]struct{ deadline, also int64 }{
