@@ -151,6 +151,68 @@ func TestDueGroupsAreBounded(t *testing.T) {
 	}
 }
 
+// A raise that was asked for so long after a write doesn't come before that: what is stored under the ticket of a raise that came
+// too early is what the origin had before it has committed.
+func TestDueRaisesAreNotEarly(t *testing.T) {
+	for _, also := range []int{1, 63, 64, 65, 1000, 4097, 60_000, 100_001} {
+		w := newMemoryWorld(t, nil)
+		for _, begins := range []int{0, 1, 31, 500} { // with the grid that times are rounded to, and beside it
+			w.pass(begins)
+			w.closeAlso("w1", true, int64(also), "c:stats")
+			w.fill(w.want(wire.LookupMiss, "after the write").Ticket)
+			w.pass(also - 1)
+			w.want(wire.LookupHit, fmt.Sprintf("1 ms before %d ms are over", also))
+			w.pass(1 + also/32)
+			w.want(wire.LookupMiss, fmt.Sprintf("after %d ms", also))
+		}
+	}
+}
+
+// After a deadline the raise is due that long after the deadline, also where nobody has noticed for a while that it had passed.
+func TestDueRaisesCountFromTheDeadline(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	_, err := w.Suspend(w.ctx, wire.SuspendRequest{Scope: w.scope, ID: "w1", Groups: []string{"c:stats"}, Deadline: 1000, AlsoAfter: 40_000})
+	w.check(err)
+	w.pass(31_000)
+	w.fill(w.want(wire.LookupMiss, "30 s after the deadline").Ticket)
+	w.want(wire.LookupHit, "before the raise is due")
+	w.pass(10_000 + 40_000/32)
+	w.want(wire.LookupMiss, "40 s after the deadline")
+}
+
+// Whichever comes first counts, a deadline of one write or the raise that is due after another: the later one doesn't hold it up.
+func TestDueRaisesBesideDeadlines(t *testing.T) {
+	for name, times := range map[string]struct{ deadline, also int64 }{
+		"the raise first":    {90_000, 20_000},
+		"the deadline first": {20_000, 90_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEachRedis(t, nil, func(t *testing.T, w *world) {
+				due, suspended := "c:stats", "c:search"
+				if times.deadline < times.also {
+					due, suspended = suspended, due
+				}
+				w.suspend("open", times.deadline, suspended)
+				start := w.closeAlso("ended", true, times.also, due)
+				if due == "c:stats" {
+					w.fill(w.want(wire.LookupMiss, "after the write that has ended").Ticket)
+					w.want(wire.LookupHit, "before its raise is due")
+				}
+				w.sooner(22_000)
+				w.want(wire.LookupMiss, "after the first of the two")
+				if got := fmt.Sprint(raisesSince(w, start)); got != "[c:stats]" {
+					t.Errorf("raised %s, want c:stats alone", got)
+				}
+				w.sooner(90_000)
+				w.look()
+				if got := fmt.Sprint(raisesSince(w, start)); got != "[c:stats c:search]" {
+					t.Errorf("raised %s in the end, want both", got)
+				}
+			})
+		})
+	}
+}
+
 // Raises that are due are found in the order of their times, by whoever comes first.
 func TestDueRaisesOfSeveralDelays(t *testing.T) {
 	w := newMemoryWorld(t, nil)

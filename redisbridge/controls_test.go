@@ -113,9 +113,13 @@ func TestControlsOutliveRedis(t *testing.T) {
 		w.set("stats", ControlSettings{Off: true})
 		before := w.follow("vm-1", wire.Ticket{}, wire.Knows{})
 		w.check(w.raw.Del(w.ctx, "{chatcache:chat}:state").Err())
-		w.pass(quarantine + 1)
 		w.look()
-		w.want(wire.LookupSuspended, "a new epoch")
+		w.pass(quarantine + 1)
+		w.want(wire.LookupSuspended, "a new epoch, after its quarantine; no VM has polled")
+		w.set("stats", ControlSettings{}, "off")
+		w.want(wire.LookupMiss, "on again")
+		w.set("stats", ControlSettings{Off: true})
+		before = w.follow("vm-1", before.Last, wire.Knows{})
 
 		w.check(w.raw.FlushDB(w.ctx).Err())
 		w.pass(quarantine + 1)
@@ -277,6 +281,23 @@ func TestRulesThatNotAllVMsKnow(t *testing.T) {
 			t.Errorf("still in rollout: %+v", a.Controls)
 		}
 		w.want(wire.LookupMiss, "all know the rules; what was stored before isn't found")
+	})
+}
+
+// Rules count for as long as any VM may act by them, also where another one that has the same ones polls later and for a shorter lease.
+func TestRulesCountForTheLongestLease(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.lease = 60_000
+		w.follow("old-long", wire.Ticket{}, older)
+		w.follow("new", wire.Ticket{}, newer)
+		w.lease = 3000
+		w.follow("old-short", wire.Ticket{}, older)
+		w.sooner(20_000 + quarantine)
+		w.follow("new", wire.Ticket{}, newer)
+		w.want(wire.LookupSuspended, "a VM with the old policy has its lease")
+		w.sooner(40_001)
+		w.follow("new", wire.Ticket{}, newer)
+		w.want(wire.LookupMiss, "nobody has the old policy any more")
 	})
 }
 
@@ -451,6 +472,42 @@ func TestControlsSetWhileOlderOnesArePutBack(t *testing.T) {
 			t.Errorf("after the second loss: %+v, want %+v", got.Controls, want.Controls)
 		}
 	})
+}
+
+// What an operator has unset doesn't come back with controls that are older: where a replica is promoted that hasn't heard of the last change,
+// what is put back is all that counts.
+func TestUnsetOutlivesAFailover(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		const controls = "{chatcache:chat}:controls"
+		w.set("stats", ControlSettings{Off: true, Percent: 10})
+		before := must(w.raw.HGetAll(w.ctx, controls).Result())
+		w.set("stats", ControlSettings{TTL: "30s"}, "off", "percent")
+		now := w.follow("vm-1", wire.Ticket{}, wire.Knows{})
+		w.check(w.raw.Del(w.ctx, controls).Err())
+		w.check(w.raw.HSet(w.ctx, controls, before).Err())
+		got := w.follow("vm-1", now.Last, wire.Knows{}).Controls
+		if got.Version != now.Controls.Version || got.Of("stats") != now.Controls.Of("stats") {
+			t.Errorf("after the failover %+v, want %+v", got, now.Controls)
+		}
+		w.want(wire.LookupMiss, "it is on")
+	})
+}
+
+// A script that is stopped while a cache is switched on again leaves it off, until what was stored before is raised.
+func TestHalfAnOn(t *testing.T) {
+	w := newRealWorld(t, nil)
+	ticket := w.look().Ticket
+	w.fill(ticket)
+	w.set("stats", ControlSettings{Off: true})
+	w.rights(half + " ~*:controls")
+	_, err := w.SetControls(w.ctx, ControlsRequest{Policy: "chat", Cache: "stats", Unset: []string{"off"}})
+	if err == nil || !strings.Contains(err.Error(), "permission") {
+		t.Fatalf("half of it gave %v, want an error: the test doesn't stop the script", err)
+	}
+	w.rights(whole)
+	w.want(wire.LookupSuspended, "half of it is done")
+	w.poll(wire.Ticket{}, 0) // does the rest
+	w.want(wire.LookupMiss, "on again")
 }
 
 // elects answers for replicas. Once it is told to, one is elected that has heard of nothing, before they are asked again.

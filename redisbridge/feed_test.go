@@ -94,6 +94,25 @@ func TestFeedTooFarBehind(t *testing.T) {
 	})
 }
 
+// The feed keeps what VMs may ask for, and no more: it doesn't grow with the writes that there have ever been.
+func TestFeedIsBounded(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		start := w.look().Ticket
+		const many = 3 * feedLength
+		w.check(w.raw.Eval(w.ctx, `
+for i = 1, tonumber(ARGV[1]) do redis.call('XADD', KEYS[2], i .. '-0', 'k', 'r', 'g', 'c:stats', 't', '1') end
+return redis.call('HSET', KEYS[1], 'seq', ARGV[1])`, []string{"{chatcache:chat}:state", "{chatcache:chat}:feed"}, many).Err())
+		start.Sequence = many + 1 - wire.MaxEvents
+		w.close("w1", true, "c:stats")
+		if n := w.raw.XLen(w.ctx, "{chatcache:chat}:feed").Val(); n > feedLength+1000 {
+			t.Errorf("%d events are kept, want about %d", n, feedLength)
+		}
+		if a := w.poll(start, 0); !a.Continues(start) || len(a.Events) != wire.MaxEvents {
+			t.Errorf("a VM that is behind by %d got %d of them", wire.MaxEvents, len(a.Events))
+		}
+	})
+}
+
 // An answer must fit a frame, however long the groups' names are.
 func TestFeedAnswerFits(t *testing.T) {
 	w := newMemoryWorld(t, nil)
@@ -385,6 +404,8 @@ func TestRegistry(t *testing.T) {
 		}
 		poll("short", 20_000)
 		poll("long", 60_000)
+		w.check(w.reports("short", 1, "stats", 1))
+		w.check(w.reports("long", 1, "stats", 1))
 		if got := w.Status(w.ctx).Policies[0].VMs; got != 2 {
 			t.Errorf("%d VMs, want 2", got)
 		}
@@ -400,6 +421,7 @@ func TestRegistry(t *testing.T) {
 		for _, got := range []string{
 			fmt.Sprint(must(w.raw.ZRange(w.ctx, "{chatcache:chat}:vms", 0, -1).Result())),
 			fmt.Sprint(must(w.raw.HKeys(w.ctx, "{chatcache:chat}:applied").Result())),
+			fmt.Sprint(must(w.raw.HKeys(w.ctx, "{chatcache:chat}:reported").Result())),
 		} {
 			if got != "[long]" {
 				t.Errorf("registry %q, want it pruned", got)

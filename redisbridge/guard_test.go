@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -88,6 +89,64 @@ func TestPanicOfSharedLookups(t *testing.T) {
 	}
 	if text := log.String(); !strings.Contains(text, "readAll") || !strings.Contains(text, "internal error: a defect") {
 		t.Errorf("the log is %s", text)
+	}
+}
+
+// Lookups that wait for somebody else's fetch, and for which one of them reads, are refused likewise: without an answer of Redis
+// nobody is told that there is no entry.
+func TestPanicOfWaiters(t *testing.T) {
+	broken, reads, clock := &defect{Hook: redisHooks{}}, &pipelines{}, newStepClock()
+	w := newMemoryWorld(t, func(o *Options) { o.Hooks, o.Clock = []redis.Hook{broken, reads}, clock })
+	first := w.fetch("f1")
+	gate := make(chan struct{})
+	reads.gate.Store(&gate)
+	before := reads.count.Load()
+	one := make(chan wire.LookupAnswer, 1)
+	go func() { one <- must(w.Lookup(w.ctx, w.waiting("g0", 20_000))) }()
+	eventually(t, "one reads", func() bool { return reads.count.Load() > before })
+	const others = 3
+	errs := make(chan error, others)
+	for i := range others {
+		go func() {
+			errs <- w.guarded(func() error { _, err := w.Lookup(w.ctx, w.waiting(fmt.Sprint("h", i), 20_000)); return err })
+		}()
+	}
+	eventually(t, "the others have gathered", func() bool { return w.gathered() == others })
+	broken.left.Store(1)
+	reads.gate.Store(nil)
+	close(gate)
+	for range others {
+		wantDefect(t, "a lookup that waits with others", <-errs)
+	}
+	<-clock.waiting
+	w.fillAs("f1", first.Ticket)
+	answered(t, one, "hit")
+}
+
+// A defect that a policy's very first call meets, which may begin without a quarantine, keeps no other call waiting.
+func TestPanicOfTheFirstCall(t *testing.T) {
+	broken := &defect{Hook: redisHooks{}}
+	w := newMemoryWorld(t, func(o *Options) { o.Hooks = []redis.Hook{broken} })
+	broken.left.Store(1)
+	_, err := w.Feed(w.ctx, w.pollRequest(wire.Ticket{}, 0))
+	wantDefect(t, "the first call", err)
+	w.want(wire.LookupMiss, "the next call")
+}
+
+// One that a probe of the circuit breaker meets leaves room for the next probe.
+func TestPanicOfAProbe(t *testing.T) {
+	clock := &handClock{now: time.Unix(1_790_000_000, 0)}
+	w := newMemoryWorld(t, func(o *Options) { o.Clock = clock })
+	silent := func() error { return context.DeadlineExceeded }
+	for range w.breaker.limit {
+		wantError(t, w.try(callProbe, silent), context.DeadlineExceeded)
+	}
+	wantError(t, w.try(callProbe, silent), errBreaker)
+	clock.now = clock.now.Add(w.breaker.wait)
+	wantDefect(t, "the probe", w.guarded(func() error { return w.try(callProbe, func() error { panic("a defect") }) }))
+	w.want(wire.LookupMiss, "the next probe")
+	if s := w.Status(w.ctx).Redis.Breaker.State; s != "closed" {
+		t.Errorf("the breaker is %s", s)
 	}
 }
 

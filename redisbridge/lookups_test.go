@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -159,6 +160,14 @@ func TestLargeUsersTogether(t *testing.T) {
 		}
 		if n := scripts.evals.Load(); n != 2 {
 			t.Errorf("%d scripts ran, want 2, of which one has read five entries", n)
+		}
+		var readings []*reading
+		for _, m := range list {
+			readings = append(readings, newReading(m))
+		}
+		w.readAll(w.ctx, w.policies.known("chat"), readings...)
+		if n := slices.IndexFunc(readings, func(r *reading) bool { return r.again }); n != 5 {
+			t.Errorf("%d large entries were read in a row, want 5: others wait for Redis meanwhile", n)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package redisbridge
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -204,7 +205,8 @@ func TestOneOfThePollsIsRefused(t *testing.T) {
 		for i, vm := range []string{"last", "beyond", "vm-7"} {
 			m := w.pollRequest(cursor, 0)
 			m.VM = vm
-			polls[i] = &pollRead{ctx: w.ctx, request: wire.FollowRequest{FeedRequest: m}}
+			report := wire.Report{Number: 1, Caches: []wire.Counts{{Cache: "stats", Values: [wire.Counters]uint64{1}}}}
+			polls[i] = &pollRead{ctx: w.ctx, request: wire.FollowRequest{FeedRequest: m, Report: report}}
 		}
 		w.readFeed(w.policies.known("chat"), polls)
 		for i, want := range []error{nil, ErrTooMany, nil} {
@@ -213,6 +215,9 @@ func TestOneOfThePollsIsRefused(t *testing.T) {
 			} else if r.err != nil || !r.answer.Continues(cursor) {
 				t.Errorf("poll %d: %v, %v", i, r.answer, r.err)
 			}
+		}
+		if reported := must(w.raw.HKeys(w.ctx, "{chatcache:chat}:reported").Result()); len(reported) != 2 || slices.Contains(reported, "beyond") {
+			t.Errorf("reports of %q are kept, want those of VMs that are registered: with these they go", reported)
 		}
 	})
 }

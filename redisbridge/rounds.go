@@ -86,11 +86,15 @@ func (r *rounds) next() {
 	r.gathering = nil
 }
 
-// run looks up for all of a round, also where the first of them has gone.
+// run looks up for all of a round, also where the first of them has gone. A defect that it meets is an error of all: the
+// others must not take what nobody has read for an answer.
 func (r *rounds) run(ctx context.Context, this *round, b *Bridge, p *policyState, m wire.LookupRequest) {
 	defer r.next()
 	defer close(this.done)
-	this.finding, this.err = b.lookup(context.WithoutCancel(ctx), p, m, this.fetches...)
+	this.err = b.guarded(func() (err error) {
+		this.finding, err = b.lookup(context.WithoutCancel(ctx), p, m, this.fetches...)
+		return err
+	})
 }
 
 // findingFor is what the round has found for one of its lookups.

@@ -109,6 +109,27 @@ func TestTokenFilesAreReadAgain(t *testing.T) {
 	}
 }
 
+// A file may also be written in place, with a token that is as long as the one before.
+func TestTokenFileWrittenInPlace(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens")
+	replace(t, file, "one")
+	now := time.Unix(1000, 0)
+	tokens := must(newTokens("", file, slog.New(slog.DiscardHandler), now))
+	if err := os.WriteFile(file, []byte("two"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	later := time.Now().Add(time.Minute)
+	if err := os.Chtimes(file, later, later); err != nil { // however coarse the file system's times are
+		t.Fatal(err)
+	}
+	now = now.Add(tokenFileAge)
+	for token, want := range map[string]bool{"one": false, "two": true} {
+		if _, err := tokens.admit("Bearer "+token, now); (err == nil) != want {
+			t.Errorf("%s: %v", token, err)
+		}
+	}
+}
+
 // A file that can't be read for a moment is read again, although it hasn't changed since: the new
 // token lets in, and the old one no more. The log says once what was wrong.
 func TestTokenFileIsReadAgainAfterAFailure(t *testing.T) {

@@ -93,21 +93,25 @@ func (b *Bridge) prepared(ctx context.Context, p *policyState, call func(common 
 	if err != nil {
 		return redisError(err)
 	}
-	err = call(b.commonArgs(p, bootstrap))
+	answered := false
 	if bootstrap {
-		p.bootstrap.giveBack(err == nil)
+		defer func() { p.bootstrap.giveBack(answered) }() // also after a panic: others wait for it
 	}
+	err = call(b.commonArgs(p, bootstrap))
+	answered = err == nil
 	return redisError(err)
 }
 
 // try makes a call to Redis, unless the circuit breaker spares it that.
-func (b *Bridge) try(kind callKind, call func() error) error {
+func (b *Bridge) try(kind callKind, call func() error) (err error) {
 	a, err := b.breaker.admit(kind, b.clock.Now())
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRedis, err)
 	}
+	ended := outcomeUnknown // where call panics
+	defer func() { b.breaker.settle(a, ended, err, b.clock.Now()) }()
 	err = call()
-	b.breaker.settle(a, outcomeOf(err), err, b.clock.Now())
+	ended = outcomeOf(err)
 	return err
 }
 

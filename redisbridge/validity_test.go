@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"chatcache/redisbridge/wire"
 )
@@ -280,6 +281,23 @@ func TestLongestQuarantine(t *testing.T) {
 	})
 }
 
+// Where replicas vouch for a primary, another bridge may go on to suspend at the one before for as long as it trusts that: the
+// quarantine outlasts such a write, too.
+func TestQuarantineOutlastsTrust(t *testing.T) {
+	const quarantine, trust = 1000, 5000
+	w := newMemoryWorld(t, func(o *Options) { o.Bootstrap = false })
+	w.scope.Quarantine = quarantine
+	o := w.options
+	o.Replicas, o.Trust = 1, trust*time.Millisecond
+	careful := newBridge(t, o)
+	_, err := careful.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups})
+	wantError(t, err, ErrRedis) // no replica has acknowledged it; the epoch has begun all the same
+	w.pass(quarantine + trust - 10)
+	w.want(wire.LookupSuspended, "a write that began while the primary before was trusted")
+	w.pass(20)
+	w.want(wire.LookupMiss, "after its deadline")
+}
+
 // A quarantine outlasts what the state before it has to raise, though the bridge that begins the
 // epoch knows only a policy with shorter deadlines; but not forever.
 func TestQuarantineOutlastsOpenSuspensions(t *testing.T) {
@@ -301,6 +319,10 @@ func TestQuarantineOutlastsOpenSuspensions(t *testing.T) {
 		"a shorter one":                {func(w *world) { suspend(w, 1000, 0) }, shorter},
 		"one that is raised once more": {func(w *world) { suspend(w, 30_000, 20_000) }, 50_000},
 		"a raise that is to come":      {func(w *world) { w.closeAlso("w1", true, 60_000, "c:stats") }, 60_000},
+		"several raises that are to come": {func(w *world) {
+			w.closeAlso("w1", true, 60_000, "c:stats")
+			w.closeAlso("w2", true, 20_000, "c:search")
+		}, 60_000},
 		"a quarantine": {func(w *world) {
 			w.scope.Quarantine = 60_000
 			w.look()
@@ -521,13 +543,24 @@ func TestSuspensionOfEverything(t *testing.T) {
 	})
 }
 
+// What the bridge may write in Redis: everything, and everything but generations.
+const (
+	whole = "resetkeys ~*"
+	half  = "resetkeys ~*:state ~*:feed ~*:closed:* ~*:vms ~stats:* %R~*"
+)
+
+func (w *world) rights(keys string) {
+	w.t.Helper()
+	args := []any{"ACL", "SETUSER", w.options.Redis.Username}
+	for _, k := range strings.Fields(keys) {
+		args = append(args, k)
+	}
+	w.check(w.raw.Do(w.ctx, args...).Err())
+}
+
 // A script that is stopped between two writes takes back nothing of what it
 // wrote. What it hasn't raised stays suspended, until a raise is whole.
 func TestHalfARaise(t *testing.T) {
-	const (
-		whole = "resetkeys ~*"
-		half  = "resetkeys ~*:state ~*:feed ~*:closed:* ~*:vms ~stats:* %R~*"
-	)
 	tests := []struct {
 		name     string
 		deadline int64
@@ -548,16 +581,9 @@ func TestHalfARaise(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newRealWorld(t, nil)
-			rights := func(keys string) {
-				args := []any{"ACL", "SETUSER", w.options.Redis.Username}
-				for _, k := range strings.Fields(keys) {
-					args = append(args, k)
-				}
-				w.check(w.raw.Do(w.ctx, args...).Err())
-			}
 			w.fill(w.look().Ticket)
 			suspended := w.suspend("w1", tt.deadline, w.groups...)
-			rights(half)
+			w.rights(half)
 			if err := tt.end(w); err == nil || !strings.Contains(err.Error(), "permission") {
 				t.Fatalf("half a raise gave %v, want an error: the test doesn't stop the script", err)
 			}
@@ -567,12 +593,50 @@ func TestHalfARaise(t *testing.T) {
 			if a, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups}); err == nil && a.State != wire.LookupSuspended {
 				t.Errorf("after half a raise: state %d, want suspended or an error", a.State)
 			}
-			rights(whole)
+			w.rights(whole)
 			w.want(tt.then, "with all rights")
 			w.close("w1", true, w.groups...)
 			w.want(wire.LookupMiss, "raised as a whole")
 		})
 	}
+}
+
+// The same of a raise that is due: it stays due until it is whole.
+func TestHalfADueRaise(t *testing.T) {
+	w := newRealWorld(t, nil)
+	w.closeAlso("w1", true, 20_000, w.groups...)
+	w.fill(w.look().Ticket)
+	before := w.want(wire.LookupHit, "before it is due").Ticket
+	w.rights(half)
+	w.sooner(22_000)
+	_, err := w.CloseSuspension(w.ctx, wire.CloseRequest{Scope: w.scope, ID: "another", Groups: []string{"c:search"}})
+	if err == nil || !strings.Contains(err.Error(), "permission") {
+		t.Fatalf("half a raise gave %v, want an error: the test doesn't stop the script", err)
+	}
+	if seq := w.raw.HGet(w.ctx, "{chatcache:chat}:state", "seq").Val(); seq != fmt.Sprint(before.Sequence+1) {
+		t.Fatalf("the sequence is %s, was %d: the script hasn't begun to raise", seq, before.Sequence)
+	}
+	w.rights(whole)
+	w.want(wire.LookupMiss, "raised as a whole")
+	if left := w.dueFields(); len(left) > 0 {
+		t.Errorf("the state still holds %q", left)
+	}
+}
+
+// A script that was stopped before it has written which groups are due raises everything then: the groups of a write aren't forgotten.
+func TestDueRaiseWithoutItsGroups(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		w.closeAlso("w1", true, 20_000, "c:stats")
+		w.fill(w.look().Ticket)
+		for _, field := range w.dueFields() {
+			if field != "due" {
+				w.check(w.raw.HDel(w.ctx, "{chatcache:chat}:state", field).Err())
+			}
+		}
+		w.want(wire.LookupHit, "before it is due")
+		w.sooner(22_000)
+		w.want(wire.LookupMiss, "when it is due")
+	})
 }
 
 // A server that stopped answering costs a call its timeout and no more, and
@@ -612,6 +676,51 @@ func TestKeysShareTheTag(t *testing.T) {
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("keys\n%q, want\n%q", got, want)
+	}
+}
+
+// What comes with writes, groups, requests and VMs goes by itself: beside one hash or set of each kind, whose fields are bounded,
+// every key that a policy has in Redis has an end.
+func TestKeysHaveAnEnd(t *testing.T) {
+	w := newMemoryWorld(t, nil)
+	w.want(wire.LookupMiss, "a generation by a lookup")
+	w.wantFetch("f1", "granted", "a lease")
+	w.fill(w.look().Ticket, "n:named")
+	w.suspend("w1", 30_000, "n:written")
+	w.close("w1", true, "n:written")
+	w.suspend("w2", 10, "n:expired")
+	w.closeAlso("w3", true, 10, "n:due")
+	w.pass(1000)
+	w.look()
+	w.set("stats", ControlSettings{Observe: true})
+	w.check(w.reports("vm-1", 1, "stats", 5))
+	w.purge("1ms")
+	w.upload("u1", w.look().Ticket)
+	other := w.key
+	w.key = wire.EntryKey("stats", "chat", "bob", "GET", "/api/chat/stats", "d2")
+	w.wantFetch("f2", "granted", "of another entry")
+	u := w.upload("u2", w.look().Ticket)
+	w.check(u.commit(u.size, "f2"))
+	last := wire.EntryKey("stats", "chat", "eve", "GET", "/api/chat/stats", "d3")
+	w.key = last
+	w.wantFetch("f3", "granted", "of one that can't be stored")
+	_, err := w.Release(w.ctx, wire.ReleaseRequest{Scope: w.scope, Key: w.key, Fetch: "f3", Mark: 5000})
+	w.check(err)
+	with := must(w.raw.Keys(w.ctx, "*").Result())
+	for _, key := range []string{other, wire.LeaseKey(last), "{chatcache:chat}:gen:n:named", "{chatcache:chat}:gen:n:written",
+		"{chatcache:chat}:gen:n:expired", "{chatcache:chat}:gen:n:due", "{chatcache:chat}:closed:w3"} {
+		if !slices.Contains(with, key) {
+			t.Errorf("the test has no %s: %q", key, with)
+		}
+	}
+	one := []string{"state", "feed", "vms", "applied", "controls", "counts", "reported"}
+	for _, key := range with {
+		if word, ok := strings.CutPrefix(key, "{chatcache:chat}:"); ok && slices.Contains(one, word) {
+			continue
+		}
+		if w.memory.TTL(key) <= 0 {
+			t.Errorf("%s stays forever", key)
+		}
 	}
 }
 
