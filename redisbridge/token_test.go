@@ -114,7 +114,7 @@ func TestTokenFileWrittenInPlace(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tokens")
 	replace(t, file, "one")
 	now := time.Unix(1000, 0)
-	tokens := must(newTokens("", file, slog.New(slog.DiscardHandler), now))
+	keys := must(newKeyring(Options{TokenFile: file}, slog.New(slog.DiscardHandler), now))
 	if err := os.WriteFile(file, []byte("two"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestTokenFileWrittenInPlace(t *testing.T) {
 	}
 	now = now.Add(tokenFileAge)
 	for token, want := range map[string]bool{"one": false, "two": true} {
-		if _, err := tokens.admit("Bearer "+token, now); (err == nil) != want {
+		if _, err := keys.filters.admit("Bearer "+token, now); (err == nil) != want {
 			t.Errorf("%s: %v", token, err)
 		}
 	}
