@@ -2,6 +2,7 @@ package redisbridge
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -93,6 +94,21 @@ func TestAuditOfStrangersIsBounded(t *testing.T) {
 	administer(w, "GET", "/v1/status", "", "Authorization", "Bearer wrong")
 	if !strings.Contains(out.String(), "omitted=990") {
 		t.Errorf("the last line doesn't count the others:\n%s", out.String())
+	}
+}
+
+// However many addresses readers come from, what is remembered of them is bounded, and each is logged when it comes first.
+func TestAuditOfReadersIsBounded(t *testing.T) {
+	a := newAudit(slog.New(slog.DiscardHandler), -1)
+	r := httptest.NewRequest("GET", "/v1/status", nil)
+	now := time.Unix(1_790_000_000, 0)
+	for i := range 10 * maxReaders {
+		if _, ok := a.due(r, "somebody", fmt.Sprint("address ", i), http.StatusOK, now); !ok {
+			t.Fatalf("the read from address %d isn't logged", i)
+		}
+	}
+	if n := len(a.reads); n > maxReaders {
+		t.Errorf("%d readers are remembered, want %d at most", n, maxReaders)
 	}
 }
 

@@ -237,6 +237,18 @@ func TestControlsAtTheirBound(t *testing.T) {
 	})
 }
 
+// Where more caches have settings than a VM is told of, it is told of those that are off.
+func TestOffIsToldFirst(t *testing.T) {
+	fields := map[string]string{"last off": "1"}
+	for i := range wire.MaxCaches {
+		fields[fmt.Sprintf("c%d observe", i)] = "1"
+	}
+	c := newControls(fields, "").wire
+	if !c.Of("last").Off || len(c.Caches) != wire.MaxCaches {
+		t.Errorf("%d caches, the last of which is %+v", len(c.Caches), c.Of("last"))
+	}
+}
+
 func TestControlsAreBounded(t *testing.T) {
 	onEachRedis(t, nil, func(t *testing.T, w *world) {
 		name := func(i int) string { return "c" + string(rune('a'+i/26)) + string(rune('a'+i%26)) }

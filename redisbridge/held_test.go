@@ -241,6 +241,33 @@ func TestWaitersShareARead(t *testing.T) {
 	})
 }
 
+// Whoever reads for those who have gathered reads on for them when its own client has gone.
+func TestReaderOfARoundLeaves(t *testing.T) {
+	clock, reads := newStepClock(), &pipelines{}
+	w := newMemoryWorld(t, func(o *Options) { o.Clock, o.Hooks = clock, []redis.Hook{reads} })
+	first := w.fetch("f1")
+	gate := make(chan struct{})
+	reads.gate.Store(&gate)
+	before := reads.count.Load()
+	answers, gone := make(chan wire.LookupAnswer, 2), make(chan error, 1)
+	stay := func(id string) { answers <- must(w.Lookup(w.ctx, w.waiting(id, 20_000))) }
+	go stay("g0")
+	eventually(t, "one reads", func() bool { return reads.count.Load() > before })
+	ctx, leave := context.WithCancel(w.ctx)
+	go func() { _, err := w.Lookup(ctx, w.waiting("g1", 20_000)); gone <- err }()
+	eventually(t, "the next reader waits for its turn", func() bool { return w.gathered() == 1 })
+	go stay("g2")
+	eventually(t, "another one has gathered", func() bool { return w.gathered() == 2 })
+	leave()
+	reads.gate.Store(nil)
+	close(gate)
+	wantError(t, <-gone, context.Canceled)
+	<-clock.waiting
+	w.fillAs("f1", first.Ticket)
+	answered(t, answers, "hit")
+	answered(t, answers, "hit")
+}
+
 // Beyond the bound lookups aren't held: they are told at once.
 func TestHeldLookupsAreBounded(t *testing.T) {
 	w := newMemoryWorld(t, nil)

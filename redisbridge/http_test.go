@@ -430,6 +430,17 @@ func httpClient(l net.Listener, h2 bool) *http.Client {
 	}}
 }
 
+// Who sends or reads slowly keeps a connection for a while only; a poll that is held as long as any is still answered.
+func TestSlowClientsAreBounded(t *testing.T) {
+	s := newServer(nil)
+	if s.ReadHeaderTimeout <= 0 || s.ReadTimeout <= 0 || s.IdleTimeout <= 0 || s.MaxHeaderBytes <= 0 {
+		t.Errorf("a slow sender isn't bounded: headers %v, %d bytes, all %v, idle %v", s.ReadHeaderTimeout, s.MaxHeaderBytes, s.ReadTimeout, s.IdleTimeout)
+	}
+	if hold := wire.MaxHold * time.Millisecond; s.WriteTimeout <= hold || s.WriteTimeout > 2*hold {
+		t.Errorf("an answer may take %v, want a little more than a hold of %v", s.WriteTimeout, hold)
+	}
+}
+
 // Both protocols over both kinds of listener; at the end a held poll is answered.
 func TestServe(t *testing.T) {
 	for _, h2 := range []bool{false, true} {

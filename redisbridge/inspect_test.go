@@ -84,6 +84,23 @@ func TestInspect(t *testing.T) {
 	})
 }
 
+// An entry of a shared cache is found whoever asks, and one that another definition of its cache has stored isn't called valid.
+func TestInspectSharedAndOutdated(t *testing.T) {
+	w := newMemoryWorld(t, withPolicy(t))
+	key := storeFor(t, w, "models", "/api/models", "", w.look().Ticket)
+	request := InspectRequest{URL: "http://api.test/api/models", Identity: &Identity{Claim: map[string]string{"sub": "alice"}}}
+	if found := must(w.Inspect(w.ctx, request)); !found.Valid || found.Key != key {
+		t.Errorf("a shared one: %+v, want the key %s", found, key)
+	}
+	e := must(wire.DecodeEntry(must(w.raw.Get(w.ctx, key).Bytes())))
+	e.Definition = "another"
+	_, err := w.Store(w.ctx, wire.StoreRequest{Scope: w.scope, Key: key, TTL: 600_000, Entry: e.Encode()})
+	w.check(err)
+	if found := must(w.Inspect(w.ctx, request)); found.Valid || found.Reason != "it was stored by another definition of the cache" {
+		t.Errorf("an outdated one: valid %t, %q", found.Valid, found.Reason)
+	}
+}
+
 // The first generation of an epoch is 0, as real as any: what was stored before a raise of other groups is valid. One
 // that Redis has lost isn't.
 func TestInspectTheFirstGeneration(t *testing.T) {

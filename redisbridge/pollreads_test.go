@@ -152,6 +152,46 @@ func TestPollsOfDifferentCursors(t *testing.T) {
 	}
 }
 
+// What happens while a held poll reads, and finds nothing yet, isn't slept through either: it reads once more.
+func TestNoLostWakeOfAHeldPoll(t *testing.T) {
+	clock, gate := newStepClock(), newFeedGate()
+	w := newMemoryWorld(t, func(o *Options) { o.Clock, o.Hooks = clock, []redis.Hook{gate} })
+	cursor := w.look().Ticket
+	answer := w.askHeld(cursor)
+	<-gate.polls
+	gate.after <- struct{}{}
+	<-clock.waiting
+	w.policies.known("chat").wake.all() // as for a deadline that was moved forward
+	<-gate.polls                        // with others of the same cursor
+	gate.after <- struct{}{}
+	<-gate.polls // by itself
+	w.close("w1", true, "c:stats")
+	gate.after <- struct{}{}
+	select {
+	case <-gate.polls:
+		gate.after <- struct{}{}
+	case <-time.After(patience):
+		t.Fatal("it waits on, and has missed a raise")
+	}
+	if a := within(t, answer); len(a.Events) != 1 {
+		t.Errorf("got %v, want the raise", a)
+	}
+}
+
+// askHeld lets a VM poll that is held.
+func (w *world) askHeld(cursor wire.Ticket) <-chan wire.FeedAnswer {
+	answers := make(chan wire.FeedAnswer, 1)
+	go func() {
+		m := w.pollRequest(cursor, 30_000)
+		a, err := w.Feed(w.ctx, m)
+		if err != nil {
+			w.t.Error(err)
+		}
+		answers <- a
+	}()
+	return answers
+}
+
 // However many polls come at once, one read is for so many of them, and what isn't asked for any
 // more registers nobody.
 func TestPollsReadTogetherAreBounded(t *testing.T) {
