@@ -11,8 +11,8 @@ import (
 // tokenFileAge is how long token files are believed without a look at them.
 const tokenFileAge = time.Second
 
-// keyring has the tokens of all kinds of callers. No two kinds may have one in common, a filter must not be able to
-// purge, so it looks at their files together.
+// keyring has the tokens of all kinds of callers. No two kinds may have one in common, since a filter must not be able to
+// purge. So it looks at all files at once.
 type keyring struct {
 	filters, admins, viewers tokens
 
@@ -21,7 +21,7 @@ type keyring struct {
 
 	mu      sync.Mutex // guards what the tokens have of their files, too
 	looked  time.Time
-	problem string // what the last look has found among the kinds, and that was logged
+	problem string // tokens that kinds had in common at the last look, as the log has it
 }
 
 // newKeyring reads the files for the first time. The error matches ErrOptions.
@@ -47,15 +47,18 @@ func newKeyring(o Options, log *slog.Logger, now time.Time) (*keyring, error) {
 
 func (k *keyring) kinds() []*tokens { return []*tokens{&k.filters, &k.admins, &k.viewers} }
 
-// look reads what has changed, a second after it last did. Kinds that would have a token in common keep those that they had,
-// as one does whose file can't be read: whoever is let in stays so, and nobody is let in as more than that.
+// look reads the files that have changed, once in tokenFileAge at most. Kinds whose new tokens would have one in common keep
+// the old ones, as does a kind whose file can't be read: nobody is shut out by a mistake, and nobody is let in as somebody else.
+// What a kind without a file has is never written: current reads it without the lock.
 func (k *keyring) look(now time.Time) {
 	if now.Sub(k.looked) < tokenFileAge {
 		return
 	}
 	k.looked = now
 	for _, t := range k.kinds() {
-		t.next, t.nextSeen = t.changed()
+		if t.file != "" {
+			t.next, t.nextSeen = t.changed()
+		}
 	}
 	var problems []error
 	for a, b := k.common(); a != nil; a, b = k.common() {
@@ -70,7 +73,9 @@ func (k *keyring) look(now time.Time) {
 		k.problem = text
 	}
 	for _, t := range k.kinds() {
-		t.take()
+		if t.file != "" {
+			t.take()
+		}
 	}
 }
 
@@ -92,12 +97,9 @@ func errCommon(a, b *tokens) error {
 	return fmt.Errorf("%s and %s have the same token, want different ones", a.whose, b.whose)
 }
 
-// changed gives the tokens of now, and what of the file they were read from. A file that can't be read leaves those that
-// there were: a secret that is being replaced must shut nobody out.
+// changed gives the tokens that the file has now, and the state of the file that they are from. A file that can't be read
+// leaves those that there were: a secret that is being replaced must shut nobody out.
 func (t *tokens) changed() ([]Token, os.FileInfo) {
-	if t.file == "" {
-		return t.list, nil
-	}
 	info, err := os.Stat(t.file)
 	if err == nil && unchanged(t.seen, info) {
 		return t.list, t.seen
@@ -108,13 +110,13 @@ func (t *tokens) changed() ([]Token, os.FileInfo) {
 			t.keyring.log.Warn("the tokens stay as they were", "error", err)
 			t.problem = text
 		}
-		return t.list, t.seen // and so it is tried again: it may be a matter of a moment (too many open files)
+		return t.list, t.seen // the next look tries again: perhaps it failed for a moment only (too many open files)
 	}
 	t.problem = ""
 	return list, info
 }
 
-// take makes what was read the tokens that count.
+// take makes what was read the tokens that are accepted.
 func (t *tokens) take() {
 	if t.nextSeen != t.seen {
 		t.keyring.log.Info("tokens read again", "file", t.file, "tokens", len(t.next))

@@ -77,12 +77,12 @@ type tokens struct {
 	fixed, file string
 	keyring     *keyring
 
-	// Of the file, guarded by the keyring:
-	seen     fs.FileInfo // what the list was read from
-	list     []Token
-	next     []Token // what the list is to be, and nextSeen what that was read from
+	// Guarded by the keyring's mutex where there is a file. Without one the list never changes.
+	list     []Token     // those that are accepted
+	seen     fs.FileInfo // the file when the list was read
+	next     []Token     // while the keyring looks: what the file has now, and nextSeen the file then
 	nextSeen fs.FileInfo
-	problem  string // that the last read ended in, and that was logged
+	problem  string // why the file couldn't be read the last time, as the log has it
 }
 
 // begin reads the tokens for the first time. The error matches ErrTokens.

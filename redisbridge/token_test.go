@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -155,6 +156,24 @@ func TestTokenFileIsReadAgainAfterAFailure(t *testing.T) {
 	if n := strings.Count(out.String(), "too many open files"); n != 1 {
 		t.Errorf("%d lines about it:\n%s", n, out.String())
 	}
+}
+
+// A call by a token of a file may look at the files while another one shows a token that has none: for the race detector.
+func TestATokenBesideTokenFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens")
+	replace(t, file, "f1")
+	now := time.Unix(1000, 0)
+	keys := must(newKeyring(Options{TokenFile: file, AdminToken: "a1"}, slog.New(slog.DiscardHandler), now))
+	now = now.Add(tokenFileAge)
+	var calls sync.WaitGroup
+	for token, kind := range map[string]*tokens{"f1": &keys.filters, "a1": &keys.admins} {
+		calls.Go(func() {
+			if _, err := kind.admit("Bearer "+token, now); err != nil {
+				t.Errorf("%s: %v", token, err)
+			}
+		})
+	}
+	calls.Wait()
 }
 
 // What would let callers of one kind in as another is refused while the bridge runs, too: both kinds keep the tokens that they
