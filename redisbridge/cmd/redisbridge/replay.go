@@ -155,16 +155,18 @@ func (r *replay) setTarget(target string) error {
 	return nil
 }
 
-// withoutSecrets is what may be shown of a target: logs keep tokens (access_token=…) in queries and fragments, and a URL may
-// begin with a password.
+// withoutSecrets is what may be shown of a target that is wrong: logs keep tokens (access_token=…) in queries and fragments, and what
+// is no path may have a password before an "@", with any character in it.
 func withoutSecrets(target string) string {
+	shown := target
 	if i := strings.IndexAny(target, "?#="); i >= 0 {
-		target = target[:i+1] + "…"
+		shown = target[:i+1] + "…"
 	}
-	if scheme, rest, ok := strings.Cut(target, "://"); ok {
-		if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-			target = scheme + "://…" + rest[i:]
-		}
+	if strings.HasPrefix(target, "/") || !strings.Contains(target, "@") {
+		return shown
 	}
-	return target
+	if i := strings.LastIndexByte(shown, '@'); i >= 0 {
+		return "…" + shown[i:]
+	}
+	return "…" // all before the "@" may be the password, and all behind it a token
 }
