@@ -58,6 +58,22 @@ func TestAnonymousWriteThatTheOriginRefuses(t *testing.T) {
 	}
 }
 
+// A write that invalidates nothing, whoever it is of, is told nothing about its identity.
+func TestAnonymousWriteOfNothingThatIsStored(t *testing.T) {
+	w := newRefusingWorld(t)
+	for _, user := range []string{"", "ann"} {
+		s := w.stream("POST", "/elsewhere", user)
+		if action := s.exchange.RequestHeaders(true); action != Continue {
+			t.Fatalf("of %q: action %v: it waits", user, action)
+		}
+		s.respond("200", "")
+		if got := s.cacheStatus(); got != "" {
+			t.Errorf("of %q: Cache-Status %q", user, got)
+		}
+	}
+	w.nothingLeft()
+}
+
 // Where the origin does such a write all the same, whoever sees that finds nothing older.
 func TestAnonymousWriteThatTheOriginDoes(t *testing.T) {
 	w := newRefusingWorld(t)

@@ -371,9 +371,9 @@ func (r *read) fillAside(key []byte, plan storePlan, fields httpcache.Fields, bo
 	r.key, r.redisKey, r.flight = own, redisKey, flight
 }
 
-// commit ends a whole response's upload, which stands under the key that the read looked under, and no other: whoever looks under its variant's
-// own key next fetches it once more, and so does who doesn't know of the variants. What was under the other one before mustn't answer any more, in this VM, and
-// anywhere where something that is fresh is replaced.
+// commit ends a whole response's upload. It is stored under one key only, the one that the read looked under: that of the response's
+// variant, or the one without a variant. Whoever looks under the other one fetches it once more, so what was stored there before must
+// not answer any longer: this VM forgets it, and where something fresh is replaced it is removed from Redis, too.
 func (r *read) commit(c *capture) {
 	var fetch string
 	var done func(stored bool)

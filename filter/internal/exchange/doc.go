@@ -22,8 +22,8 @@
 //   - Origins that settle after they have answered (credits, search indexes): "also_after": "2s" on a rule
 //     invalidates once more, that long after the write's end. Until then a response may be stored that
 //     lacks the write.
-//   - An origin that does what the policy says it refuses ("origin_refuses_anonymous"): such a write is noticed by its 2xx alone, and one that is
-//     broken off, or answered with a redirect, by nothing: what it made stale stays up to the TTL.
+//   - An origin that does anonymous writes though the policy says that it refuses them ("origin_refuses_anonymous"): such a write is noticed
+//     only by a 2xx or 101. After a redirect, an error or no answer, what it has made stale may be used up to the TTL.
 //   - A commit after settle: when a write's outcome is unknown (timeout, reset, 408, 502, 503, 504, client
 //     gone), its groups stay suspended for the rule's settle (10 s by default). A commit later than that
 //     may stay hidden up to the TTL. These times are by Redis' clock: where it is stepped forward, and not

@@ -29,7 +29,7 @@ type upload struct {
 	groups   []string
 	key      []byte // in L1, which goes on with what was stored before
 	ticket   wire.Ticket
-	replaces []replaced // what it replaces under other keys, once it is stored
+	replaces []replaced // what is removed once it is stored
 	began    int64      // monotonic nanoseconds
 	unsent   *wire.Tail // what has come and isn't sent yet
 	sent     *wire.Tail // what was sent last; of use only while it is flying
@@ -40,7 +40,7 @@ type upload struct {
 	done     func(stored bool)
 }
 
-// replaced is a key under which something older than a response may stand.
+// replaced is a key under which something older than the upload may be stored.
 type replaced struct {
 	key   []byte
 	entry string // the key in Redis
@@ -145,7 +145,8 @@ func (u *upload) end(stored bool) {
 	}
 }
 
-// remove takes away what stands under another key. What takes its place for a millisecond answers nobody: it is of no cache's definition.
+// remove removes what is stored under another key. The bridge has no call for that, so an entry that ends after a millisecond
+// takes its place. It answers nobody, as it has no cache's definition.
 func (u *upload) remove(old replaced) {
 	u.state.l1.Delete(old.key)
 	m := wire.StoreRequest{Scope: u.commit.Scope, Key: old.entry, TTL: 1}

@@ -29,7 +29,7 @@ type write struct {
 
 	suspended bool // the bridge has acknowledged the suspension
 	pending   bool // it hasn't, and the write was forwarded all the same
-	anonymous bool // it has no credential, and what is refused for that wasn't suspended
+	anonymous bool // it has no credential, so the caches whose writes the origin refuses then aren't suspended
 	forwarded bool
 	status    int
 	end       bool
@@ -68,8 +68,8 @@ func (w *write) start(bool) Action {
 	return PauseAll // replied
 }
 
-// affected lists the groups that are to be suspended. What one has that no identity is made of may be a credential to
-// the origin all the same; only whoever has none is nobody.
+// affected lists the groups that are to be suspended. A request whose credentials make no identity may still be somebody's to
+// the origin: only one without any credential is anonymous.
 func (w *write) affected() []string {
 	partition, identified := w.plugin.identify(w.request)
 	if identified || !w.rule.RefusesSome() {
@@ -92,7 +92,7 @@ func (w *write) withURI(groups []string) []string {
 	return groups
 }
 
-// refused tells whether the origin refuses the write, the policy says, whatever it takes it for.
+// refused tells whether the policy says that the origin refuses the write, by whichever rule the origin takes it.
 func (w *write) refused() bool { return w.anonymous && w.rule.RefusesAnonymous }
 
 // atMost gives everything in place of more groups than a call takes, as several large rules have that join.
@@ -156,22 +156,25 @@ func (w *write) response(fields httpcache.Fields, end bool) Action {
 	return Continue
 }
 
-// succeeded tells whether the response says that the write was done; a redirect, which may lead to where one signs in, doesn't of one that
-// the origin refuses.
+// succeeded tells whether the response says that the write was done. A redirect does, unless the origin is said to refuse the
+// write: then it leads to a sign-in page.
 func (w *write) succeeded() bool {
 	return w.accomplished() || w.status >= 300 && w.status <= 399 && !w.refused()
 }
 
-// accomplished tells whether nothing but a write that is done is answered so. After 101 it is done as long as its stream lasts.
+// accomplished tells whether only a write that is done is answered with this status. After 101 it goes on until its stream ends.
 func (w *write) accomplished() bool { return w.status >= 200 && w.status <= 299 || w.status == 101 }
 
-// accepted are the groups of a write that the origin hasn't refused, though it has no credential and the policy says that it would be.
+// accepted lists the groups that are raised because the origin has done an anonymous write that it was said to refuse.
 func (w *write) accepted() []string {
 	if len(w.groups) == 0 { // otherwise its end counts
 		w.countInvalidations()
 	}
-	return w.withURI(w.rule.Groups())
+	return w.all()
 }
+
+// all lists the groups that are invalidated where nobody knows whose write it is.
+func (w *write) all() []string { return w.withURI(w.rule.Groups()) }
 
 func (w *write) countInvalidations() {
 	for _, c := range w.rule.Caches {
@@ -187,7 +190,7 @@ func (w *write) describe() {
 		return
 	}
 	if len(w.groups)+len(w.named) == 0 { // nothing was done
-		if w.refused() {
+		if w.refused() && len(w.all()) > 0 { // otherwise the identity wouldn't have mattered
 			w.addStatus(statusWrite(reasonNoIdentity))
 			w.stream.Describe(w.rule.Name, resultAnonymous)
 		}
@@ -229,7 +232,7 @@ func (w *write) done() {
 	w.close(o)
 }
 
-// lost ends the suspension as if nothing were known of the write: else it would be renewed for as long as the VM lives.
+// lost ends the suspension as that of a write whose outcome is unknown. Otherwise it would be renewed for as long as the VM lives.
 func (w *write) lost() {
 	w.abort()
 	w.close(unknown)
