@@ -250,7 +250,7 @@ func (e *explanation) invalidate(p *policy.Policy, rule *policy.Invalidation, o 
 	return nil
 }
 
-// byNobody is for a write without an identity, of which the policy says that the origin refuses it, unless it has a credential.
+// byNobody is for a write without an identity by a rule some of whose caches the origin refuses anonymous writes of.
 func (e *explanation) byNobody(p *policy.Policy, rule *policy.Invalidation, o options) error {
 	id, known, err := identifier(p, o)
 	if err != nil {
@@ -262,12 +262,14 @@ func (e *explanation) byNobody(p *policy.Policy, rule *policy.Invalidation, o op
 	}
 	e.Groups = rule.GroupsOfNobody(credentials)
 	switch {
+	case rule.All && len(credentials) > 0:
+		e.Write.Scope = "every partition"
 	case len(credentials) > 0:
-		e.Write.Scope = "what is stored with a credential of the write, which has no identity"
+		e.Write.Scope = "what is stored with one of its credentials, which make no identity; shared caches as a whole"
 	case rule.RefusesAnonymous:
 		e.Write.Scope = "nothing: the origin refuses a write without a credential; every partition if it answers 2xx"
 	default:
-		e.Write.Scope = "every partition where anybody may write; of all its caches if the origin answers 2xx to a write without a credential"
+		e.Write.Scope = "every partition of the caches in the groups below; of the others, too, if the origin answers 2xx"
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func explainOptions(args []string, s streams) (o options, code int) {
 	flags.Func("claim", "a claim as jwt_authn verified it, `name=value`; repeatable", collect(&claims))
 	flags.Func("property", "a property of Envoy's, `a/b=value`; repeatable", collect(&properties))
 	payload := flags.String("payload", defaultPayload, "payload_in_metadata that --claim is put under")
-	flags.StringVar(&o.body, "d", "", "the request's body; its Content-Type is what -H says, none by default, with which no body is part of a key")
+	flags.StringVar(&o.body, "d", "", "the request's body; say its Content-Type with -H, since a body without one is part of no key")
 	flags.StringVar(&o.secret, "secret", "", "the partition secret (default $"+secretVariable+")")
 	flags.BoolVar(&o.json, "json", false, "print the explanation as JSON")
 	rest, code := parseArgs(flags, args)
