@@ -51,9 +51,9 @@
 //   - cache_status_key: true adds the parameter key to Cache-Status (RFC 9211 section 2.7), by which it can be told which requests share
 //     a stored response: a digest keyed by the partition secret, from which nobody reads what the key is made of. Needs identity. Default false.
 //   - unchanged_on: statuses with which the origin says that nothing was written, of 500, 501, 505, 506, 507, 508 and 510: [500]. For
-//     unsafe requests without a rule, and for the rules that don't say otherwise; see below. Default: none.
-//   - origin_refuses_anonymous: true where the origin does no unsafe request without a credential of identity: such a request suspends nothing. For the
-//     same requests as unchanged_on; see below. Needs identity. Default false.
+//     unsafe requests without a rule, and for the rules that don't say otherwise; see "Origins that roll back". Default: none.
+//   - origin_refuses_anonymous: true where the origin refuses every unsafe request that has none of the credentials that identity names: such a
+//     request suspends nothing. For the same requests as unchanged_on; see "Writes without an identity". Needs identity. Default false.
 //   - caches: an object with 1 to 256 caches by name (a-z, 0-9, - and _, at most 64 bytes). Must be there.
 //   - invalidations: a list of at most 1000 rules. Default: none.
 //
@@ -242,19 +242,33 @@
 // that nothing was written, since an origin may commit and fail then. 500, 501, 505 and above invalidate as a 200 does; with 502, 503, 504 and
 // 408, and without any answer, the groups stay suspended for settle and are invalidated then. Only after a definite 4xx is nothing
 // invalidated: refuse whom nobody knows with 401. A redirect to a login page counts as the answer to a write that was done, which without an identity
-// invalidates whole caches, unless the policy says that the origin refuses the write (see below).
+// invalidates whole caches, unless the policy says that the origin refuses the write.
 //
-// Every write has its price before its answer: from its header section until its response's end its groups are suspended, and reads of these go
-// to the origin. A write without an identity suspends whole caches, for everybody. So somebody whom nobody knows keeps a cache from answering by sending a write's body
-// byte by byte, though it is answered with 401 in the end, or by breaking writes off, whose outcome is unknown then. Where anybody may reach writes, authenticate before
-// the filter: what jwt_authn or ext_authz refuses there never comes to it. Or say that the origin refuses them: "origin_refuses_anonymous": true. Then a write in which no
-// source of identity finds anything suspends nothing, "unreachable": "refuse" lets it pass, and what becomes of it doesn't matter, a redirect to a login page included. Where the
-// origin answers 2xx or 101 all the same, the whole caches are invalidated before that answer goes on (each time: let no origin refuse with a 200); only what the origin does without
-// saying so is missed, a form's 303 too. All that it lets write somebody must be in identity, an app's key too, and be there when the filter sees the request: what a
-// filter behind it finds out comes too late. A write with credentials that make no identity, too many or such as name nobody, suspends what each of them names, of the first 32 at
-// most; one with made-up credentials suspends what theirs would be, and shared caches. Where rules join, each says it for its own caches; where a request has a rule only by one of
-// the ways in which origins read it, what its URI names is suspended unless the policy, too, says that it is refused. And let Envoy bound how long a write takes: by the HTTP connection manager's request_timeout until
-// all of the request is there, which has no bound by default, and by the route's timeout from then on.
+// # Writes without an identity
+//
+// A write's groups are suspended from its header section until its response's end, and reads of them go to the origin meanwhile. A write without an
+// identity suspends whole caches, for everybody. So somebody unknown can keep a cache from answering: by sending a write's body byte by byte, though it is
+// answered with 401 in the end, or by breaking writes off, whose outcome is unknown then. Where anybody can reach writes, do one of these:
+//
+//   - Authenticate before the filter: what jwt_authn or ext_authz refuses there never comes to it.
+//   - Say that the origin refuses such writes: "origin_refuses_anonymous": true. See below.
+//
+// And let Envoy bound how long a write takes: by the HTTP connection manager's request_timeout until all of the request is there, which has no bound by default, and by
+// the route's timeout from then on.
+//
+// With "origin_refuses_anonymous": true a write in which no source of identity finds anything suspends nothing, and "unreachable": "refuse" lets it pass. However it ends, a
+// redirect to a sign-in page included, it invalidates nothing but groups that its response names, with one exception: after 2xx or 101 the origin has done it all the same, and the whole caches are invalidated before
+// that answer goes on. What has to be true of the origin:
+//
+//   - It goes by nothing but the credentials that identity names, an app's key included. The filter has to see them: what a filter behind it finds out comes too late.
+//   - It does no write without one of these. If it does one all the same, only a 2xx or 101 tells: a form's 303 is missed, and so is a write that is broken off.
+//   - It doesn't refuse with a 200, as gRPC and GraphQL do: each would invalidate the whole caches.
+//
+// A write with credentials that make no identity, because they are too many or name nobody for certain, suspends what is stored with each of them, of the first 32 at most. Made-up
+// credentials count, too: such a write suspends what would be stored with them, and shared caches. Where several rules apply to a request, each says it for its own
+// caches. Where a request has a rule only by some of the ways in which origins read it, what its URI names is suspended unless the policy itself says it, too.
+//
+// # Origins that roll back
 //
 // Where an origin answers 500 only after it has rolled everything back, "unchanged_on": [500] says so: a 500 of it then invalidates nothing
 // either. It must hold for whatever answers in its place, too: a proxy behind this one that turns its 502 into a 500, or

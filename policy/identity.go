@@ -323,9 +323,9 @@ func (id *Identifier) alone(source int, c credential) (parts []string) {
 	return parts
 }
 
-// Credentials is for a write by the rule whose request makes no identity: it gives what [Partition.Parts] would of each credential that is
-// there, of those that name nobody and of too many too, and nothing where there is none. They are no more than an identity has, or than
-// leave the rule's caches apart, so that whoever makes some up can't reach what is others'.
+// Credentials is for a write by the rule whose request makes no identity. It gives the ID that each of the request's credentials alone would
+// have as an identity, also of one that names nobody; nothing where there is no credential. There are no more of them than an identity may
+// have, and mostly few enough that [Invalidation.Groups] doesn't name whole caches instead: nobody is to reach those with made-up credentials.
 func (id *Identifier) Credentials(r Request, i *Invalidation) (parts []string) {
 	most := min(maxCredentials, max(maxValues, (wire.MaxGroups-1)/max(len(i.Caches), 1)))
 	for source := range id.sources {

@@ -257,7 +257,7 @@ func (h *hostTrees) agree(t *target, authority, path string) bool {
 
 // invalidation finds a write's rule. Many origins take a path with a trailing slash and one without
 // for the same, so where nothing matches, the other one is tried. What a looser reading finds applies, too. every tells
-// whether each of these readings finds a rule.
+// whether the path as it was sent and the looser reading of it both have a rule.
 func (h *hostTrees) invalidation(authority, path string) (rule *Invalidation, every bool) {
 	t, _ := h.find(authority, path, asSent)
 	every = t.rule() != nil

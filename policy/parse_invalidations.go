@@ -8,7 +8,7 @@ import (
 	"chatcache/policy/internal/strictjson"
 )
 
-// originsWord is what a policy says of its origin's answers to writes, where a rule doesn't say otherwise.
+// originsWord is what the policy says of its origin's answers to writes. A rule may say otherwise.
 type originsWord struct {
 	unchangedOn      []int
 	refusesAnonymous bool
@@ -92,11 +92,11 @@ func (o object) invalidation(p *Policy, table *patternTable, names []string, ori
 	return i
 }
 
-// refusesAnonymous reads whether the origin refuses writes without an identity.
+// refusesAnonymous reads whether the origin refuses writes without a credential.
 func (o object) refusesAnonymous(p *Policy) bool {
 	refuses := o.bool("origin_refuses_anonymous")
 	if refuses && len(p.Identity) == 0 {
-		o.bad(WrongValue, "origin_refuses_anonymous", "without identity every write is anonymous, and would invalidate nothing before it is answered", `add "identity"`)
+		o.bad(WrongValue, "origin_refuses_anonymous", "without identity every write is anonymous, and none would suspend anything", `add "identity"`)
 	}
 	return refuses
 }

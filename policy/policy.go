@@ -155,7 +155,7 @@ type Invalidation struct {
 	UnchangedOn []int
 	// RefusesAnonymous: the origin refuses such requests where they have no credential, so that these suspend nothing.
 	RefusesAnonymous bool
-	open             []*Cache // the caches of those rules whose origin doesn't: several may have joined
+	open             []*Cache // those of Caches that writes without a credential may change; of joined rules, some of them
 	patterns         []string
 }
 
@@ -181,11 +181,11 @@ func (i *Invalidation) Groups(parts ...string) []string {
 	return groups
 }
 
-// RefusesSome tells whether the origin refuses a write without a credential by the rule, or by one of those that have joined in it.
+// RefusesSome tells whether the origin refuses writes without a credential by this rule, or by one of those that it joins.
 func (i *Invalidation) RefusesSome() bool { return i.RefusesAnonymous || len(i.open) < len(i.Caches) }
 
-// GroupsOfNobody lists what a write without an identity invalidates before it is known whether it was done: the caches
-// that anybody's writes invalidate, and of the others what its credentials name, if it has any, see [Identifier.Credentials].
+// GroupsOfNobody lists the groups that a write without an identity suspends: the whole caches that writes without a credential may
+// change, and of the others those of the write's credentials, if it has any; see [Identifier.Credentials].
 func (i *Invalidation) GroupsOfNobody(credentials []string) []string {
 	open := Invalidation{Caches: i.open}
 	if len(credentials) == 0 || len(i.open) == len(i.Caches) {

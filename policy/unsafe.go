@@ -21,8 +21,9 @@ func (p *Policy) Unruled(method string) *Invalidation {
 	return p.unruled
 }
 
-// orUnruled is for a request that has a rule only by some of the ways in which origins read it: by others it is one without. What the policy
-// doesn't say of these the rule doesn't say of it either, so that what its URI names is invalidated:
+// orUnruled is for a request that has a rule only by some of the ways in which origins read it, and none by others. What a rule says of
+// the origin's answers then counts only as far as the policy says it of requests without a rule, too. So what the request's URI names
+// is invalidated where it should be:
 //
 //  1. a rule says that the origin refuses DELETE /notes/{note} without an identity; anybody may POST there, which has no rule
 //  2. somebody sends such a POST, with a field that says DELETE, which the origin doesn't heed
