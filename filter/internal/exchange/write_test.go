@@ -509,6 +509,18 @@ func TestPanicBeforeTheSuspensionRaisesWholeCaches(t *testing.T) {
 	}
 }
 
+func TestPanicBeforeTheSuspensionRaisesWhatTheURINames(t *testing.T) {
+	w := newWorld(t)
+	s := w.stream("DELETE", "/pages/1", "ann")
+	r := s.asRequest()
+	s.exchange.flow, _ = newWrite(&s.exchange, *r, w.plugin.Policy.Unruled("DELETE"))
+	s.exchange.Abandon()
+	s.respond("204", "")
+	if end, _ := w.takeClose(); !end.Raise || len(end.Groups) != 1 || !strings.HasPrefix(end.Groups[0], "u:") {
+		t.Errorf("close %+v", end)
+	}
+}
+
 // The answer to a call of an entry that was merged meanwhile must not unblock another write.
 func TestLateAckOfAMergedEntryUnblocksNothing(t *testing.T) {
 	w := newWorld(t)
