@@ -409,6 +409,12 @@ func (s *fakeStream) head(status string, extra ...[2]string) {
 	}
 }
 
+// answeredByProxy has the proxy answer by itself, without a body.
+func (s *fakeStream) answeredByProxy() {
+	s.fields = httpcache.Fields{{":status", "504"}}
+	s.exchange.ResponseHeaders(true)
+}
+
 func (s *fakeStream) send(chunk string, end bool) {
 	s.chunk = []byte(chunk)
 	s.exchange.ResponseBody(len(chunk), end)

@@ -602,8 +602,7 @@ func TestWaiterLeaves(t *testing.T) {
 	w.lease()
 	leader, waiting := w.herd("/stats", 3)
 	waiting[0].exchange.Done()
-	waiting[1].fields = httpcache.Fields{{":status", "504"}}
-	waiting[1].exchange.ResponseHeaders(true)
+	waiting[1].answeredByProxy()
 	waiting[1].exchange.Done()
 	leader.respond("200", "one")
 	waiting[2].gone = true // decided on, and gone before its turn comes
@@ -629,8 +628,7 @@ func TestProxyAnswersAWaiterBeforeItsTurn(t *testing.T) {
 		w.run()
 		last := waiting[maxLetGo]
 		w.held(last)
-		last.fields = httpcache.Fields{{":status", "504"}}
-		last.exchange.ResponseHeaders(true)
+		last.answeredByProxy()
 		w.settle()
 		if last.status != 0 || last.resumed != 0 {
 			t.Errorf("%s: the proxy has answered it, and then: reply %d, resumed %d times", name, last.status, last.resumed)

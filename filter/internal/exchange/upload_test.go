@@ -55,6 +55,15 @@ func (p *pieces) commits(w *world) (wire.CommitRequest, *call) {
 	return m, c
 }
 
+// uploaded takes the one piece of a response, and gives its key and the call that commits it.
+func (w *world) uploaded() (key string, commit *call) {
+	w.t.Helper()
+	var p pieces
+	p.piece(w).ack()
+	_, commit = p.commits(w)
+	return p.key, commit
+}
+
 // entry is what the pieces make up.
 func (p *pieces) entry(t *testing.T) (wire.Entry, httpcache.Response) {
 	t.Helper()

@@ -339,12 +339,10 @@ func (w *world) replacesAtLength(found wire.StoreRequest, vary [2]string) string
 	s := w.page([2]string{"accept-language", "en"}, maxAge("no-cache"))
 	w.finds(found, 0)
 	s.respond("200", "two two two ", maxAge("max-age=60"), vary)
-	var p pieces
-	p.piece(w).ack()
-	_, commit := p.commits(w)
+	key, commit := w.uploaded()
 	w.none(wire.PathStore) // before it is known whether it is stored
 	commit.ack()
-	return p.key
+	return key
 }
 
 // An upload has one key. Under the other one, where a VM looks that knows of the variants, or that doesn't, what it has replaced doesn't stay
@@ -387,17 +385,13 @@ func TestLargeResponseThatReplacesNothing(t *testing.T) {
 	s := w.page([2]string{"accept-language", "en"}, maxAge("no-cache"))
 	w.finds(byVariant, 0)
 	s.respond("200", "two two two ", maxAge("max-age=60"), vary)
-	var p pieces
-	p.piece(w).ack()
-	_, commit := p.commits(w)
+	_, commit := w.uploaded()
 	commit.fails()
 	w.nothingUploads()
 	s = w.language("de")
 	w.take(wire.PathLookup).miss(1)
 	s.respond("200", "two two two ", maxAge("max-age=60"), vary)
-	p = pieces{}
-	p.piece(w).ack()
-	_, commit = p.commits(w)
+	_, commit = w.uploaded()
 	commit.ack()
 	w.nothingUploads()
 }

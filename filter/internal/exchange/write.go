@@ -214,7 +214,7 @@ func (w *write) abort() {
 		return
 	}
 	if w.id == "" {
-		w.id, w.groups = w.state.newID(), atMost(w.withURI(w.rule.Groups()))
+		w.id, w.groups = w.state.newID(), atMost(w.all())
 	}
 	w.pending = true
 	w.state.journal.block(w.groups)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"chatcache/policy"
 	"chatcache/redisbridge/wire"
 )
 
@@ -496,13 +497,17 @@ func TestProxyAnswersWhileARequestIsPaused(t *testing.T) {
 	}
 }
 
-func TestPanicBeforeTheSuspensionRaisesWholeCaches(t *testing.T) {
-	w := newWorld(t)
-	s := w.stream("POST", "/messages", "ann")
-	r := s.asRequest()
-	s.exchange.flow, _ = newWrite(&s.exchange, *r, w.plugin.Policy.Invalidation("save"))
+// panicsBeforeTheSuspension lets the first callback of a write of ann panic, and the origin do the write.
+func (w *world) panicsBeforeTheSuspension(method, path string, rule *policy.Invalidation) {
+	s := w.stream(method, path, "ann")
+	s.exchange.flow, _ = newWrite(&s.exchange, *s.asRequest(), rule)
 	s.exchange.Abandon()
 	s.respond("201", "{}")
+}
+
+func TestPanicBeforeTheSuspensionRaisesWholeCaches(t *testing.T) {
+	w := newWorld(t)
+	w.panicsBeforeTheSuspension("POST", "/messages", w.plugin.Policy.Invalidation("save"))
 	end, _ := w.takeClose()
 	if end.ID == "" || !end.Raise || len(end.Groups) != 2 || end.Groups[0] != "c:stats" {
 		t.Errorf("close %+v", end)
@@ -511,11 +516,7 @@ func TestPanicBeforeTheSuspensionRaisesWholeCaches(t *testing.T) {
 
 func TestPanicBeforeTheSuspensionRaisesWhatTheURINames(t *testing.T) {
 	w := newWorld(t)
-	s := w.stream("DELETE", "/pages/1", "ann")
-	r := s.asRequest()
-	s.exchange.flow, _ = newWrite(&s.exchange, *r, w.plugin.Policy.Unruled("DELETE"))
-	s.exchange.Abandon()
-	s.respond("204", "")
+	w.panicsBeforeTheSuspension("DELETE", "/pages/1", w.plugin.Policy.Unruled("DELETE"))
 	if end, _ := w.takeClose(); !end.Raise || len(end.Groups) != 1 || !strings.HasPrefix(end.Groups[0], "u:") {
 		t.Errorf("close %+v", end)
 	}

@@ -101,15 +101,17 @@ func explainRequest(p *policy.Policy, o options) (explanation, error) {
 			return e, nil
 		}
 	}
-	var err error
-	if e.Partition, err = identify(p, o); err != nil {
+	id, known, err := identifier(p, o)
+	if err != nil {
 		return e, err
 	}
+	e.Partition = identify(p, id, known, o)
 	if cache != nil {
 		e.read(p, cache, o)
 	} else {
-		if err = e.invalidate(p, rule, o); err != nil {
-			return e, err
+		e.invalidate(rule)
+		if e.Partition == nil && rule.RefusesSome() {
+			e.byNobody(rule, id.Credentials(o.request, rule), known)
 		}
 		if c := p.Resource(o.request.authority, o.request.path); c != nil {
 			e.Write.URIOf = c.Name
@@ -134,14 +136,10 @@ func identifier(p *policy.Policy, o options) (id *policy.Identifier, known bool,
 	return id, known, err
 }
 
-func identify(p *policy.Policy, o options) (*partition, error) {
-	id, known, err := identifier(p, o)
-	if err != nil {
-		return nil, err
-	}
+func identify(p *policy.Policy, id *policy.Identifier, known bool, o options) *partition {
 	found, ok := id.Identify(o.request)
 	if !ok {
-		return nil, nil
+		return nil
 	}
 	if !known {
 		found = policy.Partition{ID: unknownID, Sources: found.Sources, Expires: found.Expires}
@@ -152,7 +150,7 @@ func identify(p *policy.Policy, o options) (*partition, error) {
 			one.Sources = append(one.Sources, source.String())
 		}
 	}
-	return one, nil
+	return one
 }
 
 func (e *explanation) read(p *policy.Policy, c *policy.Cache, o options) {
@@ -220,7 +218,7 @@ func keyFields(key []byte) (fields []field) {
 	return fields
 }
 
-func (e *explanation) invalidate(p *policy.Policy, rule *policy.Invalidation, o options) error {
+func (e *explanation) invalidate(rule *policy.Invalidation) {
 	e.Kind, e.Rule, e.Patterns = "write", rule.Name, rule.Patterns()
 	w := &writeDetails{Deadline: policy.FormatDuration(rule.Deadline), Settle: policy.FormatDuration(rule.Settle),
 		Unreachable: "forward", RaiseOn4xx: rule.RaiseOn4xx, UnchangedOn: rule.UnchangedOn}
@@ -233,10 +231,6 @@ func (e *explanation) invalidate(p *policy.Policy, rule *policy.Invalidation, o 
 	if rule.Refuse {
 		w.Unreachable = "refuse"
 	}
-	e.Write = w
-	if e.Partition == nil && rule.RefusesSome() {
-		return e.byNobody(p, rule, o)
-	}
 	var parts []string
 	switch {
 	case rule.All:
@@ -246,17 +240,11 @@ func (e *explanation) invalidate(p *policy.Policy, rule *policy.Invalidation, o 
 	default:
 		w.Scope, parts = "the writer's partition; shared caches as a whole", e.Partition.found.Parts()
 	}
-	e.Groups = rule.Groups(parts...)
-	return nil
+	e.Write, e.Groups = w, rule.Groups(parts...)
 }
 
-// byNobody is for a write without an identity by a rule some of whose caches the origin refuses anonymous writes of.
-func (e *explanation) byNobody(p *policy.Policy, rule *policy.Invalidation, o options) error {
-	id, known, err := identifier(p, o)
-	if err != nil {
-		return err
-	}
-	credentials := id.Credentials(o.request, rule)
+// byNobody sets scope and groups of a write without an identity by a rule some of whose caches the origin refuses anonymous writes of.
+func (e *explanation) byNobody(rule *policy.Invalidation, credentials []string, known bool) {
 	if len(credentials) > 0 && !known {
 		credentials = []string{unknownID}
 	}
@@ -271,7 +259,6 @@ func (e *explanation) byNobody(p *policy.Policy, rule *policy.Invalidation, o op
 	default:
 		e.Write.Scope = "every partition of the caches in the groups below; of the others, too, if the origin answers 2xx"
 	}
-	return nil
 }
 
 // freshness says how long the cache's responses are fresh.
