@@ -261,7 +261,8 @@
 // that answer goes on. What has to be true of the origin:
 //
 //   - It goes by nothing but the credentials that identity names, an app's key included. The filter has to see them: what a filter behind it finds out comes too late.
-//   - It does no write without one of these. If it does one all the same, only a 2xx or 101 tells: a form's 303 is missed, and so is a write that is broken off.
+//   - It does no write without one of these. If it does one all the same, only a 2xx or 101 tells (the metric chatcache_anonymous_done): a form's 303 is missed, and so
+//     is a write that is broken off.
 //   - It doesn't refuse with a 200, as gRPC and GraphQL do: each would invalidate the whole caches.
 //
 // A write with credentials that make no identity, because they are too many or name nobody for certain, suspends what is stored with each of them, of the first 32 at most. Made-up

@@ -102,6 +102,7 @@ const quiet = `chatcache_bridge_redis_up{instance="b"} 1+0x200
 	chatcache_breaker_opened{instance="gateway"} 0x39 40 64+0x200
 	chatcache_feed_errors{instance="gateway"} 0x39 640 1280+0x200
 	chatcache_writes_refused{instance="e"} 1+0x200
+	chatcache_anonymous_done{instance="e"} 2+0x200
 	chatcache_latency_us_count{instance="e",cache="off"} 0+300x200
 	chatcache_bypasses{instance="e",cache="off",reason="off"} 0+300x200
 	chatcache_latency_us_count{instance="e",cache="few"} 0+3000x200
@@ -125,6 +126,7 @@ const quiet = `chatcache_bridge_redis_up{instance="b"} 1+0x200
 // fires does so for the first time at the minute that is said, and tells this. Where the trouble
 // begins at one moment it is the 20th. Without trouble none fires.
 func TestAlerts(t *testing.T) {
+	const anonymousDone = "Behind e the origin does writes without a credential, though the policy says that it refuses them"
 	tested := map[string]bool{}
 	for _, tt := range []struct {
 		alert, series string
@@ -164,6 +166,8 @@ func TestAlerts(t *testing.T) {
 		{"ChatcacheInvalidationPending", `chatcache_invalidation_pending{instance="e"} _x40 1+0x200`, 20, "Writes passed e before the bridge had heard of them"},
 		{"ChatcacheWritesRefused", `chatcache_writes_refused{instance="e"} _x40 1+0x200`, 20, "Writes through e fail, since the bridge can't be told of them"},
 		{"ChatcacheWritesRefused", `chatcache_writes_refused{instance="e"} 3+0x39 4+0x200`, 20, "Writes through e fail, since the bridge can't be told of them"},
+		{"ChatcacheAnonymousWrites", `chatcache_anonymous_done{instance="e"} _x40 1+0x200`, 20, anonymousDone},
+		{"ChatcacheAnonymousWrites", `chatcache_anonymous_done{instance="e"} 3+0x39 4+0x200`, 20, anonymousDone},
 		{"ChatcacheHitRatio", `chatcache_hits{instance="e",cache="stats",tier="l2"} 0+1x200
 			chatcache_latency_us_count{instance="e",cache="stats"} 0+30x200`, 46, "The cache stats answers 3.333% of its reads"},
 		{"ChatcacheHitRatio", `chatcache_latency_us_count{instance="e",cache="stats"} 0+30x200`, 46, "The cache stats answers 0% of its reads"},

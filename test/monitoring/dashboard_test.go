@@ -59,7 +59,8 @@ func TestDashboardQueries(t *testing.T) {
 	// What the issue of an operator who looks at it is.
 	for _, name := range []string{"chatcache_hits", "chatcache_errors", "chatcache_bridge_feed_lag", "chatcache_journal_entries", "chatcache_bridge_breaker_open", "chatcache_panics", "chatcache_bridge_saved_seconds",
 		"chatcache_refreshes", "chatcache_refresh_failures", "chatcache_validated", "chatcache_stale_on_error", "chatcache_prefetches", "chatcache_prefetch_failures", "chatcache_prefetch_hits",
-		"chatcache_would_hits", "chatcache_matches", "chatcache_mismatches", "chatcache_uncompared", "chatcache_bridge_underway_refused_total", "chatcache_writes_refused"} {
+		"chatcache_would_hits", "chatcache_matches", "chatcache_mismatches", "chatcache_uncompared", "chatcache_bridge_underway_refused_total", "chatcache_writes_refused",
+		"chatcache_anonymous_done"} {
 		if !shown[name] {
 			t.Errorf("no panel shows %s", name)
 		}

@@ -71,6 +71,9 @@ func TestAnonymousWriteOfNothingThatIsStored(t *testing.T) {
 			t.Errorf("of %q: Cache-Status %q", user, got)
 		}
 	}
+	if len(w.warned) > 0 || w.counts["chatcache.anonymous_done"] > 0 {
+		t.Errorf("logged %q, counted %v", w.warned, w.counts)
+	}
 	w.nothingLeft()
 }
 
@@ -106,6 +109,13 @@ func TestAnonymousWriteThatTheOriginDoes(t *testing.T) {
 	}
 	w.run()
 	w.none(wire.PathSuspend)
+	again := w.stream("POST", "/messages", "")
+	again.exchange.RequestHeaders(true)
+	again.head("200")
+	want := []string{`chatcache: the origin answered 201 to a write without a credential by the rule "save": "origin_refuses_anonymous" is wrong there`}
+	if n := w.counts["chatcache.anonymous_done"]; n != 2 || !slices.Equal(w.warned, want) {
+		t.Errorf("%d counted, logged %q", n, w.warned)
+	}
 }
 
 // With an identity, and by a rule that says otherwise, a write is one like any.

@@ -20,6 +20,7 @@ const (
 	metricRenewals       = "chatcache.renewals_failed"      // renewals of a suspension that weren't acknowledged
 	metricPending        = "chatcache.invalidation_pending" // writes forwarded without an acknowledged suspension
 	metricRefused        = "chatcache.writes_refused"       // writes answered 503 by "unreachable": "refuse"
+	metricDisproved      = "chatcache.anonymous_done"       // writes without a credential that the origin did, though the policy says it refuses them
 	metricBreaker        = "chatcache.breaker_opened"       // VMs that stopped waiting for the bridge
 	metricWaiting        = "chatcache.waiters"              // gauge: reads that wait for somebody else's fetch
 	metricFollowing      = "chatcache.following"            // gauge: 1 of a VM that follows the feed; a VM that dies leaves it there

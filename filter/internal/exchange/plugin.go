@@ -25,6 +25,7 @@ type Plugin struct {
 	gauges   gauges
 	controls []wire.Control // by Cache.Index: the state's, merged
 	endBy    int64          // monotonic; 0 unless Close waits for the journal
+	told     bool           // the log has the first write that disproves the policy
 }
 
 // endWithin bounds how long a plugin that ends may wait for its journal.
@@ -133,6 +134,17 @@ func (p *Plugin) report(admitted permit, a Answer) {
 		p.host.Warn("chatcache: the bridge doesn't answer: requests no longer wait for it, but for one every " +
 			policy.FormatDuration(p.Policy.Bridge.Breaker.Open))
 	}
+}
+
+// disproved counts a write that the origin has done though the policy says that it refuses it. The log has the first one: whoever
+// sends such writes could fill it.
+func (p *Plugin) disproved(rule string, status int) {
+	p.count(metricDisproved)
+	if p.told {
+		return
+	}
+	p.told = true
+	p.host.Warn(fmt.Sprintf(`chatcache: the origin answered %d to a write without a credential by the rule %q: "origin_refuses_anonymous" is wrong there`, status, rule))
 }
 
 // show sets the gauges. Each plugin contributes to the proxy's sums, so one that

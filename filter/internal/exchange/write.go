@@ -167,10 +167,14 @@ func (w *write) accomplished() bool { return w.status >= 200 && w.status <= 299 
 
 // accepted lists the groups that are raised because the origin has done an anonymous write that it was said to refuse.
 func (w *write) accepted() []string {
+	groups := w.all()
+	if len(groups) > 0 {
+		w.plugin.disproved(w.rule.Name, w.status)
+	}
 	if len(w.groups) == 0 { // otherwise its end counts
 		w.countInvalidations()
 	}
-	return w.all()
+	return groups
 }
 
 // all lists the groups that are invalidated where nobody knows whose write it is.

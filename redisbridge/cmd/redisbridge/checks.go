@@ -52,6 +52,7 @@ var checks = []check{
 	{"filter token", "give Envoy the CHATCACHE_BRIDGE_TOKEN of the bridge, and both the same version", lookFilterToken},
 	{"filter panics", "report the line of Envoy's log with \"recovered from a panic\"", lookPanics},
 	{"journal", "the proxy can't tell the bridge of ends of writes: look at the cluster redis-bridge; those groups aren't cached meanwhile", lookJournal},
+	{"anonymous writes", "the policy's origin_refuses_anonymous is wrong for the rule that Envoy's log names with it: say false there, or let the origin refuse them", lookAnonymous},
 	{"hit ratio", "look at the reasons in chatcache_bypasses and chatcache_unstored, and at policy explain", lookHitRatio},
 }
 
@@ -364,8 +365,6 @@ func lookPanics(e evidence) (problem, detail string) {
 	})
 }
 
-// lookJournal finds ends of writes that don't arrive: fewer than were owed at the first look have been acknowledged until
-// the second, and some are owed still.
 // lookWorkers compares what VMs have added to a gauge, which stays when one dies, with those that Redis knows.
 func lookWorkers(e evidence) (problem, detail string) {
 	following, known := 0.0, 0
@@ -384,6 +383,8 @@ func lookWorkers(e evidence) (problem, detail string) {
 	return "", fmt.Sprintf("all %.0f that follow the feed are known to the bridge", following)
 }
 
+// lookJournal finds ends of writes that don't arrive: fewer than were owed at the first look have been acknowledged until
+// the second, and some are owed still.
 func lookJournal(e evidence) (problem, detail string) {
 	return e.eachEnvoy(func(envoy envoyEvidence) (problem, detail string) {
 		const closed = "chatcache_writes_closed"
@@ -396,6 +397,15 @@ func lookJournal(e evidence) (problem, detail string) {
 			return fmt.Sprintf("%.0f ends of writes wait for the bridge", max(owed, left)), ""
 		}
 		return "", "ends of writes arrive"
+	})
+}
+
+func lookAnonymous(e evidence) (problem, detail string) {
+	return e.each(func(m metricSums) (problem, detail string) {
+		if n := m.sum("chatcache_anonymous_done", ""); n > 0 {
+			return fmt.Sprintf("the origin did %.0f that the policy says it refuses", n), ""
+		}
+		return "", "the origin did none that the policy says it refuses"
 	})
 }
 

@@ -76,6 +76,7 @@ func TestDoctorFindsEachProblem(t *testing.T) {
 		{"workers", metric("chatcache_following{} 3"), "workers: 3 follow the feed, as the proxies say, and the bridge knows 2"},
 		{"", metric("chatcache_following{} 2"), ""},
 		{"filter panics", metric("chatcache_panics{} 2"), "filter panics: http://e1: 2"},
+		{"anonymous writes", metric("chatcache_anonymous_done{} 4"), "anonymous writes: http://e1: the origin did 4 that the policy says it refuses"},
 		{"journal", metric("chatcache_journal_entries{} 7"), "journal: http://e1: 7 ends of writes wait for the bridge"},
 		{"journal", later("chatcache_journal_entries{} 7\nchatcache_writes_closed{} 10", "chatcache_journal_entries{} 9\nchatcache_writes_closed{} 12"),
 			"journal: http://e1: 9 ends of writes wait for the bridge"},
