@@ -67,6 +67,13 @@ func (t *trust) look(epoch uint64, bound time.Duration, now time.Time) (counts, 
 	return counts, begin, t.pending, nil
 }
 
+// counts tells whether the word of an epoch counts, for whoever waits for no confirmation any more: it begins none.
+func (t *trust) counts(epoch uint64, bound time.Duration, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.epoch == epoch && now.Sub(t.since) <= bound
+}
+
 // settle takes in how a confirmation ended that was sent at that time, and when
 // another may be tried if it failed.
 func (t *trust) settle(epoch uint64, sent time.Time, err error, retry time.Time) {
@@ -120,7 +127,7 @@ func (b *Bridge) trusted(ctx context.Context, p *policyState, epoch uint64) erro
 			return redisError(ctx.Err())
 		}
 	}
-	if counts, _, _, _ := p.trust.look(epoch, b.trustBound, b.clock.Now()); counts {
+	if p.trust.counts(epoch, b.trustBound, b.clock.Now()) {
 		return nil
 	}
 	return fmt.Errorf("%w: %w: another epoch has begun", ErrRedis, errUnconfirmed)

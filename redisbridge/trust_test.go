@@ -1,9 +1,14 @@
 package redisbridge
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"chatcache/redisbridge/wire"
 )
 
 // The interleaving of trust's comment, and what it decides at its bounds.
@@ -53,4 +58,46 @@ func TestTrust(t *testing.T) {
 	}
 	trust.settle(a, at(2007), nil, at(2300))
 	look(a, 2300, true, false, "confirmed late")
+}
+
+// foreign answers for replicas. As long as it is told to, the primary that they follow is of another epoch than the one that answers calls.
+type foreign struct {
+	redisHooks
+	asked int
+	now   bool
+}
+
+func (f *foreign) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		wait, ok := cmds[len(cmds)-1].(*redis.Cmd)
+		if !ok || wait.Args()[0] != any("WAIT") {
+			return next(ctx, cmds)
+		}
+		f.asked++
+		wait.SetVal(int64(1))
+		if f.now {
+			cmds[0].(*redis.Cmd).SetVal([]any{"f", "7"})
+			return nil
+		}
+		return next(ctx, cmds[:len(cmds)-1])
+	}
+}
+
+// An answer of an epoch that no confirmation is of isn't used, however often replicas are asked. The calls after it ask them anew.
+func TestAnotherEpochAfterTheTries(t *testing.T) {
+	hook := &foreign{now: true}
+	w := newMemoryWorld(t, func(o *Options) { o.Hooks, o.Replicas, o.Trust = append(o.Hooks, hook), 1, time.Minute })
+	look := func() error {
+		_, err := w.Lookup(w.ctx, wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups})
+		return err
+	}
+	for i := range 2 {
+		if err := look(); !errors.Is(err, ErrRedis) || !errors.Is(err, errUnconfirmed) || hook.asked != (i+1)*confirmTries {
+			t.Fatalf("of another epoch: %v, and replicas were asked %d times", err, hook.asked)
+		}
+	}
+	hook.now = false
+	if err := look(); err != nil {
+		t.Errorf("once the epoch is confirmed: %v", err)
+	}
 }
