@@ -11,8 +11,8 @@ import (
 	"chatcache/redisbridge/wire"
 )
 
-// drainHold is how long polls are held while the bridge drains: VMs that still
-// come are kept alive, and can't spin.
+// drainHold is how long polls, and waits for receipts, are held while the bridge drains: VMs that still
+// come are kept alive, and nobody can spin.
 const drainHold = 100 * time.Millisecond
 
 // gather is how long polls that have something to tell wait for more of it, unless it is the

@@ -93,10 +93,14 @@ func (b *Bridge) awaitReceipts(ctx context.Context, p *policyState, raise raiseM
 	end := b.clock.Now().Add(wait)
 	for {
 		wake := p.applied.channel() // before the read
-		left := end.Sub(b.clock.Now())
+		now := b.clock.Now()
+		if soon := now.Add(drainHold); b.draining.Load() && soon.Before(end) {
+			end = soon // not at once: whoever goes on to ask would spin
+		}
+		left := end.Sub(now)
 		found, err := b.readRegistry(ctx, p, raise.at, left > 0)
 		receipts := found.receipts(raise)
-		if left <= 0 || b.draining.Load() || ctx.Err() != nil || err == nil && (receipts.Complete || receipts.NewEpoch) {
+		if left <= 0 || ctx.Err() != nil || err == nil && (receipts.Complete || receipts.NewEpoch) {
 			return receipts, err
 		}
 		pause := gather + time.Duration(len(found.followers))*pausePerVM

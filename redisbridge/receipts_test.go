@@ -196,6 +196,44 @@ func TestPurgeWithUnreadableReceipts(t *testing.T) {
 	}
 }
 
+// A bridge that drains lets nobody wait for long, and nobody spin who goes on to ask, as redisbridge purge --wait does.
+func TestReceiptsWhileDraining(t *testing.T) {
+	clock := newStepClock()
+	w := newMemoryWorld(t, func(o *Options) { o.Clock = clock })
+	w.pollAs(w.Bridge, "a", wire.Ticket{}, 30_000)
+	raise := w.purge("")
+	answer := make(chan Receipts, 1)
+	ask := func() {
+		r, err := w.Receipts(w.ctx, raise, "30s")
+		if err != nil {
+			t.Error(err)
+		}
+		answer <- r
+	}
+	waits := func(who string) {
+		t.Helper()
+		select {
+		case d := <-clock.waiting:
+			if d != drainHold {
+				t.Errorf("%s waits for %v, want %v", who, d, drainHold)
+			}
+		case r := <-answer:
+			t.Fatalf("%s is answered at once: %s", who, told(r))
+		}
+		clock.pass(drainHold)
+		clock.release <- struct{}{}
+		if got := told(<-answer); got != "complete false, new epoch false, a pending" {
+			t.Errorf("%s: %s", who, got)
+		}
+	}
+	go ask()
+	<-clock.waiting
+	w.Drain()
+	waits("who was there")
+	go ask()
+	waits("who comes")
+}
+
 func TestReceiptsRefuse(t *testing.T) {
 	w := newMemoryWorld(t, nil)
 	for path, want := range map[string]string{
