@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"reflect"
 	"slices"
@@ -303,8 +304,8 @@ func jsonCall[Request, Answer any](call func(context.Context, Request) (Answer, 
 		if err := d.Decode(&request); err != nil {
 			return fmt.Errorf("%w: body is not the JSON of this call, whose members are %s: %w", ErrRequest, members(request), err)
 		}
-		if d.More() {
-			return fmt.Errorf("%w: more than one JSON value in the body", ErrRequest)
+		if _, err := d.Token(); err != io.EOF {
+			return fmt.Errorf("%w: the body goes on behind its JSON value", ErrRequest)
 		}
 		if s, ok := any(request).(fmt.Stringer); ok {
 			about(r.Context(), s.String())

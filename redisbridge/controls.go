@@ -1,8 +1,11 @@
 package redisbridge
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -16,7 +19,7 @@ import (
 )
 
 // ControlSettings are what operators have set for one cache, or for all. In a request,
-// what isn't there stays as it is.
+// what isn't there stays as it is, and what is there and sets nothing (false, 0, "") is refused.
 type ControlSettings struct {
 	Off     bool    `json:"off,omitempty"`     // neither used nor stored; writes invalidate as before
 	TTL     string  `json:"ttl,omitempty"`     // instead of the policy's, as in "60s"; for all caches: at most
@@ -37,6 +40,27 @@ type ControlsRequest struct {
 	Wait   string          `json:"wait,omitempty"` // as in PurgeRequest
 	// NewPolicy: the policy is meant, though nothing names it yet.
 	NewPolicy bool `json:"newPolicy,omitempty"`
+}
+
+// UnmarshalJSON refuses what isn't a request, as jsonCall does, and settings that are there and set nothing: they would be taken for ones that
+// aren't there, and a cache go on to serve everybody whose "percent" was to be 0.
+func (r *ControlsRequest) UnmarshalJSON(text []byte) error {
+	type members ControlsRequest
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode((*members)(r)); err != nil {
+		return err
+	}
+	var said struct{ Set map[string]any }
+	if err := json.Unmarshal(text, &said); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(said.Set)) {
+		if value := said.Set[name]; value == any(false) || value == any(0.0) || value == any("") {
+			return fmt.Errorf(`"set" has %q: %#v, which sets nothing: leave it out, or to forget what was set, "unset": [%q]`, name, value, name)
+		}
+	}
+	return nil
 }
 
 // String is what the audit log has of it.
