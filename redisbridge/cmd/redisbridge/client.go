@@ -172,6 +172,7 @@ func (c client) http() *http.Client {
 		return http.DefaultClient
 	}
 	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true, // nobody would use the connection again: the next call has a transport of its own
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		},

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -198,6 +199,61 @@ func TestInterruptedCall(t *testing.T) {
 	code := run(ctx, []string{"purge", "--all", "--bridge", server.URL}, func(string) string { return "" }, io.Discard, &errors)
 	if want := "redisbridge: interrupted before the bridge has answered\n"; code != exitNo || errors.String() != want {
 		t.Errorf("exit code %d, %s", code, errors.String())
+	}
+}
+
+// A rollout that is interrupted before its first step has changed nothing, and no bridge has said no.
+func TestInterruptedBeforeARollout(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	var errors strings.Builder
+	code := run(ctx, []string{"rollout", "stats", "--bridge", server.URL}, func(string) string { return "" }, io.Discard, &errors)
+	want := "redisbridge: cache stats: interrupted before the bridge has answered; what is set stays: redisbridge controls shows it\n"
+	if code != exitWait || errors.String() != want {
+		t.Errorf("exit code %d, %s", code, errors.String())
+	}
+}
+
+// Calls at a Unix socket leave no connection behind: a rollout makes some every two seconds for hours.
+func TestCallsAtASocketEnd(t *testing.T) {
+	dir, err := os.MkdirTemp("", "rb") // short: a socket's path has at most 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	l, err := net.Listen("unix", dir+"/s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var open atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") }))
+	server.Listener.Close()
+	server.Listener = l
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		switch s {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			open.Add(-1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	bridge := client{base: "unix:" + dir + "/s"}
+	for range 3 {
+		var answer redisbridge.ControlsAnswer
+		if err := bridge.call(t.Context(), http.MethodGet, "/v1/controls", nil, &answer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for limit := time.Now().Add(10 * time.Second); open.Load() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatalf("%d connections are open", open.Load())
+		}
 	}
 }
 

@@ -121,7 +121,10 @@ func rollout(ctx context.Context, args []string, env environment) int {
 	w := &f.widening
 	w.bridge = &controlledCache{bridge, f.policy, f.cache}
 	w.report = reporter{cache: f.cache, out: env.stdout, json: f.json}.report
-	if err := w.begin(ctx); err != nil {
+	switch err := w.begin(ctx); {
+	case errors.Is(err, errInterrupted):
+		return f.end(env, err)
+	case err != nil:
 		return env.fail(exitNo, fmt.Errorf("cache %s can't be rolled out: %w", f.cache, err))
 	}
 	return f.end(env, w.run(ctx))
