@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"strings"
@@ -31,7 +32,7 @@ func (f *identityFlags) register(set *flag.FlagSet) {
 	})
 }
 
-// parse gives nil if there is none.
+// parse gives nil if there is none. What is wrong is said without the credential, which may be a file's.
 func (f identityFlags) parse() (*redisbridge.Identity, error) {
 	if len(f) == 0 {
 		return nil, nil
@@ -47,13 +48,13 @@ func (f identityFlags) parse() (*redisbridge.Identity, error) {
 		place := kinds[kind]
 		switch {
 		case place == nil && named:
-			return nil, fmt.Errorf("--identity %q: no kind %q, want header:NAME=VALUE, cookie:…, jwt_authn_claim:… or property:…", who, kind)
+			return nil, fmt.Errorf("--identity: no kind %q, want header:NAME=VALUE, cookie:…, jwt_authn_claim:… or property:…", kind)
 		case place == nil && identity.Value == "":
 			identity.Value = who
 		case place == nil:
-			return nil, fmt.Errorf("--identity %q: only one may be a bare value", who)
+			return nil, errors.New("--identity: only one may be a bare value")
 		case !named || name == "":
-			return nil, fmt.Errorf("--identity %q: want %s:NAME=VALUE", who, kind)
+			return nil, fmt.Errorf("--identity %s:…: want %s:NAME=VALUE", kind, kind)
 		default:
 			if *place == nil {
 				*place = make(map[string]string)

@@ -137,18 +137,23 @@ func (f *serveFlags) parse(args []string, env environment) error {
 // maxAdminRate is the most that --admin-rate takes: ten times as much, the burst, is still a number of calls.
 const maxAdminRate = 1e6
 
+const (
+	maxServeTime = 24 * time.Hour // a read of the feed may take several times --timeout
+	maxUnderway  = 1 << 20        // MiB
+)
+
 // check tells what is wrong with the flags.
 func (f *serveFlags) check() string {
 	for _, one := range []struct {
 		name  string
 		value time.Duration
 	}{{"timeout", f.timeout}, {"trust", f.trust}, {"breaker-wait", f.breakerWait}, {"drain-delay", f.drainDelay}} {
-		if one.value < 0 {
-			return fmt.Sprintf("--%s is %v, want a duration that isn't negative", one.name, one.value)
+		if one.value < 0 || one.value > maxServeTime {
+			return fmt.Sprintf("--%s is %v, want a duration from 0 to %v", one.name, one.value, maxServeTime)
 		}
 	}
-	if f.maxUnderway < 1 {
-		return fmt.Sprintf("--max-underway is %d, want at least 1 MiB", f.maxUnderway)
+	if f.maxUnderway < 1 || f.maxUnderway > maxUnderway {
+		return fmt.Sprintf("--max-underway is %d, want from 1 to %d MiB", f.maxUnderway, maxUnderway)
 	}
 	if !(f.adminRate >= 0) || f.adminRate > maxAdminRate {
 		return fmt.Sprintf("--admin-rate is %v, want a number from 0 (any number of calls) to %v", f.adminRate, float64(maxAdminRate))
