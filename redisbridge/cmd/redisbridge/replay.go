@@ -111,8 +111,8 @@ func parseJSONLine(text []byte) (r replay, isRead bool, err error) {
 	if err := d.Decode(&line); err != nil {
 		return r, false, err
 	}
-	if d.More() {
-		return r, false, errors.New("more than one JSON value")
+	if _, err := d.Token(); err != io.EOF {
+		return r, false, errors.New("it goes on behind its JSON value")
 	}
 	if line.Method != "" && line.Method != "GET" {
 		return r, false, nil

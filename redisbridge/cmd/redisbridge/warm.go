@@ -123,8 +123,11 @@ func warm(ctx context.Context, args []string, env environment) int {
 	if problem := f.check(); problem != "" {
 		return usageCode(env.misused(set, problem))
 	}
-	reads, leftOut, err := readReplay(name, f.from)
-	if err != nil {
+	reads, leftOut, err := readReplay(ctx, name, f.from)
+	switch {
+	case errors.Is(err, errInterrupted):
+		return env.fail(exitNo, err)
+	case err != nil:
 		return env.fail(exitUsage, err)
 	}
 	summary := newWarming(f, env.stderr, http.DefaultTransport).run(ctx, reads)
@@ -142,8 +145,26 @@ func warm(ctx context.Context, args []string, env environment) int {
 	return exitOK
 }
 
-// readReplay reads the file's reads from a line on; those that are left out are counted.
-func readReplay(name string, from int) (reads []replay, leftOut int, err error) {
+// readReplay is readFile unless it is interrupted: nobody knows when a pipe, or who types at a terminal, comes to an end.
+func readReplay(ctx context.Context, name string, from int) ([]replay, int, error) {
+	var reads []replay
+	var leftOut int
+	var err error
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		reads, leftOut, err = readFile(name, from)
+	}()
+	select {
+	case <-read:
+		return reads, leftOut, err
+	case <-ctx.Done():
+		return nil, 0, fmt.Errorf("%w before %s was read; nothing was sent", errInterrupted, name)
+	}
+}
+
+// readFile reads the file's reads from a line on; those that are left out are counted.
+func readFile(name string, from int) (reads []replay, leftOut int, err error) {
 	in := io.Reader(os.Stdin)
 	if name != "-" {
 		file, err := os.Open(name)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,6 +62,26 @@ func TestOddLinesOfAnAccessLog(t *testing.T) {
 	}
 }
 
+// A file that doesn't end, a pipe or a terminal, keeps nobody who interrupts.
+func TestInterruptedWhileReading(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pipe, err := os.OpenFile(name, os.O_RDWR, 0) // who writes is there, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pipe.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	var stderr strings.Builder
+	code := run(ctx, []string{"warm", name}, func(string) string { return "" }, io.Discard, &stderr)
+	if want := "redisbridge: interrupted before " + name + " was read; nothing was sent\n"; code != exitNo || stderr.String() != want {
+		t.Errorf("exit code %d, %s", code, stderr.String())
+	}
+}
+
 // Every bad line is told of, with its place and what is wanted, and nothing is sent.
 func TestBadReplayFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "reads")
@@ -73,6 +94,7 @@ what is this
 GET /%zz
 {"path": "http://[::1"}
 {"path": "/a", "header": {"Host": "x"}}
+{"path": "/a"}}
 `
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -84,11 +106,12 @@ line 1: found "stats", want a path that begins with /
 line 2: json: unknown field "headers"
 line 3: json: cannot unmarshal number into Go struct field .path of type string
 line 4: "path" is missing
-line 5: more than one JSON value
+line 5: it goes on behind its JSON value
 line 6: want {"path": …}, GET /path, or an access log's "GET /path HTTP/1.1"
 line 7: "/%zz" is no path: invalid URL escape
 line 8: "http://[::1" is no path: missing ']' in host
 line 9: "header" has "host": name it by "authority"
+line 10: it goes on behind its JSON value
 `
 	if code != exitUsage || stderr.String() != want {
 		t.Errorf("exit code %d\n%s", code, cmp.Diff(want, stderr.String()))
@@ -236,6 +259,15 @@ func TestWarmingStops(t *testing.T) {
 		})
 		if s.Sent != 2 || s.Stored != 2 || s.Stopped != "interrupted" || s.NextLine != 3 {
 			t.Errorf("%+v: what was under way wasn't waited for", s)
+		}
+	})
+	t.Run("interrupted while there is no room", func(t *testing.T) {
+		s, _ := warmed(t, &proxy{takes: time.Second, answer: stored}, pages(20), func(f *warmFlags, cancel func()) {
+			f.concurrency = 1
+			time.AfterFunc(150*time.Millisecond, cancel)
+		})
+		if s.Sent != 1 || s.Stopped != "interrupted" || s.NextLine != 2 {
+			t.Errorf("%+v: more was sent", s)
 		}
 	})
 	t.Run("not at all", func(t *testing.T) {

@@ -55,13 +55,13 @@ func (w *warming) feed(ctx context.Context, reads []replay) {
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	for _, read := range reads {
+		slots <- struct{}{} // first: meanwhile it may be interrupted, or those that are under way fail
 		if why := w.stop(ctx, limiter); why != "" {
 			w.mu.Lock()
 			w.summary.Stopped, w.summary.NextLine = why, read.line
 			w.mu.Unlock()
 			return
 		}
-		slots <- struct{}{}
 		workers.Go(func() {
 			w.send(context.WithoutCancel(ctx), read)
 			<-slots
