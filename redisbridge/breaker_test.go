@@ -177,8 +177,19 @@ func TestSilentRedis(t *testing.T) {
 		if status != http.StatusServiceUnavailable || !strings.HasPrefix(body, "redis: circuit breaker is open, after: redis") {
 			t.Errorf("a lookup got %d %s", status, body)
 		}
-		_, err := w.Store(w.ctx, wire.StoreRequest{Scope: w.scope, Key: w.key, TTL: 1000, Entry: entryOf(ticket)})
-		wantError(t, err, errBreaker)
+		piece := wire.Entry{Head: wire.Head{Ticket: ticket, TTL: 1000, Groups: []string{"*"}}}.Encode()
+		for path, body := range map[string][]byte{
+			wire.PathStore:   wire.StoreRequest{Scope: w.scope, Key: w.key, TTL: 1000, Entry: entryOf(ticket)}.Encode(),
+			wire.PathPiece:   wire.PieceRequest{Scope: w.scope, Key: w.key, Upload: "u", Bytes: piece}.Encode(),
+			wire.PathCommit:  wire.CommitRequest{Scope: w.scope, Key: w.key, Upload: "u", Size: 1, TTL: 1000}.Encode(),
+			wire.PathRelease: wire.ReleaseRequest{Scope: w.scope, Key: w.key, Fetch: "f1"}.Encode(),
+			wire.PathLookups: wire.LookupsRequest{Scope: w.scope, Lookups: []wire.LookupRequest{lookup}}.Encode(),
+		} {
+			status, body := call(w, "POST", path, "", body)
+			if status != http.StatusServiceUnavailable || !strings.HasPrefix(body, "redis: circuit breaker is open, after: redis") {
+				t.Errorf("%s got %d %s", path, status, body)
+			}
+		}
 		for name, call := range map[string]func() error{
 			"suspend": func() error {
 				_, err := w.Suspend(w.ctx, wire.SuspendRequest{Scope: w.scope, ID: "w1", Groups: w.groups, Deadline: 30_000})
