@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"chatcache/redisbridge/wire"
 )
 
@@ -297,8 +295,8 @@ func (b *Bridge) controls(ctx context.Context, policy string) (ControlsAnswer, e
 	defer cancel()
 	pipe := b.redis.Pipeline()
 	read := readControls(ctx, pipe, prefixOf(policy))
-	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
-		return ControlsAnswer{}, redisError(err)
+	if err := executed(ctx, pipe); err != nil {
+		return ControlsAnswer{}, err
 	}
 	return ControlsAnswer{Policy: policy, Controls: read()}, nil
 }

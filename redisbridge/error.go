@@ -74,6 +74,21 @@ func redisError(err error) error {
 	return fmt.Errorf("%w: %w", ErrRedis, err)
 }
 
+// executed runs a pipeline of reads. That a key or a field isn't there is an answer, and Exec's error if it comes first: another command
+// may have failed all the same. The error matches ErrRedis.
+func executed(ctx context.Context, pipe redis.Pipeliner) error {
+	commands, err := pipe.Exec(ctx)
+	for _, c := range commands {
+		if c.Err() != nil && c.Err() != redis.Nil {
+			return redisError(c.Err())
+		}
+	}
+	if err == redis.Nil {
+		return nil
+	}
+	return redisError(err)
+}
+
 // outcomeOf tells the circuit breaker whether Redis answered a call.
 func outcomeOf(err error) outcome {
 	var reply redis.Error

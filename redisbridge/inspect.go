@@ -242,9 +242,9 @@ func (b *Bridge) readGroups(ctx context.Context, found *Inspection, groups []str
 	}
 	state := pipe.HMGet(ctx, prefix+"state", fields...)
 	controls := readControls(ctx, pipe, prefix)
-	_, err := pipe.Exec(ctx)
-	if err != nil && err != redis.Nil {
-		return redisError(err)
+	err := executed(ctx, pipe)
+	if err != nil {
+		return err
 	}
 	values := state.Val()
 	text := func(i int) string { s, _ := values[i].(string); return s }

@@ -155,6 +155,18 @@ func TestInspectOnlyReads(t *testing.T) {
 	}
 }
 
+// What can't be read is an error, also where it comes behind a generation that isn't there.
+func TestInspectWithUnreadableKeys(t *testing.T) {
+	for _, key := range []string{"state", "controls"} {
+		w := newMemoryWorld(t, withPolicy(t))
+		w.check(w.raw.Set(w.ctx, "{chatcache:chat}:"+key, "not a hash", 0).Err())
+		status, body := call(w, "POST", "/v1/inspect", "", []byte(`{"url": "http://api.test/api/models"}`))
+		if status != 503 || !strings.HasPrefix(body, "redis: WRONGTYPE") {
+			t.Errorf("%s: %d %s", key, status, body)
+		}
+	}
+}
+
 func TestInspectRefusals(t *testing.T) {
 	w := newMemoryWorld(t, withPolicy(t))
 	_, err := w.Inspect(w.ctx, InspectRequest{Key: "127.0.0.1:10000/api/models"})

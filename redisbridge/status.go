@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // Status is the answer of GET /v1/status. Counters are of this bridge since it
@@ -162,8 +160,8 @@ func (b *Bridge) readPosition(ctx context.Context, p *policyState, s *PolicyStat
 	followers := readFollowers(ctx, pipe, p, now)
 	counts := pipe.HGetAll(ctx, p.prefix+"counts")
 	controls := readControls(ctx, pipe, p.prefix)
-	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
-		return redisError(err)
+	if err := executed(ctx, pipe); err != nil {
+		return err
 	}
 	values := state.Val()
 	s.Epoch, _ = values[0].(string)
