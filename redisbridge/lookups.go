@@ -104,7 +104,27 @@ func together(answers []wire.LookupAnswer, errs []error) (m wire.LookupsAnswer, 
 	return m, err
 }
 
-// sendTogether answers several lookups.
+// sendTogether answers several lookups. Where there is no room for what they have found it goes for each of them as for one that is asked by
+// itself: those that have found nothing are answered all the same.
 func (b *Bridge) sendTogether(w http.ResponseWriter, answer wire.LookupsAnswer) error {
-	return b.sendCounted(w, answer.Encode())
+	if !slices.ContainsFunc(answer.Results, func(one wire.LookupResult) bool { return len(one.Answer.Entry) > 0 }) {
+		return sendFrame(w, answer)
+	}
+	full := b.sendCounted(w, answer.Encode())
+	if !errors.Is(full, ErrTooMany) {
+		return full
+	}
+	for i := range answer.Results {
+		switch found := &answer.Results[i].Answer; {
+		case len(found.Entry) == 0:
+		case goesWithout(found):
+			found.Entry = nil
+		default:
+			answer.Results[i] = wire.LookupResult{Outcome: wire.LookupFailed}
+		}
+	}
+	if !slices.ContainsFunc(answer.Results, func(one wire.LookupResult) bool { return one.Outcome != wire.LookupFailed }) {
+		return full
+	}
+	return sendFrame(w, answer)
 }

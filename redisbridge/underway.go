@@ -109,9 +109,14 @@ func (b *Bridge) sendCounted(w http.ResponseWriter, frame []byte) error {
 // sendWithout answers where there is no room for the entry. Whoever has been granted the right to fetch, or waits
 // for who has, is told so without it: a lease that nobody knows of would keep everybody waiting.
 func sendWithout(w http.ResponseWriter, answer encoder, found *wire.LookupAnswer, full error) error {
-	if !found.Granted && found.State != wire.LookupLeased {
+	if !goesWithout(found) {
 		return full
 	}
 	found.Entry = nil
 	return sendFrame(w, answer)
+}
+
+// goesWithout tells whether an answer says something without its entry.
+func goesWithout(found *wire.LookupAnswer) bool {
+	return found.Granted || found.State == wire.LookupLeased
 }

@@ -92,6 +92,29 @@ func TestRegistrationAndLeaseWithoutRoom(t *testing.T) {
 	}
 }
 
+// Where there is no room for what one of several lookups has found, it alone fails: the others have found nothing, and one of them is to fetch.
+func TestLookupsTogetherWithoutRoom(t *testing.T) {
+	const size = 1 << 17
+	w := newMemoryWorld(t, func(o *Options) { o.MaxUnderway = size / 2 })
+	w.large(size, 0)
+	hit := wire.LookupRequest{Scope: w.scope, Key: w.key, Groups: w.groups}
+	w.wantTogether("a hit, and one that nobody has", []string{"failed", "granted"}, hit, w.others("/a", "f1"))
+	if status, text := call(w, "POST", wire.PathLookups, "", wire.LookupsRequest{Scope: w.scope, Lookups: []wire.LookupRequest{hit}}.Encode()); status != http.StatusServiceUnavailable {
+		t.Errorf("a hit alone: %d, %d bytes", status, len(text))
+	}
+	w.large(size, 1)
+	w.pass(1000)
+	stale := w.fetchRequest("f2")
+	if _, m := w.together(hit, stale); m.Results[0].Outcome != wire.LookupFailed || !m.Results[1].Answer.Granted || len(m.Results[1].Answer.Entry) > 0 {
+		t.Errorf("a stale one, and whoever is to fetch it: %+v", m.Results)
+	}
+	w.underway.bytes = w.underway.most // somebody reads slowly
+	w.wantTogether("nothing is found", []string{"granted"}, w.others("/b", "f3"))
+	if _, refused := w.underway.status(); refused != 3 {
+		t.Errorf("%d refused, want 3", refused)
+	}
+}
+
 // One entry that many wait for is there once.
 func TestUnderway(t *testing.T) {
 	u := underway{most: 10}
