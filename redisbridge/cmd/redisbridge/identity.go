@@ -56,6 +56,12 @@ func (f identityFlags) parse() (*redisbridge.Identity, error) {
 		case !named || name == "":
 			return nil, fmt.Errorf("--identity %s:…: want %s:NAME=VALUE", kind, kind)
 		default:
+			if kind == "header" {
+				name = strings.ToLower(name)
+			}
+			if _, twice := (*place)[name]; twice {
+				return nil, fmt.Errorf("--identity %s:%s=… is given twice: want the credentials of one user; others' in calls of their own", kind, name)
+			}
 			if *place == nil {
 				*place = make(map[string]string)
 			}
