@@ -337,15 +337,16 @@
 //
 // # Keys
 //
-// A cache key is made of the policy's name, the cache's, the method, the scheme, the authority in lower case with its port,
+// A cache key is made of the policy's name, the cache's, the method, the scheme, the authority with its port,
 // the path, the query, the selected headers, the partition and the body. The path stands as it was sent: some origins route it before they decode
-// it, and answer 404 to /%61pi, or a page for people, which must not be the answer to /api. The query's escapes are normalized (RFC 3986
+// it, and answer 404 to /%61pi, or a page for people, which must not be the answer to /api. So does the authority: to Go's ServeMux API.example is
+// another host than api.example, and others redirect from it. The query's escapes are normalized (RFC 3986
 // section 6.2.2: upper-case digits, unreserved characters decoded). Query parameters are sorted by name, and
 // those of one name, or of one name up to "[", keep their order: which of them counts is the origin's choice.
 // X-Forwarded-Proto, which many origins take for the scheme, is part of the key, too, unless it stands once and is exactly that; unsafe requests by either scheme
 // invalidate what is stored by both.
 // So are the fields by which origins take a request for another one, and which a client may send: X-Forwarded-Host, -Scheme, -Protocol, -SSL and -Port, X-Host, X-Original-Host, X-Scheme,
-// and Forwarded but for its for and by, each unless it stands once and has exactly what the request has (hosts in any case), and of host and scheme nothing with "authority": "ignore"; X-Forwarded-Prefix,
+// and Forwarded but for its for and by, each unless it stands once and has exactly what the request has, and of host and scheme nothing with "authority": "ignore"; X-Forwarded-Prefix,
 // X-Script-Name, SCRIPT_NAME, X-Original-URL and X-Rewrite-URL always, and all of them with "_" for "-", which are the same to origins that have fields as CGI has them. For the fields of headers, identity
 // and Vary that isn't looked for: where the origin is such a one, set Envoy's headers_with_underscores_action. A read with X-HTTP-Method-Override, X-HTTP-Method or X-Method-Override bypasses; where the field's method has a rule of an
 // invalidation, an unsafe request with it is a write by that rule beside its own method's. A safe one isn't, or whoever may read

@@ -25,8 +25,8 @@ func StoredMethod(method string) string {
 // every list counted, so that no value can pose as another ([SplitKey] reads it back).
 //
 // The key is made of what the request says, never of less than what tells resources
-// apart: the scheme, the authority in lower case, with its port, the path as it was sent, since some origins
-// route it before they decode it, the query as the package documentation says, all values of the selected headers, and of those that
+// apart: the scheme, the authority and the path as they were sent, since some origins tell hosts apart by case, and
+// route a path before they decode it, the query as the package documentation says, all values of the selected headers, and of those that
 // steer ([Steers]).
 func (p *Policy) AppendKey(dst []byte, c *Cache, r Request, partition string, body []byte) []byte {
 	dst = appendField(dst, p.Name)
@@ -119,7 +119,7 @@ func (c *Cache) appendOrigin(dst []byte, r Request) []byte {
 	for _, f := range forwarded {
 		dst = appendField(dst, f)
 	}
-	return appendLowerField(dst, r.Authority())
+	return appendField(dst, r.Authority())
 }
 
 // AppendURI appends what tells the cache's resources apart for unsafe requests, which invalidate what is stored for their URI by
@@ -128,17 +128,14 @@ func (c *Cache) AppendURI(dst []byte, authority, path string) []byte {
 	if c.IgnoreAuthority {
 		dst = append(dst, 0)
 	} else {
-		dst = appendLowerField(append(dst, 1), authority)
+		dst = append(dst, 1)
+		dst = appendLower(binary.AppendUvarint(dst, uint64(len(authority))), authority)
 	}
 	var buffer [256]byte
 	normal := appendNormalized(buffer[:0], withoutQuery(path))
 	dst = binary.AppendUvarint(dst, uint64(len(normal)))
 	dst = append(dst, normal...)
 	return appendQuery(dst, queryOf(path), c.IgnoreQuery)
-}
-
-func appendLowerField(dst []byte, s string) []byte {
-	return appendLower(binary.AppendUvarint(dst, uint64(len(s))), s)
 }
 
 func appendField(dst []byte, s string) []byte {

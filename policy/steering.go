@@ -111,7 +111,7 @@ func (c *Cache) steeringValues(r Request, name string) []string {
 // behind a route that rewrites paths gets another one, which X-Original-URL: /api/a would turn back into the one that the key has.
 //
 // Such a field stands once, with what the request itself says, byte for byte, as origins compare it: to many of them HTTPS isn't https, nor is what
-// they have joined, "https,https", so that they redirect to where the client is already, or write links that lead nowhere. Only hosts may be in any case.
+// they have joined, "https,https", so that they redirect to where the client is already, or write links that lead nowhere. So it is with hosts, see [Policy.AppendKey].
 func (c *Cache) said(r Request, name string, values []string) bool {
 	if name == fieldForwarded {
 		return c.pairsSaid(r, values)
@@ -122,7 +122,7 @@ func (c *Cache) said(r Request, name string, values []string) bool {
 	}
 	switch name {
 	case fieldForwardedHost, fieldHost, fieldOriginalHost:
-		return c.IgnoreAuthority || value != "" && equalLower(value, r.Authority())
+		return c.IgnoreAuthority || value != "" && value == r.Authority()
 	case fieldForwardedScheme, fieldForwardedProtocol, fieldScheme:
 		return c.IgnoreAuthority || value != "" && value == r.Scheme()
 	case fieldForwardedPort:
