@@ -325,10 +325,10 @@
 // policy has at most 2000 patterns of at most 1024 bytes and 64 segments, a trailing slash being one.
 //
 // Envoy passes paths on as they were sent, and origins read them differently. A path with "//", dot segments, backslashes,
-// ";", malformed escapes or encoded separators therefore matches no cache: it would lose a hit at most, where
+// ";", malformed escapes or encoded separators, %3F and %23 among them, therefore matches no cache: it would lose a hit at most, where
 // an answer for another resource could be stored for everybody. Such a write is read both as ServeMux reads
 // it and as leniently as any origin may (escapes decoded up to three times, backslashes as slashes,
-// ";…" dropped), and what either reading invalidates is invalidated. For writes, a
+// ";…" dropped, and with or without what is behind %3F or %23), and what any reading invalidates is invalidated. For writes, a
 // trailing slash also makes no difference where no pattern says otherwise.
 //
 // Many origins also route without regard to case or a trailing slash, or take what follows a dot for a format: to them /users/ME and /users/me.json

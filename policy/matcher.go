@@ -14,8 +14,8 @@ import (
 // documentation), that other origins route by another pattern's literals ([alike]), or whose method is in lower case, never reaches a cache,
 // because the origin may take it for another
 // resource than the rule does. For a write it is read both as ServeMux does and as the
-// most lenient origin would, and every rule that either reading finds applies; where
-// these are two rules, the result is a new one that joins them.
+// most lenient origins would, and every rule that any reading finds applies; where
+// these are several, the result is a new one that joins them.
 // Only that last case allocates.
 func (p *Policy) Match(method, authority, path string) (*Cache, *Invalidation) {
 	path = withoutQuery(path)
@@ -46,8 +46,14 @@ func (h *hostTrees) writeRule(authority, path string, plain bool) (rule *Invalid
 		return h.invalidation(authority, path)
 	}
 	strict, always := h.invalidation(authority, strictPath(path))
-	lenient, every := h.invalidation(authority, lenientPath(path))
-	return join(strict, lenient), every && always
+	whole, begins := lenientPath(path)
+	lenient, every := h.invalidation(authority, whole)
+	rule, every = join(strict, lenient), every && always
+	if begins != whole {
+		other, found := h.invalidation(authority, begins)
+		rule, every = join(rule, other), every && found
+	}
+	return rule, every
 }
 
 // Alike gives the cache or the rule that some origins take a path for though Match doesn't, or takes it for another's: one whose pattern has

@@ -262,6 +262,9 @@ func TestWritesInOtherSpellings(t *testing.T) {
 		"/api/chat/sessions/s1/messages/x%2F..%2Fm1%zz": "delete message",
 		"/api/chat/sessions/s1/messages#x":              "",
 		"/api/chat/sessions/s1#/x":                      "delete session",
+		"/api/chat/sessions/s1%3F/messages/m1":          "delete message + delete session",
+		"/api/chat/sessions/s1%2523/../x/..":            "delete session",
+		"/api/chat%3F/../chat/sessions/s1":              "delete session",
 		"/api/chat/other":                               "",
 	} {
 		if _, rule := p.Match("DELETE", "", path); ruleName(rule) != wanted {
@@ -297,6 +300,7 @@ func TestPathsOfAnotherPattern(t *testing.T) {
 	for request, wanted := range map[string]string{
 		"GET /users/me": "GET /users/me", "GET /users/%6de": "GET /users/me", "GET /users/7": "GET /users/{id}", "GET /users/Ada.Lovelace": "GET /users/{id}", "GET /users/men": "GET /users/{id}",
 		"GET /users/ME": "", "GET /users/%4De": "", "GET /users/me.json": "", "GET /users/Me.html": "", "GET /users/me.": "", "GET /users/ME/posts": "", "GET /users/7/posts": "GET /users/{id}/posts",
+		"GET /users/me%3Fx": "", "GET /users/me%23": "", "GET /users/me%3f/posts": "", "PUT /users/me%3Fx": "PUT /users/{id} + PUT /users/me", "POST /users%253Fx": "POST /users",
 		"GET /USERS/7": "", "GET /users/7/": "", "GET /files/v1.2": "GET /files/v1.2", "GET /files/V1.2": "", "GET /files/v1.2/": "", "GET /files/v1.2/x": "GET /files/", "GET /files/v1": "GET /files/",
 		"GET /lists": "GET /lists", "GET /lists/": "GET /lists/", "GET /lists/x": "GET /lists/", "GET /lists.json": "",
 		"POST /users": "POST /users", "POST /users.json": "POST /users", "POST /Users/": "POST /users", "PUT /Users/7": "PUT /users/{id}", "PUT /users/7": "PUT /users/{id}", "PUT /users/me": "PUT /users/me",

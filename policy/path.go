@@ -18,7 +18,8 @@ func queryOf(path string) string {
 // isPlain tells whether every origin reads the path as the same segments: it
 // is clean, its escapes are valid, and nothing in it, decoded or not, is
 // a separator or a dot segment to anyone (backslashes, the path parameters of servlet
-// containers, encoded slashes and percent signs).
+// containers, encoded slashes and percent signs), nor its end: where a proxy before the origin
+// decodes a path and passes that on, as Apache's RewriteRule and nginx's $uri do, %3F begins a query, and %23 a fragment.
 func isPlain(path string) bool {
 	if path == "" || path[0] != '/' {
 		return false
@@ -32,7 +33,7 @@ func isPlain(path string) bool {
 			}
 		case c == '%':
 			decoded, ok := unhex(path, i)
-			if !ok || decoded < ' ' || decoded == 0x7f || strings.IndexByte(`/\.%;`, decoded) >= 0 {
+			if !ok || decoded < ' ' || decoded == 0x7f || strings.IndexByte(`/\.%;?#`, decoded) >= 0 {
 				return false
 			}
 			i += 2
@@ -73,13 +74,22 @@ func hasForeign(path string) bool {
 }
 
 // lenientPath reads a path as the most lenient origin does, or a proxy before it: escapes
-// decoded (also twice encoded ones), backslashes as slashes, fragments and path parameters dropped, then cleaned.
-func lenientPath(path string) string {
+// decoded (also twice encoded ones), backslashes as slashes, fragments and path parameters dropped, then cleaned. begins is the
+// same of what is before a question mark or a number sign that an escape stands for, and otherwise the whole.
+func lenientPath(path string) (whole, begins string) {
 	const rounds = 3
 	path, _, _ = strings.Cut(path, "#")
 	for range rounds {
 		path = unescapeValid(path)
 	}
+	whole = cleanLeniently(path)
+	if end := strings.IndexAny(path, "?#"); end >= 0 {
+		return whole, cleanLeniently(path[:end])
+	}
+	return whole, whole
+}
+
+func cleanLeniently(path string) string {
 	path = strings.ReplaceAll(path, `\`, "/")
 	if strings.IndexByte(path, ';') < 0 {
 		return cleanPath(path)
