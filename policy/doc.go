@@ -331,7 +331,7 @@
 // ";…" dropped, and with or without what is behind %3F or %23), and what any reading invalidates is invalidated. For writes, a
 // trailing slash also makes no difference where no pattern says otherwise.
 //
-// Many origins also route without regard to case or a trailing slash, or take what follows a dot for a format: to them /users/ME and /users/me.json
+// Many origins also route without regard to case (Unicode's, too) or a trailing slash, or take what follows a dot for a format: to them /users/ME and /users/me.json
 // are /users/me. With patterns for that and for /users/{id} such a path matches no cache, and a write is one by both; without {id} it is
 // one by the only rule there is. Give what is one user's a pattern of its own wherever a shared cache has wildcards, be it in a cache with "ttl": "0s".
 //

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Match finds the one rule that a request is subject to: a cache, an
@@ -139,7 +140,7 @@ type target struct {
 type node struct {
 	target   *target // the pattern that ends here
 	literals literals[*node]
-	lower    map[string]*node // the same in lower case, for those that are alike
+	lower    map[string]*node // the same as appendAlike has them, for those that are alike
 	wild     *node
 	multi    *target // {name...} or a trailing slash
 	end      *target // {$}
@@ -249,7 +250,7 @@ func (n *node) add(segments []segment, t *target) {
 				n.lower = map[string]*node{}
 			}
 			n.literals.add(s.literal, child)
-			n.lower[string(appendLower(nil, s.literal))] = child
+			n.lower[string(appendAlike(nil, []byte(s.literal)))] = child
 		}
 		child.add(segments[1:], t)
 	}
@@ -361,7 +362,7 @@ func (n *node) literal(raw string, how reading) *node {
 // alike finds the child whose literal some origins take a segment for: they don't look at case (IIS, and Express unless it
 // is told to), or take what follows a dot for the format that is wanted (Rails, Spring). The segment is overwritten.
 func (n *node) alike(segment []byte) *node {
-	segment = appendLower(segment[:0], segment)
+	segment = appendAlike(segment[:0], segment)
 	if child := n.lower[string(segment)]; child != nil {
 		return child
 	}
@@ -369,4 +370,25 @@ func (n *node) alike(segment []byte) *node {
 		return n.lower[string(segment[:dot])]
 	}
 	return nil
+}
+
+// appendAlike appends a segment in the form that all have which differ in nothing but case: ASCII's in lower case, as most have it, and other letters
+// folded, since there are origins that go by Unicode, to which the Kelvin sign is a k, and to Java İ and ı are an i. It is never longer, so dst may be segment[:0].
+func appendAlike(dst, segment []byte) []byte {
+	for len(segment) > 0 {
+		r, n := utf8.DecodeRune(segment)
+		switch {
+		case r < utf8.RuneSelf || n == 1: // or no UTF-8
+			dst = append(dst, lower(segment[0]))
+		case r == 'İ' || r == 'ı':
+			dst = append(dst, 'i')
+		default:
+			if r = folded(r); r < utf8.RuneSelf {
+				r = rune(lower(byte(r)))
+			}
+			dst = utf8.AppendRune(dst, r)
+		}
+		segment = segment[n:]
+	}
+	return dst
 }
