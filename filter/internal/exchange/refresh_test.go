@@ -251,7 +251,22 @@ func TestRefreshThatFindsNothingToStore(t *testing.T) {
 	}
 }
 
-// So does one that finds a response which turns out to be too large, and one of what had no validator.
+// A client may send the mark of a refresh, and make the origin answer with what can't be stored. What is fresh stays so.
+func TestRefreshOfAClient(t *testing.T) {
+	w := newWorld(t)
+	m := w.cached("one", maxAge("max-age=3600"), tagged)
+	s := w.page()
+	digest := wire.KeyDigest(s.exchange.flow.(*read).base)
+	w.finds(m, 10*time.Second)
+	s = w.page(maxAge("max-age=0"), [2]string{refreshField, digest + " client"})
+	w.finds(m, 10*time.Second)
+	s.respond("200", "new", maxAge("max-age=3600"), [2]string{"set-cookie", "a=b"})
+	s.wants("chatcache; fwd=request; detail=set-cookie")
+	w.run()
+	w.none(wire.PathStore)
+}
+
+// A refresh that finds a response which turns out to be too large does that, too, and one of what had no validator.
 func TestRefreshThatCannotStore(t *testing.T) {
 	t.Run("too large", func(t *testing.T) {
 		w, m := refreshing(t)

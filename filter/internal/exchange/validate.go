@@ -224,9 +224,10 @@ func (r *read) mayOutdate(answer httpcache.Fields) bool {
 }
 
 // supersedes tells whether a request of the proxy's own, which was to refresh what is stored, was answered with something else, or with that there is
-// none any more. It matters where that can't be stored for what it is. Answers to clients' requests don't count: each chooses what its own says.
+// none any more. It matters where that can't be stored for what it is. Answers to clients' requests don't count: each chooses what its own says. The
+// proxy's own has no Cache-Control: one with limits is a client's that looks like it, and would have what is fresh fetched once more.
 func (r *read) supersedes(answer httpcache.Fields) bool {
-	if r.refreshOf == "" || r.stale == nil || !r.mayOutdate(answer) || !r.viaUpstream() {
+	if r.refreshOf == "" || r.limits.Set() || r.stale == nil || !r.mayOutdate(answer) || !r.viaUpstream() {
 		return false
 	}
 	status := answer.Get(":status")
