@@ -345,7 +345,7 @@
 // those of one name, or of one name up to "[", keep their order: which of them counts is the origin's choice.
 // X-Forwarded-Proto, which many origins take for the scheme, is part of the key, too, unless it stands once and is exactly that; unsafe requests by either scheme
 // invalidate what is stored by both.
-// So are the fields by which origins take a request for another one, and which a client may send: X-Forwarded-Host, -Scheme, -Protocol, -SSL and -Port, X-Host, X-Original-Host, X-Scheme,
+// So are the fields by which origins take a request for another one, and which a client may send: X-Forwarded-Host, -Scheme, -Protocol, -SSL and -Port, Front-End-Https, X-Host, X-Original-Host, X-Scheme, X-Url-Scheme,
 // and Forwarded but for its for and by, each unless it stands once and has exactly what the request has, and of host and scheme nothing with "authority": "ignore"; X-Forwarded-Prefix,
 // X-Script-Name, SCRIPT_NAME, X-Original-URL and X-Rewrite-URL always, and all of them with "_" for "-", which are the same to origins that have fields as CGI has them. For the fields of headers, identity
 // and Vary that isn't looked for: where the origin is such a one, set Envoy's headers_with_underscores_action. A read with X-HTTP-Method-Override, X-HTTP-Method or X-Method-Override bypasses; where the field's method has a rule of an

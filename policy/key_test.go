@@ -155,7 +155,7 @@ func TestKeysOfFieldsThatSteer(t *testing.T) {
 	none := key(c, "x-other", "1")
 	for name, values := range map[string][]string{
 		"x-forwarded-host": {"Chat.test"}, "x-host": {"Chat.test"}, "x-forwarded-scheme": {"https"}, "x-forwarded-port": {"443"}, "x-forwarded-ssl": {"on"},
-		"x-original-host": {"Chat.test"}, "x-scheme": {"https"}, "x-forwarded-protocol": {"https"},
+		"x-original-host": {"Chat.test"}, "x-scheme": {"https"}, "x-forwarded-protocol": {"https"}, "front-end-https": {"on"}, "x-url-scheme": {"https"},
 		"forwarded": {`for=192.0.2.43, for="[2001:db8::1]:4711";by=_proxy;proto=https;HOST=Chat.test`, "for=unknown"},
 	} {
 		if key(c, name, values...) != none {
@@ -168,14 +168,14 @@ func TestKeysOfFieldsThatSteer(t *testing.T) {
 		{"x-forwarded-scheme", "http"}, {"x-forwarded-port", "80"}, {"x-forwarded-port", "8443"}, {"x-forwarded-prefix", "/b"}, {"x-forwarded-prefix", "/a"},
 		{"x-forwarded-ssl", "off"}, {"x-original-url", "/a"}, {"x-original-url", "/b"}, {"x-rewrite-url", "/a"}, {"x-rewrite-url", "/b"}, {"forwarded", "host=evil"}, {"forwarded", "for=1;host=other"}, {"forwarded", "for=1 host=evil"},
 		{"forwarded", "for=1", "proto=http"}, {"forwarded", `for="1;host=quoted"`}, {"forwarded", "host"},
-		{"script_name", "/a"}, {"x-script-name", "/a"}, {"x-scheme", "http"}, {"x-forwarded-protocol", "ssl"}, {"x-original-host", "evil"},
+		{"script_name", "/a"}, {"x-script-name", "/a"}, {"x-scheme", "http"}, {"x-forwarded-protocol", "ssl"}, {"x-original-host", "evil"}, {"front-end-https", "off"}, {"front-end-https", "On"}, {"x-url-scheme", "http"},
 		// What the request says itself, in words that an origin which compares exactly doesn't know, or stands twice, which many join.
 		{"x-forwarded-scheme", "HTTPS"}, {"x-forwarded-scheme", "http\u017f"}, {"x-forwarded-scheme", "https", "https"}, {"x-scheme", "https,https"}, {"x-forwarded-protocol", "Https"}, {"x-forwarded-protocol", ""},
 		{"x-forwarded-ssl", "On"}, {"x-forwarded-ssl", "on", "on"}, {"x-forwarded-port", "443", "443"}, {"x-forwarded-port", "0443"}, {"x-forwarded-port", ""},
 		{"x-forwarded-host", "chat.test"}, {"x-host", "CHAT.TEST"}, {"forwarded", "host=chat.test"}, {"x-forwarded-host", "Chat.test", "Chat.test"}, {"x-forwarded-host", "chat.te\u017ft"}, {"x-host", "chat.test", "Chat.test"}, {"x-original-host", "chat.test."},
 		{"forwarded", `host="chat.test`}, {"forwarded", `host=""chat.test""`}, {"forwarded", `host="chat.test"`}, {"forwarded", "host=chat.test;host=chat.test"}, {"forwarded", "host=Chat.test", "host=chat.test"},
 		{"forwarded", "proto=https, proto=https"}, {"forwarded", "proto=HTTPS"}, {"forwarded", "proto="}, {"forwarded", "host =chat.test"}, {"forwarded", "ho\u017ft=chat.test"},
-		{"x_forwarded_host", "evil"}, {"x-forwarded_host", "evil"}, {"x_forwarded-host", "evil"}, {"x_forwarded_proto", "http"}, {"x_host", "evil"}, {"x_rewrite_url", "/b"}, // of CGI
+		{"x_forwarded_host", "evil"}, {"x-forwarded_host", "evil"}, {"x_forwarded-host", "evil"}, {"x_forwarded_proto", "http"}, {"x_host", "evil"}, {"x_rewrite_url", "/b"}, {"front_end_https", "off"}, {"x_url-scheme", "http"}, // of CGI
 	} {
 		if Steers(field[0]) == NotSteered {
 			t.Errorf("%s isn't known to steer", field[0])
@@ -205,7 +205,7 @@ func TestKeysOfFieldsThatSteer(t *testing.T) {
 		t.Error("the scheme HTTPS has the key of https")
 	}
 	anyHost := p.Cache("any-host")
-	for _, name := range []string{"x-forwarded-host", "x-host", "x-original-host", "x-forwarded-scheme", "x-scheme", "x-forwarded-protocol", "x-forwarded-port", "x-forwarded-ssl"} {
+	for _, name := range []string{"x-forwarded-host", "x-host", "x-original-host", "x-forwarded-scheme", "x-scheme", "x-forwarded-protocol", "x-forwarded-port", "x-forwarded-ssl", "front-end-https", "x-url-scheme"} {
 		if key(anyHost, name, "evil") != key(anyHost, "x-other") || key(anyHost, name, "evil", "") != key(anyHost, "x-other") {
 			t.Errorf(`%s changes the key in spite of "authority": "ignore"`, name)
 		}

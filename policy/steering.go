@@ -12,16 +12,18 @@ const (
 	fieldForwardedProtocol = "x-forwarded-protocol"
 	fieldForwardedScheme   = "x-forwarded-scheme"
 	fieldForwardedSSL      = "x-forwarded-ssl"
+	fieldFrontEndHTTPS     = "front-end-https"
 	fieldHost              = "x-host"
 	fieldOriginalHost      = "x-original-host"
 	fieldScheme            = "x-scheme"
 	fieldScriptName        = "script_name" // gunicorn's, spelled so
+	fieldURLScheme         = "x-url-scheme"
 )
 
 // steering are the fields that steer, in the order of keys.
 var steering = [...]string{
 	fieldForwarded, fieldScriptName, fieldForwardedHost, fieldForwardedPort, "x-forwarded-prefix", fieldForwardedProtocol, fieldForwardedScheme, fieldForwardedSSL,
-	fieldHost, fieldOriginalHost, "x-original-url", "x-rewrite-url", fieldScheme, "x-script-name",
+	fieldFrontEndHTTPS, fieldHost, fieldOriginalHost, "x-original-url", "x-rewrite-url", fieldScheme, "x-script-name", fieldURLScheme,
 }
 
 // Steering tells which of the fields a request may have by which many origins take it for one of another URI than it has.
@@ -86,7 +88,7 @@ var underscored = func() (names []string) {
 
 // dashed is the name that such an origin takes a field's for, if that may be one of those or override the method.
 func dashed(name string) string {
-	if !strings.HasPrefix(name, "x") || strings.IndexByte(name, '_') < 0 {
+	if name == fieldScriptName || strings.IndexByte(name, '_') < 0 {
 		return name
 	}
 	return strings.ReplaceAll(name, "_", "-")
@@ -123,11 +125,11 @@ func (c *Cache) said(r Request, name string, values []string) bool {
 	switch name {
 	case fieldForwardedHost, fieldHost, fieldOriginalHost:
 		return c.IgnoreAuthority || value != "" && value == r.Authority()
-	case fieldForwardedScheme, fieldForwardedProtocol, fieldScheme:
+	case fieldForwardedScheme, fieldForwardedProtocol, fieldScheme, fieldURLScheme:
 		return c.IgnoreAuthority || value != "" && value == r.Scheme()
 	case fieldForwardedPort:
 		return c.IgnoreAuthority || value != "" && value == portOf(r)
-	case fieldForwardedSSL:
+	case fieldForwardedSSL, fieldFrontEndHTTPS:
 		return c.IgnoreAuthority || value == "on" && r.Scheme() == "https"
 	}
 	return false
