@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"bytes"
+	"container/list"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +29,12 @@ type capture struct {
 	size     int      // bytes of the body so far
 	upload   *upload  // has the body, where it is too large to be held as a whole; otherwise nil
 	end      bool
+	place    *list.Element // among the state's captures
 }
+
+// slowCapture is how long a capture may take while others need the room that it has. A client that takes nothing of what it has asked for
+// would otherwise keep a worker from storing anybody's, by the streams of one connection.
+const slowCapture = 10 * time.Second
 
 // add takes more of the body. The chunk is the capture's from now on.
 func (c *capture) add(chunk []byte) {
@@ -119,12 +125,12 @@ func (r *read) begin(fields httpcache.Fields, end bool) httpcache.Reason {
 	if plan.Length > r.plugin.Policy.StreamAbove {
 		size = 0 // an upload takes it
 	}
-	if !r.state.reserve(size) {
+	if !r.room(size, now) {
 		return reasonUnheld
 	}
-	r.capture = &capture{
+	r.hold(&capture{
 		received: now, plan: plan, fields: httpcache.StoredFields(fields, plan.Without).Dated(r.plugin.host.Unix()), reserved: size,
-	}
+	})
 	return httpcache.Storable
 }
 
@@ -259,6 +265,28 @@ func (r *read) chunk(n int, end bool) {
 	}
 }
 
+// hold makes the capture the read's.
+func (r *read) hold(c *capture) {
+	r.capture, c.place = c, r.state.captures.PushBack(r)
+}
+
+// room reserves n bytes of the state's budget. Where they aren't left the oldest captures give way, if they are slow: they end as if
+// there had been no room for them.
+func (r *read) room(n int, now int64) bool {
+	for !r.state.reserve(n) {
+		first := r.state.captures.Front()
+		if first == nil {
+			return false
+		}
+		oldest := first.Value.(*read)
+		if oldest == r || now-oldest.capture.received <= int64(slowCapture) {
+			return false
+		}
+		oldest.giveUp(reasonUnheld)
+	}
+	return true
+}
+
 // grow reserves budget for as much of the body as has come.
 func (r *read) grow() bool {
 	c := r.capture
@@ -266,7 +294,7 @@ func (r *read) grow() bool {
 	if more <= 0 {
 		return true
 	}
-	if !r.state.reserve(more) {
+	if !r.room(more, r.plugin.host.Now()) {
 		return false
 	}
 	c.reserved += more
@@ -300,6 +328,7 @@ func (r *read) unstored(reason httpcache.Reason) { r.plugin.host.Add(r.metrics.u
 func (r *read) drop() {
 	if c := r.capture; c != nil {
 		r.state.release(c.reserved)
+		r.state.captures.Remove(c.place)
 		if c.upload != nil && !c.upload.whole {
 			c.upload.end(false)
 		}

@@ -1,6 +1,8 @@
 package exchange
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -367,6 +369,38 @@ func TestCaptureBudgetIsKeptAndGivenBack(t *testing.T) {
 	if w.plugin.state.captured != 0 {
 		t.Errorf("%d bytes still reserved after a panic", w.plugin.state.captured)
 	}
+}
+
+// Whoever takes nothing of what he has asked for keeps nobody from having his stored for longer than slowCapture.
+func TestSlowCapturesGiveWay(t *testing.T) {
+	w := newWorld(t, `"max_response": "4KiB"`, `"max_response": "1MiB"`)
+	size := [2]string{"content-length", strconv.Itoa(maxReserved)}
+	begin := func(user string) *fakeStream {
+		s := w.missed(user)
+		s.head("200", size)
+		return s
+	}
+	var slow []*fakeStream
+	for i := range maxCaptured / maxReserved {
+		slow = append(slow, begin(fmt.Sprint("slow-", i)))
+		w.now += time.Millisecond
+	}
+	w.now += slowCapture - maxCaptured/maxReserved*time.Millisecond
+	begin("ann").wants("chatcache; fwd=uri-miss; detail=capture-limit")
+	w.now += time.Millisecond
+	begin("ann").wants("chatcache; fwd=uri-miss; stored") // in place of the oldest one
+	begin("bob").wants("chatcache; fwd=uri-miss; detail=capture-limit")
+	if n := w.counts["chatcache.cache.stats.reason.capture-limit.unstored"]; n != 3 {
+		t.Errorf("%d aren't stored, want the two for which there was no room, and the oldest", n)
+	}
+	body := strings.Repeat("x", maxReserved)
+	for _, s := range slow[:2] {
+		s.send(body, true)
+		s.exchange.Done()
+	}
+	w.run()
+	w.take(wire.PathStore).ack() // of the second
+	w.none(wire.PathStore)
 }
 
 // The proxy may answer by itself while the request waits for the bridge.

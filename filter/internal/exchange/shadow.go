@@ -83,12 +83,12 @@ func (r *read) verify(fields httpcache.Fields, end bool) {
 	if reason != httpcache.Storable || plan.Length > r.cache.MaxResponse || !r.state.reserve(size) {
 		return // nothing is copied: it ends uncompared
 	}
-	r.capture = &capture{
-		plan: storePlan{Plan: plan}, fields: httpcache.Fields{
+	r.hold(&capture{
+		received: r.plugin.host.Now(), plan: storePlan{Plan: plan}, fields: httpcache.Fields{
 			{":status", fields.Get(":status")}, {"content-encoding", fields.Get("content-encoding")},
 		},
 		reserved: size, end: end,
-	}
+	})
 }
 
 // verified ends the comparison, when the stream has ended.

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"container/list"
 	"hash/maphash"
 	"time"
 	"unsafe"
@@ -47,6 +48,7 @@ type State struct {
 
 	ids      uint64
 	captured int           // bytes
+	captures list.List     // of the reads whose responses are being captured, the oldest first
 	kept     map[*byte]int // by whom each stored response is that is kept for when the origin confirms it
 	samples  uint64        // stored responses that could have been withheld
 	seed     maphash.Seed
