@@ -136,7 +136,10 @@ func (o object) cache(p *Policy, name string, table *patternTable) *Cache {
 	o.list("headers", maxNames, func(element object, name string) {
 		c.Headers = append(c.Headers, element.keyHeader(name))
 	})
-	c.MaxResponse = o.size("max_response", p.MaxResponse, 1, p.MaxResponse)
+	c.MaxResponse = o.size("max_response", p.MaxResponse, 1, maxResponse)
+	if c.MaxResponse > p.MaxResponse {
+		o.bad(OutOfRange, "max_response", "a cache can only lower the policy's, "+FormatSize(p.MaxResponse), `raise "max_response" of the policy`)
+	}
 	c.Verify = o.verify()
 	if c.Prefetch = o.prefetch(); c.Prefetch != nil && slices.Contains(c.IgnoreQuery, c.Prefetch.Parameter) {
 		o.bad(WrongValue, "ignore_query", "it has the parameter by which pages differ, so all of them would be one", "take "+quote(c.Prefetch.Parameter)+" out")

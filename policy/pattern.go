@@ -39,7 +39,7 @@ func (p *pattern) multi() bool {
 func parsePattern(s string) (*pattern, error) {
 	method, rest, found := strings.Cut(s, " ")
 	if !found {
-		return nil, errors.New(`the method is missing: write it as in "GET /path"`)
+		return nil, errors.New(`the method is missing: write it as in "GET /path" or "POST /path"`)
 	}
 	if !isToken(method) {
 		return nil, errors.New("the method isn't an HTTP token")

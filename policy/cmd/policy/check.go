@@ -15,18 +15,17 @@ with --strict it is 1.
 `
 
 func check(args []string, s streams) int {
-	flags := newFlags("check", checkUsage, s.err)
+	flags := newFlags("check")
 	asJSON := flags.Bool("json", false, "print the findings as a JSON array")
 	strict := flags.Bool("strict", false, "exit with 1 for warnings, too")
 	var to target
 	flags.Var(&to, "for", "warn also of what doesn't fit this `target`: envoy, istio or envoy-gateway")
-	files, code := parseArgs(flags, args)
+	files, code := parseArgs(flags, checkUsage, args, s)
 	if code >= 0 {
 		return code
 	}
 	if len(files) == 0 {
-		flags.Usage()
-		return exitUsage
+		return misused(flags, s, wrongNumber(files, "FILE…"))
 	}
 	findings, unreadable := []finding{}, false
 	for _, name := range files {

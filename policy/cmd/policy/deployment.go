@@ -44,15 +44,17 @@ type deployment struct {
 
 // parseDeployment reads the arguments; code is the exit code where there is nothing left to do, otherwise -1.
 func parseDeployment(args []string, s streams) (dep deployment, code int) {
-	flags := newFlags("render", renderUsage, s.err)
+	flags := newFlags("render")
 	dep.define(flags)
-	files, code := parseArgs(flags, args)
+	files, code := parseArgs(flags, renderUsage, args, s)
 	if code >= 0 {
 		return dep, code
 	}
-	if len(files) != 1 || dep.to == "" {
-		flags.Usage()
-		return dep, exitUsage
+	if len(files) != 1 {
+		return dep, misused(flags, s, wrongNumber(files, "a FILE"))
+	}
+	if dep.to == "" {
+		return dep, misused(flags, s, "--for is missing, want envoy, istio or envoy-gateway")
 	}
 	dep.file = files[0]
 	if err := errors.Join(dep.foreign(flags), dep.check()); err != nil {
@@ -159,8 +161,9 @@ func (dep *deployment) checkManifest(want func(ok bool, flag, found, wanted stri
 	}
 	want(dep.port < 1<<16, "port", strconv.Itoa(int(dep.port)), "a port")
 	if dep.to == targetIstio {
-		want((dep.attach == "") != (len(dep.selector) == 0), "selector", strings.Join(dep.selector, ","),
+		want(dep.attach != "" || len(dep.selector) > 0, "selector", "",
 			"the pods' labels, or --target Gateway/NAME: without either every proxy of the namespace would load the filter")
+		want(dep.attach == "" || len(dep.selector) == 0, "selector", strings.Join(dep.selector, ","), "this or --target, not both")
 		want(!strings.HasPrefix(dep.attach, "HTTPRoute/"), "target", dep.attach, "Gateway/NAME: Istio attaches no filter to a route")
 		return
 	}

@@ -61,15 +61,14 @@ type fieldDifference struct {
 }
 
 func diff(args []string, s streams) int {
-	flags := newFlags("diff", diffUsage, s.err)
+	flags := newFlags("diff")
 	asJSON := flags.Bool("json", false, "print the differences as JSON")
-	files, code := parseArgs(flags, args)
+	files, code := parseArgs(flags, diffUsage, args, s)
 	if code >= 0 {
 		return code
 	}
 	if len(files) != 2 {
-		flags.Usage()
-		return exitUsage
+		return misused(flags, s, wrongNumber(files, "OLD and NEW"))
 	}
 	var policies [2]*policy.Policy
 	var documents [2]document

@@ -32,7 +32,8 @@ const usage = `policy checks chatcache policies, explains what they do and write
 TARGET is envoy, istio or envoy-gateway.
 
 FILE may be - for standard input. "policy COMMAND -h" tells the options.
-Exit codes: 0 yes, 1 no (the policy has problems, no rule matches, render: the target can't do it, diff: they differ), 2 wrong usage.
+Exit codes: 0 yes, 1 no (the policy has problems, no rule matches, render: the target can't do it, diff: they differ),
+2 wrong usage, or a file can't be read (diff: or has problems).
 `
 
 // streams is where a command reads and writes, and the environment that it sees.

@@ -17,7 +17,7 @@ type options struct {
 // otherwise -1.
 func explainOptions(args []string, s streams) (o options, code int) {
 	var headers, claims, properties []string
-	flags := newFlags("explain", explainUsage, s.err)
+	flags := newFlags("explain")
 	collect := func(to *[]string) func(string) error {
 		return func(v string) error { *to = append(*to, v); return nil }
 	}
@@ -28,13 +28,12 @@ func explainOptions(args []string, s streams) (o options, code int) {
 	flags.StringVar(&o.body, "d", "", "the request's body; say its Content-Type with -H, since a body without one is part of no key")
 	flags.StringVar(&o.secret, "secret", "", "the partition secret (default $"+secretVariable+")")
 	flags.BoolVar(&o.json, "json", false, "print the explanation as JSON")
-	rest, code := parseArgs(flags, args)
+	rest, code := parseArgs(flags, explainUsage, args, s)
 	if code >= 0 {
 		return o, code
 	}
 	if len(rest) != 3 {
-		flags.Usage()
-		return o, exitUsage
+		return o, misused(flags, s, wrongNumber(rest, "FILE, METHOD and URL"))
 	}
 	if o.secret == "" {
 		o.secret = s.getenv(secretVariable)
