@@ -94,7 +94,8 @@ func (b *Bridge) Inspect(ctx context.Context, r InspectRequest) (Inspection, err
 		}
 	} else {
 		if err := checkKey(r.Key, name); err != nil {
-			return Inspection{}, fmt.Errorf("%w; found %q, want a URL (http://HOST/PATH, https://HOST/PATH or /PATH) or a KEY of Redis (CACHE:POLICY:{…}:METHOD PATH:DIGEST)", err, r.Key)
+			return Inspection{}, fmt.Errorf("%w: found %q, want a URL (http://HOST/PATH, https://HOST/PATH or /PATH) or a KEY of Redis, of policy %q (CACHE:%s:{…}:METHOD PATH:DIGEST)",
+				ErrRequest, r.Key, name, name)
 		}
 		found.Cache = cacheOfKey(r.Key)
 	}

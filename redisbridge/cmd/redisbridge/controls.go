@@ -63,12 +63,8 @@ type controlsFlags struct {
 	change redisbridge.ControlsRequest
 }
 
-// parse takes the verb, then the flags, then the words.
+// parse takes the words, the verb first, and the flags wherever they stand.
 func (f *controlsFlags) parse(args []string, env environment) error {
-	f.verb = "show"
-	if len(args) > 0 && (args[0] == "set" || args[0] == "unset") {
-		f.verb, args = args[0], args[1:]
-	}
 	set := env.flagSet("controls", controlsUsage)
 	f.clientFlags.register(set)
 	f.waitFlags.register(set)
@@ -77,6 +73,10 @@ func (f *controlsFlags) parse(args []string, env environment) error {
 	words, err := env.parseWords(set, args)
 	if err != nil {
 		return err
+	}
+	f.verb = "show"
+	if len(words) > 0 && (words[0] == "set" || words[0] == "unset") {
+		f.verb, words = words[0], words[1:]
 	}
 	return env.checked(set, cmp.Or(f.take(words), f.policyFlags.check()))
 }

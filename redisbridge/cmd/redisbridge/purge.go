@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -75,6 +76,9 @@ func (f *purgeFlags) parse(args []string, env environment) error {
 	return env.checked(set, f.check())
 }
 
+// isPartition tells whether a text can be a partition. A group of no partition would be raised all the same, and nothing be invalidated.
+var isPartition = regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString
+
 // check tells what is wrong with the flags together.
 func (f *purgeFlags) check() string {
 	chosen := 0
@@ -88,6 +92,8 @@ func (f *purgeFlags) check() string {
 		return fmt.Sprintf("found %d of --all, --cache and --rule, want exactly one", chosen)
 	case f.what.Partition != "" && f.what.Cache == "":
 		return "--partition needs --cache"
+	case f.what.Partition != "" && !isPartition(f.what.Partition):
+		return fmt.Sprintf("--partition is %q, want 32 hexadecimal digits: what inspect shows behind p:CACHE: of a group", f.what.Partition)
 	case len(f.identities) > 0 && f.rule == "":
 		return "--identity needs --rule"
 	case f.isNew && f.rule != "":
