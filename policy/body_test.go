@@ -31,6 +31,9 @@ func TestCanonicalBodyIgnores(t *testing.T) {
 	if err != nil || string(got) != want {
 		t.Errorf("%s, %v; want %s", got, err, want)
 	}
+	if got, err := b.Canonical(nil, []byte(`{"meta":{"ts":1}}`)); err != nil || string(got) != `{"meta":{}}` {
+		t.Errorf("nothing is left in an object: %s, %v", got, err)
+	}
 }
 
 // TestBodiesThatReadersDisagreeOn are refused, or two readers could key and answer different requests.

@@ -125,7 +125,7 @@
 //     nobody: like a token without the claim it counts only beside other credentials.
 //   - payload: for jwt_authn_claim: the provider's payload_in_metadata. Default "jwt_payload".
 //   - jwt_claim: the name of a claim of a token that nobody verified. The whole token is then the identity; the claim
-//     only has to be there: a credential without it is nobody's alone, and counts beside others. Its token is in header, by default authorization.
+//     only has to be there: a credential without it names nobody, and counts only beside others. Its token is in header, by default authorization.
 //   - unverified: for jwt_claim: must be true, to show that this is meant.
 //   - property: an Envoy property, as a list: ["connection", "uri_san_peer_certificate"]. A number in metadata is as in a claim.
 //
@@ -160,7 +160,7 @@
 //     listed. What the origin goes by without a word of it has to, often Accept, or Origin where it is echoed; and so has
 //     what this proxy's routes choose a cluster by, a canary's header. Never a credential: those belong into identity.
 //   - body: an object: the request's JSON body is part of the key.
-//   - max_response: as in the policy, which it can only lower.
+//   - max_response: as in the policy, whose value it can only lower.
 //   - prefetch: an object: where the next page of a list is, to be fetched when one is read. Default: nothing is.
 //   - verify: an object: what answers may differ in where hits are compared with the origin's answers.
 //
@@ -178,7 +178,8 @@
 // A QUERY is a safe request whose body says what it asks for (draft-ietf-httpbis-safe-method-w-body): its preconditions and ranges
 // are answered as those of a GET are, where those of a POST bypass, and what is stale is validated.
 //
-//   - ignore: members that change nothing in the answer, dots between levels: "meta.ts". Lists aren't entered.
+//   - ignore: members that change nothing in the answer, dots between levels: "meta.ts". Lists aren't entered. An object stays, even
+//     if nothing is left in it: {"meta": {"ts": 1}} is the same as {"meta": {}}, and not as {}.
 //   - max_bytes: size of the largest body that is read, 1B to 1MiB, below Envoy's buffer limit; a larger one bypasses.
 //     Default "64KiB".
 //
@@ -225,8 +226,8 @@
 //
 //   - name: what the requests do; different in each rule. Must be there.
 //   - match: a list of patterns with unsafe methods (RFC 9110 section 9.2.1). Must be there.
-//   - invalidate: 1 to 32 names of caches. Must be there. In the writer's partition, and whole where a
-//     cache is shared, the write has no identity, or caches times credentials are 64 or more.
+//   - invalidate: 1 to 32 names of caches. Must be there. A cache is invalidated in the writer's partition; as a whole where it
+//     is shared, where the write has no identity, or where caches times credentials are 64 or more.
 //   - scope: "all" invalidates the caches for everybody. Default "partition".
 //   - deadline: how long a write's suspension lasts without renewal, 100ms to 60s, but at least settle. Default "15s".
 //   - settle: how long it lasts once the write's outcome is unknown, 1s to 60s. Default "10s".
