@@ -55,6 +55,9 @@ build/image:
 # REGISTRY= pushes both, as REGISTRY/chatcache:VERSION and REGISTRY/chatcache-redisbridge:VERSION.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
+# Asked once: both bridges of an image are of one version, though the checkout changes meanwhile.
+VERSION := $(VERSION)
+REVISION := $(REVISION)
 DESCRIPTION = --version '$(VERSION)' --revision '$(REVISION)' --source '$(SOURCE)'
 
 image: build/chatcache.wasm build/linux-amd64/redisbridge build/linux-arm64/redisbridge build/image ## OCI images of the filter and the bridge in build/oci, without Docker (REGISTRY= pushes them; VERSION=, SOURCE=)

@@ -432,6 +432,23 @@ func TestCountersAreBounded(t *testing.T) {
 	}
 }
 
+// The log of the bridge says that a filter was refused, where it is and what it lacks; its token isn't told.
+func TestRefusedFiltersAreLogged(t *testing.T) {
+	var out bytes.Buffer
+	w := newMemoryWorld(t, func(o *Options) {
+		o.Insecure, o.Token, o.AdminToken, o.Log = false, "f1", "a1", logTo(&out, slog.LevelInfo)
+	})
+	for range 3 {
+		if status, text := call(w, "POST", wire.PathLookup, "not-it", nil); status != 401 {
+			t.Errorf("status %d, %s", status, text)
+		}
+	}
+	want := `level=WARN msg="call failed" path=/v1/lookup error="unauthorized: wrong token, from 192.0.2.1: want the bridge's CHATCACHE_BRIDGE_TOKEN, or a token of its --token-file" omitted=0` + "\n"
+	if out.String() != want {
+		t.Errorf("log\n%s", out.String())
+	}
+}
+
 // Logs tell of failures once a second, and hold neither keys nor tokens.
 func TestFailureLog(t *testing.T) {
 	var out bytes.Buffer

@@ -79,10 +79,7 @@ func (a *audit) record(r *http.Request, who, what string, err error, now time.Ti
 	if err != nil {
 		status = statusOf(err)
 	}
-	from, _, splitErr := net.SplitHostPort(r.RemoteAddr)
-	if splitErr != nil {
-		from = r.RemoteAddr
-	}
+	from := callerOf(r)
 	omitted, ok := a.due(r, who, from, status, now)
 	if !ok {
 		return
@@ -109,6 +106,15 @@ func (a *audit) record(r *http.Request, who, what string, err error, now time.Ti
 		line = append(line, "omitted", omitted)
 	}
 	a.log.Info("audit", line...)
+}
+
+// callerOf is the address that a call came from, without its port.
+func callerOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }
 
 // due tells whether a call is logged, and how many weren't before it.

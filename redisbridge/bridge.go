@@ -111,6 +111,7 @@ type Bridge struct {
 
 	breaker       breaker
 	failures      failureLog
+	refusals      failureLog // of filters without a token that counts
 	lookupSeconds prometheus.Histogram
 	registry      *prometheus.Registry
 

@@ -61,10 +61,14 @@ type access func(handler) handler
 
 func anybody(h handler) handler { return h }
 
-// ofFilters lets those in that show the filters' token.
+// ofFilters lets those in that show the filters' token, and logs that others came: the proxy of a filter with another
+// token caches nothing, and its own log doesn't say why.
 func (b *Bridge) ofFilters(h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if _, err := b.tokens.filters.admit(r.Header.Get("Authorization"), b.clock.Now()); err != nil {
+		now := b.clock.Now()
+		if _, err := b.tokens.filters.admit(r.Header.Get("Authorization"), now); err != nil {
+			b.refusals.log(b.log, now, r.URL.Path, traceOf(r),
+				fmt.Errorf("%w, from %s: want the bridge's CHATCACHE_BRIDGE_TOKEN, or a token of its --token-file", err, callerOf(r)))
 			return err
 		}
 		return h(w, r)

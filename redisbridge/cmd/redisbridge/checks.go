@@ -48,7 +48,7 @@ var checks = []check{
 	{"clock", "let NTP set both clocks; credentials' expiry goes by them", lookClock},
 	{"envoy", "name the admin interface with --envoy, and let it answer", lookEnvoy},
 	{"filter", "Envoy's log says why the .wasm or the policy was refused", lookFilter},
-	{"workers", "Envoy's log has the end of a VM that has died: restart that Envoy, since what is written through its worker may invalidate nothing; or its way to the bridge is cut", lookWorkers},
+	{"workers", "Envoy's log has the end of a VM that has died: restart that Envoy, since what is written through its worker may invalidate nothing; or its way to the bridge is cut, or the bridge refuses its token (check filter token)", lookWorkers},
 	{"filter token", "give Envoy the CHATCACHE_BRIDGE_TOKEN of the bridge, and both the same version", lookFilterToken},
 	{"filter panics", "report the line of Envoy's log with \"recovered from a panic\"", lookPanics},
 	{"journal", "the proxy can't tell the bridge of ends of writes: look at the cluster redis-bridge; those groups aren't cached meanwhile", lookJournal},
