@@ -229,7 +229,7 @@
 //   - invalidate: 1 to 32 names of caches. Must be there. A cache is invalidated in the writer's partition; as a whole where it
 //     is shared, where the write has no identity, or where caches times credentials are 64 or more.
 //   - scope: "all" invalidates the caches for everybody. Default "partition".
-//   - deadline: how long a write's suspension lasts without renewal, 100ms to 60s, but at least settle. Default "15s".
+//   - deadline: how long a write's suspension lasts without renewal, 100ms to 60s. Default "15s". A shorter one than settle counts as settle.
 //   - settle: how long it lasts once the write's outcome is unknown, 1s to 60s. Default "10s".
 //   - also_after: for origins whose data settle only after they have answered (credits, search indexes): invalidates once more, that
 //     long after the suspension's end, 100ms to 60s. Until then a response may be stored that lacks the

@@ -357,12 +357,24 @@ func (e environment) parseWords(set *flag.FlagSet, args []string) (words []strin
 			help()
 			return nil, err
 		case err != nil:
-			return nil, e.misused(set, err.Error())
+			return nil, e.misused(set, wanted(err))
 		case set.NArg() == 0:
 			return words, nil
 		}
 		words, args = append(words, set.Arg(0)), set.Args()[1:]
 	}
+}
+
+// wanted is the text of a flag's error, with what is wanted where package flag says no more than that it can't read it.
+func wanted(err error) string {
+	text, unread := strings.CutSuffix(err.Error(), ": parse error")
+	switch {
+	case !unread:
+		return text
+	case strings.HasPrefix(text, "invalid boolean value"):
+		return text + ": want true or false"
+	}
+	return text + ": want a number"
 }
 
 // checked is the error of what is wrong with the arguments, nil where that is nothing.
