@@ -1,7 +1,8 @@
 package redisbridge
 
 import (
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,12 +56,7 @@ func (c *counters) cache(name string) *cacheCounters {
 func (c *counters) names() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	names := make([]string, 0, len(c.caches))
-	for name := range c.caches {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	return names
+	return slices.Sorted(maps.Keys(c.caches))
 }
 
 func (c *cacheCounters) countLookup(state wire.LookupState, err error) {

@@ -91,9 +91,9 @@ func executed(ctx context.Context, pipe redis.Pipeliner) error {
 
 // outcomeOf tells the circuit breaker whether Redis answered a call.
 func outcomeOf(err error) outcome {
-	var reply redis.Error
+	_, replied := errors.AsType[redis.Error](err)
 	switch {
-	case err == nil, errors.As(err, &reply), errors.Is(err, ErrTooMany):
+	case err == nil, replied, errors.Is(err, ErrTooMany):
 		return outcomeAnswered
 	case errors.Is(err, context.Canceled):
 		return outcomeUnknown

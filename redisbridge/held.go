@@ -145,11 +145,4 @@ func (b *Bridge) hold(ctx context.Context, p *policyState, m wire.LookupRequest)
 }
 
 // onlyMoved tells whether the signal was given by something that needn't concern its key.
-func (s *signal) onlyMoved() bool {
-	select {
-	case <-s.ch:
-		return !s.filled
-	default:
-		return false
-	}
-}
+func (s *signal) onlyMoved() bool { return isClosed(s.ch) && !s.filled }

@@ -3,7 +3,9 @@ package redisbridge
 import (
 	"context"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -90,12 +92,7 @@ func (p *policies) known(name string) *policyState {
 func (p *policies) all() []*policyState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	list := make([]*policyState, 0, len(p.byName))
-	for _, s := range p.byName {
-		list = append(list, s)
-	}
-	sort.Slice(list, func(i, j int) bool { return list[i].name < list[j].name })
-	return list
+	return slices.SortedFunc(maps.Values(p.byName), func(a, b *policyState) int { return strings.Compare(a.name, b.name) })
 }
 
 func newPolicyState(name string, mayBootstrap bool, c Clock) *policyState {
@@ -155,10 +152,8 @@ func (b *bootstrap) init(allowed bool) {
 // take gives the permission to at most one call at a time. A call that has it
 // must give it back.
 func (b *bootstrap) take(ctx context.Context) (allowed bool, err error) {
-	select {
-	case <-b.used:
+	if isClosed(b.used) {
 		return false, nil
-	default:
 	}
 	select {
 	case <-b.used:

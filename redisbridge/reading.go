@@ -2,7 +2,6 @@ package redisbridge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -102,6 +101,7 @@ func (b *Bridge) parse(ctx context.Context, p *policyState, groups []string, val
 	return parseValidities(t, groups, rest)
 }
 
+// evaluator is how a script is run: by its digest, or where Redis lacks it by its source.
 type evaluator func(s *redis.Script, ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd
 
 // scripted are the scripts that have run.
@@ -112,10 +112,11 @@ type scripted struct {
 
 // lackScript tells whether Redis doesn't know one of the scripts.
 func (s scripted) lackScript() bool {
-	return slices.ContainsFunc(append(s.entries, s.validity), func(one *redis.Cmd) bool {
-		return errors.Is(one.Err(), redis.ErrNoScript) || redis.HasErrorPrefix(one.Err(), "NOSCRIPT")
-	})
+	return slices.ContainsFunc(append(s.entries, s.validity), func(one *redis.Cmd) bool { return lacksScript(one.Err()) })
 }
+
+// lacksScript tells whether a script failed because Redis doesn't know it; go-redis' own error for that begins so, too.
+func lacksScript(err error) bool { return redis.HasErrorPrefix(err, "NOSCRIPT") }
 
 // pipeline runs the scripts. The error is the first that one of them has met.
 func (b *Bridge) pipeline(ctx context.Context, p *policyState, eval evaluator, common []any, groups []string, parts [][]*reading) (s scripted, err error) {

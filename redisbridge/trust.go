@@ -154,9 +154,9 @@ func (b *Bridge) askReplicas(ctx context.Context, p *policyState) (epoch uint64,
 	var answer []any
 	var replicas int
 	err = b.prepared(ctx, p, func(common []any) (err error) {
-		answer, replicas, err = b.writeAndWait(ctx, primary, b.scripts.confirm.EvalSha, keys, common)
-		if redis.HasErrorPrefix(err, "NOSCRIPT") {
-			answer, replicas, err = b.writeAndWait(ctx, primary, b.scripts.confirm.Eval, keys, common)
+		answer, replicas, err = b.writeAndWait(ctx, primary, (*redis.Script).EvalSha, keys, common)
+		if lacksScript(err) {
+			answer, replicas, err = b.writeAndWait(ctx, primary, (*redis.Script).Eval, keys, common)
 		}
 		return err
 	})
@@ -182,19 +182,17 @@ func (b *Bridge) primaryOf(ctx context.Context, key string) (*redis.Client, erro
 	return nil, fmt.Errorf("a client of kind %T has no primary", b.redis)
 }
 
-type evaluate func(ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd
-
-func (b *Bridge) writeAndWait(ctx context.Context, primary *redis.Client, script evaluate, keys []string, args []any) ([]any, int, error) {
+// writeAndWait runs the script confirm, and gives its answer and how many replicas have acknowledged what it wrote.
+func (b *Bridge) writeAndWait(ctx context.Context, primary *redis.Client, eval evaluator, keys []string, args []any) (answer []any, replicas int, err error) {
 	pipe := primary.Pipeline()
-	written := script(ctx, pipe, keys, args...)
+	written := eval(b.scripts.confirm, ctx, pipe, keys, args...)
 	acknowledged := pipe.Do(ctx, "WAIT", b.options.Replicas, (b.trustBound / 4).Milliseconds())
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, 0, err
 	}
-	answer, err := written.Slice()
-	if err != nil {
+	if answer, err = written.Slice(); err != nil {
 		return nil, 0, err
 	}
-	replicas, err := acknowledged.Int()
+	replicas, err = acknowledged.Int()
 	return answer, replicas, err
 }

@@ -131,13 +131,9 @@ func (b *Bridge) CloseSuspension(ctx context.Context, m wire.CloseRequest) (wire
 	raiseTo(&p.quarantine, m.AlsoAfter)
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
-	raise := "0"
-	if m.Raise {
-		raise = "1"
-	}
 	groups := canonical(m.Groups)
 	t, _, err := b.run(ctx, p, b.scripts.close, validityKeys(p, p.prefix+"closed:"+m.ID),
-		m.ID, tombstoneLife, wire.JoinGroups(groups), raise, m.AlsoAfter)
+		m.ID, tombstoneLife, wire.JoinGroups(groups), flagArg(m.Raise), m.AlsoAfter)
 	p.counters.countClose(groups, m.Raise, err)
 	return wire.Ack{Ticket: t}, err
 }
