@@ -8,7 +8,7 @@ import (
 // Clock is what the bridge knows of time. Redis' own clock decides everything
 // that validity depends on; this one only measures and waits.
 type Clock interface {
-	// Now is used to measure latencies.
+	// Now tells the time, by which the bridge knows how long something took and how old it is.
 	Now() time.Time
 	// Wait returns when wake is closed, ctx is done or d has passed. Nothing is
 	// ever sent on wake.

@@ -25,7 +25,7 @@ var errNotReady = errors.New("not ready")
 type server struct {
 	Mode        string        // standalone, cluster, sentinel; memory for a miniredis
 	Version     string        // Redis' or Valkey's own
-	Policy      string        // maxmemory-policy; empty if the server won't say
+	Eviction    string        // maxmemory-policy; empty if the server won't say
 	PingLatency time.Duration // of one PING
 	Role        string        // master or slave
 	Replicas    int           // that follow
@@ -84,7 +84,7 @@ func (l *looks) look(ctx context.Context, b *Bridge) (server, error) {
 		return l.last, l.err
 	}
 	// It goes on without its caller: otherwise whoever asks and leaves, as often as the bound allows, keeps everybody else from an answer.
-	found, err := b.inspect(context.WithoutCancel(ctx))
+	found, err := b.askServer(context.WithoutCancel(ctx))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last, l.err = found, err
@@ -95,14 +95,19 @@ func (l *looks) look(ctx context.Context, b *Bridge) (server, error) {
 // without an expiry: that would lose suspensions.
 func (b *Bridge) checkServer(s server) error {
 	switch {
-	case s.Policy != "" && s.Policy != "noeviction" && !strings.HasPrefix(s.Policy, "volatile-"):
-		return fmt.Errorf("%w: Redis' maxmemory-policy is %s, which may evict open suspensions: set noeviction or one of volatile-*", errNotReady, s.Policy)
+	case s.Eviction != "" && !keepsLasting(s.Eviction):
+		return fmt.Errorf("%w: Redis' maxmemory-policy is %s, which may evict open suspensions: set noeviction or one of volatile-*", errNotReady, s.Eviction)
 	case s.Role == "slave":
 		return fmt.Errorf("%w: Redis is a replica, want its primary: name the Sentinels or the Cluster", errNotReady)
 	case s.Replicas < b.options.Replicas:
 		return fmt.Errorf("%w: %d replicas follow Redis' primary, --replicas wants %d: until then everything goes to the origin", errNotReady, s.Replicas, b.options.Replicas)
 	}
 	return nil
+}
+
+// keepsLasting tells whether by this maxmemory-policy no key without an expiry is evicted.
+func keepsLasting(eviction string) bool {
+	return eviction == "noeviction" || strings.HasPrefix(eviction, "volatile-")
 }
 
 // advice names what would make a failover safer, or nothing.
@@ -119,8 +124,8 @@ func (b *Bridge) advice(s server) string {
 	return ""
 }
 
-// inspect asks Redis for itself. The error matches ErrRedis.
-func (b *Bridge) inspect(ctx context.Context) (server, error) {
+// askServer asks Redis for itself. The error matches ErrRedis.
+func (b *Bridge) askServer(ctx context.Context) (server, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
 	defer cancel()
 	began := b.clock.Now()
@@ -201,7 +206,7 @@ func (s *server) ask(ctx context.Context, c redis.Cmdable, database int) error {
 	}
 	s.Mode = cmp.Or(infoField(info, "redis_mode"), infoField(info, "server_mode"))
 	s.Version = cmp.Or(infoField(info, "valkey_version"), infoField(info, "redis_version"))
-	s.Policy = infoField(info, "maxmemory_policy")
+	s.Eviction = infoField(info, "maxmemory_policy")
 	s.Role = infoField(info, "role")
 	s.Replicas = strings.Count(info, "state=online")
 	s.Guarded = infoField(info, "min_slaves_good_slaves") != ""
@@ -213,8 +218,8 @@ func (s *server) ask(ctx context.Context, c redis.Cmdable, database int) error {
 
 // worse puts two primaries of a Cluster together.
 func (s server) worse(other server) server {
-	if s.Policy == "noeviction" || strings.HasPrefix(s.Policy, "volatile-") {
-		s.Policy = other.Policy
+	if keepsLasting(s.Eviction) {
+		s.Eviction = other.Eviction
 	}
 	s.Replicas, s.Guarded = min(s.Replicas, other.Replicas), s.Guarded && other.Guarded
 	s.Keys, s.Memory = s.Keys+other.Keys, s.Memory+other.Memory

@@ -48,7 +48,7 @@ type Inspection struct {
 	Controls *CacheControls `json:"controls,omitempty"`
 	Entry    *EntryState    `json:"entry,omitempty"` // nil: nothing is stored
 	Valid    bool           `json:"valid"`
-	// Reason says why there is no entry to use.
+	// Reason says why there is no entry to use, or for how long a valid one is valid.
 	Reason string `json:"reason,omitempty"`
 }
 

@@ -106,12 +106,12 @@ func (b *Bridge) Status(ctx context.Context) Status {
 	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
 	defer cancel()
 	s := Status{Version: Version(), Policies: []PolicyStatus{}}
-	server, err := b.inspect(ctx)
+	server, err := b.askServer(ctx)
 	s.Redis = RedisStatus{
 		OK: err == nil, Mode: server.Mode, Version: server.Version,
 		PingMS:     float64(server.PingLatency.Microseconds()) / 1000,
 		Subscribed: b.subscribed.Load(), Breaker: b.breaker.status(b.clock.Now()),
-		Role: server.Role, Replicas: server.Replicas, EvictionPolicy: server.Policy, Guarded: server.Guarded,
+		Role: server.Role, Replicas: server.Replicas, EvictionPolicy: server.Eviction, Guarded: server.Guarded,
 		Keys: server.Keys, MemoryBytes: server.Memory,
 	}
 	if err == nil {

@@ -11,9 +11,9 @@ import (
 //go:embed index.html page.css icon.svg *.js
 var files embed.FS
 
-// policy lets the page load what this package has, and call the server that it came from.
+// contentPolicy lets the page load what this package has, and call the server that it came from.
 // Scripts can make no markup of text, whatever the text is (Trusted Types).
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 // Register adds the page at / and its other files below /page/.
@@ -30,7 +30,7 @@ func Register(mux *http.ServeMux) {
 
 func serve(w http.ResponseWriter, r *http.Request, name string) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", policy)
+	h.Set("Content-Security-Policy", contentPolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")

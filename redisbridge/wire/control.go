@@ -16,7 +16,7 @@ type Control struct {
 	// TTL is how long its responses may be used and are stored, in milliseconds, whatever
 	// the policy says; of all caches, at most how long. 0: as the policy says.
 	TTL int64
-	// Percent is the share of partitions that are served, in basis points, see [Within];
+	// Percent is the share of partitions that are served, in basis points, see [Control.Within];
 	// 0: all of them.
 	Percent int
 	// Observe: requests go to the origin, and what would have been answered is counted.
