@@ -12,8 +12,8 @@ import (
 const maxNames = 100
 
 // Groups reads a list of cache groups (RFC 9875), Cache-Groups or Cache-Group-Invalidation:
-// a List of Strings, of which parameters are ignored. What isn't one is no list at all,
-// and ok is false: then it isn't known which groups were meant. Of very many, some are given: more than can be kept.
+// a List of Strings, each once, whose parameters are ignored. ok is false where the field isn't one: then it isn't known
+// which groups were meant. Of more than maxNames groups the first maxNames+1 are given, which is more than can be kept.
 func (f Fields) Groups(name string) (groups []string, ok bool) {
 	lines := f.Values(name)
 	if len(lines) == 0 {
@@ -38,13 +38,13 @@ func (f Fields) Groups(name string) (groups []string, ok bool) {
 }
 
 // Tags reads the groups of a field that CDNs have for them: Surrogate-Key and xkey are
-// separated by spaces, Cache-Tag by commas. Of very many, some are given, as by [Fields.Groups].
+// separated by spaces or commas, Cache-Tag by commas. Each is given once, and of very many the first, as by [Fields.Groups].
 func (f Fields) Tags(name string) (tags []string) {
 	for _, field := range f {
 		if field[0] != name {
 			continue
 		}
-		for _, tag := range strings.FieldsFunc(field[1], func(r rune) bool {
+		for tag := range strings.FieldsFuncSeq(field[1], func(r rune) bool {
 			return r == ',' || name != "cache-tag" && (r == ' ' || r == '\t')
 		}) {
 			if tag = trim(tag); tag != "" {

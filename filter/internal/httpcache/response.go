@@ -61,7 +61,7 @@ func (f Fields) Dated(unix int64) Fields {
 	if f.Has("date") {
 		return f
 	}
-	return append(f[:len(f):len(f)], [2]string{"date", FormatDate(unix)})
+	return append(slices.Clip(f), [2]string{"date", FormatDate(unix)})
 }
 
 // layout is the first byte of a stored response. Earlier layouts have others, and the first one

@@ -154,7 +154,7 @@ func storable(f Fields, c Control, rules StoreRules) (Plan, Reason) {
 	names, star := f.VaryBeyond(rules.KeyHeaders)
 	p := Plan{Status: uint32(code), Vary: names, Without: c.NoCacheFields}
 	if !rules.Private {
-		p.Without = append(p.Without[:len(p.Without):len(p.Without)], c.PrivateFields...)
+		p.Without = append(slices.Clip(p.Without), c.PrivateFields...)
 	}
 	understood := heuristic(status)
 	switch {
@@ -232,7 +232,8 @@ func bodyLength(f Fields, end, anyFraming bool) (int, Reason) {
 	return 0, ReasonFraming
 }
 
-// Complete tells whether a response that was captured is whole.
+// Complete says why a captured response isn't whole, or Storable: bodyBytes is the size of its body, endSeen tells that its
+// end has come, and details are Envoy's response.code_details.
 func (p Plan) Complete(bodyBytes int, endSeen bool, details string) Reason {
 	switch {
 	case !endSeen:

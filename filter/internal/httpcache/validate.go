@@ -51,6 +51,9 @@ func hasTag(request Fields, tag string) (found bool) {
 	return found
 }
 
+// sameTag compares two entity tags weakly (RFC 9110 §8.8.3.2).
+func sameTag(a, b string) bool { return strings.TrimPrefix(a, "W/") == strings.TrimPrefix(b, "W/") }
+
 // notIn304 are fields of the representation, which a 304 leaves out (RFC 9110 §15.4.5).
 var notIn304 = map[string]bool{
 	"content-encoding": true, "content-language": true, "content-length": true, "content-range": true,
@@ -73,7 +76,7 @@ func NotModifiedFields(stored Fields) Fields {
 // is the stored one, or it has none and its Last-Modified isn't another one.
 func Confirms(answer, stored Fields) bool {
 	if tag := answer.Get("etag"); tag != "" {
-		return strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(stored.Get("etag"), "W/")
+		return sameTag(tag, stored.Get("etag"))
 	}
 	modified := answer.Get("last-modified")
 	return modified == "" || modified == stored.Get("last-modified")
@@ -100,7 +103,7 @@ func LikeHead(answer, stored Fields, size int) Likeness {
 	switch {
 	case tag == "" && modified == "":
 		return Untold
-	case tag != "" && strings.TrimPrefix(tag, "W/") != strings.TrimPrefix(stored.Get("etag"), "W/"),
+	case tag != "" && !sameTag(tag, stored.Get("etag")),
 		modified != "" && modified != stored.Get("last-modified"):
 		return Unlike
 	}
