@@ -85,7 +85,7 @@ func (e *Exchange) RequestHeaders(end bool) Action {
 	return action
 }
 
-// RequestBody handles a request body; n is all of it that has been held.
+// RequestBody handles a request body; n is how many bytes of it are held by now, end tells that these are all.
 func (e *Exchange) RequestBody(n int, end bool) Action {
 	if e.flow == nil || e.phase != paused {
 		return Continue
@@ -123,7 +123,7 @@ func (e *Exchange) ResponseHeaders(end bool) Action {
 	return action
 }
 
-// ResponseBody handles a chunk of n bytes.
+// ResponseBody handles a chunk of n bytes; end tells that it is the last one.
 func (e *Exchange) ResponseBody(n int, end bool) {
 	if e.flow != nil && e.phase == flowing {
 		e.flow.chunk(n, end)
@@ -215,8 +215,8 @@ func (e *Exchange) addStatus(member string) {
 	}
 }
 
-// keyHeaders lists the request fields that the key of a cache covers: those of its
-// rule, and those that the partition was made of. It tells a header without a credential from one with any, too.
+// keyHeaders lists the request fields that the key of a cache covers: those of its rule, and those that the partition was made
+// of. A header in which no credential was found is one of these, too: with one the partition would be another.
 func keyHeaders(p *policy.Policy, c *policy.Cache, partition policy.Partition) []string {
 	if c.Shared {
 		return c.Headers

@@ -104,12 +104,12 @@ func (f *flight) keep(stale *found) {
 	before := f.stale
 	f.stale = nil
 	if stale != nil {
-		if stale.separate(); f.state.keep(stale.block) {
+		if stale.separate(); f.state.reserveBlock(stale.block) {
 			f.stale = stale
 		}
 	}
 	if before != nil {
-		f.state.letGo(before.block)
+		f.state.releaseBlock(before.block)
 	}
 }
 

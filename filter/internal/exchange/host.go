@@ -69,7 +69,7 @@ type Host interface {
 	Now() int64
 	// Unix is the wall clock in seconds. Credentials' expiry and dates of responses need it.
 	Unix() int64
-	// Add counts.
+	// Add adds n, which isn't 0, to a counter.
 	Add(counter *Metric, n uint64)
 	// Set sets a gauge.
 	Set(gauge *Metric, value int64)
@@ -98,8 +98,8 @@ type Stream interface {
 	// Describe says for the access log which rule the stream's request matches and what came
 	// of it, see accesslog.go.
 	Describe(rule, result string)
-	// Property reads a property of the stream.
-	Property(path ...string) ([]byte, bool)
+	// Property reads a property of the stream by the parts of its path; ok is false where there is none.
+	Property(path ...string) (value []byte, ok bool)
 	// Call sends a frame to the bridge for this stream: done is lost when the
 	// stream ends first, the call is not. An error means that nothing was sent
 	// and done won't be called.

@@ -75,15 +75,7 @@ func (j *journal) idle() bool { return len(j.blocked) == 0 }
 
 // blocks tells whether one of a read's groups is blocked.
 func (j *journal) blocks(groups []string) bool {
-	if len(j.blocked) == 0 {
-		return false
-	}
-	for _, g := range groups {
-		if j.blocked[g] > 0 {
-			return true
-		}
-	}
-	return false
+	return !j.idle() && slices.ContainsFunc(groups, func(g string) bool { return j.blocked[g] > 0 })
 }
 
 // add takes the end of a write and sees to its delivery. An entry that blocks
@@ -134,27 +126,30 @@ func (j *journal) report(metric, line string) {
 // becomes one for everything, together with those that are that already; one
 // that is refused even so is tried again, in case that the bridge is another one by then.
 func (j *journal) refused(p *Plugin, e *journalEntry, a Answer) {
-	if e.isEverything() {
+	switch {
+	case e.isEverything():
 		e.postpone(p.host.Now())
 		return
-	}
-	wide, rest := []*journalEntry{e}, j.entries[:0:0]
-	for _, other := range j.entries {
-		switch {
-		case other == e:
-		case other.isEverything() && other.call == nil:
-			wide = append(wide, other)
-		default:
-			rest = append(rest, other)
-		}
-	}
-	if e.outcome == unchanged {
+	case e.outcome == unchanged:
 		j.forget(e)
-	} else {
-		j.entries = append(rest, j.everything(wide))
-		j.state.wake()
+	default:
+		j.widen(e)
 	}
 	j.report(metricJournalRefused, "chatcache: the bridge refused the end of a write for good, with "+a.Status+"; unless it has changed nothing, everything is invalidated instead")
+}
+
+// widen puts one entry for everything in place of this one and of those for everything that aren't being delivered.
+func (j *journal) widen(e *journalEntry) {
+	wide := []*journalEntry{e}
+	j.entries = slices.DeleteFunc(j.entries, func(other *journalEntry) bool {
+		if other.isEverything() && other.call == nil {
+			wide = append(wide, other)
+			return true
+		}
+		return other == e
+	})
+	j.entries = append(j.entries, j.everything(wide))
+	j.state.wake()
 }
 
 func (e *journalEntry) isEverything() bool { return len(e.groups) == 1 && e.groups[0] == groupAll }

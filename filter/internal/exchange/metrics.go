@@ -28,12 +28,11 @@ const (
 	metricL1Entries      = "chatcache.l1_entries"           // gauge
 )
 
-// Metric is one of the proxy's metrics: what the proxy calls it, and what the host notes there: its number for it, 0 before it has one, so that
-// nothing is looked up by name, and what this VM has contributed to a gauge.
+// Metric is one of the proxy's metrics. What the host has to know of it is in there, so that nothing is looked up by name.
 type Metric struct {
 	Name   string
-	Number uint32
-	Shown  int64
+	Number uint32 // the proxy's for it; 0 until the host has defined it
+	Shown  int64  // of a gauge: what this VM contributes to the proxy's sum
 }
 
 // gauges are those of a state.

@@ -31,8 +31,8 @@ type Plugin struct {
 // endWithin bounds how long a plugin that ends may wait for its journal.
 const endWithin = 30 * time.Second
 
-// NewPlugin sets up a policy. The partition secret is needed by policies that
-// name identity sources; the error says so.
+// NewPlugin sets up a policy. Policies that name identity sources need the partition secret: the error matches
+// policy.ErrSecret, and says where to set it.
 func NewPlugin(p *policy.Policy, secret []byte, host Host, states *States) (*Plugin, error) {
 	plugin := &Plugin{
 		Policy: p,
@@ -105,7 +105,7 @@ func (p *Plugin) mustStay() bool {
 	return len(p.state.plugins) == 1 && p.state.current() == p && len(p.state.journal.entries) > 0
 }
 
-// NewExchange begins a stream.
+// NewExchange begins a stream. The Exchange must stay where the caller puts it: from its first method on others know it by its address.
 func (p *Plugin) NewExchange(s Stream) Exchange {
 	return Exchange{plugin: p, state: p.state, stream: s}
 }
@@ -193,10 +193,4 @@ func (p *Plugin) identify(r *request) (policy.Partition, bool) {
 		return policy.Partition{}, false
 	}
 	return p.identity.Identify(r)
-}
-
-// newID makes an id that no other VM makes: the VM's random id and a counter.
-func (s *State) newID() string {
-	s.ids++
-	return s.follower.vm + "-" + strconv.FormatUint(s.ids, 36)
 }

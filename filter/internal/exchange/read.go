@@ -169,7 +169,7 @@ func (r *read) letGo(reason httpcache.Reason) Action {
 func (r *read) find(body []byte) Action {
 	r.base = r.plugin.Policy.AppendKey(r.state.scratch.key[:0], r.cache, r.request, r.partition.ID, body)
 	r.state.scratch.key = r.base
-	if meant := cmp.Or(r.refreshOf, r.prefetchOf); meant != "" && meant != wire.KeyDigest(r.base) {
+	if meant := r.meant(); meant != "" && meant != wire.KeyDigest(r.base) {
 		return r.letGo(reasonMisdirected)
 	}
 	r.key = r.base
@@ -203,6 +203,9 @@ func (r *read) find(body []byte) Action {
 	}
 	return r.lookup()
 }
+
+// meant is the digest of the key that a request of the proxy's own is for; "" if the read is a client's.
+func (r *read) meant() string { return cmp.Or(r.refreshOf, r.prefetchOf) }
 
 // place makes what everything but a hit in L1 needs: a key of the read's own, in place of the one in the
 // state's scratch, its groups, and its fence. All that the callback has found until then stays true.

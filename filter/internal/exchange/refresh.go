@@ -28,9 +28,8 @@ const (
 //     read is answered with it at once, and a request for it sent through the proxy's own listener (loopback)
 //  2. reads that come meanwhile are answered with it too, while it is valid
 //  3. that request comes to any VM of the proxy as a marked read, which nothing stale answers unless somebody else has the lease
-//     by now: it looks up with the id of 1, and
-//     asks the origin with the stored validators, like a read that finds a stale response where there
-//     is no loopback (see validate.go). Its ticket is that of its own lookup: a write that comes after
+//     by now: it looks up with the id of 1, and asks the origin with the stored validators, like a read that finds a stale
+//     response where there is no loopback (see validate.go). Its ticket is that of its own lookup: a write that comes after
 //     that makes what it stores invalid, as ever
 //  4. it has ended: the next read of the stale response looks up, and finds what 3 has stored
 //

@@ -100,9 +100,9 @@ func (r *request) plainPath() string {
 	return path
 }
 
-// unanswerable says why a request of a cache can't be answered from it,
-// whatever is stored; end tells that the request has no body. To many origins one with X-HTTP-Method-Override is of that method. Preconditions of a POST are
-// about something else than whether its answer has changed; those of a QUERY aren't.
+// unanswerable says why a request of a cache can't be answered from it, whatever is stored; "" if it can.
+// end tells that the request has no body. To many origins a request with X-HTTP-Method-Override is of that method.
+// Preconditions of a POST are about something else than whether its answer has changed; those of a QUERY aren't.
 func (r *request) unanswerable(c *policy.Cache, limits httpcache.Limits, end bool) httpcache.Reason {
 	bodyKeyed, post, w := c.Body != nil, r.method == "POST", r.wants
 	switch {
@@ -123,5 +123,5 @@ func (r *request) unanswerable(c *policy.Cache, limits httpcache.Limits, end boo
 	case !bodyKeyed && !end:
 		return reasonRequestBody
 	}
-	return httpcache.Storable
+	return ""
 }

@@ -3,6 +3,8 @@ package exchange
 import (
 	"container/list"
 	"hash/maphash"
+	"slices"
+	"strconv"
 	"time"
 	"unsafe"
 
@@ -46,10 +48,10 @@ type State struct {
 	controls   wire.Controls
 	scratch    scratch
 
-	ids      uint64
-	captured int           // bytes
+	ids      uint64        // see newID
+	captured int           // bytes of the budget that are taken, see reserve
 	captures list.List     // of the reads whose responses are being captured, the oldest first
-	kept     map[*byte]int // by whom each stored response is that is kept for when the origin confirms it
+	kept     map[*byte]int // how many reads and flights keep a stored response, for when the origin confirms it, by its first byte
 	samples  uint64        // stored responses that could have been withheld
 	seed     maphash.Seed
 }
@@ -121,12 +123,7 @@ func (s *State) adopt(p *Plugin) {
 // could not be delivered in time stay undelivered: their suspensions, where Redis has
 // them, end by their deadlines as raises.
 func (s *State) drop(p *Plugin) {
-	for i, other := range s.plugins {
-		if other == p {
-			s.plugins = append(s.plugins[:i:i], s.plugins[i+1:]...)
-			break
-		}
-	}
+	s.plugins = slices.DeleteFunc(s.plugins, func(other *Plugin) bool { return other == p })
 	p.show(shown{})
 	s.follower.knows.Knows = known(s.plugins)
 	s.follower.handOver()
@@ -193,13 +190,17 @@ func (s *State) slotsOf(groups []string) []l1.Slot {
 
 // move makes what L1 holds of the groups unusable.
 func (s *State) move(groups []string) {
-	for _, g := range groups {
-		if g == groupAll {
-			s.slots.MoveAll()
-			return
-		}
+	if slices.Contains(groups, groupAll) {
+		s.slots.MoveAll()
+		return
 	}
 	s.slots.Move(s.slotsOf(groups)...)
+}
+
+// newID makes an id that no other VM makes: the VM's random id and a counter.
+func (s *State) newID() string {
+	s.ids++
+	return s.follower.vm + "-" + strconv.FormatUint(s.ids, 36)
 }
 
 // reserve takes n bytes of the capture budget, if they are left.
@@ -213,9 +214,9 @@ func (s *State) reserve(n int) bool {
 
 func (s *State) release(n int) { s.captured -= n }
 
-// keep takes a stored response's block into the budget, once for all who keep it; each must let it go. It tells whether there
-// was room.
-func (s *State) keep(block []byte) bool {
+// reserveBlock takes a stored response's block into the budget, once for all who keep it; each must release it. It tells whether
+// there was room.
+func (s *State) reserveBlock(block []byte) bool {
 	first := unsafe.SliceData(block)
 	if s.kept[first] == 0 && !s.reserve(len(block)) {
 		return false
@@ -224,7 +225,7 @@ func (s *State) keep(block []byte) bool {
 	return true
 }
 
-func (s *State) letGo(block []byte) {
+func (s *State) releaseBlock(block []byte) {
 	first := unsafe.SliceData(block)
 	if s.kept[first]--; s.kept[first] == 0 {
 		delete(s.kept, first)

@@ -43,7 +43,7 @@ func (r *read) offer(f *found, now int64) {
 		r.keep(r.fence, *f, now) // reads that come meanwhile may be answered with it
 	}
 	useful := r.request.method != "POST" && s.Fields.HasValidator() || s.OnError(s.age) || r.request.head || r.refreshOf != ""
-	if useful && r.state.keep(s.block) {
+	if useful && r.state.reserveBlock(s.block) {
 		r.stale = &s
 	}
 }
@@ -51,7 +51,7 @@ func (r *read) offer(f *found, now int64) {
 // withdraw gives back what offer has kept.
 func (r *read) withdraw() {
 	if r.stale != nil {
-		r.state.letGo(r.stale.block)
+		r.state.releaseBlock(r.stale.block)
 		r.stale = nil
 	}
 }
@@ -65,7 +65,7 @@ func (r *read) forward(now int64) {
 		r.refuse()
 		return
 	}
-	if r.refreshOf+r.prefetchOf != "" && r.bypass != "" {
+	if r.meant() != "" && r.bypass != "" {
 		r.misdirect()
 		return
 	}

@@ -95,7 +95,7 @@ func (w *write) withURI(groups []string) []string {
 // refused tells whether the policy says that the origin refuses the write, by whichever rule the origin takes it.
 func (w *write) refused() bool { return w.anonymous && w.rule.RefusesAnonymous }
 
-// atMost gives everything in place of more groups than a call takes, as several large rules have that join.
+// atMost gives the groups, or everything where one call doesn't take so many: several large rules that apply together have more.
 func atMost(groups []string) []string {
 	if len(groups) > wire.MaxGroups {
 		return []string{wire.GroupAll}
