@@ -35,7 +35,7 @@ func (s *Source) field() string {
 	return ""
 }
 
-// distinct gives the values that differ, but for empty ones, and no more than so many.
+// distinct gives the values that aren't empty, each once, and of those the first so many.
 func (c credential) distinct(most int) (values []string) {
 	for _, v := range c.values {
 		if len(values) >= most {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -44,10 +45,15 @@ func (d *decoder) object(value *strictjson.Value, kind, path, rule string) (o ob
 }
 
 func fieldHint(name string, known []string) string {
-	if near := Closest(name, known); near != "" {
+	return cmp.Or(meant(name, known), "the fields are "+strings.Join(known, ", "))
+}
+
+// meant is the hint at the candidate that a word was probably meant to be, empty when none is near.
+func meant(word string, candidates []string) string {
+	if near := Closest(word, candidates); near != "" {
 		return "did you mean " + quote(near) + "?"
 	}
-	return "the fields are " + strings.Join(known, ", ")
+	return ""
 }
 
 func isRepeated(before []strictjson.Member, name string) bool {
@@ -67,6 +73,15 @@ func (o object) add(p Problem) {
 
 func (o object) wrongType(v *strictjson.Value, path, wanted string) {
 	o.add(Problem{ID: WrongType, Path: path, Offset: v.Offset, Found: found(v), Wanted: wanted})
+}
+
+// tooMany tells whether a list or an object has more than it may, and notes that.
+func (o object) tooMany(n, most int, v *strictjson.Value, path, what string) bool {
+	if n <= most {
+		return false
+	}
+	o.add(Problem{ID: TooLarge, Path: path, Offset: v.Offset, Wanted: "at most " + strconv.Itoa(most) + " " + what + " are allowed"})
+	return true
 }
 
 // bad notes a problem with the value of a field.
@@ -174,11 +189,7 @@ func (o object) choice(field string, options ...string) string {
 		return options[0]
 	}
 	if !slices.Contains(options, s) {
-		hint := ""
-		if near := Closest(s, options); near != "" {
-			hint = "did you mean " + quote(near) + "?"
-		}
-		o.bad(WrongValue, field, "one of "+strings.Join(options, ", ")+" is wanted", hint)
+		o.bad(WrongValue, field, "one of "+strings.Join(options, ", ")+" is wanted", meant(s, options))
 		return options[0]
 	}
 	return s
@@ -276,9 +287,7 @@ func (o object) list(field string, limit int, use func(element object, s string)
 		o.wrongType(v, path, "a list of strings is wanted")
 		return
 	}
-	if len(v.Items) > limit {
-		o.add(Problem{ID: TooLarge, Path: path, Offset: v.Offset,
-			Wanted: "at most " + strconv.Itoa(limit) + " elements are allowed"})
+	if o.tooMany(len(v.Items), limit, v, path, "elements") {
 		return
 	}
 	seen := map[string]bool{}

@@ -67,8 +67,8 @@ const (
 	keyOfDigest
 )
 
-// longestBody is what a key has of a body as it is, bytes: keys are kept in memory with what they find, and are bounded there. Of a
-// longer one it has a digest (SHA-256).
+// longestBody is the size up to which a body stands in a key as it is, bytes; of a longer one the key has the SHA-256. Keys are kept
+// in memory with what they find, and are bounded there.
 const longestBody = 4 << 10
 
 func appendBody(dst, body []byte) []byte {

@@ -284,7 +284,7 @@ func checkQuery(t *testing.T, query string, got, ignore []string) {
 		return
 	}
 	byName := map[string][]string{}
-	for _, parameter := range strings.Split(query, "&") {
+	for parameter := range strings.SplitSeq(query, "&") {
 		normal := string(appendNormalized(nil, parameter))
 		name, _, _ := strings.Cut(normal, "=")
 		if parameter != "" && !slices.Contains(ignore, name) {

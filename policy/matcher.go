@@ -12,7 +12,7 @@ import (
 //
 // A path that is written plainly is matched as ServeMux matches it. One that isn't
 // ("//", dot segments, encoded separators, path parameters: see the package
-// documentation), that other origins route by another pattern's literals ([alike]), or whose method is in lower case, never reaches a cache,
+// documentation), that other origins route by another pattern's literals (see [Policy.Alike]), or whose method is in lower case, never reaches a cache,
 // because the origin may take it for another
 // resource than the rule does. For a write it is read both as ServeMux does and as the
 // most lenient origins would, and every rule that any reading finds applies; where

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Overrides tells of the request fields by which many origins take a request for one of another method than it has.
+// Overrides tells whether many origins take a request with a field of this lower-case name for one of the method that the field names.
 func Overrides(name string) bool {
 	return strings.HasPrefix(name, "x") && overrides(name) // in two, as the first is asked of each field of every request
 }

@@ -32,8 +32,7 @@ func Parse(doc []byte) (*Policy, Problems) {
 
 func syntaxProblem(doc []byte, err error) Problem {
 	p := Problem{ID: Syntax, Wanted: err.Error()}
-	var syntax *strictjson.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*strictjson.SyntaxError](err); ok {
 		p.Offset, p.Wanted = syntax.Offset, syntax.Message
 		p.Hint = "at byte " + strconv.Itoa(syntax.Offset)
 	}
@@ -183,8 +182,6 @@ func (o object) warn(p *Policy) {
 			warn(NoBodies, "/caches/"+c.Name+"/body", c.Name, "no request body reaches the filter, so this cache only bypasses",
 				`set allow_on_headers_stop_iteration in Envoy's Wasm plugin, and here "host": {"allow_on_headers_stop_iteration": true}`)
 		}
-	}
-	for _, c := range p.Caches {
 		if c.Prefetch != nil && p.Loopback == "" {
 			warn(NoLoopback, "/caches/"+c.Name+"/prefetch", c.Name, "nothing leads to this proxy's own listener, so nothing is prefetched",
 				`name an Envoy cluster that does: "host": {"loopback_cluster": "…"}`)

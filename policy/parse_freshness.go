@@ -50,8 +50,7 @@ func (o object) statusTTL(c *Cache) {
 		o.wrongType(v, path, `an object is wanted, with TTLs by status: {"404": "10s"}`)
 		return
 	}
-	if len(v.Members) > maxStatuses {
-		o.add(Problem{ID: TooLarge, Path: path, Offset: v.Offset, Wanted: "at most " + strconv.Itoa(maxStatuses) + " statuses are allowed"})
+	if o.tooMany(len(v.Members), maxStatuses, v, path, "statuses") {
 		return
 	}
 	inner := object{o.decoder, v, path, o.rule}

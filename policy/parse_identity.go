@@ -20,9 +20,7 @@ func (o object) identity() (sources []Source) {
 		o.wrongType(v, "/identity", "a list of sources is wanted")
 		return nil
 	}
-	if len(v.Items) > maxSources {
-		o.add(Problem{ID: TooLarge, Path: "/identity", Offset: v.Offset,
-			Wanted: "at most " + strconv.Itoa(maxSources) + " sources are allowed"})
+	if o.tooMany(len(v.Items), maxSources, v, "/identity", "sources") {
 		return nil
 	}
 	seen := map[string]bool{}

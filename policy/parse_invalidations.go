@@ -23,8 +23,7 @@ func (o object) invalidations(p *Policy, table *patternTable, origin originsWord
 		o.wrongType(v, "/invalidations", "a list of rules is wanted")
 		return
 	}
-	if len(v.Items) > maxRules {
-		o.add(Problem{ID: TooLarge, Path: "/invalidations", Offset: v.Offset, Wanted: "at most " + strconv.Itoa(maxRules) + " rules are allowed"})
+	if o.tooMany(len(v.Items), maxRules, v, "/invalidations", "rules") {
 		return
 	}
 	names := o.cacheNames()
@@ -116,8 +115,7 @@ func (o object) unchangedOn() (statuses []int) {
 		o.wrongType(v, path, "a list of statuses is wanted: [500]")
 		return nil
 	}
-	if len(v.Items) > maxStatuses {
-		o.add(Problem{ID: TooLarge, Path: path, Offset: v.Offset, Wanted: "at most " + strconv.Itoa(maxStatuses) + " statuses are allowed"})
+	if o.tooMany(len(v.Items), maxStatuses, v, path, "statuses") {
 		return nil
 	}
 	for i := range v.Items {
@@ -159,11 +157,9 @@ func (o object) invalidated(p *Policy, i *Invalidation, names []string) {
 		if slices.Contains(names, name) {
 			return // it has problems of its own
 		}
-		hint := "the caches are " + shorten(strings.Join(names, ", "))
-		if len(names) == 0 {
-			hint = ""
-		} else if near := Closest(name, names); near != "" {
-			hint = "did you mean " + quote(near) + "?"
+		hint := meant(name, names)
+		if hint == "" && len(names) > 0 {
+			hint = "the caches are " + shorten(strings.Join(names, ", "))
 		}
 		element.fault(UnknownCache, "there is no such cache", hint)
 	})

@@ -87,8 +87,7 @@ func (o object) caches(p *Policy, table *patternTable) {
 		o.add(Problem{ID: WrongValue, Path: "/caches", Offset: v.Offset, Wanted: "a policy has at least one cache", Hint: oneCache})
 		return
 	}
-	if len(v.Members) > maxCaches {
-		o.add(Problem{ID: TooLarge, Path: "/caches", Offset: v.Offset, Wanted: "at most " + strconv.Itoa(maxCaches) + " caches are allowed"})
+	if o.tooMany(len(v.Members), maxCaches, v, "/caches", "caches") {
 		return
 	}
 	for i := range v.Members {

@@ -18,7 +18,7 @@ type Policy struct {
 	PartitionSecret string          // empty where the environment supplies it
 	Bodies          bool            // request bodies reach the filter while it holds the headers
 	UpstreamHTTP2   bool            // a response without a declared length is complete at its end
-	Loopback        string          // an Envoy cluster that leads to this proxy's own listener; empty: nothing is prefetched
+	Loopback        string          // an Envoy cluster that leads to this proxy's own listener; empty: nothing is prefetched, nor refreshed behind a client's back
 	MaxResponse     int             // bytes of the largest body that is captured
 	StreamAbove     int             // bytes of the largest body that is captured as a whole
 	Caches          []*Cache        // in order of name

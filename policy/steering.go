@@ -26,7 +26,7 @@ var steering = [...]string{
 	fieldFrontEndHTTPS, fieldHost, fieldOriginalHost, "x-original-url", "x-rewrite-url", fieldScheme, "x-script-name", fieldURLScheme,
 }
 
-// Steering tells which of the fields a request may have by which many origins take it for one of another URI than it has.
+// Steering tells whether a request may have fields by which many origins take it for a request for another URI.
 type Steering byte
 
 // Each of them includes what is before it.
@@ -36,9 +36,9 @@ const (
 	Disguised           // it may have one that is spelled as CGI has it, with "_" for "-"
 )
 
-// Steers tells whether a request field is such a one. They are meant for
-// the proxies before an origin, but nobody asks who has written them: Envoy passes a client's own on. Without them in the key
-// one client's X-Forwarded-Host would be in the links of the page that everybody gets.
+// Steers tells whether a field of this lower-case name is one by which many origins take a request for a request for another URI.
+// Such fields are meant for the proxies before an origin, but nobody asks who has written them: Envoy passes a client's own on.
+// Without them in the key one client's X-Forwarded-Host would be in the links of the page that everybody gets.
 func Steers(name string) Steering {
 	if name == "" || name[0] != 'x' && name[0] != fieldForwarded[0] && name[0] != fieldScriptName[0] { // asked of each field of every request
 		return NotSteered
