@@ -3,7 +3,7 @@ package exchange
 import "chatcache/filter/internal/httpcache"
 
 // What access logs have of a stream that a rule matches: the rule's name, and a result.
-// A stream that ended before it was known has none.
+// A stream that ended before its result was known has neither.
 const (
 	resultHitL1       = "hit:l1" // a read answered from the VM's memory
 	resultHitL2       = "hit:l2" // from Redis

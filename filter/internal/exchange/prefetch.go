@@ -125,7 +125,7 @@ func (ps *prefetches) mayBegin(key []byte, now int64) bool {
 func (ps *prefetches) begin(fields httpcache.Fields, m *cacheMetrics) {
 	ps.begun++
 	ps.underWay++
-	ps.state.loopback.ask(&fetch{fields: fields, ended: func(p *Plugin, status string) {
+	ps.state.loopback.ask(&ownRequest{fields: fields, ended: func(p *Plugin, status string) {
 		ps.underWay--
 		if status == "200" {
 			p.host.Add(&m.prefetches, 1)

@@ -21,7 +21,7 @@ type read struct {
 	began   int64
 
 	// Before anything is looked up.
-	held       bool // for its body
+	bodyHeld   bool // it is held until its body has come
 	partition  policy.Partition
 	base       []byte // the cache key; until place has run it is the state's scratch, like key
 	key        []byte // the same, or that of the read's variant
@@ -102,7 +102,7 @@ func (r *read) enter(end bool) Action {
 		r.partition = partition
 	}
 	if r.cache.Body != nil {
-		r.held = true
+		r.bodyHeld = true
 		return r.pause(PauseForBody)
 	}
 	return r.find(nil)
@@ -175,7 +175,7 @@ func (r *read) find(body []byte) Action {
 	r.key = r.base
 	r.choose()
 	now := r.began
-	if r.held { // for its body
+	if r.bodyHeld { // for its body
 		now = r.plugin.host.Now()
 	}
 	reason := r.barred()

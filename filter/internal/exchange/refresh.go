@@ -62,7 +62,7 @@ func (rs *refreshes) mayBegin(key string, stored, now int64) bool {
 // begin sends the request that refreshes the key; began is when the read came that asks for it.
 func (rs *refreshes) begin(key string, fields httpcache.Fields, m *cacheMetrics, began int64) {
 	rs.under[key] = true
-	rs.state.loopback.ask(&fetch{fields: fields, ended: func(p *Plugin, status string) {
+	rs.state.loopback.ask(&ownRequest{fields: fields, ended: func(p *Plugin, status string) {
 		delete(rs.under, key)
 		if len(rs.ended) >= maxRefreshed {
 			clear(rs.ended)

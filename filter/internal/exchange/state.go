@@ -97,7 +97,7 @@ func (s *States) of(policy string) *State {
 	state.writes = openWrites{state: state, open: make(map[string]*openWrite)}
 	state.outbox = outbox{state: state, most: s.alone, sent: underWay[*shipment]{}}
 	state.rechecks = rechecks{state: state, sent: underWay[*recheck]{}}
-	state.loopback = loopback{state: state, sent: underWay[*fetch]{}}
+	state.loopback = loopback{state: state, sent: underWay[*ownRequest]{}}
 	state.prefetches = prefetches{state: state, seen: make(map[uint64]int64)}
 	state.refreshes = refreshes{state: state, under: make(map[string]bool), ended: make(map[string]refreshed)}
 	state.tally.counts = make(map[string]*counts)

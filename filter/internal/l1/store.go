@@ -65,8 +65,8 @@ func (s *Store) Get(key []byte, now int64) (Item, bool) {
 	return g.item(r), true
 }
 
-// Put stores an item in place of an earlier one under the key; others make room for it, those first that have expired at now. An
-// item that is larger than the whole store is left out. Everything is copied.
+// Put stores an item in place of an earlier one under the key. Others make room for it, the oldest segments first: what has
+// expired at now, and what wasn't used. An item that is larger than the whole store is left out. Everything is copied.
 func (s *Store) Put(key []byte, item Item, now int64) {
 	hash := maphash.Bytes(s.seed, key)
 	s.forget(hash)
