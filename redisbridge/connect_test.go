@@ -51,7 +51,7 @@ func TestRedisFromEnv(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			env := map[string]string{}
-			for _, pair := range strings.Fields(tt.env) {
+			for pair := range strings.FieldsSeq(tt.env) {
 				name, value, _ := strings.Cut(pair, "=")
 				env[name] = value
 			}

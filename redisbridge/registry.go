@@ -43,7 +43,8 @@ type registry struct {
 	quarantine int64 // ms that are left of the epoch's
 }
 
-// readRegistry reads the VMs whose leases end after a moment.
+// readRegistry reads the VMs whose leases end after a moment, in ms by Redis' clock. With waiting it leaves word for a while that
+// somebody waits for receipts: then polls with a new cursor tell of it.
 func (b *Bridge) readRegistry(ctx context.Context, p *policyState, after int64, waiting bool) (registry, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
 	defer cancel()

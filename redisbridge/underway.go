@@ -20,7 +20,7 @@ type underway struct {
 
 	mu      sync.Mutex
 	bytes   int64
-	sent    map[*byte]int // by whom each is
+	sent    map[*byte]int // how many answers have each on its way, by its first byte
 	refused int64
 }
 

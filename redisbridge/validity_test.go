@@ -552,7 +552,7 @@ const (
 func (w *world) rights(keys string) {
 	w.t.Helper()
 	args := []any{"ACL", "SETUSER", w.options.Redis.Username}
-	for _, k := range strings.Fields(keys) {
+	for k := range strings.FieldsSeq(keys) {
 		args = append(args, k)
 	}
 	w.check(w.raw.Do(w.ctx, args...).Err())
