@@ -3,6 +3,7 @@ package hostsim
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -88,7 +89,7 @@ func (s *Sim) failPanic(st *Stream, cluster string, value any) {
 }
 
 // Failures are those recorded so far that Expect has not taken.
-func (s *Sim) Failures() []Failure { return append([]Failure(nil), s.failures...) }
+func (s *Sim) Failures() []Failure { return slices.Clone(s.failures) }
 
 // Expect takes every recorded failure of the kind, so that it doesn't fail the
 // test, and returns them. None at all is itself an error of the test.

@@ -67,7 +67,6 @@ func Overlong(body string, n int) http.Handler {
 			panic(http.ErrAbortHandler)
 		}
 		defer conn.Close()
-		date := time.Now().UTC().Format(http.TimeFormat)
-		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nContent-Type: text/plain; charset=utf-8\r\nDate: %s\r\n\r\n%s", n, date, body)
+		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nContent-Type: text/plain; charset=utf-8\r\nDate: %s\r\n\r\n%s", n, httpDate(time.Now()), body)
 	})
 }

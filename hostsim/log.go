@@ -3,6 +3,7 @@ package hostsim
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -54,7 +55,7 @@ func (w *worker) log(level LogLevel, message string) {
 }
 
 // Logs are the lines logged at Options.LogLevel and above, in order.
-func (s *Sim) Logs() []LogLine { return append([]LogLine(nil), s.logs...) }
+func (s *Sim) Logs() []LogLine { return slices.Clone(s.logs) }
 
 // TakeLogs returns the lines logged so far and forgets them.
 func (s *Sim) TakeLogs() []LogLine {

@@ -1,5 +1,7 @@
 package hostsim
 
+import "slices"
+
 // metricCalls: counters, gauges, histograms.
 var metricCalls = []hostcall{
 	{"proxy_define_metric", "iiii", callDefineMetric},
@@ -120,7 +122,7 @@ func (s *Sim) metricValue(kind metricKind, name string) uint64 {
 // Histogram are the values recorded, in order.
 func (s *Sim) Histogram(name string) []uint64 {
 	if m := s.proxy.metrics[metricKey{histogram, name}]; m != nil {
-		return append([]uint64(nil), m.samples...)
+		return slices.Clone(m.samples)
 	}
 	return nil
 }

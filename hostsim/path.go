@@ -2,6 +2,7 @@ package hostsim
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -132,18 +133,14 @@ func parentOf(out []byte) []byte {
 	return out[:i+1]
 }
 
+// hexByte reads the two hexadecimal digits at i.
 func hexByte(s string, i int) (byte, bool) {
 	if len(s) < i+2 {
 		return 0, false
 	}
-	var b byte
-	if _, err := fmt.Sscanf(s[i:i+2], "%02x", &b); err != nil || !isHex(s[i]) || !isHex(s[i+1]) {
-		return 0, false
-	}
-	return b, true
+	b, err := strconv.ParseUint(s[i:i+2], 16, 8)
+	return byte(b), err == nil
 }
-
-func isHex(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", c) >= 0 }
 
 // isUnreserved: escaping them changes nothing (RFC 3986, section 2.3).
 func isUnreserved(c byte) bool {

@@ -135,7 +135,7 @@ func (w *responseWriter) responseHeaders(last bool) Headers {
 	h := Headers{{":status", strconv.Itoa(w.status)}}
 	h = append(h, fromHTTP(m)...)
 	if _, set := m["Date"]; !set {
-		h.Add("date", w.x.clock.Now().UTC().Format(http.TimeFormat))
+		h.Add("date", httpDate(w.x.clock.Now()))
 	}
 	if last && w.declared < 0 && w.bodyAllowed() && len(w.trailers) == 0 && !identity && (!w.head || len(w.buf) > 0) && len(w.buf) <= w.autoLength() {
 		w.declared = int64(len(w.buf))

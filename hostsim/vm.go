@@ -122,8 +122,8 @@ type runningVM struct{}
 // callback calls an exported proxy_on_… function for context c and then does
 // what the module's host calls deferred: resumes, replies, resets. done, if
 // not nil, sees the result before that, while the stop flag of a local reply
-// still stands, as in Envoy. The result is 0 and ok false when the function
-// isn't exported or the VM is or became dead.
+// still stands, as in Envoy. ok is false where the function isn't exported, or the
+// VM was dead or has died.
 func (v *vm) callback(c *vmContext, name string, done func(result uint32), args ...uint64) (ok bool) {
 	if v.failed || !v.exports(name) {
 		return false
@@ -171,7 +171,7 @@ func (v *vm) call(name string, args ...uint64) (out []uint64, err error) {
 
 // explain says what it means that wazero cut the module off.
 func (v *vm) explain(err error) error {
-	if cut := (*sys.ExitError)(nil); errors.As(err, &cut) && cut.ExitCode() == sys.ExitCodeDeadlineExceeded {
+	if cut, ok := errors.AsType[*sys.ExitError](err); ok && cut.ExitCode() == sys.ExitCodeDeadlineExceeded {
 		return fmt.Errorf("endless loop: still running after %v of real time", v.opts.CallbackTimeout)
 	}
 	return err

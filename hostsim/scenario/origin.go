@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,7 +36,7 @@ type Origin struct {
 func (o *Origin) Set(a Answer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.answers = append([]Answer{a}, o.answers...)
+	o.answers = slices.Insert(o.answers, 0, a)
 }
 
 // Count is the number of requests so far.
@@ -49,7 +50,7 @@ func (o *Origin) Count() int {
 func (o *Origin) Requests() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return append([]string(nil), o.requests...)
+	return slices.Clone(o.requests)
 }
 
 func (o *Origin) find(r *http.Request) Answer {
