@@ -127,6 +127,42 @@ func TestPercent(t *testing.T) {
 	}
 }
 
+// Of a shared cache a response is within a share or not, whoever reads it.
+func TestPercentOfASharedCache(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	w.control(wire.Control{Percent: 5000})
+	within := 0
+	for i := range 40 {
+		of := map[bool]bool{}
+		for _, user := range []string{"ann", "bob", ""} {
+			s := w.read(fmt.Sprint("/models?", i), user)
+			served := s.exchange.phase != flowing
+			of[served] = true
+			if served && user == "" {
+				within++
+			}
+		}
+		if len(of) != 1 {
+			t.Errorf("model %d is served to some and not to others", i)
+		}
+	}
+	if within < 8 || within > 32 {
+		t.Errorf("%d of 40 responses are within 50%%", within)
+	}
+}
+
+// Operators may set a longer TTL for a cache than the policy's.
+func TestLongerTTL(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	w.plugin.state.obey(wire.Controls{Version: 1, Caches: []wire.CacheControl{{Cache: "stats", Control: wire.Control{TTL: 3600_000}}}})
+	w.missed("ann").respond("200", "x")
+	if m := w.stored(); m.TTL != 3600_000 {
+		t.Errorf("stored for %d ms, want 3600000", m.TTL)
+	}
+}
+
 // Who only observes doesn't let anybody wait for an answer that won't be used.
 func TestObserveWaitsForNobody(t *testing.T) {
 	w := newWorld(t)

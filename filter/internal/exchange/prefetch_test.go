@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,9 @@ func (w *world) wantPrefetches(fetched, failed, hits uint64, paths ...string) {
 // The read that this makes prefetches nothing; who reads the page then is answered with it, and it is counted.
 func TestPrefetch(t *testing.T) {
 	w := paged(t)
-	own := [][2]string{{"accept", "a"}, {"x-request-id", "1"}, {"x-envoy-internal", "true"}, {"cookie", "c=1"}, {"te", "trailers"}, {"if-none-match", `"a"`}}
+	own := [][2]string{{"accept", "a"}, {"x-request-id", "1"}, {"x-envoy-internal", "true"}, {"cookie", "c=1"}, {"te", "trailers"}, {"if-none-match", `"a"`},
+		{"if-modified-since", "Thu, 01 Jan 2026 00:00:00 GMT"}, {"if-range", `"a"`}, {"cache-control", "max-age=60"}, {"pragma", "no-cache"},
+		{"connection", "keep-alive"}, {"keep-alive", "timeout=5"}, {"proxy-connection", "keep-alive"}, {"trailer", "x-sum"}, {"content-length", "0"}}
 	w.paging("/stats?page=1&q=a", page, own...)
 	call := w.take("self /stats?page=2&q=a")
 	want := httpcache.Fields{{":method", "GET"}, {":path", "/stats?page=2&q=a"}, {":authority", "chat.test"}, {"x-chatcache-prefetch", w.fetched[0].Get(prefetchField)},
@@ -76,15 +79,20 @@ func TestPrefetch(t *testing.T) {
 	if diff := cmp.Diff(want, w.fetched[0]); call.owner != "root" || diff != "" {
 		t.Errorf("asked from %s:\n%s", call.owner, diff)
 	}
-	w.paging("/stats?page=2&q=a", page, want[3])
+	ask := w.stream("GET", "/stats?page=2&q=a", "ann", want[3])
+	ask.exchange.RequestHeaders(true)
+	w.take(wire.PathLookup).miss(1)
+	ask.respond("200", page, [2]string{"content-type", "application/json"})
+	w.run()
+	w.take(wire.PathStore).ack()
 	call.done(Answer{Status: "200"})
 	w.wantPrefetches(1, 0, 0, "/stats?page=2&q=a")
 
 	s := w.stream("GET", "/stats?page=2&q=a", "ann")
 	s.exchange.RequestHeaders(true)
 	s.wants("chatcache; hit; ttl=600; detail=l1")
-	if s.replyField().Has(prefetchField) {
-		t.Error("the client sees the mark")
+	if got := s.replyField(); got.Has(prefetchField) || got.Get("content-type") != "application/json" {
+		t.Errorf("the client sees %v, want the page's fields without the mark", got)
 	}
 	w.run()
 	w.wantPrefetches(1, 0, 1, "/stats?page=2&q=a", "/stats?page=3&q=a")
@@ -221,10 +229,19 @@ func TestPrefetchesOfAPolicyBefore(t *testing.T) {
 			w.run()
 			w.plugin = w.configure(pagedPolicy("self"))
 		}
+		calls := slices.Clone(w.calls)
 		old.Close()
+		for _, c := range calls {
+			if strings.HasPrefix(c.path, "self ") {
+				c.done(Answer{Status: "200"}) // it may stay until its writes are delivered
+			}
+		}
 		w.run()
 		if n := w.counts["chatcache.cache.stats.prefetch_failures"]; n != maxPrefetches {
 			t.Errorf("%s: %d failures are counted, want %d", name, n, maxPrefetches)
+		}
+		if n := w.counts["chatcache.cache.stats.prefetches"]; n != 0 {
+			t.Errorf("%s: %d of them are counted once more", name, n)
 		}
 		before := len(w.fetched)
 		w.paging("/stats?q=next", page)
@@ -268,6 +285,18 @@ func TestMarkOfAPolicyBefore(t *testing.T) {
 	}
 }
 
+// What the proxy refreshes nobody reads, so it leads to no other page.
+func TestRefreshPrefetchesNothing(t *testing.T) {
+	w, m := refreshing(t, `["GET /pages/{page}"], "ttl": "origin", "shared": true`,
+		`["GET /pages/{page}"], "ttl": "origin", "shared": true, "prefetch": {"parameter": "p", "more": "/more"}`)
+	own, _ := w.refreshes(m)
+	own.respond("200", page, maxAge("max-age=60"))
+	w.run()
+	if len(w.fetched) != 1 {
+		t.Errorf("asked for %v", w.fetched[1:])
+	}
+}
+
 // A prefetch that comes without its reader's identity never reaches the origin: it would store nothing.
 func TestPrefetchOfNobody(t *testing.T) {
 	w := paged(t)
@@ -276,6 +305,29 @@ func TestPrefetchOfNobody(t *testing.T) {
 	if s.status != 421 || s.resumed != 0 {
 		t.Errorf("reply %d, resumed %d", s.status, s.resumed)
 	}
+}
+
+// A client's own field of that name is no reason to refuse what the cache can't be asked for.
+func TestMarkOfAClientWithoutIdentity(t *testing.T) {
+	w := paged(t)
+	s := w.stream("GET", "/stats?page=2", "", [2]string{prefetchField, prefetchedMark})
+	if got := s.exchange.RequestHeaders(true); got != Continue || s.status != 0 {
+		t.Errorf("action %v, reply %d: it isn't forwarded", got, s.status)
+	}
+	s.respond("200", page)
+	s.wants("chatcache; fwd=bypass; detail=no-identity")
+}
+
+// A page that was prefetched is of use once a client reads it, and not by another prefetch.
+func TestPrefetchOfWhatIsPrefetched(t *testing.T) {
+	w := paged(t)
+	w.paging("/stats?page=1", page)
+	mark := [2]string{prefetchField, w.fetched[0].Get(prefetchField)}
+	w.paging("/stats?page=2", page, mark)
+	s := w.stream("GET", "/stats?page=2", "ann", mark)
+	s.exchange.RequestHeaders(true)
+	s.wants("chatcache; hit; ttl=600; detail=l1")
+	w.wantPrefetches(0, 0, 0, "/stats?page=2")
 }
 
 // Nor does one whose lookup the cache can't use: what it would fetch isn't stored.

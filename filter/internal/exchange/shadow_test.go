@@ -23,10 +23,13 @@ func (w *world) control(c wire.Control) {
 const stored = `{"n":1,"ts":1}`
 
 // shadowed is a world in which ann's stats are stored and every hit is verified.
-func shadowed(t *testing.T) *world {
+func shadowed(t *testing.T) *world { return shadowedWith(t, stored) }
+
+// shadowedWith is the same with a body and fields of the test's own.
+func shadowedWith(t *testing.T, body string, extra ...[2]string) *world {
 	w := newWorld(t)
 	w.lease()
-	w.missed("ann").respond("200", stored)
+	w.missed("ann").respond("200", body, extra...)
 	w.run()
 	store := w.take(wire.PathStore)
 	store.ack()
@@ -140,6 +143,7 @@ func TestVerifyAfterAWrite(t *testing.T) {
 		"the plugin ends": func(w *world) {
 			w.run()
 			w.plugin.Close()
+			w.take(wire.PathLookup).ok(w.found(stored)) // it may stay until its writes are delivered
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -189,6 +193,7 @@ func TestVerifyCompares(t *testing.T) {
 		{"much", func(s *fakeStream) { s.respond("200", `{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1}`) },
 			"it differs at /a, /b, /c, /d, /e, /f, /g, /h and elsewhere", false},
 		{"the origin fails", func(s *fakeStream) { s.respond("500", whole) }, "", false},
+		{"the origin waits in vain", func(s *fakeStream) { s.respond("408", "{}") }, "", false},
 		{"the origin refuses", func(s *fakeStream) { s.respond("429", "{}") }, "", false},
 		{"a coding", func(s *fakeStream) { s.respond("200", "\x1f\x8b", [2]string{"content-encoding", "gzip"}) }, "", false},
 		{"the proxy answers", func(s *fakeStream) {
@@ -251,6 +256,28 @@ func TestVerifyCompares(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A coding hides what differs, whichever of both has it, and not that nothing does.
+func TestVerifyOfACodedResponse(t *testing.T) {
+	gzip := [2]string{"content-encoding", "gzip"}
+	w := shadowedWith(t, "\x1f\x8b1", gzip)
+	w.withheld().respond("200", stored)
+	w.wantVerified(1, 0, 0, 1)
+	w.withheld().respond("200", "\x1f\x8b1", gzip)
+	w.wantVerified(2, 1, 0, 1)
+	w.run()
+	w.none(wire.PathLookup)
+}
+
+// A response without a body ends with its header section, and is compared.
+func TestVerifyOfAnEmptyBody(t *testing.T) {
+	w := shadowedWith(t, "")
+	s := w.withheld()
+	s.fields = httpcache.Fields{{":status", "200"}, {"content-length", "0"}}
+	s.exchange.ResponseHeaders(true)
+	s.exchange.Done()
+	w.wantVerified(1, 1, 0, 0)
 }
 
 // A response that Redis has is verified like one of L1. Who waits for it is not withheld from for the

@@ -71,6 +71,11 @@ func TestDirectives(t *testing.T) {
 	if d := (httpcache.Fields{{"cache-control", "max-stale"}}).CacheControl(); d.MaxStale != httpcache.MaxSeconds {
 		t.Errorf("max-stale without a number: %d", d.MaxStale)
 	}
+	for _, line := range []string{"max-stale=3, max-stale=30", "max-stale=3, max-stale"} {
+		if d := (httpcache.Fields{{"cache-control", line}}).CacheControl(); d.MaxStale != 3 {
+			t.Errorf("%s: %d, want the first", line, d.MaxStale)
+		}
+	}
 }
 
 // What a quotation mark that is never closed would hide still forbids.

@@ -40,6 +40,7 @@ func TestParseDate(t *testing.T) {
 		"Sun, 31 Feb 1994 08:49:37 GMT",
 		"Sun, 06-Nov-94 08:49:37 GMT",
 		"Someday, 06-Nov-94 08:49:37 GMT",
+		"Sunday, 06-Nov-94", "Sunday, ",
 		"Sun Nov 6 08:49:37 1994",
 	} {
 		if got, ok := httpcache.ParseDate(text, now); ok {
@@ -52,11 +53,12 @@ func TestParseDate(t *testing.T) {
 func TestTwoDigitYears(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 	for text, want := range map[string]int{
-		"Sunday, 06-Nov-94 08:49:37 GMT": 1994,
-		"Sunday, 06-Nov-75 08:49:37 GMT": 2075,
-		"Sunday, 06-Nov-77 08:49:37 GMT": 1977,
-		"Sunday, 06-Nov-26 08:49:37 GMT": 2026,
-		"Sunday, 06-Nov-00 08:49:37 GMT": 2000,
+		"Sunday, 06-Nov-94 08:49:37 GMT":   1994,
+		"Saturday, 05-Nov-94 08:49:37 GMT": 1994,
+		"Sunday, 06-Nov-75 08:49:37 GMT":   2075,
+		"Sunday, 06-Nov-77 08:49:37 GMT":   1977,
+		"Sunday, 06-Nov-26 08:49:37 GMT":   2026,
+		"Sunday, 06-Nov-00 08:49:37 GMT":   2000,
 	} {
 		got, ok := httpcache.ParseDate(text, at)
 		if year := time.Unix(got, 0).UTC().Year(); !ok || year != want {

@@ -40,12 +40,34 @@ func TestResponseRoundTrip(t *testing.T) {
 func TestStoredFields(t *testing.T) {
 	got := httpcache.StoredFields(httpcache.Fields{
 		{":status", "200"}, {"connection", "close, X-Hop"}, {"x-hop", "1"}, {"keep-alive", "5"},
+		{"proxy-connection", "close"}, {"te", "trailers"}, {"trailer", "x-sum"}, {"upgrade", "h2c"},
+		{"proxy-authenticate", "Basic"}, {"proxy-authentication-info", "a=b"}, {"proxy-authorization", "Basic x"}, {"endpoint-load-metrics-bin", "x"},
 		{"transfer-encoding", "chunked"}, {"content-length", "2"}, {"age", "9"},
 		{"x-envoy-upstream-service-time", "500"}, {"x-envoy-immediate-health-check-fail", "true"}, {"endpoint-load-metrics", "JSON {}"}, {"x-envoy", "1"}, {"etag", `"a"`}, {"cache-status", "cdn; hit"}, {"x-user", "ann"},
 	}, []string{"x-user"})
 	want := httpcache.Fields{{"x-envoy", "1"}, {"etag", `"a"`}, {"cache-status", "cdn; hit"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What speaks of all of the content isn't true of a part of it (RFC 9530 section 2); everything else is.
+func TestPartFields(t *testing.T) {
+	got := httpcache.PartFields(httpcache.Fields{{"etag", `"a"`}, {"content-range", "bytes 0-1/2"}, {"content-digest", "sha-256=:x:"},
+		{"content-md5", "x"}, {"repr-digest", "sha-256=:x:"}, {"content-type", "text/plain"}})
+	want := httpcache.Fields{{"etag", `"a"`}, {"repr-digest", "sha-256=:x:"}, {"content-type", "text/plain"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A response without a Date gets the one at which it came (RFC 9110 section 6.6.1), and no other.
+func TestDated(t *testing.T) {
+	if got := (httpcache.Fields{{"etag", `"a"`}}).Dated(now); got.Get("date") != date(0) || len(got) != 2 {
+		t.Errorf("%v", got)
+	}
+	if got := (httpcache.Fields{{"date", date(-9)}}).Dated(now); len(got) != 1 || got.Get("date") != date(-9) {
+		t.Errorf("%v", got)
 	}
 }
 
