@@ -18,9 +18,9 @@ func RangeOf(request, stored Fields, size int, now int64) (span Span, whole, uns
 	if len(values) != 1 || !inRange(request, stored, now) {
 		return Span{}, true, false
 	}
-	unit, spec, ok := strings.Cut(values[0], "=")
-	first, last, isSpan := strings.Cut(trim(spec), "-")
-	if !ok || !isSpan || !strings.EqualFold(trim(unit), "bytes") || strings.Contains(spec, ",") {
+	unit, spec, _ := strings.Cut(values[0], "=")
+	first, last, isSpan := strings.Cut(trim(spec), "-") // of several parts one has a comma, and is no number
+	if !isSpan || !strings.EqualFold(trim(unit), "bytes") {
 		return Span{}, true, false
 	}
 	if first == "" {
@@ -68,10 +68,10 @@ func inRange(request, stored Fields, now int64) bool {
 		return false
 	}
 	condition := trim(values[0])
-	if len(values) > 1 || strings.HasPrefix(condition, "W/") {
+	if len(values) > 1 {
 		return false
 	}
-	if strings.HasPrefix(condition, `"`) {
+	if strings.HasPrefix(condition, `"`) { // a weak one begins with W, and is no date either
 		return condition == stored.Get("etag")
 	}
 	modified, ok1 := ParseDate(trim(stored.Get("last-modified")), now)

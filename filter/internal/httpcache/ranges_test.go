@@ -31,7 +31,9 @@ func TestRangeOf(t *testing.T) {
 		{"bytes=-", "", whole},
 		{"bytes=", "", whole},
 		{"bytes", "", whole},
-		{"bytes=a-b", "", whole},
+		{"bytes=5", "", whole},
+		{"bytes=a-3", "", whole},
+		{"bytes=3-b", "", whole},
 		{"bytes=1--2", "", whole},
 		{"bytes=0-1,3-4", "", whole},
 		{"lines=0-1", "", whole},
@@ -70,6 +72,22 @@ func TestIfRangeWithAWeakDate(t *testing.T) {
 	request := httpcache.Fields{{"range", "bytes=0-3"}, {"if-range", date(-10)}}
 	if _, whole, _ := httpcache.RangeOf(request, httpcache.Fields{{"last-modified", date(-10)}, {"date", date(-10)}}, 10, now); !whole {
 		t.Error("a part by a weak validator")
+	}
+}
+
+// Of several lines of Range, or of If-Range, none counts; nor does a date where nothing says when the stored response was modified.
+func TestRangeOfSeveralLines(t *testing.T) {
+	stored := httpcache.Fields{{"etag", `"a"`}, {"date", date(-10)}}
+	for _, request := range []httpcache.Fields{
+		{{"accept", "*/*"}},
+		{{"range", "bytes=0-3"}, {"range", "bytes=0-3"}},
+		{{"range", "bytes=0-3"}, {"if-range", `"a"`}, {"if-range", `"b"`}},
+		{{"range", "bytes=0-3"}, {"if-range", "yesterday"}},
+		{{"range", "bytes=0-3"}, {"if-range", httpcache.FormatDate(0)}},
+	} {
+		if _, whole, _ := httpcache.RangeOf(request, stored, 10, now); !whole {
+			t.Errorf("a part for %v", request)
+		}
 	}
 }
 
