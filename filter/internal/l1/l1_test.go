@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strconv"
 	"testing"
 
 	"chatcache/filter/internal/l1"
@@ -72,6 +73,20 @@ func TestStoreReplacesWithoutLoss(t *testing.T) {
 	}
 	if item, ok := s.Get([]byte("busy"), 0); !ok || string(item.Block[1000:]) != "9999" {
 		t.Errorf("what was written last isn't found: %v, %q", ok, item.Block[1000:])
+	}
+}
+
+// The bound counts what the store needs beside the items' bytes, too, which for small items is most of it.
+func TestStoreOfSmallItemsKeepsWithinItsBytes(t *testing.T) {
+	const bound = 256 << 10
+	for _, slots := range []int{0, 3, 50} {
+		s := l1.NewStore(bound)
+		for i := range 20_000 {
+			s.Put(strconv.AppendInt(nil, int64(i), 10), l1.Item{Slots: make([]l1.Slot, slots), Expires: forever}, 0)
+			if s.Bytes() > bound {
+				t.Fatalf("%d slots, item %d: %d bytes of %d", slots, i, s.Bytes(), bound)
+			}
+		}
 	}
 }
 
