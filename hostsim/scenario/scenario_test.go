@@ -146,6 +146,8 @@ func TestExpectationsThatDontHold(t *testing.T) {
 		"  expect header vary ~ header",
 		"call nobody GET /",
 		"cluster nobody refusing",
+		"GET /x",
+		"  expect counter requests.lat 0",
 	}, "\n"))
 	if err != nil {
 		t.Fatal(err)
@@ -169,9 +171,36 @@ func TestExpectationsThatDontHold(t *testing.T) {
 		"19: want header vary:, got no header vary",
 		"20: want header vary ~ header, got no header vary", "1: want a response that is cut, got a complete one",
 		"21: want an answer, got nobody there", "22: want a cluster that the module can call, got no such cluster",
+		`24: want counter requests.lat 0, got no counter "requests.lat": did you mean requests.late?`,
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestCounters(t *testing.T) {
+	const list = "# of * too\nplain\n\n cache.*.hits \nplain\n"
+	for config, want := range map[string]string{
+		"":                                    "plain",
+		`{"a": {}, "b": 1, "c-d" : {}}`:       "cache.a.hits cache.c-d.hits plain",
+		`{"plain": {"e": {"hits": [1, {}]}}}`: "cache.e.hits cache.plain.hits plain",
+	} {
+		if got := strings.Join(scenario.Counters(list, config), " "); got != want {
+			t.Errorf("%s: %s, want %s", config, got, want)
+		}
+	}
+}
+
+// Of very many names that are like a misspelt one, three are told.
+func TestFewCountersAreSuggested(t *testing.T) {
+	s, err := scenario.Parse("f", "GET /x\n  expect counter cache.x.hits 0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Counters = scenario.Counters("cache.*.hits", `{"a": {}, "b": {}, "c": {}, "d": {}}`)
+	found := scenario.Run(s, fixed{hostsim.Response{Status: 200, Complete: true}}, &scenario.Origin{})
+	if len(found) != 1 || !strings.HasSuffix(found[0].Got, "did you mean cache.a.hits or cache.b.hits or cache.c.hits?") {
+		t.Errorf("%v", found)
 	}
 }
 

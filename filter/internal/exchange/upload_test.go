@@ -36,6 +36,9 @@ func (p *pieces) piece(w *world) *call {
 	c := w.take(wire.PathPiece)
 	w.none(wire.PathPiece)
 	m := decoded(w, c, wire.DecodePieceRequest)
+	if m.Scope != w.plugin.scope {
+		w.t.Errorf("a piece of %v, want one of %v", m.Scope, w.plugin.scope)
+	}
 	if m.Offset != int64(len(p.bytes)) || p.id != "" && (m.Upload != p.id || m.Key != p.key) {
 		w.t.Fatalf("a piece at %d of upload %s of %s, want one at %d of %s of %s", m.Offset, m.Upload, m.Key, len(p.bytes), p.id, p.key)
 	}
