@@ -310,3 +310,26 @@ func FuzzSplitKey(f *testing.F) {
 	f.Add(p.AppendKey(nil, c, get("/a?b=c"), "x", []byte("{}")))
 	f.Fuzz(func(t *testing.T, key []byte) { SplitKey(key) })
 }
+
+// An unsafe request invalidates what is stored for its URI however that is spelled, and nothing of another one.
+func TestAppendURI(t *testing.T) {
+	p, c := keyPolicy(t)
+	any := p.Cache("any-host")
+	uri := func(c *Cache, authority, path string) string { return string(c.AppendURI(nil, authority, path)) }
+	for _, path := range []string{"/a?b=1&c=2", "/%61?c=2&b=1", "/a?_ts=9&b=1&c=2"} {
+		if uri(c, "H", path) != uri(c, "h", "/a?b=1&c=2") {
+			t.Errorf("%s is another URI", path)
+		}
+	}
+	if uri(any, "elsewhere", "/a") != uri(any, "h", "/a") {
+		t.Error(`the authority tells URIs apart in spite of "authority": "ignore"`)
+	}
+	for name, other := range map[string]string{
+		"authority": uri(c, "h:80", "/a?b"), "path": uri(c, "h", "/b?b"), "query": uri(c, "h", "/a?c"), "no query": uri(c, "h", "/a"),
+		"a question mark in the path": uri(c, "h", "/a%3Fb"), "ignored": uri(any, "h", "/a?b"), "part of the authority": uri(c, "h/a", "?b"),
+	} {
+		if other == uri(c, "h", "/a?b") {
+			t.Errorf("%s: the same URI", name)
+		}
+	}
+}

@@ -3,6 +3,8 @@ package scenario_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +62,14 @@ func TestSyntaxErrorsAreAllToldWithTheirLines(t *testing.T) {
 		"  expect status",
 		"  expect origin -1",
 		"  expect counter n",
+		"  header ab",
+		"  size 16777217",
+		"  size x",
+		"origin GET /",
+		"origin GET / 600",
+		"origin GET / x",
+		"origin GET / 200",
+		"  colour red",
 	}, "\n"))
 	want := `scenario: f.scenario:1: an indented line needs a step above it
 scenario: f.scenario:2: found "get", want a METHOD in capitals, user, origin, advance, cluster, call or "virtual time only"
@@ -99,7 +109,14 @@ scenario: f.scenario:43: found "http2 no", want http2 alone
 scenario: f.scenario:44: found metadata "{", want a JSON object by filter name: unexpected end of JSON input
 scenario: f.scenario:45: found "status", want: status N
 scenario: f.scenario:46: found "origin -1", want: origin N
-scenario: f.scenario:47: found "counter n", want: counter n N`
+scenario: f.scenario:47: found "counter n", want: counter n N
+scenario: f.scenario:48: found "ab", want NAME: VALUE
+scenario: f.scenario:49: found size "16777217", want 0 to 16777216 bytes
+scenario: f.scenario:50: found size "x", want 0 to 16777216 bytes
+scenario: f.scenario:51: found "GET /", want: origin METHOD PATH STATUS [BODY]
+scenario: f.scenario:52: found status "600", want 200 to 599
+scenario: f.scenario:53: found status "x", want 200 to 599
+scenario: f.scenario:55: found "colour", want header, size, delay or fault`
 	if !errors.Is(err, scenario.ErrSyntax) || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
@@ -252,5 +269,97 @@ func TestTargetsThatRememberSeeOtherUsersAndAuthorities(t *testing.T) {
 	want := []string{" Bearer ada", " ", "7.example.com Bearer ada-7", "7.example.com "}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") || rest != 2 {
 		t.Errorf("%d steps left out, got\n%s", rest, strings.Join(got, "\n"))
+	}
+}
+
+// straight hands requests to the origin, without any proxy.
+type straight struct {
+	fixed
+	origin *scenario.Origin
+}
+
+func (s straight) Do(worker int, r *hostsim.Request) (*hostsim.Response, []string) {
+	rec := httptest.NewRecorder()
+	s.origin.ServeHTTP(rec, httptest.NewRequest(r.Method, r.Path, strings.NewReader(string(r.Body))))
+	resp := &hostsim.Response{Status: rec.Code, Body: rec.Body.Bytes(), Complete: true}
+	for name, values := range rec.Header() {
+		for _, v := range values {
+			resp.Headers.Add(strings.ToLower(name), v)
+		}
+	}
+	resp.Headers.Add("x-worker", fmt.Sprint(worker))
+	resp.Headers.Add("x-sent", r.Headers.Get("x-sent")+" "+string(r.Body))
+	return resp, []string{"straight"}
+}
+
+// The origin answers as the steps say, the last that fits first, and otherwise with what it was asked.
+func TestOrigin(t *testing.T) {
+	s, err := scenario.Parse("f", strings.Join([]string{
+		"# a comment",
+		"GET /x?a=1 # another",
+		"  expect status 200",
+		"  expect body GET /x?a=1",
+		"  expect header content-type: text/plain",
+		"  expect origin 1",
+		"  expect header x-worker: 1",
+		"PUT   /x",
+		"	worker 3",
+		"	header x-sent:  1 ",
+		"	body   some   text",
+		"  expect header x-worker: 3",
+		"  expect header x-sent: 1 some   text",
+		"  expect body PUT /x",
+		"PUT /x",
+		"  size 3",
+		"  header x-sent: 2",
+		"  expect header x-sent:  2 xxx",
+		"origin * * 503 busy",
+		"origin GET * 404",
+		"origin * /y 200 why  not",
+		"  header content-type: text/html",
+		"  header x-a: 1",
+		"  delay 2s",
+		"origin POST /y 599",
+		"  size 4",
+		"origin GET /cached 200",
+		"  header cache-status: a; stored; fwd=miss, b; hit; ttl=7",
+		"origin GET /hangs 200",
+		"  fault hang",
+		"DELETE /x",
+		"  expect status 503",
+		"  expect body busy",
+		"GET /x",
+		"  expect status 404",
+		"  expect body",
+		"GET /y?q",
+		"  expect status 200",
+		"  expect body why  not",
+		"  expect header content-type: text/html",
+		"  expect header x-a: 1",
+		"POST /y",
+		"  expect status 599",
+		"  expect body xxxx",
+		"GET /cached",
+		"  expect cache-status hit ttl ttl=7 !stored !fwd !fwd=miss",
+		"GET /hangs",
+		"  expect origin 1",
+	}, "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var waited []string
+	origin := &scenario.Origin{Wait: func(r *http.Request, d time.Duration) { waited = append(waited, fmt.Sprint(r.URL.Path, " ", d)) }}
+	for _, m := range scenario.Run(s, straight{origin: origin}, origin) {
+		t.Error(m)
+	}
+	if got := strings.Join(waited, ", "); got != "/y 2s, /hangs 1h0m0s" {
+		t.Errorf("waited: %s", got)
+	}
+	if got := strings.Join(origin.Requests(), ", "); got != "GET /x?a=1, PUT /x, PUT /x, DELETE /x, GET /x, GET /y?q, POST /y, GET /cached, GET /hangs" {
+		t.Errorf("asked: %s", got)
+	}
+	m := scenario.Mismatch{File: "f", Line: 2, Step: "GET /x", Want: "a", Got: "b", Trace: []string{"c", "d"}}
+	if got, want := m.String(), "f:2: GET /x\n  want  a\n  got   b\n  trace\n    c\n    d"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
