@@ -102,3 +102,30 @@ func TestMembersThatDifferInCase(t *testing.T) {
 		}
 	}
 }
+
+func TestIsJSON(t *testing.T) {
+	for _, lines := range [][]string{{"application/json"}, {" Application/JSON ;"}, {"application/json; charset=utf-8"}, {`application/json;CHARSET="UTF-8" `}} {
+		if !IsJSON(lines) {
+			t.Errorf("%q isn't JSON", lines)
+		}
+	}
+	for _, lines := range [][]string{nil, {""}, {"application/json", "application/json"}, {"text/json"}, {"application/jsonx"}, {"application/problem+json"},
+		{"application/json; charset=utf-16"}, {"application/json; charset=utf-8; charset=utf-16"}, {"text/plain; charset=utf-8"}} {
+		if IsJSON(lines) {
+			t.Errorf("%q is JSON", lines)
+		}
+	}
+}
+
+// What may be an identifier of somebody's or something's is no word, and not logged.
+func TestIsWord(t *testing.T) {
+	for name, want := range map[string]bool{
+		"name": true, "createdAt": true, "line_2": true, "x-azAZ-09": true, strings.Repeat("a", 32): true,
+		"": false, strings.Repeat("a", 33): false, "a123": false, "ann@test": false, "a.b": false, "a b": false, "{a": false, "a`": false, "a/b": false, "\xfc": false,
+		"1:2": false, ":": false, "/": false, "[": false,
+	} {
+		if got := isWord([]byte(name)); got != want {
+			t.Errorf("%q: %v, want %v", name, got, want)
+		}
+	}
+}

@@ -35,7 +35,7 @@ func TestGroups(t *testing.T) {
 }
 
 func TestTags(t *testing.T) {
-	f := httpcache.Fields{{"surrogate-key", "a  b,c"}, {"surrogate-key", "a d"}, {"cache-tag", "a b, c,,"}, {"xkey", "x"}}
+	f := httpcache.Fields{{"surrogate-key", "a  b,c"}, {"surrogate-key", "a\td"}, {"cache-tag", "a b, c,,"}, {"xkey", "x"}}
 	for name, want := range map[string][]string{
 		"surrogate-key": {"a", "b", "c", "d"}, "cache-tag": {"a b", "c"}, "xkey": {"x"}, "other": nil,
 	} {
