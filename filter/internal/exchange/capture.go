@@ -434,7 +434,8 @@ func freshFor(plan storePlan) int64 {
 	return fresh * 1000
 }
 
-// fill stores a whole response: in L1 at once, in L2 through the outbox.
+// fill stores a whole response: in L1 at once, in L2 through the outbox. L1 doesn't take one whose lookup was answered in another epoch than
+// the feed is of, see keep: it may be what was found then, and the origin has confirmed it by a Last-Modified, which has seconds.
 func (r *read) fill(plan storePlan, fields httpcache.Fields, body []byte, now int64) {
 	if r.state.journal.blocks(plan.groups) {
 		return
@@ -454,6 +455,9 @@ func (r *read) fill(plan storePlan, fields httpcache.Fields, body []byte, now in
 	fence := r.fence
 	if len(plan.groups) > len(r.groups) {
 		fence.slots = r.state.slotsOf(plan.groups)
+	}
+	if r.ticket.Epoch != r.state.follower.cursor.Epoch {
+		fence.leased = false
 	}
 	r.fillL1(fence, entry.Bytes()[payload:], now, now+plan.Kept*int64(time.Second), now)
 	s.frame = m.EncodeWith(entry)

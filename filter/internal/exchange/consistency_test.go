@@ -518,3 +518,25 @@ func TestHitOfAnotherEpoch(t *testing.T) {
 		t.Error("14 s later (max_staleness 3 s, --trust 2 s) L1 still answers with what was before the write")
 	}
 }
+
+// So it is with what is stale by then, and which the origin confirms: a Last-Modified has seconds, and the write was in the same one.
+func TestConfirmationInAnotherEpoch(t *testing.T) {
+	for _, method := range []string{"GET", "HEAD"} {
+		w := newWorld(t)
+		modified := [2]string{"last-modified", "Mon, 30 Nov 2026 10:00:00 GMT"}
+		m := w.cached("before the write", maxAge("max-age=10"), modified)
+		w.lease()
+		s := w.stream(method, "/pages/1", "", [2]string{":scheme", "http"})
+		s.exchange.RequestHeaders(true)
+		w.take(wire.PathLookup).ok(wire.LookupAnswer{
+			State: wire.LookupHit, Ticket: wire.Ticket{Epoch: 8, Sequence: 1}, Entry: m.Entry, Age: 20_000, Remaining: 600_000,
+		}.Encode())
+		status := map[string]string{"GET": "304", "HEAD": "200"}[method]
+		s.head(status, modified, maxAge("max-age=10"))
+		s.send("", true)
+		s.exchange.Done()
+		if s := w.page(); s.status != 0 {
+			t.Errorf("%s: answered with %q from L1", method, s.reply)
+		}
+	}
+}
