@@ -215,3 +215,27 @@ func TestStaleIfErrorAfterWaiting(t *testing.T) {
 		t.Errorf("%d %q, %s", s.status, s.reply, s.cacheStatus())
 	}
 }
+
+// While the configuration changes reads of the old plugin and of the new one may wait for the same fetch. Only the old one's cache
+// may be answered from L1.
+//
+//  1. a read of the old plugin misses and fetches; another one waits
+//  2. a write passes another proxy; this VM hasn't heard of it yet
+//  3. the new plugin comes, whose cache has "l1": false, and a read of it, which waits, too
+//  4. the fetch ends, and is in L1
+func TestWaitsBesideAReadThatMayUseL1(t *testing.T) {
+	w := newWorld(t)
+	w.lease()
+	leader, waiting := w.herd("/stats", 1)                                                           // 1
+	w.plugin = w.configure(strings.Replace(testPolicy, `"stats":  {`, `"stats": {"l1": false, `, 1)) // 3
+	strict := w.begin("/stats")
+	leader.respond("200", "before the write") // 4
+	w.settle()
+	w.answered(collapsed+"l1", "before the write", waiting...)
+	w.held(strict)
+	w.take(wire.PathStore).ack()
+	w.settle()
+	w.take(wire.PathLookup).hit(w, "stats", "after the write")
+	w.settle()
+	w.answered(collapsed+"l2", "after the write", strict)
+}

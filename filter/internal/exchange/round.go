@@ -26,15 +26,18 @@ type round struct {
 	fence  fence
 }
 
-// begin answers those who wait from L1, or sends a round.
+// begin answers those who wait from L1, as far as they may be, or sends a round.
 func (f *flight) begin(p *Plugin, now int64) {
 	f.due = false
 	first := f.waiters[0]
 	fence := first.fenceAt(now)
 	if found, ok := first.inL1(fence.leased, now); ok && (first.canUse(found, now) || !first.suits(found)) {
 		f.answer(found, f.state.flights.arrivals)
-		f.endIfEmpty()
-		return
+		if f.endIfEmpty(); len(f.waiters) == 0 {
+			return
+		}
+		first = f.waiters[0]
+		fence = first.fenceAt(now)
 	}
 	if f.landing {
 		return // what is stored can't be found yet
@@ -161,10 +164,14 @@ func (f *flight) answered(p *Plugin, rd *round, a Answer, answer wire.LookupAnsw
 	}
 }
 
-// answer answers those who came up to the one, where they can use what was found.
+// answer answers those who came up to the one, where they can use what was found. While the configuration changes some may be of a plugin
+// by whose policy L1 isn't used, or for a shorter time: they wait on.
 func (f *flight) answer(found found, last uint64) {
 	f.waiters = slices.DeleteFunc(f.waiters, func(r *read) bool {
 		if r.joined > last {
+			return false
+		}
+		if found.tier == tierL1 && !r.leased(r.plugin.host.Now()) {
 			return false
 		}
 		f.decide(r, decision{found: &found, ticket: f.ticket, fence: f.fence})
