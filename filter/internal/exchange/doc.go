@@ -28,6 +28,9 @@
 //     gone), its groups stay suspended for the rule's settle (10 s by default). A commit later than that
 //     may stay hidden up to the TTL. These times are by Redis' clock: where it is stepped forward, and not
 //     slewed, they end early.
+//   - A commit within settle, of a write that was cut off after its response had named groups (Cache-Group-Invalidation): a response that
+//     names one of them (Cache-Groups), and whose request has none of them, may come into L1 before the commit and be
+//     answered from there until settle has passed. L2 answers nobody with it.
 //   - A failover of Redis: with one primary, nothing is lost. A failover begins a new epoch, which forgets
 //     everything stored; suspensions that the old primary acknowledged and lost are covered by the
 //     quarantine with which an epoch begins: for the longest write deadline and --trust all reads go to
