@@ -104,6 +104,9 @@ func (w *world) faults(emit emitter) {
 	for _, s := range w.streams {
 		if !s.over {
 			emit(step{kind: clientLeaves, who: s.number}, seldom)
+			if s.held && w.plan.locals {
+				emit(step{kind: locally, who: s.number}, usual/4)
+			}
 		}
 	}
 	for _, c := range w.calls {
@@ -132,7 +135,7 @@ func (w *world) faults(emit emitter) {
 // schedule has faults of few classes: of many, none would come often enough.
 func (s step) class() int {
 	switch s.kind {
-	case clientLeaves:
+	case clientLeaves, locally:
 		return 0
 	case lost:
 		return 1
@@ -183,15 +186,15 @@ func (w *world) take(s step) {
 	case readBegins:
 		w.used[s.who] = true
 		w.deliver()
-		w.begin(s.who, w.vms[s.n], nil, nil, s.x == readsElsewhere)
+		w.begin(s.who, w.vms[s.n], nil, nil, s.x)
 	case writeBegins:
 		w.used[s.who] = true
-		w.begin(s.who, w.vms[s.n], rules[s.x], nil, false)
+		w.begin(s.who, w.vms[s.n], rules[s.x], nil, 0)
 	case arrives, answered, lost:
 		w.takeCall(s)
 	case executed, failsBefore, failsAfter, executedLate:
 		w.takeOperation(s)
-	case originReads, originEnds, commits, responseEnds, clientLeaves, goesOn:
+	case originReads, originEnds, commits, responseEnds, clientLeaves, goesOn, locally:
 		w.takeStream(s)
 	case purge:
 		w.used[s.who] = true
@@ -319,6 +322,8 @@ func (w *world) takeStream(s step) {
 			st.vm.enter(func() { st.writeEnds(ending(s.x)) })
 		case goesOn:
 			st.vm.enter(st.rest)
+		case locally:
+			st.vm.enter(st.localReply)
 		case clientLeaves:
 			st.details = "downstream_remote_disconnect"
 			st.vm.told(input{kind: clientLeaves, stream: st.number})
@@ -385,7 +390,7 @@ const firstLoop = 800
 func (w *world) loop(c *call, v *vm) {
 	n := w.fresh(firstLoop)
 	w.used[n] = true
-	w.begin(n, v, nil, c, false)
+	w.begin(n, v, nil, c, 0)
 }
 
 // feed tells whether the call is a poll.

@@ -20,6 +20,9 @@
 //	VM       dies, another one starts; the configuration changes; a plugin without streams ends
 //	time     passes, with every timeout, tick and hold that ends meanwhile
 //
+// The mixed schedules, apart from the others, have more of it at a time: reads of other kinds and languages, clients of HTTP/3 of whose ends the proxy
+// doesn't tell, local replies to what is held, writes by two rules, by nobody, and to the URI of what is stored.
+//
 // What is required after each step stands in oracle_test.go: it is the requirement of
 // package model, which knows nothing of what the code does. What is required of operators'
 // controls stands in control_test.go.

@@ -117,6 +117,14 @@ func (w *world) replied(s *stream, status uint32, cacheStatus, body string) {
 	if s.self != nil && status == 421 {
 		return // a refresh that can store nothing
 	}
+	switch kind := s.kind(); {
+	case kind == readsCached && status == 504:
+		return
+	case kind == readsRange && status == 206:
+		status = 200
+	case kind == readsCondition && status == 304:
+		status, body = 200, "0"
+	}
 	version, err := strconv.Atoi(strings.TrimSpace(body))
 	if s.other && status == 200 && err == nil {
 		return

@@ -48,6 +48,13 @@ type plan struct {
 	anonymous        bool // with named: they have no identity, the origin refuses such, the policy says, and what isn't refused is as if named
 	gathers          bool // lookups go together, even one
 	elsewhere        bool // some reads are of a cache that no write invalidates
+	mixed            bool // what follows
+	http3            bool // the proxy doesn't tell of the ends of streams
+	kinds            bool // reads are of several kinds, see readsHead
+	varies           bool // responses depend on Accept-Language, which some reads have
+	byURI            bool // freshness is the origin's, and writes are to the URI of what is stored instead of having a rule for it
+	locals           bool // the proxy may answer by itself what is held
+	tagged           bool // responses name groups though a rule says what writes invalidate
 }
 
 func newPlan(seed uint64) plan {
@@ -70,7 +77,39 @@ func newPlan(seed uint64) plan {
 		p.gathers, p.warm, p.l1, p.configured, p.reads, p.beginning = true, true, false, false, p.reads+8, 64
 	}
 	p.anonymous = p.named && r.IntN(2) == 0
+	if seed >= firstMixed {
+		p.mix(r)
+	}
 	return p
+}
+
+// firstMixed is the first seed of plans that have more at a time. They are apart from the others, in which each thing comes so often that what
+// breaks it is found soon.
+const firstMixed = 1 << 40
+
+func (p *plan) mix(r *rand.Rand) {
+	p.mixed = true
+	if r.IntN(2) == 0 {
+		p.stale, p.operated = true, false
+	}
+	if !p.named && r.IntN(3) == 0 && !p.operated && !p.configured {
+		p.named = true
+		p.anonymous = r.IntN(3) == 0
+	}
+	p.http3 = r.IntN(4) == 0
+	p.kinds = r.IntN(2) == 0
+	p.varies = r.IntN(3) == 0
+	p.byURI = r.IntN(4) == 0 && !p.named && !p.configured
+	p.locals = r.IntN(3) == 0
+	p.tagged = r.IntN(3) == 0
+}
+
+// rules is how many of them writes may have.
+func (p plan) rules() int {
+	if p.mixed {
+		return len(rules)
+	}
+	return plainRules
 }
 
 // policies is how many of them the configuration may change to.
@@ -122,10 +161,15 @@ func (w *world) explore() {
 			read := step{kind: readBegins, who: n, n: int16(w.random.IntN(2))}
 			if w.plan.elsewhere && w.random.IntN(2) == 0 {
 				read.x = readsElsewhere
+			} else if w.plan.kinds {
+				read.x = max(0, readsHead+int16(w.random.IntN(8))-3) // plain ones, too
+			}
+			if w.plan.varies && w.random.IntN(2) == 0 {
+				read.x |= readsVariant
 			}
 			choose(read, 2*w.plan.beginning)
 			if w.begun < w.plan.writes {
-				choose(step{kind: writeBegins, who: n, n: int16(w.random.IntN(2)), x: int16(w.random.IntN(len(rules)))}, w.plan.beginning)
+				choose(step{kind: writeBegins, who: n, n: int16(w.random.IntN(2)), x: int16(w.random.IntN(w.plan.rules()))}, w.plan.beginning)
 			}
 		}
 		if w.plan.configured && w.configured < maxConfigured {
@@ -390,7 +434,15 @@ func (w *world) String() string {
 // CHATCACHE_FIRST_SEED from which seed on, so that a long run may be cut into pieces;
 // CHATCACHE_SCHEDULES_REDIS=miniredis runs them on the scripts themselves.
 func TestSchedules(t *testing.T) {
-	first, count := number(t, "CHATCACHE_FIRST_SEED", 0), number(t, "CHATCACHE_SCHEDULES", 1_000)
+	runSchedules(t, number(t, "CHATCACHE_FIRST_SEED", 0), number(t, "CHATCACHE_SCHEDULES", 1_000))
+}
+
+// TestMixedSchedules does that with more at a time: CHATCACHE_MIXED_SCHEDULES of them.
+func TestMixedSchedules(t *testing.T) {
+	runSchedules(t, firstMixed, number(t, "CHATCACHE_MIXED_SCHEDULES", 250))
+}
+
+func runSchedules(t *testing.T, first, count uint64) {
 	onMiniredis := os.Getenv("CHATCACHE_SCHEDULES_REDIS") == "miniredis"
 	shards := uint64(runtime.GOMAXPROCS(0))
 	if onMiniredis {

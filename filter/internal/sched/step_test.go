@@ -33,6 +33,7 @@ const (
 	configures                 // n: VM, x: policy
 	pluginEnds                 // n: VM, x: which of its plugins
 	operates                   // who: pseudo stream, x: setting
+	locally                    // who: stream
 	goesOn                     // who: stream, whose response has been seen as far as its header section
 )
 
@@ -54,6 +55,22 @@ const (
 // readsElsewhere has a read be of a cache that no write invalidates. What it gets isn't judged: it is there to be read together with
 // others, whose groups are other ones.
 const readsElsewhere = 1
+
+// These are other kinds of reads, see readKinds.
+const (
+	readsHead      = 2 + iota
+	readsAfresh    // max-age=0
+	readsCached    // only-if-cached
+	readsRange     // the first byte
+	readsCondition // If-None-Match, of the first version
+
+	readsVariant = 16 // beside these: with an Accept-Language
+)
+
+// readKinds are what they are called.
+var readKinds = map[int16]string{
+	readsHead: "HEAD", readsAfresh: "max-age=0", readsCached: "only-if-cached", readsRange: "Range", readsCondition: "If-None-Match",
+}
 
 // ending is how a write's response ends.
 type ending int16
@@ -110,6 +127,16 @@ func (s step) String() string {
 	vm := fmt.Sprintf("VM %c", 'A'+s.n)
 	switch s.kind {
 	case readBegins:
+		if s.x > readsElsewhere {
+			text := fmt.Sprintf("%s: a read begins in %s", who, vm)
+			if kind := readKinds[s.x&^readsVariant]; kind != "" {
+				text += ", " + kind
+			}
+			if s.x&readsVariant > 0 {
+				text += ", in another language"
+			}
+			return text
+		}
 		if s.x == readsElsewhere {
 			return fmt.Sprintf("%s: a read of another cache begins in %s", who, vm)
 		}
@@ -148,6 +175,8 @@ func (s step) String() string {
 		return who + ": the client leaves"
 	case goesOn:
 		return who + ": the rest of the response passes"
+	case locally:
+		return who + ": the proxy answers"
 	case purge:
 		return who + " begins"
 	case dies:

@@ -20,6 +20,7 @@ type stream struct {
 	rule     *rule  // nil: a read
 	id       string // of a write's suspension
 	other    bool   // a read of another cache, see readsElsewhere
+	how      int16  // a read: of which kind, with readsVariant; 0: a plain one
 	self     *call  // by which the proxy has sent it itself; nil: a client's
 	match    string // the request's If-None-Match
 	exchange exchange.Exchange
@@ -43,10 +44,13 @@ type stream struct {
 }
 
 // begin starts a stream.
-func (w *world) begin(number int16, v *vm, r *rule, self *call, other bool) {
-	s := &stream{w: w, vm: v, root: v.current(), number: number, rule: r, self: self, other: other, details: httpcache.ViaUpstream, tries: 1, weight: w.weigh(false)}
+func (w *world) begin(number int16, v *vm, r *rule, self *call, how int16) {
+	s := &stream{w: w, vm: v, root: v.current(), number: number, rule: r, self: self, other: how == readsElsewhere, how: how, details: httpcache.ViaUpstream, tries: 1, weight: w.weigh(false)}
 	if self != nil {
 		self.loop = s
+	}
+	if s.kind() == readsCondition {
+		s.match = `"0"`
 	}
 	w.streams = append(w.streams, s)
 	w.begins(s)
@@ -79,25 +83,54 @@ func (s *stream) RequestFields(dst httpcache.Fields) (httpcache.Fields, error) {
 	if s.self != nil {
 		return append(dst, s.self.fields...), nil
 	}
+	if s.how&readsVariant > 0 {
+		dst = append(dst, [2]string{"accept-language", "de"})
+	}
+	switch s.kind() {
+	case readsAfresh:
+		dst = append(dst, [2]string{"cache-control", "max-age=0"})
+	case readsCached:
+		dst = append(dst, [2]string{"cache-control", "only-if-cached"})
+	case readsRange:
+		dst = append(dst, [2]string{"range", "bytes=0-0"})
+	case readsCondition:
+		dst = append(dst, [2]string{"if-none-match", `"0"`})
+	}
 	method, path := "GET", "/stats"
 	switch {
 	case s.rule != nil:
 		method, path = s.rule.method, "/messages"
 	case s.other:
 		path = "/rooms"
+	case s.kind() == readsHead:
+		method = "HEAD"
+	}
+	if s.rule != nil && s.w.plan.byURI {
+		path = "/stats"
+	}
+	if s.rule != nil && s.rule.override != "" {
+		dst = append(dst, [2]string{"x-http-method-override", s.rule.override})
 	}
 	dst = append(dst, httpcache.Fields{{":method", method}, {":authority", "chat.test"}, {":path", path}}...)
-	if s.rule != nil && s.w.plan.anonymous {
+	if s.rule != nil && (s.w.plan.anonymous || s.rule.nobody) {
 		return dst, nil
 	}
 	return append(dst, [2]string{"authorization", "Bearer ann"}), nil
 }
 
+// kind is that of a read, whatever language it asks for.
+func (s *stream) kind() int16 { return s.how &^ readsVariant }
+
 func (s *stream) RequestBody(int) ([]byte, error)           { return nil, nil }
 func (s *stream) ResponseFields() (httpcache.Fields, error) { return s.fields, nil }
 func (s *stream) ResponseBody(n int) ([]byte, error)        { return s.chunk[:n], nil }
 
-func (s *stream) RemoveRequestField(string) error { return nil }
+func (s *stream) RemoveRequestField(name string) error {
+	if name == "if-none-match" {
+		s.match = ""
+	}
+	return nil
+}
 
 func (s *stream) ResumeResponse() error {
 	if s.over || !s.holding {
@@ -124,6 +157,10 @@ func (s *stream) Describe(string, string) {}
 
 func (s *stream) Property(path ...string) ([]byte, bool) {
 	switch strings.Join(path, ".") {
+	case "request.protocol":
+		if s.w.plan.http3 {
+			return []byte("HTTP/3"), true
+		}
 	case "response.code_details":
 		return []byte(s.details), true
 	case "upstream.request_attempt_count":
@@ -198,7 +235,19 @@ func (s *stream) end() {
 	s.held, s.over, s.holding, s.rest = false, true, false, nil
 	s.tell(0)
 	s.w.ends(s)
-	s.exchange.Done()
+	if !s.w.plan.http3 {
+		s.exchange.Done()
+	}
+}
+
+// localReply is the proxy's in place of what is held.
+func (s *stream) localReply() {
+	s.details = "stream_idle_timeout"
+	s.tries = 0
+	s.held = false
+	if s.respond(504, 2) {
+		s.finish("no")
+	}
 }
 
 // originFails is the origin's error in place of its answer to a read.
@@ -219,10 +268,27 @@ func (s *stream) readEnds(fails bool) {
 	if s.w.plan.stale {
 		more = append(more, [2]string{"etag", tag})
 	}
-	if s.w.plan.named {
+	if s.w.plan.named || s.w.plan.tagged {
 		more = append(more, [2]string{"cache-groups", `"stats"`})
 	}
+	if s.w.plan.varies {
+		more = append(more, [2]string{"vary", "accept-language"})
+	}
+	if s.w.plan.byURI && !fails {
+		if s.w.plan.stale {
+			more = append(more, [2]string{"cache-control", "max-age=1, stale-while-revalidate=600, stale-if-error=600"})
+		} else {
+			more = append(more, [2]string{"cache-control", "max-age=600"})
+		}
+	}
+	if status == 200 && s.kind() == readsRange {
+		more = append(more, [2]string{"content-range", "bytes 0-0/1"})
+		status = 206
+	}
 	if s.respond(status, len(body), more...) {
+		if s.kind() == readsHead {
+			body = ""
+		}
 		s.finish(body)
 	}
 }

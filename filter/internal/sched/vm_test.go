@@ -69,7 +69,9 @@ func (v *vm) journal() (entries int64) {
 
 func (v *vm) endReplied() {
 	for _, s := range v.replied {
-		s.exchange.Done()
+		if !v.w.plan.http3 {
+			s.exchange.Done()
+		}
 	}
 	v.replied = v.replied[:0]
 }
@@ -157,7 +159,7 @@ func (w *world) newCall(r *root, s *stream, path string, frame []byte, timeout t
 		c.owner = s.number
 	}
 	c.write = w.writeOf(v, path, frame)
-	c.ends = c.write != nil && c.write.over
+	c.ends = c.write != nil && c.write.over && (!w.plan.http3 || !c.write.exchange.Concerned())
 	if c.write != nil {
 		c.owner = c.write.number
 	}

@@ -29,11 +29,18 @@ type rule struct {
 	refuse           bool
 	deadline, settle int64 // ms
 	also             int64
+	override         string // of the method
+	nobody           bool   // without a credential
 }
+
+// plainRules are those of rules that every plan may have.
+const plainRules = 2
 
 var rules = []*rule{
 	{name: "save", method: "POST", deadline: 400, settle: 1000},
 	{name: "strict", method: "PUT", deadline: 300, settle: 1500, also: 400, refuse: true},
+	{name: "save + strict", method: "POST", override: "PUT", deadline: 400, settle: 1500, also: 400, refuse: true},
+	{name: "save", method: "POST", deadline: 400, settle: 1000, nobody: true},
 }
 
 const document = `{
@@ -70,6 +77,15 @@ func documentOf(p plan) string {
 		freshness = isStale
 	}
 	text := fmt.Sprintf(document, l1, stream, freshness)
+	if p.byURI {
+		if p.stale {
+			text = strings.Replace(text, isStale, `"ttl": "origin", "keep_stale": "600s"`, 1)
+		} else {
+			text = strings.Replace(text, isFresh, `"ttl": "origin"`, 1)
+		}
+		text = strings.ReplaceAll(text, "/messages", "/stats")
+		text = strings.ReplaceAll(text, `"invalidate": ["stats"]`, `"invalidate": ["rooms"]`)
+	}
 	switch {
 	case p.anonymous:
 		text = strings.Replace(text, `"version": 1`, `"version": 1, "origin_refuses_anonymous": true`, 1)
@@ -83,13 +99,13 @@ var withL1 = parse(documentOf(plan{l1: true}))
 
 // policyOf is the policy with which a plan begins.
 func policyOf(p plan) *policy.Policy {
-	return begins[plan{l1: p.l1, uploads: p.uploads, stale: p.stale, named: p.named, anonymous: p.anonymous}]
+	return begins[plan{l1: p.l1, uploads: p.uploads, stale: p.stale, named: p.named, anonymous: p.anonymous, byURI: p.byURI}]
 }
 
 var begins = func() map[plan]*policy.Policy {
 	m := map[plan]*policy.Policy{}
-	for i := range 32 {
-		p := plan{l1: i&1 > 0, uploads: i&2 > 0, stale: i&4 > 0, named: i&8 > 0, anonymous: i&16 > 0}
+	for i := range 64 {
+		p := plan{l1: i&1 > 0, uploads: i&2 > 0, stale: i&4 > 0, named: i&8 > 0, anonymous: i&16 > 0, byURI: i&32 > 0}
 		m[p] = parse(documentOf(p))
 	}
 	return m
