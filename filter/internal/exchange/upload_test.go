@@ -52,6 +52,9 @@ func (p *pieces) commits(w *world) (wire.CommitRequest, *call) {
 	w.settle()
 	c := w.take(wire.PathCommit)
 	m := decoded(w, c, wire.DecodeCommitRequest)
+	if m.Scope != w.plugin.scope {
+		w.t.Errorf("a commit of %v, want one of %v", m.Scope, w.plugin.scope)
+	}
 	if m.Size != int64(len(p.bytes)) || m.Upload != p.id || m.Key != p.key {
 		w.t.Errorf("commit of %d bytes of upload %s of %s, want %d of %s of %s", m.Size, m.Upload, m.Key, len(p.bytes), p.id, p.key)
 	}
@@ -142,6 +145,20 @@ func TestUpload(t *testing.T) {
 		if stores := w.counts[w.plugin.metrics[w.plugin.Policy.Cache("stats").Index].stores.Name]; stores != 1 {
 			t.Errorf("%d stores counted", stores)
 		}
+	}
+}
+
+// Two uploads of one key, of different VMs' or after each other, have ids of their own: otherwise the pieces of both would make up one entry.
+func TestUploadsOfOneKey(t *testing.T) {
+	w := newStreamingWorld(t)
+	var both [2]pieces
+	for i := range both {
+		s := w.missed("ann")
+		s.respond("200", fmt.Sprint("a body that is uploaded ", i))
+		both[i].piece(w)
+	}
+	if a, b := both[0], both[1]; a.key != b.key || a.id == b.id {
+		t.Errorf("of %s with id %q, and of %s with id %q", a.key, a.id, b.key, b.id)
 	}
 }
 
