@@ -125,7 +125,7 @@ func (r *read) begin(fields httpcache.Fields, end bool) httpcache.Reason {
 	if plan.Length > r.plugin.Policy.StreamAbove {
 		size = 0 // an upload takes it
 	}
-	if !r.room(size, now) {
+	if !r.room(size) {
 		return reasonUnheld
 	}
 	r.hold(&capture{
@@ -260,7 +260,7 @@ func (r *read) chunk(n int, end bool) {
 	}
 	if c.upload == nil {
 		c.add(chunk)
-	} else if !c.upload.add(chunk) {
+	} else if !c.upload.add(r, chunk) {
 		r.giveUp(reasonUnsent)
 	}
 }
@@ -272,14 +272,14 @@ func (r *read) hold(c *capture) {
 
 // room reserves n bytes of the state's budget. Where they aren't left the oldest captures give way, if they are slow: they end as if
 // there had been no room for them.
-func (r *read) room(n int, now int64) bool {
+func (r *read) room(n int) bool {
 	for !r.state.reserve(n) {
 		first := r.state.captures.Front()
 		if first == nil {
 			return false
 		}
 		oldest := first.Value.(*read)
-		if oldest == r || now-oldest.capture.received <= int64(slowCapture) {
+		if oldest == r || r.plugin.host.Now()-oldest.capture.received <= int64(slowCapture) {
 			return false
 		}
 		oldest.giveUp(reasonUnheld)
@@ -294,7 +294,7 @@ func (r *read) grow() bool {
 	if more <= 0 {
 		return true
 	}
-	if !r.room(more, r.plugin.host.Now()) {
+	if !r.room(more) {
 		return false
 	}
 	c.reserved += more
@@ -312,6 +312,8 @@ func (r *read) trailers() {
 func (r *read) giveUp(reason httpcache.Reason) {
 	if r.shadow == nil {
 		r.unstored(reason)
+	} else {
+		r.shadow.release(r.state)
 	}
 	r.drop()
 	if r.stale != nil && !ownFault(reason) {

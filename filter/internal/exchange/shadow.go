@@ -57,6 +57,12 @@ func (r *read) keepShadow(f found, response httpcache.Response) bool {
 	return true
 }
 
+// release gives back what the stored response has of the budget. Without a copy of the origin's answer nothing is compared with it.
+func (s *shadow) release(state *State) {
+	state.release(s.reserved)
+	s.reserved = 0
+}
+
 // sample takes a share of those that it is asked about, in basis points, in no order that
 // the requests' could coincide with.
 func (s *State) sample(share int) bool {
@@ -81,6 +87,7 @@ func (r *read) verify(fields httpcache.Fields, end bool) {
 	plan, reason := httpcache.PlanCopy(fields, end, r.plugin.Policy.UpstreamHTTP2)
 	size := min(max(plan.Length, 0), maxReserved)
 	if reason != httpcache.Storable || plan.Length > r.cache.MaxResponse || !r.state.reserve(size) {
+		r.shadow.release(r.state)
 		return // nothing is copied: it ends uncompared
 	}
 	r.hold(&capture{
@@ -96,7 +103,7 @@ func (r *read) verified() {
 	c, s := r.capture, r.shadow
 	r.shadow = nil // a recheck needs its digest only
 	r.drop()
-	r.state.release(s.reserved)
+	s.release(r.state)
 	details, _ := r.stream.Property("response", "code_details")
 	if c == nil || c.plan.Complete(c.size, c.end, string(details)) != httpcache.Storable || r.state.moved(r.groups, s.mark) {
 		r.metrics.uncompare(r.plugin.host)

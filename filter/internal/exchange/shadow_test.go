@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -361,8 +362,8 @@ func TestComparisonsHaveABudget(t *testing.T) {
 	*captured = 0
 	s = w.withheld()
 	s.head("200", [2]string{"content-length", "5000"})
-	if *captured != kept {
-		t.Errorf("%d bytes are captured of what is too large", *captured-kept)
+	if *captured != 0 {
+		t.Errorf("%d bytes are kept for what is too large, while its client takes it", *captured)
 	}
 	s.exchange.Done()
 	w.wantVerified(2, 0, 0, 2)
@@ -437,4 +438,24 @@ func TestObserveOfABodyKeyedRead(t *testing.T) {
 	}
 	s.respond("200", "flags")
 	s.wants("chatcache; fwd=bypass; detail=observe")
+}
+
+// Whoever is slow to take an answer that is compared keeps others from nothing either: with the copy of the answer the stored one goes.
+func TestSlowComparisonsGiveWay(t *testing.T) {
+	w := shadowed(t)
+	captured := &w.plugin.state.captured
+	length := func(n int) [2]string { return [2]string{"content-length", strconv.Itoa(n)} }
+	slow := w.withheld()
+	kept := *captured
+	slow.head("200", length(len(stored)))
+	*captured += maxCaptured - kept - len(stored)
+	w.now += slowCapture + time.Millisecond
+	bob := w.missed("bob")
+	bob.head("200", length(kept+len(stored)))
+	bob.wants("chatcache; fwd=uri-miss; stored")
+	slow.send(stored, true)
+	slow.exchange.Done()
+	bob.exchange.Done()
+	*captured -= maxCaptured - kept - len(stored)
+	w.wantVerified(1, 0, 0, 1)
 }

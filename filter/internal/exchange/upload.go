@@ -67,14 +67,14 @@ func (u *upload) piece() wire.PieceRequest {
 	return wire.PieceRequest{Scope: u.commit.Scope, Key: u.commit.Key, Upload: u.commit.Upload, Offset: u.commit.Size}
 }
 
-// add takes more of the body. It tells whether the upload may still become an entry.
-func (u *upload) add(chunk []byte) bool {
+// add takes more of the body of the read's response. It tells whether the upload may still become an entry.
+func (u *upload) add(r *read, chunk []byte) bool {
 	if u.over {
 		return false
 	}
 	u.unsent.AppendBytes(chunk)
 	if more := u.unsent.Len() + u.sent.Len() - u.reserved; more > 0 {
-		if !u.state.reserve(more) {
+		if !r.room(more) {
 			u.end(false)
 			return false
 		}

@@ -371,3 +371,26 @@ func TestUploadReplacesWhatL1Has(t *testing.T) {
 		t.Errorf("%s: %q", s.cacheStatus(), s.reply)
 	}
 }
+
+// An upload has room made for it like what is held as a whole: a bridge that is slower than the origin makes it take more as it goes on.
+func TestSlowCapturesGiveWayToUploads(t *testing.T) {
+	w := newWorld(t, `"max_response": "4KiB"`, `"max_response": "7MiB", "stream_above": "1MiB"`)
+	for i := range maxCaptured / maxReserved {
+		w.missed(fmt.Sprint("slow-", i)).head("200", [2]string{"content-length", fmt.Sprint(maxReserved)})
+	}
+	w.now += slowCapture + time.Millisecond
+	s := w.missed("ann")
+	s.head("200", [2]string{"content-length", fmt.Sprint(3 * maxReserved)})
+	for range 3 {
+		s.send(strings.Repeat("x", maxReserved), false)
+	}
+	s.send("", true)
+	s.exchange.Done()
+	var p pieces
+	p.piece(w).ack()
+	p.piece(w).ack()
+	p.commits(w)
+	if n := w.counts["chatcache.cache.stats.reason.capture-limit.unstored"]; n != 4 {
+		t.Errorf("%d have given way, want as many as there had to be room for", n)
+	}
+}
