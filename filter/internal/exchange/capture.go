@@ -32,9 +32,17 @@ type capture struct {
 	place    *list.Element // among the state's captures
 }
 
-// slowCapture is how long a capture may take while others need the room that it has. A client that takes nothing of what it has asked for
-// would otherwise keep a worker from storing anybody's, by the streams of one connection.
-const slowCapture = 10 * time.Second
+// A capture is slow that is behind slowPace by more than slowCapture. While others need the room that it has it gives way: a client that takes
+// nothing of what it has asked for would otherwise keep a worker from storing anybody's, by the streams of one connection. Age alone doesn't
+// count: where all take long, and are more than there is room for, each would give way to the next just before its end, and none be stored.
+const (
+	slowCapture = 10 * time.Second
+	slowPace    = 64 << 10 // bytes a second
+)
+
+func (c *capture) slow(now int64) bool {
+	return now-c.received > int64(slowCapture)+int64(c.size)*int64(time.Second)/slowPace
+}
 
 // add takes more of the body. The chunk is the capture's from now on.
 func (c *capture) add(chunk []byte) {
@@ -270,19 +278,15 @@ func (r *read) hold(c *capture) {
 	r.capture, c.place = c, r.state.captures.PushBack(r)
 }
 
-// room reserves n bytes of the state's budget. Where they aren't left the oldest captures give way, if they are slow: they end as if
-// there had been no room for them.
+// room reserves n bytes of the state's budget. Where they aren't left, others' captures that are slow give way, the oldest first: they end as
+// if there had been no room for them.
 func (r *read) room(n int) bool {
 	for !r.state.reserve(n) {
-		first := r.state.captures.Front()
-		if first == nil {
+		slow := r.state.slowCapture(r, r.plugin.host.Now())
+		if slow == nil {
 			return false
 		}
-		oldest := first.Value.(*read)
-		if oldest == r || r.plugin.host.Now()-oldest.capture.received <= int64(slowCapture) {
-			return false
-		}
-		oldest.giveUp(reasonUnheld)
+		slow.giveUp(reasonUnheld)
 	}
 	return true
 }

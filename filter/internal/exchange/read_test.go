@@ -403,6 +403,48 @@ func TestSlowCapturesGiveWay(t *testing.T) {
 	w.none(wire.PathStore)
 }
 
+// A slow capture that finds no room itself ends, once, and gives back what it had.
+func TestSlowCaptureThatWantsMore(t *testing.T) {
+	w := newWorld(t)
+	s := w.missed("ann")
+	s.head("200", [2]string{"transfer-encoding", "chunked"})
+	w.plugin.state.captured = maxCaptured - 10
+	s.send("12345678", false)
+	w.now += slowCapture + time.Second
+	s.send("90123", true)
+	s.exchange.Done()
+	if left, n := w.plugin.state.captured, w.counts["chatcache.cache.stats.reason.capture-limit.unstored"]; left != maxCaptured-10 || n != 1 {
+		t.Errorf("%d bytes are taken, want %d; counted %d times", left, maxCaptured-10, n)
+	}
+}
+
+// What takes long but comes steadily isn't slow. Otherwise each would give way to the next just before its end, where all do and are more than
+// there is room for.
+func TestSteadyCapturesStay(t *testing.T) {
+	w := newWorld(t, `"max_response": "4KiB"`, `"max_response": "1MiB"`)
+	var steady []*fakeStream
+	for i := range maxCaptured / maxReserved {
+		s := w.missed(fmt.Sprint("steady-", i))
+		s.head("200", [2]string{"content-length", strconv.Itoa(maxReserved)})
+		steady = append(steady, s)
+	}
+	second := strings.Repeat("x", slowPace)
+	for range maxReserved/slowPace - 1 {
+		w.now += time.Second
+		for _, s := range steady {
+			s.send(second, false)
+		}
+	}
+	w.now += slowCapture
+	s := w.missed("ann")
+	s.head("200", [2]string{"content-length", "1"})
+	s.wants("chatcache; fwd=uri-miss; detail=capture-limit")
+	w.now += time.Millisecond
+	s = w.missed("bob")
+	s.head("200", [2]string{"content-length", "1"})
+	s.wants("chatcache; fwd=uri-miss; stored") // now they have stood still for too long
+}
+
 // The proxy may answer by itself while the request waits for the bridge.
 func TestLocalReplyBeforeTheBridgeAnswers(t *testing.T) {
 	w := newWorld(t)

@@ -214,6 +214,20 @@ func (s *State) reserve(n int) bool {
 
 func (s *State) release(n int) { s.captured -= n }
 
+// slowCapture gives the oldest read but one whose capture is slow; nil if there is none.
+func (s *State) slowCapture(but *read, now int64) *read {
+	for e := s.captures.Front(); e != nil; e = e.Next() {
+		r := e.Value.(*read)
+		if now-r.capture.received <= int64(slowCapture) {
+			break // nor are those that came later
+		}
+		if r != but && r.capture.slow(now) {
+			return r
+		}
+	}
+	return nil
+}
+
 // reserveBlock takes a stored response's block into the budget, once for all who keep it; each must release it. It tells whether
 // there was room.
 func (s *State) reserveBlock(block []byte) bool {
