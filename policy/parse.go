@@ -186,6 +186,12 @@ func (o object) warn(p *Policy) {
 			warn(NoLoopback, "/caches/"+c.Name+"/prefetch", c.Name, "nothing leads to this proxy's own listener, so nothing is prefetched",
 				`name an Envoy cluster that does: "host": {"loopback_cluster": "…"}`)
 		}
+		for _, text := range c.patterns {
+			if upper := strings.ToUpper(text); strings.Contains(upper, "%3F") || strings.Contains(upper, "%23") {
+				warn(NeverMatches, "/caches/"+c.Name+"/match", c.Name, "no request is answered by "+quote(text)+": to some origins %3F begins a query, and %23 a fragment",
+					"take it out: nothing of such a path is cached")
+			}
+		}
 	}
 	if strings.Contains(p.Bridge.Cluster, "://") {
 		warn(NoCluster, "/bridge/cluster", "", "a URL stands where the name of an Envoy cluster is wanted, so no call reaches the bridge",

@@ -1,9 +1,11 @@
 package policy
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -248,6 +250,30 @@ func TestDefinition(t *testing.T) {
 		if changed := p.Cache("b").Definition != b; changed != test.bChanged {
 			t.Errorf("%s → %s: the private cache's definition changed: %v", test.from, test.to, changed)
 		}
+	}
+}
+
+// A cache's pattern with what some origins take for a path's end is a warning. Rules go by any reading of a path, so theirs match.
+func TestPatternsThatNeverMatch(t *testing.T) {
+	p, problems := Parse([]byte(`{"version": 1, "name": "p", "bridge": {"cluster": "b"}, "caches": {"c": {"match": ["GET /c", "GET /tags/c%23", "GET /why%3f/{id}"], "ttl": "1s", "shared": true}},
+		"invalidations": [{"name": "r", "match": ["POST /tags/c%23"], "invalidate": ["c"]}]}`))
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	var got []string
+	for _, w := range p.Warnings() {
+		got = append(got, w.String())
+	}
+	const why = ` (c): no request is answered by %q: to some origins %%3F begins a query, and %%23 a fragment; take it out: nothing of such a path is cached [never-matches]`
+	want := []string{"/caches/c/match" + fmt.Sprintf(why, "GET /tags/c%23"), "/caches/c/match" + fmt.Sprintf(why, "GET /why%3f/{id}")}
+	if !slices.Equal(got, want) {
+		t.Errorf("warnings %q, want %q", got, want)
+	}
+	if c, _ := p.Match("GET", "h", "/tags/c%23"); c != nil {
+		t.Error("it matches all the same")
+	}
+	if _, rule := p.Match("POST", "h", "/tags/c%23"); rule == nil {
+		t.Error("the rule doesn't match")
 	}
 }
 

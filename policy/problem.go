@@ -25,6 +25,7 @@ const (
 	NoIdentity     ID = "no-identity"     // a private cache in a policy without identity
 	NoBodies       ID = "no-bodies"       // warning: a body-keyed cache that will only bypass
 	NoLoopback     ID = "no-loopback"     // warning: a prefetch that has no way
+	NeverMatches   ID = "never-matches"   // warning: a cache's pattern that no request matches
 	NoCluster      ID = "no-cluster"      // warning: what no Envoy cluster is called stands for one
 	InlineSecret   ID = "inline-secret"   // warning: a secret stands in the document
 )
