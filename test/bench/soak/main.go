@@ -69,15 +69,25 @@ func run(ctx context.Context, s settings) (err error) {
 		Machine: bench.Machine(), Go: runtime.Version(), Started: time.Now().UTC().Truncate(time.Second),
 	}
 	r.header(os.Stdout)
-	const samples = 20 // a multiple of 4: see report.Growth
 	clients, err := dial(ctx, mesh.Envoys[0], s.connections)
 	if err != nil {
 		return err
 	}
 	defer clients.close()
+	err = r.take(ctx, mesh, clients, s.keys)
+	if len(r.Samples) < 4 {
+		return err
+	}
+	r.conclude(os.Stdout) // what is interrupted after an hour has shown something, too
+	return errors.Join(err, bench.WriteIf(s.json, r))
+}
+
+// take asks for so many keys, and takes the samples.
+func (r *report) take(ctx context.Context, mesh *stack.Stack, clients clients, keys int) error {
+	const samples = 20
 	began := time.Now()
 	for i := range samples {
-		from, to := s.keys*i/samples, s.keys*(i+1)/samples
+		from, to := keys*i/samples, keys*(i+1)/samples
 		if err := clients.ask(ctx, from, to); err != nil {
 			return err
 		}
@@ -87,6 +97,5 @@ func run(ctx context.Context, s settings) (err error) {
 		}
 		r.add(os.Stdout, sample)
 	}
-	r.conclude(os.Stdout)
-	return bench.WriteIf(s.json, r)
+	return nil
 }
