@@ -143,6 +143,9 @@
 // gets a 503, so its request goes to the origin; one that is to fetch, or waits for who does, is told so without
 // the entry. What filters send, a frame of up to 9 MiB each, isn't bounded together.
 //
+// A poll that is held over HTTP/1.1 takes a third of what one over HTTP/2 does (envoy/OPERATING.md has figures):
+// its connection is taken from net/http meanwhile.
+//
 // Redis 7 or Valkey is required, with maxmemory-policy noeviction or volatile-*
 // (/readyz checks it); Redis' user needs EVAL, EVALSHA, SCRIPT LOAD, INFO, PING, WAIT, PUBLISH and
 // PSUBSCRIBE besides the commands of the scripts: envoy/OPERATING.md has all of them as an ACL.
@@ -186,6 +189,7 @@
 //	bridge, policies            options, the bridge; what it remembers of each policy
 //	connect                     the connection to Redis out of the environment
 //	serve, joined               the servers; an answer of HTTP/2 in one write
+//	parking                     connections of HTTP/1.1 while their polls are held
 //	http                        every call, who may make it, frames and JSON
 //	error, failurelog, trace    the statuses of errors; the log of what went wrong
 //	guard                       panics in goroutines that calls begin

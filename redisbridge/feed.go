@@ -42,20 +42,11 @@ func (b *Bridge) Follow(ctx context.Context, m wire.FollowRequest) (wire.FollowA
 	if err := checkPoll(m); err != nil {
 		return wire.FollowAnswer{}, err
 	}
-	held := poll{Bridge: b, policy: p, request: m, left: time.Duration(m.Hold) * time.Millisecond}
-	held.wake = p.wake.await() // before the read, see wake
-	answer, err := held.read(ctx)
-	switch {
-	case err != nil || m.Hold == 0 || !answer.Continues(m.Cursor):
-		return answer, err
-	case len(answer.Events) == 0:
-		return held.hold(ctx)
+	held := newPoll(b, p, m)
+	if err := held.follow(ctx); err != nil {
+		return wire.FollowAnswer{}, err
 	}
-	if more := p.wake.gather(); more > 0 {
-		b.clock.Wait(ctx, nil, more)
-		return held.read(ctx)
-	}
-	return answer, nil
+	return held.answer, nil
 }
 
 func checkPoll(m wire.FollowRequest) error {
@@ -71,14 +62,40 @@ func checkPoll(m wire.FollowRequest) error {
 	return checkReport(m.Report)
 }
 
-// poll is one poll and what is left of its hold.
+// poll is one poll, what is left of its hold, and its answer.
 type poll struct {
 	*Bridge
 	policy  *policyState
 	request wire.FollowRequest
+	answer  wire.FollowAnswer // of the last read
 	wake    *waking
 	left    time.Duration // of its hold
 	next    time.Duration // until a deadline passes or a raise is due
+}
+
+// newPoll makes it on the heap: what ten thousand polls have on their stacks while they are held counts twice as
+// much, for stacks grow by doubling.
+//
+//go:noinline
+func newPoll(b *Bridge, p *policyState, m wire.FollowRequest) *poll {
+	return &poll{Bridge: b, policy: p, request: m, left: time.Duration(m.Hold) * time.Millisecond}
+}
+
+// follow finds the poll's answer.
+func (p *poll) follow(ctx context.Context) error {
+	p.wake = p.policy.wake.await() // before the read, see wake
+	err := p.read(ctx)
+	switch {
+	case err != nil || p.request.Hold == 0 || !p.answer.Continues(p.request.Cursor):
+		return err
+	case len(p.answer.Events) == 0:
+		return p.hold(ctx)
+	}
+	if more := p.policy.wake.gather(); more > 0 {
+		p.clock.Wait(ctx, nil, more)
+		return p.read(ctx)
+	}
+	return nil
 }
 
 // hold waits and reads until there is something to tell:
@@ -88,27 +105,26 @@ type poll struct {
 //  3. or next has passed: its read turns the deadline into an event, which
 //     wakes the other polls, those of other bridges too
 //  4. nothing to tell: it waits on, for what is left of its hold
-func (p *poll) hold(ctx context.Context) (wire.FollowAnswer, error) {
+func (p *poll) hold(ctx context.Context) error {
 	p.policy.counters.held.Add(1)
 	defer p.policy.counters.held.Add(-1)
 	for {
 		over := p.await(ctx)
 		if isClosed(p.wake.ch) {
-			if answer, ok := p.readTogether(ctx); ok {
-				return answer, nil
+			if p.readTogether(ctx) {
+				return nil
 			}
 		}
 		p.wake = p.policy.wake.await()
-		answer, err := p.read(ctx)
-		if err != nil || over || p.tells(answer) {
-			return answer, err
+		if err := p.read(ctx); err != nil || over || p.tells() {
+			return err
 		}
 	}
 }
 
 // tells tells whether the poll has its answer.
-func (p *poll) tells(answer wire.FollowAnswer) bool {
-	return len(answer.Events) > 0 || !answer.Continues(p.request.Cursor)
+func (p *poll) tells() bool {
+	return len(p.answer.Events) > 0 || !p.answer.Continues(p.request.Cursor)
 }
 
 // await waits for a reason to read, and tells whether what is read then is the answer
@@ -140,20 +156,20 @@ func isClosed(ch <-chan struct{}) bool {
 
 // read registers the VM, counts its report and reads what happened after its cursor, together
 // with polls that come at the same time.
-func (p *poll) read(ctx context.Context) (wire.FollowAnswer, error) {
+func (p *poll) read(ctx context.Context) error {
 	r := &pollRead{ctx: ctx, request: p.request, done: make(chan struct{})}
 	p.policy.reads.add(p.Bridge, p.policy, r)
 	select {
 	case <-r.done:
 	case <-ctx.Done():
-		return wire.FollowAnswer{}, redisError(ctx.Err())
+		return redisError(ctx.Err())
 	}
 	if r.err != nil {
-		return wire.FollowAnswer{}, r.err
+		return r.err
 	}
 	p.request.Report = wire.Report{} // what is read next must not send it again
-	p.next = r.next
-	return r.answer, nil
+	p.answer, p.next = r.answer, r.next
+	return nil
 }
 
 // parseNext reads in how many milliseconds something is due.

@@ -43,20 +43,22 @@ func (f *feedRead) of(wake *waking, cursor wire.Ticket) (read *sharedRead, first
 }
 
 // readTogether answers a poll that was woken, if there is something to tell.
-func (p *poll) readTogether(ctx context.Context) (answer wire.FollowAnswer, ok bool) {
+func (p *poll) readTogether(ctx context.Context) (ok bool) {
 	if ctx.Err() != nil {
-		return wire.FollowAnswer{}, false // nobody listens: this VM must not be registered anew
+		return false // nobody listens: this VM must not be registered anew
 	}
 	read, first := p.policy.feedRead.of(p.wake, p.request.Cursor)
 	if first {
 		// For the others, too: not ended by this one's client.
-		read.answer, read.err = p.read(context.WithoutCancel(ctx))
+		read.err = p.read(context.WithoutCancel(ctx))
+		read.answer = p.answer
 		close(read.done)
 	} else if !isClosed(read.done) {
 		p.clock.Wait(ctx, read.done, p.timeout)
 	}
 	if !isClosed(read.done) || read.err != nil {
-		return wire.FollowAnswer{}, false
+		return false
 	}
-	return read.answer, p.tells(read.answer)
+	p.answer = read.answer
+	return p.tells()
 }

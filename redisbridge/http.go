@@ -33,8 +33,8 @@ func (b *Bridge) routes() http.Handler {
 	handle("POST "+wire.PathSuspend, filter, frame(wire.DecodeSuspendRequest, b.Suspend))
 	handle("POST "+wire.PathClose, filter, frame(wire.DecodeCloseRequest, b.CloseSuspension))
 	handle("POST "+wire.PathJoin, filter, frameTo(b.sendJoined, wire.DecodeJoinRequest, b.Join))
-	handle("POST "+wire.PathFollow, filter, frame(wire.DecodeFollowRequest, b.Follow))
-	handle("POST "+wire.PathFeed, filter, frame(wire.DecodeFeedRequest, b.Feed))
+	handle("POST "+wire.PathFollow, filter, framePoll(b, wire.DecodeFollowRequest, b.Follow))
+	handle("POST "+wire.PathFeed, filter, framePoll(b, wire.DecodeFeedRequest, b.Feed))
 
 	handle("POST /v1/purge", admin, jsonCall(b.Purge))
 	handle("POST /v1/invalidate", admin, jsonCall(b.Invalidate))
@@ -127,6 +127,9 @@ func (b *Bridge) answering(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := b.clock.Now()
 		err := h(w, r)
+		if errors.Is(err, errParked) {
+			return
+		}
 		if err != nil {
 			b.writeError(w, r, err)
 		}
@@ -186,11 +189,7 @@ func frameTo[Request, Answer any](
 	decode func([]byte) (Request, error), call func(context.Context, Request) (Answer, error),
 ) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		body, err := readBody(w, r, wire.MaxFrame)
-		if err != nil {
-			return err
-		}
-		request, err := decode(body)
+		request, err := readFrame(w, r, decode)
 		if err != nil {
 			return err
 		}
@@ -199,6 +198,37 @@ func frameTo[Request, Answer any](
 			return err
 		}
 		return send(w, answer)
+	}
+}
+
+func readFrame[Request any](w http.ResponseWriter, r *http.Request, decode func([]byte) (Request, error)) (m Request, err error) {
+	body, err := readBody(w, r, wire.MaxFrame)
+	if err != nil {
+		return m, err
+	}
+	return decode(body)
+}
+
+// framePoll is frame for a call that is held, whose connection is parked meanwhile if it can be.
+func framePoll[Request any, Answer encoder](
+	b *Bridge, decode func([]byte) (Request, error), call func(context.Context, Request) (Answer, error),
+) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		request, err := readFrame(w, r, decode)
+		if err != nil {
+			return err
+		}
+		respond := func(w http.ResponseWriter, r *http.Request) error {
+			answer, err := call(r.Context(), request)
+			if err != nil {
+				return err
+			}
+			return sendFrame(w, answer)
+		}
+		if p := parkingOf(r); p != nil && p.park(w, r, b.answering(respond)) {
+			return errParked
+		}
+		return respond(w, r)
 	}
 }
 

@@ -14,8 +14,14 @@ import (
 	"chatcache/redisbridge/wire"
 )
 
-// drainTime bounds how long calls in flight may take at the end.
-const drainTime = 5 * time.Second
+const (
+	// drainTime bounds how long calls in flight may take at the end.
+	drainTime = 5 * time.Second
+	// answerTimeout bounds how long a poll's answer may take to be written.
+	answerTimeout = 10 * time.Second
+	// idleTimeout is how long a connection may wait for its next request.
+	idleTimeout = 5 * time.Minute
+)
 
 // Listen opens "host:port" or "unix:/path". A socket file that nobody listens on
 // any more is replaced.
@@ -44,12 +50,17 @@ func Listen(address string) (net.Listener, error) {
 // Serve answers on l, HTTP/1.1 and HTTP/2 in clear text, until ctx is done. Then
 // it drains: /readyz says no, held polls are answered, calls in flight finish.
 func (b *Bridge) Serve(ctx context.Context, l net.Listener) error {
+	parking := newParking(b, l.Addr())
 	server := newServer(b)
+	server.BaseContext = func(net.Listener) context.Context {
+		return context.WithValue(context.Background(), parkingKey{}, parking)
+	}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(joinedListener{l}) }()
+	go server.Serve(parking) // ends with the server
 	select {
 	case err := <-done:
-		return err
+		return errors.Join(err, server.Close())
 	case <-ctx.Done():
 	}
 	b.Drain()
@@ -59,6 +70,9 @@ func (b *Bridge) Serve(ctx context.Context, l net.Listener) error {
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	err := server.Shutdown(limit)
+	if err == nil {
+		err = parking.wait(limit)
+	}
 	if serveErr := <-done; !errors.Is(serveErr, http.ErrServerClosed) {
 		err = errors.Join(err, serveErr)
 	}
@@ -74,8 +88,8 @@ func newServer(h http.Handler) *http.Server {
 		Protocols:         protocols,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      wire.MaxHold*time.Millisecond + 10*time.Second,
-		IdleTimeout:       5 * time.Minute,
+		WriteTimeout:      wire.MaxHold*time.Millisecond + answerTimeout,
+		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    16 << 10,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 1000},
 	}

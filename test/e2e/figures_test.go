@@ -23,6 +23,8 @@ type measured struct {
 	Module  float64                             `json:"module"`
 	Lookups map[string]struct{ Capacity, Redis float64 }
 	Memory  struct{ Followers, MiB, PollsPerSecond float64 }
+	Plain   struct{ MiB float64 }
+	Twice   struct{ Followers, MiB float64 }
 	Reach   struct{ P50, Max float64 }
 	Growth  float64
 	Samples []struct{ EnvoyMiB, BridgeMiB float64 }
@@ -115,8 +117,10 @@ func TestDocumentsHaveTheFigures(t *testing.T) {
 		{"envoy/OPERATING.md", fmt.Sprintf("The module has %.2f MB;", proxy.Module)},
 		{"envoy/OPERATING.md", fmt.Sprintf("each a call of its own | %s |", thousands(bridge.Lookups["alone"].Capacity))},
 		{"envoy/OPERATING.md", fmt.Sprintf("as workers send them where many are under way | %s |", thousands(bridge.Lookups["gathered"].Capacity))},
-		{"envoy/OPERATING.md", fmt.Sprintf("| %s workers that follow the feed | %.0f MiB, about %.0f KiB each, and a processor for their %s polls a second |", thousands(bridge.Memory.Followers), bridge.Memory.MiB,
+		{"envoy/OPERATING.md", fmt.Sprintf("| %s workers that follow the feed, by HTTP/2 | %.0f MiB, about %.0f KiB each, and a processor for their %s polls a second |", thousands(bridge.Memory.Followers), bridge.Memory.MiB,
 			bridge.Memory.MiB*1024/bridge.Memory.Followers, thousands(bridge.Memory.PollsPerSecond))},
+		{"envoy/OPERATING.md", fmt.Sprintf("| by HTTP/1.1 | %.0f MiB |", bridge.Plain.MiB)},
+		{"envoy/OPERATING.md", fmt.Sprintf("| %s by HTTP/1.1, each with another connection on which it has looked up | %.0f MiB |", thousands(bridge.Twice.Followers), bridge.Twice.MiB)},
 		{"envoy/OPERATING.md", fmt.Sprintf("is told | %.0f ms (half of all raises), %.0f ms (the slowest of 100) |", bridge.Reach.P50, bridge.Reach.Max)},
 		{"envoy/OPERATING.md", fmt.Sprintf("one proxy and ten million keys | %.0f MiB | soak |", last.BridgeMiB)},
 		{"envoy/OPERATING.md", fmt.Sprintf("costs Redis %.0f µs of its processor, %.0f where sixteen go together", bridge.Lookups["alone"].Redis, bridge.Lookups["gathered"].Redis)},

@@ -52,7 +52,7 @@ func newEnvoys(o Options, paths programs, died chan<- *Process) ([]*Envoy, error
 			Port: ports.Envoy, AdminPort: ports.EnvoyAdmin, shipped: shipped,
 			configuration: Configuration{
 				Listener: ports.Envoy, Admin: ports.EnvoyAdmin, Origin: o.Ports.Origin,
-				Filter: paths.filter, Front: o.Front, Loopback: o.Loopback, Upstream: o.Upstream, BridgeSocket: o.BridgeSocket,
+				Filter: paths.filter, Front: o.Front, Loopback: o.Loopback, Upstream: o.Upstream, ToBridge: o.ToBridge, BridgeSocket: o.BridgeSocket,
 				ListenersPath: filepath.Join(o.Dir, fmt.Sprintf("envoy-%d.listeners.json", i)),
 			},
 		}

@@ -17,7 +17,9 @@ type Configuration struct {
 	// the rest: benchmarks compare with proxies that lack the filter.
 	Manager func(typedConfig map[string]any)
 	// Upstream changes the cluster that leads to the origin, likewise.
-	Upstream      func(cluster map[string]any)
+	Upstream func(cluster map[string]any)
+	// ToBridge changes the one that leads to the bridge.
+	ToBridge      func(cluster map[string]any)
 	Loopback      string // a cluster that leads to Envoy's own listener; none if empty
 	ListenersPath string // where Rendered.Listeners will stand
 	Version       string // tells one rendering of the listeners from the next
@@ -56,8 +58,10 @@ func Render(shipped []byte, c Configuration) (Rendered, error) {
 	if manager, ok := doc.get(managerPath()...).(map[string]any); ok && c.Manager != nil {
 		c.Manager(manager)
 	}
-	if cluster, ok := doc.get("static_resources", "clusters", named("chat")).(map[string]any); ok && c.Upstream != nil {
-		c.Upstream(cluster)
+	for name, change := range map[string]func(cluster map[string]any){"chat": c.Upstream, "redis-bridge": c.ToBridge} {
+		if cluster, ok := doc.get("static_resources", "clusters", named(name)).(map[string]any); ok && change != nil {
+			change(cluster)
+		}
 	}
 	listeners := doc.cut("static_resources", "listeners")
 	doc.add("node", map[string]any{"id": "stack", "cluster": "stack"})

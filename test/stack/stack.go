@@ -54,6 +54,8 @@ type Options struct {
 	Manager func(envoy int, typedConfig map[string]any)
 	// Upstream changes the cluster that leads to the origin, of every Envoy.
 	Upstream func(cluster map[string]any)
+	// ToBridge changes the one that leads to the bridge, likewise.
+	ToBridge func(cluster map[string]any)
 	// Loopback names a cluster that leads to the Envoy's own listener; none if empty.
 	Loopback string
 	// BridgeArgs are appended to the bridge's command line.

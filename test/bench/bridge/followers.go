@@ -21,8 +21,28 @@ const (
 	backOff = 50 * time.Millisecond // after a poll that failed
 )
 
+// follower is one VM's connection.
+type follower interface {
+	call(body []byte) ([]byte, error) // good until the next one; the error matches errStatus if the answer isn't a 200
+	close() error
+}
+
+// manner is how followers reach the bridge.
+type manner struct {
+	name    string
+	connect func(ctx context.Context, port int, path string) (follower, error)
+	second  bool // each has another connection, on which it has looked up: with HTTP/2 it would be the same one
+}
+
+var (
+	byHTTP2      = manner{"HTTP/2", func(ctx context.Context, port int, path string) (follower, error) { return dial(ctx, port, path) }, false}
+	byHTTP1      = manner{"HTTP/1.1", func(ctx context.Context, port int, path string) (follower, error) { return dialPlain(ctx, port, path) }, false}
+	byHTTP1Twice = manner{"HTTP/1.1, each with a second connection for lookups", byHTTP1.connect, true}
+)
+
 // followers are VMs that follow the feed, each on a connection of its own.
 type followers struct {
+	manner  manner
 	stop    context.CancelFunc
 	group   *errgroup.Group
 	polls   atomic.Int64 // that were answered
@@ -34,8 +54,8 @@ type followers struct {
 }
 
 // follow starts VMs, and returns once each of them has a cursor.
-func follow(ctx context.Context, port, count int) (*followers, error) {
-	f := &followers{count: count, reached: map[uint64]int{}, all: map[uint64]chan struct{}{}}
+func follow(ctx context.Context, by manner, port, count int) (*followers, error) {
+	f := &followers{manner: by, count: count, reached: map[uint64]int{}, all: map[uint64]chan struct{}{}}
 	ctx, f.stop = context.WithCancel(ctx)
 	f.group, ctx = errgroup.WithContext(ctx)
 	var begun sync.WaitGroup
@@ -63,7 +83,17 @@ func (f *followers) end() error {
 // one is one VM's follower: it polls, and polls again when it has applied the answer.
 func (f *followers) one(ctx context.Context, port, vm int, begun func()) error {
 	defer begun()
-	c, err := dial(ctx, port, wire.PathFollow)
+	if f.manner.second {
+		c, err := f.manner.connect(ctx, port, wire.PathLookup)
+		if err != nil {
+			return err
+		}
+		defer c.close()
+		if _, err := c.call(lookupOf(vm % users).Encode()); err != nil && !errors.Is(err, errStatus) { // whatever it says, the connection stays
+			return fmt.Errorf("VM %d: %w", vm, err)
+		}
+	}
+	c, err := f.manner.connect(ctx, port, wire.PathFollow)
 	if err != nil {
 		return err
 	}

@@ -69,11 +69,20 @@ func run(ctx context.Context, s settings) (err error) {
 	if r.Reach, err = measureReach(ctx, mesh, s.vms, s.raises); err != nil {
 		return fmt.Errorf("%d VMs: %w", s.vms, err)
 	}
-	if err := mesh.Bridge.Restart(ctx); err != nil { // memory that it has had once counts no more
-		return err
-	}
-	if r.Memory, err = measureMemory(ctx, mesh, s.followers); err != nil {
-		return fmt.Errorf("%d followers: %w", s.followers, err)
+	for _, m := range []struct {
+		by     manner
+		count  int
+		memory *memory
+	}{
+		{byHTTP2, s.followers, &r.Memory}, {byHTTP1, s.followers, &r.Plain},
+		{byHTTP1Twice, s.followers / 2, &r.Twice}, // a process may have so many connections where it may have 20,000 files
+	} {
+		if err := mesh.Bridge.Restart(ctx); err != nil { // memory that it has had once counts no more
+			return err
+		}
+		if *m.memory, err = measureMemory(ctx, mesh, m.by, m.count); err != nil {
+			return fmt.Errorf("%d followers, %s: %w", m.count, m.by.name, err)
+		}
 	}
 	if err := mesh.Bridge.Restart(ctx); err != nil {
 		return err
@@ -154,8 +163,8 @@ func measureLookups(ctx context.Context, mesh *stack.Stack, dir string, s settin
 }
 
 // measureMemory takes the bridge's memory once its followers have polled a few times.
-func measureMemory(ctx context.Context, mesh *stack.Stack, count int) (m memory, err error) {
-	f, err := follow(ctx, mesh.Bridge.Port, count)
+func measureMemory(ctx context.Context, mesh *stack.Stack, by manner, count int) (m memory, err error) {
+	f, err := follow(ctx, by, mesh.Bridge.Port, count)
 	if err != nil {
 		return m, err
 	}
@@ -180,7 +189,7 @@ func measureMemory(ctx context.Context, mesh *stack.Stack, count int) (m memory,
 
 // measureReach raises, and takes how long it is until every VM has been told.
 func measureReach(ctx context.Context, mesh *stack.Stack, vms, raises int) (r reach, err error) {
-	f, err := follow(ctx, mesh.Bridge.Port, vms)
+	f, err := follow(ctx, byHTTP2, mesh.Bridge.Port, vms)
 	if err != nil {
 		return r, err
 	}

@@ -27,6 +27,8 @@ type report struct {
 	bench.Run
 	Lookups lookups `json:"lookups"`
 	Memory  memory  `json:"memory"`
+	Plain   memory  `json:"plain"` // with HTTP/1.1
+	Twice   memory  `json:"twice"` // and connections for lookups
 	Reach   reach   `json:"reach"`
 }
 
@@ -125,8 +127,23 @@ func (r *report) print(w io.Writer) {
 	for _, t := range r.targets() {
 		fmt.Fprintf(w, "| %s | %s | %s: %s |\n", t.what, t.is, t.wanted, t.verdict)
 	}
-	fmt.Fprintf(w, "\n%d followers poll %.0f times in a second, which keeps %.2f processors of the bridge busy, and %.2f of Redis; %d polls failed. The last of %d VMs is told of half of all raises within %.0f ms, of 99 %% within %.0f ms; %d polls failed.\n",
-		r.Memory.Followers, r.Memory.PollsPerSecond, r.Memory.CPU, r.Memory.RedisCPU, r.Memory.Failed, r.Reach.VMs, r.Reach.P50, r.Reach.P99, r.Reach.Failed)
+	fmt.Fprintln(w)
+	for _, m := range r.memories() {
+		fmt.Fprintf(w, "%d followers poll %.0f times in a second with %s, which keeps %.2f processors of the bridge busy, and %.2f of Redis; %d polls failed. ",
+			m.Followers, m.PollsPerSecond, m.protocol, m.CPU, m.RedisCPU, m.Failed)
+	}
+	fmt.Fprintf(w, "The last of %d VMs is told of half of all raises within %.0f ms, of 99 %% within %.0f ms; %d polls failed.\n",
+		r.Reach.VMs, r.Reach.P50, r.Reach.P99, r.Reach.Failed)
+}
+
+// memoryOf is a memory with the protocol of its followers.
+type memoryOf struct {
+	memory
+	protocol string
+}
+
+func (r *report) memories() []memoryOf {
+	return []memoryOf{{r.Memory, byHTTP2.name}, {r.Plain, byHTTP1.name}, {r.Twice, byHTTP1Twice.name}}
 }
 
 // target is one of what a bridge is to bear, and whether it does.
@@ -143,9 +160,11 @@ func (r *report) targets() []target {
 				fmt.Sprint("at most ", targetRatio), bench.Verdict(l.Ratio <= targetRatio)},
 			target{"lookups in a second of a processor, " + l.how, fmt.Sprintf("**%.0f**", l.Capacity), fmt.Sprint("at least ", targetRate), bench.Verdict(l.Capacity >= targetRate)})
 	}
+	for _, m := range r.memories() {
+		list = append(list, target{fmt.Sprintf("memory with %d followers of the feed, %s", m.Followers, m.protocol), fmt.Sprintf("**%.0f MiB**", m.MiB),
+			fmt.Sprintf("at most %d MiB", targetMemory), verdictOf(m.Followers, targetFollowers, m.MiB <= targetMemory)})
+	}
 	return append(list, []target{
-		{fmt.Sprintf("memory with %d followers of the feed", r.Memory.Followers), fmt.Sprintf("**%.0f MiB**", r.Memory.MiB),
-			fmt.Sprintf("at most %d MiB", targetMemory), verdictOf(r.Memory.Followers, targetFollowers, r.Memory.MiB <= targetMemory)},
 		{fmt.Sprintf("until the last of %d VMs is told of a raise, the slowest of %d", r.Reach.VMs, r.Reach.Raises), fmt.Sprintf("**%.0f ms**", r.Reach.Max),
 			fmt.Sprintf("at most %d ms, their lease", targetReach), verdictOf(r.Reach.VMs, targetVMs, r.Reach.Max <= targetReach)},
 	}...)
