@@ -447,7 +447,7 @@ func (r *read) fill(plan storePlan, fields httpcache.Fields, body []byte, now in
 		return
 	}
 	head := r.head(plan)
-	m := wire.StoreRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), TTL: head.TTL}
+	m := wire.StoreRequest{Scope: r.state.scope, Key: r.keyInRedis(), TTL: head.TTL}
 	s := &parcel{path: wire.PathStore, metrics: r.metrics}
 	if f := r.flight; f != nil {
 		m.Fetch, s.done = f.fetch, f.stored

@@ -188,7 +188,7 @@ func (f *flight) release(mark time.Duration) {
 	f.letAllGo(f.toOrigin())
 	f.land()
 	f.releasing = true
-	frame := wire.ReleaseRequest{Scope: r.plugin.scope, Key: f.key, Fetch: f.fetch, Mark: mark.Milliseconds()}.Encode()
+	frame := wire.ReleaseRequest{Scope: r.state.scope, Key: f.key, Fetch: f.fetch, Mark: mark.Milliseconds()}.Encode()
 	f.state.outbox.post(r.plugin, &parcel{path: wire.PathRelease, frame: frame, metrics: r.metrics, done: func(bool) { f.next() }})
 }
 

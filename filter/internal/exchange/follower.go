@@ -118,7 +118,7 @@ func (f *follower) poll(p *Plugin, sent int64) {
 func (f *follower) request(p *Plugin) wire.FollowRequest {
 	return wire.FollowRequest{
 		FeedRequest: wire.FeedRequest{
-			Scope: p.scope, VM: f.vm, Cursor: f.cursor, Lease: p.Policy.L1.MaxStaleness.Milliseconds(),
+			Scope: p.state.scope, VM: f.vm, Cursor: f.cursor, Lease: p.Policy.L1.MaxStaleness.Milliseconds(),
 		},
 		Knows: f.knows.Knows,
 	}

@@ -108,7 +108,7 @@ func (g *gathering) run(p *Plugin, now int64) {
 
 func (g *gathering) send(call *gathered, timeout time.Duration) {
 	p := call.by
-	m := wire.LookupsRequest{Scope: p.scope}
+	m := wire.LookupsRequest{Scope: p.state.scope}
 	for _, a := range call.askers {
 		m.Lookups = append(m.Lookups, a.depart())
 	}

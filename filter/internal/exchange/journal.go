@@ -212,7 +212,7 @@ func (e *journalEntry) frame(p *Plugin) (path string, frame []byte) {
 		return wire.PathSuspend, p.suspension(e.id, e.groups, e.settle, e.also)
 	}
 	return wire.PathClose, wire.CloseRequest{
-		Scope: p.scope, ID: e.id, Groups: e.groups, Raise: e.outcome == changed, AlsoAfter: e.also.Milliseconds(),
+		Scope: p.state.scope, ID: e.id, Groups: e.groups, Raise: e.outcome == changed, AlsoAfter: e.also.Milliseconds(),
 	}.Encode()
 }
 

@@ -17,7 +17,6 @@ type Plugin struct {
 	host     Host
 	state    *State
 	identity *policy.Identifier // nil: no cache of the policy is private
-	scope    wire.Scope
 	version  string             // of the policy
 	rules    map[string]string  // digests of its rules, by cache
 	metrics  []cacheMetrics     // by Cache.Index
@@ -35,14 +34,9 @@ const endWithin = 30 * time.Second
 // policy.ErrSecret, and says where to set it.
 func NewPlugin(p *policy.Policy, secret []byte, host Host, states *States) (*Plugin, error) {
 	plugin := &Plugin{
-		Policy: p,
-		host:   host,
-		state:  states.of(p.Name),
-		scope: wire.Scope{
-			Policy:     p.Name,
-			Horizon:    p.MaxTTL().Milliseconds(),
-			Quarantine: p.Quarantine().Milliseconds(),
-		},
+		Policy:  p,
+		host:    host,
+		state:   states.of(p.Name),
 		version: p.Version(), rules: make(map[string]string), totals: make(map[string]*Metric), gauges: newGauges(),
 	}
 	if len(p.Identity) > 0 {
@@ -113,7 +107,7 @@ func (p *Plugin) NewExchange(s Stream) Exchange {
 // suspension is the call that opens a write's suspension or gives it a new term.
 func (p *Plugin) suspension(id string, groups []string, term, also time.Duration) []byte {
 	return wire.SuspendRequest{
-		Scope: p.scope, ID: id, Groups: groups,
+		Scope: p.state.scope, ID: id, Groups: groups,
 		Deadline: term.Milliseconds(), AlsoAfter: also.Milliseconds(),
 	}.Encode()
 }

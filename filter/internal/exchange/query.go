@@ -38,7 +38,7 @@ func (r *read) query(p *Plugin, f *flight, wait time.Duration) query {
 }
 
 func (r *read) lookupRequest(f *flight, wait time.Duration) wire.LookupRequest {
-	m := wire.LookupRequest{Scope: r.plugin.scope, Groups: r.groups}
+	m := wire.LookupRequest{Scope: r.state.scope, Groups: r.groups}
 	if f == nil {
 		m.Key = r.keyInRedis()
 	} else { // the read may have gone on meanwhile, and be of another variant

@@ -34,7 +34,7 @@ func (w *write) raiseNamed(groups []string) (waits bool) {
 		return false
 	}
 	frame := wire.CloseRequest{
-		Scope: w.plugin.scope, ID: w.raise.id, Groups: groups, Raise: true, AlsoAfter: w.rule.AlsoAfter.Milliseconds(),
+		Scope: w.state.scope, ID: w.raise.id, Groups: groups, Raise: true, AlsoAfter: w.rule.AlsoAfter.Milliseconds(),
 	}.Encode()
 	err := w.stream.Call(wire.PathClose, frame, w.plugin.Policy.Bridge.Timeout, func(a Answer) {
 		w.plugin.report(permit, a)

@@ -28,6 +28,8 @@ type State struct {
 	// plugins are those that live, the newest last. The newest one's root
 	// context makes all calls that belong to no stream.
 	plugins []*Plugin
+	// scope has the longest terms of all that ever lived: what began by an older one's may be under way when that has gone.
+	scope wire.Scope
 
 	l1         *l1.Store
 	slots      *l1.Slots
@@ -90,7 +92,7 @@ func (s *States) of(policy string) *State {
 	if state, ok := s.byName[policy]; ok {
 		return state
 	}
-	state := &State{name: policy, seed: maphash.MakeSeed(), l1: l1.NewStore(0), slots: l1.NewSlots(), kept: make(map[*byte]int)}
+	state := &State{name: policy, scope: wire.Scope{Policy: policy}, seed: maphash.MakeSeed(), l1: l1.NewStore(0), slots: l1.NewSlots(), kept: make(map[*byte]int)}
 	state.follower = follower{state: state, vm: s.vm}
 	state.variants = newVariants()
 	state.journal = journal{state: state, blocked: make(map[string]int)}
@@ -113,6 +115,8 @@ func (s *State) adopt(p *Plugin) {
 		before.show(shown{})
 	}
 	s.plugins = append(s.plugins, p)
+	s.scope.Horizon = max(s.scope.Horizon, p.Policy.MaxTTL().Milliseconds())
+	s.scope.Quarantine = max(s.scope.Quarantine, p.Policy.Quarantine().Milliseconds())
 	s.follower.knows.learn(s.plugins)
 	s.l1.Resize(p.l1Bytes(), p.host.Now())
 	s.follower.handOver()

@@ -54,7 +54,7 @@ func (r *read) upload(c *capture) {
 	}
 	head := r.head(c.plan)
 	u.ticket = head.Ticket
-	u.commit = wire.CommitRequest{Scope: r.plugin.scope, Key: r.keyInRedis(), Upload: r.state.newID(), TTL: head.TTL}
+	u.commit = wire.CommitRequest{Scope: r.state.scope, Key: r.keyInRedis(), Upload: r.state.newID(), TTL: head.TTL}
 	room := u.piece().Room()
 	u.unsent, u.sent = wire.NewTail(room, 0), wire.NewTail(room, 0)
 	u.unsent.Append(head.AppendHead)

@@ -36,8 +36,8 @@ func (p *pieces) piece(w *world) *call {
 	c := w.take(wire.PathPiece)
 	w.none(wire.PathPiece)
 	m := decoded(w, c, wire.DecodePieceRequest)
-	if m.Scope != w.plugin.scope {
-		w.t.Errorf("a piece of %v, want one of %v", m.Scope, w.plugin.scope)
+	if m.Scope != w.plugin.state.scope {
+		w.t.Errorf("a piece of %v, want one of %v", m.Scope, w.plugin.state.scope)
 	}
 	if m.Offset != int64(len(p.bytes)) || p.id != "" && (m.Upload != p.id || m.Key != p.key) {
 		w.t.Fatalf("a piece at %d of upload %s of %s, want one at %d of %s of %s", m.Offset, m.Upload, m.Key, len(p.bytes), p.id, p.key)
@@ -52,8 +52,8 @@ func (p *pieces) commits(w *world) (wire.CommitRequest, *call) {
 	w.settle()
 	c := w.take(wire.PathCommit)
 	m := decoded(w, c, wire.DecodeCommitRequest)
-	if m.Scope != w.plugin.scope {
-		w.t.Errorf("a commit of %v, want one of %v", m.Scope, w.plugin.scope)
+	if m.Scope != w.plugin.state.scope {
+		w.t.Errorf("a commit of %v, want one of %v", m.Scope, w.plugin.state.scope)
 	}
 	if m.Size != int64(len(p.bytes)) || m.Upload != p.id || m.Key != p.key {
 		w.t.Errorf("commit of %d bytes of upload %s of %s, want %d of %s of %s", m.Size, m.Upload, m.Key, len(p.bytes), p.id, p.key)
