@@ -337,6 +337,15 @@ func (id *Identifier) Credentials(r Request, i *Invalidation) (parts []string) {
 	return parts
 }
 
+// RulesDigest is the digest of a cache's rules, see Policy.Rules, together with what makes the partitions that they invalidate: with
+// another secret the same write invalidates others. Without an identifier there are no partitions.
+func (id *Identifier) RulesDigest(rules string) string {
+	if id == nil {
+		return rules
+	}
+	return id.KeyDigest([]byte("rules " + rules))[:len(rules)]
+}
+
 // KeyDigest is a digest of a cache key that tells nobody without the secret what the key is made of: half of an
 // HMAC-SHA256, 32 hexadecimal digits. No partition's is the same.
 func (id *Identifier) KeyDigest(key []byte) string {

@@ -115,7 +115,8 @@ func purgeGroup(r PurgeRequest) (string, error) {
 }
 
 // Invalidate does what a write by the rule would have done. It needs the
-// policy's document, and the filters' secret where there is an identity. The
+// policy's document, and the filters' secret where there is an identity. Caches that the
+// proxies have other rules for than the document are invalidated whole. The
 // error matches ErrRequest, ErrNotFound, ErrTooMany or ErrRedis.
 func (b *Bridge) Invalidate(ctx context.Context, r InvalidateRequest) (RaiseAnswer, error) {
 	name, err := b.policyName(ctx, r.Policy)
@@ -134,9 +135,58 @@ func (b *Bridge) Invalidate(ctx context.Context, r InvalidateRequest) (RaiseAnsw
 	if err != nil {
 		return RaiseAnswer{}, err
 	}
-	answer, err := b.raised(ctx, name, rule.Groups(partition.Parts()...), rule.AlsoAfter, r.Wait)
+	groups := rule.Groups(partition.Parts()...)
+	unlike, err := b.unlike(ctx, document)
+	if err != nil {
+		return RaiseAnswer{}, err
+	}
+	for _, cache := range unlike {
+		if group := wire.GroupCache(cache); !slices.Contains(groups, group) {
+			groups = append(groups, group)
+		}
+	}
+	if len(groups) > wire.MaxGroups {
+		groups = []string{wire.GroupAll}
+	}
+	answer, err := b.raised(ctx, name, groups, rule.AlsoAfter, r.Wait)
 	answer.Identity = as
 	return answer, err
+}
+
+// unlike lists the caches, in order, that VMs have other rules at work for than the document, and so maybe for other partitions. Which rule
+// of theirs concerns which cache nobody here knows, so that an invalidation by whichever is one of all of these caches:
+//
+//  1. the proxies get a policy whose rule invalidates one cache more; the bridge has the one before
+//  2. an application has written, and calls for the rule: what the cache has of before is raised, too
+//
+// Without the filters' secret nothing can be compared; then there are none.
+func (b *Bridge) unlike(ctx context.Context, document *policy.Policy) (caches []string, err error) {
+	var identifier *policy.Identifier
+	if len(document.Identity) > 0 {
+		if identifier, err = b.identifier(document); err != nil {
+			return nil, nil
+		}
+	}
+	own := make(map[string]string)
+	for _, r := range document.Rules() {
+		own[r.Cache] = identifier.RulesDigest(r.Digest)
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.adminTimeout)
+	defer cancel()
+	atWork, err := b.redis.HKeys(ctx, prefixOf(document.Name)+"rules").Result()
+	for _, rules := range atWork {
+		for word := range strings.SplitSeq(rules, ",") {
+			if cache, digest, found := strings.Cut(word, "="); found && own[cache] != digest {
+				caches = append(caches, cache)
+			}
+		}
+	}
+	if len(caches) > 0 {
+		caches = canonical(caches)
+		b.log.Warn("proxies have other rules at work than this bridge's document of the policy: invalidations by a rule are of whole caches, too",
+			"policy", document.Name, "caches", caches)
+	}
+	return caches, redisError(err)
 }
 
 // checkCache refuses a cache that the policy's document hasn't, where there is one; "" stands for all.

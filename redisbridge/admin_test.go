@@ -184,6 +184,42 @@ func TestInvalidateInvalidates(t *testing.T) {
 	})
 }
 
+// Where the proxies have another policy than the bridge, what a rule of theirs invalidates isn't known here: caches whose rules
+// differ are invalidated whole, whoever's write it is.
+func TestInvalidateByAnotherPolicyThanTheProxies(t *testing.T) {
+	const rule = `"invalidate": ["stats", "models"]`
+	for _, tt := range []struct{ name, old, new, secret, want string }{
+		{"the same", "", "", secret, "p:stats:ID c:models"},
+		{"another TTL", `"600s"`, `"60s"`, secret, "p:stats:ID c:models"},
+		{"one cache more", `"invalidate": ["stats"], "scope": "all"`, `"invalidate": ["stats", "models"]`, secret, "p:stats:ID c:models c:stats"},
+		{"one cache less, which is shared", rule, `"invalidate": ["stats"]`, secret, "p:stats:ID c:models"},
+		{"another identity", `{"cookie": "session"}, `, "", secret, "p:stats:ID c:models c:stats"},
+		{"another secret", "", "", secret + "!", "p:stats:ID c:models c:stats"},
+		{"a cache that the bridge doesn't know", rule + "}", `"invalidate": ["stats", "models", "more"]}`, secret, "p:stats:ID c:models c:more"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			onEachRedis(t, withPolicy(t), func(t *testing.T, w *world) {
+				text := strings.Replace(document, tt.old, tt.new, 1)
+				if strings.Contains(tt.new, "more") {
+					text = strings.Replace(text, `"caches": {`, `"caches": {"more": {"match": ["GET /api/more"], "ttl": "1s", "shared": true},`, 1)
+				}
+				p := parsePolicy(t, text)
+				knows, identifier := wire.Knows{Version: p.Version()}, must(policy.NewIdentifier(p.Identity, []byte(tt.secret)))
+				for _, r := range p.Rules() {
+					knows.Rules = append(knows.Rules, wire.CacheRules{Cache: r.Cache, Digest: identifier.RulesDigest(r.Digest)})
+				}
+				w.follow("vm-1", wire.Ticket{}, knows)
+				who := &Identity{Claim: map[string]string{"sub": "alice"}}
+				a, err := w.Invalidate(w.ctx, InvalidateRequest{Rule: "save message", Identity: who})
+				w.check(err)
+				if got := strings.ReplaceAll(strings.Join(a.Groups, " "), partitionOf(w, who), "ID"); got != tt.want {
+					t.Errorf("raises %s, want %s", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
 func TestInvalidateNeedsTheSecret(t *testing.T) {
 	w := newMemoryWorld(t, func(o *Options) { withPolicy(t)(o); o.PartitionSecret = "" })
 	_, err := w.Invalidate(w.ctx, InvalidateRequest{Rule: "reset", Identity: &Identity{Value: "alice"}})

@@ -29,6 +29,11 @@ type Identified struct {
 // withoutIssuer is the note on a verified claim: one of a token with an issuer is another partition.
 const withoutIssuer = `without its issuer: where the tokens have one, give it, too: --identity jwt_authn_claim:iss=https://idp.example`
 
+// identifier is the filters' of a policy. The error is policy.ErrSecret.
+func (b *Bridge) identifier(p *policy.Policy) (*policy.Identifier, error) {
+	return policy.NewIdentifier(p.Identity, []byte(cmp.Or(p.PartitionSecret, b.options.PartitionSecret)))
+}
+
 // identify derives an identity's partition as the filters do; nobody's is none. The error
 // matches ErrRequest.
 func (b *Bridge) identify(p *policy.Policy, who *Identity) (policy.Partition, *Identified, error) {
@@ -36,7 +41,7 @@ func (b *Bridge) identify(p *policy.Policy, who *Identity) (policy.Partition, *I
 	if who == nil {
 		return none, nil, nil
 	}
-	identifier, err := policy.NewIdentifier(p.Identity, []byte(cmp.Or(p.PartitionSecret, b.options.PartitionSecret)))
+	identifier, err := b.identifier(p)
 	if err != nil {
 		return none, nil, fmt.Errorf("%w: the bridge can't derive partitions: %w; start it with the filters' CHATCACHE_PARTITION_SECRET", ErrRequest, err)
 	}

@@ -47,7 +47,7 @@ func NewPlugin(p *policy.Policy, secret []byte, host Host, states *States) (*Plu
 		plugin.identity = identity
 	}
 	for _, r := range p.Rules() {
-		plugin.rules[r.Cache] = plugin.inPartitions(r.Digest)
+		plugin.rules[r.Cache] = plugin.identity.RulesDigest(r.Digest)
 	}
 	for _, c := range p.Caches {
 		plugin.metrics = append(plugin.metrics, newCacheMetrics(c.Name, plugin.state.tally.of(c.Name)))
@@ -56,15 +56,6 @@ func NewPlugin(p *policy.Policy, secret []byte, host Host, states *States) (*Plu
 	plugin.mergeControls()
 	plugin.state.adopt(plugin)
 	return plugin, nil
-}
-
-// inPartitions gives the digest of rules together with what makes the partitions that they invalidate: with
-// another secret the same write invalidates others.
-func (p *Plugin) inPartitions(rules string) string {
-	if p.identity == nil {
-		return rules
-	}
-	return p.identity.KeyDigest([]byte("rules " + rules))[:len(rules)]
 }
 
 // Run does what is due outside of streams. The host calls it in the plugin's root
