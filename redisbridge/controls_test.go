@@ -296,6 +296,37 @@ func TestRulesThatNotAllVMsKnow(t *testing.T) {
 	})
 }
 
+// What was stored under rules that nobody has at work any more isn't found by others, however long nobody was there: proxies that
+// are stopped, and started again with another policy. With the same one it is.
+func TestOtherRulesAfterAPause(t *testing.T) {
+	onEachRedis(t, nil, func(t *testing.T, w *world) {
+		stores := func(vm string, knows wire.Knows) {
+			w.follow(vm, wire.Ticket{}, knows)
+			w.follow(vm, wire.Ticket{}, knows)
+			w.fill(w.want(wire.LookupMiss, vm).Ticket)
+		}
+		joins := func(vm string, knows wire.Knows, want wire.LookupState) {
+			t.Helper()
+			w.sooner(3001 + quarantine) // nobody is there
+			w.follow("listens", wire.Ticket{}, wire.Knows{})
+			joined, err := w.Join(w.ctx, w.joining(vm, knows))
+			w.check(err)
+			if joined.Lookup.State != want {
+				t.Errorf("%s gets %v, want %v", vm, joined.Lookup.State, want)
+			}
+		}
+		stores("vm-1", older)
+		joins("vm-2", older, wire.LookupHit)
+		joins("vm-3", newer, wire.LookupMiss)
+		stores("vm-3", newer)
+		joins("vm-4", newer, wire.LookupHit)
+		if n := w.raw.HLen(w.ctx, "{chatcache:chat}:rules").Val(); n != 1 {
+			t.Errorf("%d rules are kept, want the last ones", n)
+		}
+		joins("vm-5", older, wire.LookupMiss)
+	})
+}
+
 // Rules count for as long as any VM may act by them, also where another one that has the same ones polls later and for a shorter lease.
 func TestRulesCountForTheLongestLease(t *testing.T) {
 	onEachRedis(t, nil, func(t *testing.T, w *world) {

@@ -27,7 +27,7 @@
 //	{chatcache:P}:applied     HASH of VMs: "<sequence> <epoch> <ms> <policy's version>", the cursor of
 //	                          the last poll and since when
 //	{chatcache:P}:rules       HASH "<cache>=<digest>,…", the rules of a policy that VMs have at
-//	                          work, or had: until when they count (ms)
+//	                          work, or had: until when they count (ms); the last ones stay
 //	{chatcache:P}:controls    HASH "<cache> <setting>", and "version"; no expiry, and a new epoch keeps it
 //	{chatcache:P}:counts      HASH "<cache> <counter>": what all VMs together have counted, see
 //	                          [wire.Counter], since it was last empty
@@ -99,7 +99,8 @@
 //
 // Each poll says what rules the VM's policy has for each cache, as digests. While VMs have
 // different ones for a cache, or had so lately that a write by them may be open, it stands suspended: nobody
-// uses or stores its responses. That ends with a raise, see script/standing.lua. A VM's first lookups register it
+// uses or stores its responses. That ends with a raise, see script/standing.lua. So does a time without any VM,
+// where the next one has other rules than the last one had. A VM's first lookups register it
 // before they look (PathJoin). A worker without any request so far, and one that the
 // bridges haven't heard of for the length of its lease and of the longest write deadline, isn't waited for.
 //

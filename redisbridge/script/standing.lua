@@ -15,39 +15,55 @@ local function off()
 end
 
 -- alive gives the rules of each policy that a VM has at work, or had so lately that writes may be open that began by them: a
--- table of digests by cache. Where one has several at work, twice holds their caches.
+-- table of digests by cache. Where one has several at work, twice holds their caches. Where nobody is there, the last ones count.
+-- gone are those of the others, and words what these stand as.
 local function alive()
-  local policies, twice = {}, {}
-  local known = redis.call('HGETALL', prefix .. 'rules')
+  local policies, twice, gone, words = {}, {}, {}, {}
+  local known, last, at = redis.call('HGETALL', prefix .. 'rules'), nil, 0
   for i = 1, #known, 2 do
-    if tonumber(known[i + 1]) > now then
-      local rules = {}
-      for cache, digest in string.gmatch(known[i], '([^=,]+)=([^,]*)') do
-        if rules[cache] then twice[cache] = true end
-        rules[cache] = digest
-      end
-      policies[#policies + 1] = rules
-    else
-      redis.call('HDEL', prefix .. 'rules', known[i])
-    end
+    local ends = tonumber(known[i + 1])
+    if ends > at or ends == at and known[i] < last then last, at = known[i], ends end
   end
-  return policies, twice
+  for i = 1, #known, 2 do
+    local rules, stays = {}, known[i] == last or tonumber(known[i + 1]) > now
+    for cache, digest in string.gmatch(known[i], '([^=,]+)=([^,]*)') do
+      if rules[cache] and stays then twice[cache] = true end
+      rules[cache] = digest
+    end
+    table.insert(stays and policies or gone, rules)
+    if not stays then words[#words + 1] = known[i] end
+  end
+  return policies, twice, gone, words
 end
 
--- differing gives the caches, in order, that not every policy has the same rules for.
-local function differing()
-  local policies, differ = alive()
-  for _, rules in ipairs(policies) do
+-- compare puts the caches into differ that some policies have rules for, and not all the others the same.
+local function compare(some, others, differ)
+  for _, rules in ipairs(some) do
     for cache, digest in pairs(rules) do
-      for _, other in ipairs(policies) do
+      for _, other in ipairs(others) do
         if other[cache] ~= digest then differ[cache] = true end
       end
     end
   end
-  local caches = {}
-  for cache in pairs(differ) do caches[#caches + 1] = cache end
-  table.sort(caches)
-  return caches
+end
+
+-- sorted gives the keys of a table in order.
+local function sorted(keys)
+  local list = {}
+  for key in pairs(keys) do list[#list + 1] = key end
+  table.sort(list)
+  return list
+end
+
+-- differing gives the caches, in order, that not every policy has the same rules for; and those that the policies which are gone
+-- had others for, with the words to forget of these.
+local function differing()
+  local policies, differ, gone, words = alive()
+  compare(policies, policies, differ)
+  local left = {}
+  compare(policies, gone, left)
+  compare(gone, policies, left)
+  return sorted(differ), sorted(left), words
 end
 
 -- set keeps a list of words in a field of the state.
@@ -69,9 +85,11 @@ end
 --  4. the cache is raised, and then the suspension ends: nothing that was stored
 --     before 2 is found again
 --
--- Likewise what is switched on again doesn't bring back what was stored before.
+-- Likewise what is switched on again doesn't bring back what was stored before. Nor does a policy whose first VM registers when the
+-- last one with another is long gone: there was no suspension, so the caches are raised then.
 stand = function()
-  local caches, wanted, groups, has = differing(), {}, {}, {}
+  local caches, left, words = differing()
+  local wanted, groups, has = {}, {}, {}
   for _, group in ipairs(off()) do wanted[group] = true end
   for _, cache in ipairs(caches) do wanted['c:' .. cache] = true end
   local known = redis.call('HMGET', state, 'standing', 'differ')
@@ -89,16 +107,18 @@ stand = function()
       set('standing', groups)
     end
   end
-  local added = {}
-  for group in pairs(wanted) do
-    if not has[group] then added[#added + 1] = group end
+  for _, cache in ipairs(left) do
+    local group = 'c:' .. cache
+    if not has[group] and not wanted[group] then raise(group) end
   end
-  table.sort(added)
-  for _, group in ipairs(added) do
-    groups[#groups + 1] = group
-    count_open(group, 1)
-    set('standing', groups)
-    take('s', group)
+  if #words > 0 then redis.call('HDEL', prefix .. 'rules', unpack(words)) end
+  for _, group in ipairs(sorted(wanted)) do
+    if not has[group] then
+      groups[#groups + 1] = group
+      count_open(group, 1)
+      set('standing', groups)
+      take('s', group)
+    end
   end
   differ = table.concat(caches, ',')
   if differ ~= (known[2] or '') then set('differ', caches) end

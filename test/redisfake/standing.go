@@ -10,8 +10,9 @@ import (
 
 // stand is that of script/standing.lua.
 func (v *Validity) stand(c *call) {
-	differ := v.differing(c)
-	if len(differ)+len(v.Controls)+len(v.Standing) == 0 {
+	last := v.lastRules()
+	differ, left := v.differing(c, last)
+	if len(differ)+len(left)+len(v.Controls)+len(v.Standing) == 0 {
 		v.Differ = ""
 		return
 	}
@@ -19,11 +20,18 @@ func (v *Validity) stand(c *call) {
 	for _, cache := range differ {
 		wanted["c:"+cache] = true
 	}
+	has := map[string]bool{}
 	for _, group := range slices.Backward(slices.Clone(v.Standing)) {
+		has[group] = true
 		if !wanted[group] {
 			v.raise(c, group)
 			v.countOpen(group, -1)
 			v.Standing = slices.DeleteFunc(v.Standing, func(g string) bool { return g == group })
+		}
+	}
+	for _, cache := range left {
+		if group := "c:" + cache; !has[group] && !wanted[group] {
+			v.raise(c, group)
 		}
 	}
 	for _, group := range slices.Sorted(maps.Keys(wanted)) {
@@ -77,29 +85,47 @@ func parseRules(word string) rules {
 	return r
 }
 
-// differing gives the caches, in order, that not every policy has the same rules for.
-func (v *Validity) differing(c *call) (differ []string) {
+// lastRules are those that count where nobody is there.
+func (v *Validity) lastRules() (last string) {
+	at := int64(0)
 	for word, until := range v.Rules {
-		if until <= c.now {
-			delete(v.Rules, word)
-			continue
+		if until > at || until == at && word < last {
+			last, at = word, until
 		}
+	}
+	return last
+}
+
+// differing gives the caches, in order, that not every policy has the same rules for; and those that the policies which are gone had
+// others for, which it forgets.
+func (v *Validity) differing(c *call, last string) (differ, left []string) {
+	stays := func(word string) bool { return word == last || v.Rules[word] > c.now }
+	for word := range v.Rules {
 		policy := parseRules(word)
-		differ = append(differ, policy.twice...)
-		for other, until := range v.Rules {
-			if other == word || until <= c.now {
+		if stays(word) {
+			differ = append(differ, policy.twice...)
+		}
+		for other := range v.Rules {
+			if other == word || !stays(word) && !stays(other) {
 				continue
 			}
 			others := parseRules(other).digests
 			for cache, digest := range policy.digests {
-				if found, ok := others[cache]; !ok || found != digest {
+				if found, ok := others[cache]; ok && found == digest {
+					continue
+				}
+				if stays(word) && stays(other) {
 					differ = append(differ, cache)
+				} else {
+					left = append(left, cache)
 				}
 			}
 		}
 	}
+	maps.DeleteFunc(v.Rules, func(word string, _ int64) bool { return !stays(word) })
 	slices.Sort(differ)
-	return slices.Compact(differ)
+	slices.Sort(left)
+	return slices.Compact(differ), slices.Compact(left)
 }
 
 // controlsScript is script/controls.lua.
