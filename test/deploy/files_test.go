@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -232,6 +233,38 @@ func gatewayCluster(t *testing.T) map[string]any {
 		t.Fatalf("%d clusters, want 1 (%v)", len(bootstrap.Static.Clusters), err)
 	}
 	return bootstrap.Static.Clusters[0]
+}
+
+// Nobody is answered whom Envoy Gateway's other filters refuse: of those that it has, in its own order as the definition of EnvoyProxy
+// tells it, only what can be asked of an answer, or belongs to the origin's side, stands behind the cache.
+func TestGatewaysFilterStandsBehindWhatRefuses(t *testing.T) {
+	definitions, err := definitions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := bytes.Cut(definitions["gateway.envoyproxy.io/v1alpha1 EnvoyProxy"].text, []byte("Default filter order is:"))
+	text, _, _ = bytes.Cut(text, []byte("Note:"))
+	var order []string
+	for _, name := range regexp.MustCompile(`envoy\.filters\.http\.\w+`).FindAllString(string(text), -1) {
+		order = append(order, strings.TrimPrefix(name, "envoy.filters.http."))
+	}
+	if !slices.Contains(order, "wasm") || order[len(order)-1] != "router" {
+		t.Fatalf("the definition tells the order %v", order)
+	}
+	for _, p := range only[*gateway.EnvoyProxy](t, read(t, "envoy-gateway/proxy.yaml").objects(t)).Spec.FilterOrder {
+		beside, offset := p.After, 1
+		if p.Before != nil {
+			beside, offset = p.Before, 0
+		}
+		moved := strings.TrimPrefix(string(p.Name), "envoy.filters.http.")
+		order = slices.DeleteFunc(order, func(name string) bool { return name == moved })
+		at := slices.Index(order, strings.TrimPrefix(string(*beside), "envoy.filters.http."))
+		order = slices.Insert(order, at+offset, moved)
+	}
+	want := []string{"wasm", "bandwidth_limit", "grpc_web", "grpc_stats", "credential_injector", "dynamic_forward_proxy", "router"}
+	if got := order[slices.Index(order, "wasm"):]; !slices.Equal(got, want) {
+		t.Errorf("from the cache on the filters are %v, want %v", got, want)
+	}
 }
 
 // The policies name the cluster that the Service becomes.
