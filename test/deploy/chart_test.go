@@ -239,6 +239,55 @@ func TestCommandOfTheReadme(t *testing.T) {
 	}
 }
 
+// Helm refuses to install over what somebody else has made: whatever the READMEs leave to kubectl beside the chart, the chart doesn't make.
+func TestNothingIsMadeTwice(t *testing.T) {
+	made := map[string]any{}
+	for _, i := range installations {
+		manifests, _, err := Template(chart, i.namespace, i.all(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects, err := Decode([]byte(manifests))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range objects {
+			add(t, made, o)
+		}
+	}
+	for _, dir := range []string{"istio", "envoy-gateway"} {
+		text := string(read(t, dir+"/README.md").text)
+		does := regexp.MustCompile("`envoy/helm/chatcache` does steps (.*) with one command").FindString(text)
+		steps := regexp.MustCompile(`(?m)^(?:## )?(\d)\. `)
+		starts := steps.FindAllStringIndex(text, -1)
+		if does == "" || len(starts) < 5 {
+			t.Fatalf("%s/README.md has %d steps, of which %q", dir, len(starts), does)
+		}
+		for i, at := range starts {
+			end := append(starts, []int{len(text)})[i+1][0]
+			number := steps.FindStringSubmatch(text[at[0]:])[1]
+			if regexp.MustCompile(`\b` + number + `\b`).MatchString(does) {
+				continue
+			}
+			for _, f := range shipped(t) {
+				inRoot, besideREADME := "envoy/"+f.name, strings.TrimPrefix(f.name, dir+"/")
+				if !strings.Contains(text[at[0]:end], " "+inRoot) && !strings.Contains(text[at[0]:end], "`"+besideREADME+"`") {
+					continue
+				}
+				objects := map[string]any{}
+				for _, o := range f.objects(t) {
+					add(t, objects, o)
+				}
+				for name := range objects {
+					if made[name] != nil {
+						t.Errorf("%s/README.md, step %s: envoy/%s has the %s, which the chart makes, too", dir, number, f.name, name)
+					}
+				}
+			}
+		}
+	}
+}
+
 // What can't work is refused when it is rendered, with what is wrong.
 func TestChartRefuses(t *testing.T) {
 	const policy = `{\"bridge\": {\"cluster\": \"outbound|8470||redis-bridge.chatcache.svc.cluster.local\"}}`
