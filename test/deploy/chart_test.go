@@ -319,7 +319,9 @@ func TestChartRefuses(t *testing.T) {
 		"a secret, and no filter":    {`{target: none, filter: {policy: "{\"partition_secret\": \"0123456789abcdef\"}"}, bridge: {digest: DIGEST}}`, "filter.policy: partition_secret would stand in a ConfigMap"},
 		"no JSON for the bridge":     {`{target: none, filter: {policy: "{"}, bridge: {digest: DIGEST}}`, "filter.policy is no JSON object"},
 		"what the chart sets itself": {"{bridge: {digest: DIGEST, podSpec: {hostNetwork: true}}}", "'hostNetwork'"},
-		"a target without a name":    {"{filter: {targetRef: {kind: Gateway}}}", "properties 'name' required"},
+		"one port on Envoy Gateway": {`{target: envoy-gateway, filter: {policy: "{\"bridge\": {\"cluster\": \"redis-bridge\"}}", digest: DIGEST, port: 3000, targetRef: {kind: Gateway, name: a}}, bridge: {digest: DIGEST}}`,
+			"filter.port are for Istio"},
+		"a target without a name": {"{filter: {targetRef: {kind: Gateway}}}", "properties 'name' required"},
 	} {
 		_, _, err := Template(chart, "chatcache", installation{values: c.values}.all(t))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -355,6 +357,23 @@ func TestTheBridgeGetsThePolicy(t *testing.T) {
 	values["filter"].(map[string]any)["policy"] = strings.Replace(given, "600s", "60s", 1)
 	if _, other := rendered(); cmp.Equal(bridge.Spec.Template, other.Spec.Template) {
 		t.Error("with another policy the pods stay as they are")
+	}
+}
+
+// What an operator sets takes the place of the chart's own annotation, which would stand there twice otherwise: strict readers refuse that.
+func TestAnnotationsOfAnOperator(t *testing.T) {
+	values := "{target: none, bridge: {digest: DIGEST, annotations: {prometheus.io/scrape: 'false', a: b}}}"
+	manifests, _, err := Template(chart, "chatcache", installation{values: values}.all(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := Decode([]byte(manifests))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"prometheus.io/scrape": "false", "prometheus.io/port": "8470", "prometheus.io/path": "/metrics", "a": "b"}
+	if diff := cmp.Diff(want, only[*apps.Deployment](t, objects).Spec.Template.Annotations); diff != "" {
+		t.Error(diff)
 	}
 }
 
