@@ -16,7 +16,11 @@ const (
 	// paused. Before the module has paused response headers, Envoy segfaults.
 	ResumeWithoutPause FailureKind = "resume with nothing paused"
 	// SecondReply: a local reply on a stream that has a complete answer, or a second one.
+	// In the stream's own proxy_on_log it kills Envoy as ClosedAtEnd does.
 	SecondReply FailureKind = "local reply on a stream that was already answered"
+	// ClosedAtEnd: a stream was closed in its own proxy_on_log. Envoy ends it anew, and
+	// calls that again, until its stack is full and the process dies.
+	ClosedAtEnd FailureKind = "stream closed at its end"
 	// NeverResumed: the client would wait for ever.
 	NeverResumed FailureKind = "pause never resumed"
 	// NeverSettles: callbacks cause each other without time passing (a queue that fills

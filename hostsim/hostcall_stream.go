@@ -44,6 +44,10 @@ func callCloseStream(a *callArgs) status {
 		return statusBadArgument
 	}
 	if st := a.ctx.stream; st != nil && kind <= streamResponse {
+		if st.finished {
+			st.sim.fail(ClosedAtEnd, st, nil, "Envoy would end it again and again, until it dies")
+			return statusOK
+		}
 		if !st.detailed {
 			st.explain("wasm_close_stream")
 		}

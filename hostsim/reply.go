@@ -16,7 +16,7 @@ type localReply struct {
 func (st *Stream) checkReply() {
 	switch {
 	case st.finished:
-		st.sim.fail(SecondReply, st, nil, "the stream has ended")
+		st.sim.fail(SecondReply, st, nil, "the stream has ended; in its own proxy_on_log Envoy would end it again and again, until it dies")
 	case st.answered || st.prepared != nil || st.asked.reply:
 		st.sim.fail(SecondReply, st, nil, "it has been answered locally")
 	case st.headersSent:
