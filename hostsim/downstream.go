@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"strconv"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // begin sends the request's headers and body into the filter chain.
@@ -59,8 +61,12 @@ func (st *Stream) downstreamHeaders(end bool) Headers {
 		if upgrade && strings.EqualFold(f[0], "http2-settings") {
 			continue
 		}
-		if !isHopByHop(f[0]) && !strings.EqualFold(f[0], "expect") { // the connection manager answers 100 itself
+		switch {
+		case isHopByHop(f[0]), isInternal(f[0]), strings.EqualFold(f[0], "expect"): // the connection manager answers 100 itself
+		case !strings.EqualFold(f[0], "te"):
 			h.Add(f[0], f[1])
+		case httpguts.HeaderValuesContainsToken([]string{f[1]}, "trailers"):
+			h.Set("te", "trailers")
 		}
 	}
 	if !end && !h.Has("content-length") && !h.Has("transfer-encoding") && !req.HTTP2 {
@@ -70,7 +76,12 @@ func (st *Stream) downstreamHeaders(end bool) Headers {
 			h.Add("content-length", strconv.Itoa(len(req.Body)))
 		}
 	}
-	h.Set("x-forwarded-proto", h.Get(":scheme"))
+	switch forwarded := strings.ToLower(h.Get("x-forwarded-proto")); {
+	case forwarded == "":
+		h.Set("x-forwarded-proto", h.Get(":scheme"))
+	case !req.HTTP2 && (forwarded == "http" || forwarded == "https"): // an HTTP/1 request names no scheme itself
+		h.Set(":scheme", forwarded)
+	}
 	if !h.Has("x-request-id") {
 		h.Add("x-request-id", st.sim.uuid())
 	}

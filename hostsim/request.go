@@ -74,7 +74,19 @@ func (r *Request) upgrade() (protocol string, asks bool) {
 // isHopByHop tells the request fields that Envoy's connection manager removes.
 func isHopByHop(name string) bool {
 	switch strings.ToLower(name) {
-	case "connection", "keep-alive", "proxy-connection", "upgrade", "te":
+	case "connection", "keep-alive", "proxy-connection", "upgrade":
+		return true
+	}
+	return false
+}
+
+// isInternal tells the request fields that steer Envoy's router; from clients outside, which all are here, they are removed.
+func isInternal(name string) bool {
+	switch strings.ToLower(name) {
+	case "x-envoy-retriable-status-codes", "x-envoy-retriable-header-names", "x-envoy-retry-on", "x-envoy-retry-grpc-on", "x-envoy-max-retries",
+		"x-envoy-upstream-alt-stat-name", "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms",
+		"x-envoy-upstream-rq-timeout-alt-response", "x-envoy-expected-rq-timeout-ms", "x-envoy-force-trace", "x-envoy-ip-tags",
+		"x-envoy-original-url", "x-envoy-hedge-on-per-try-timeout", "x-envoy-internal":
 		return true
 	}
 	return false

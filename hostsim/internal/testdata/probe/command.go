@@ -56,6 +56,11 @@ func (s *stream) do(c []string) error {
 		if s.calls == 0 {
 			return s.do(c[1:])
 		}
+	case "once":
+		if c := strings.Join(c[1:], " "); !s.once[c] {
+			s.once[c] = true
+			return s.do(commands(c)[0])
+		}
 	case "log":
 		logf("%s", strings.TrimSpace(strings.Join(c[1:], " ")))
 	case "close":

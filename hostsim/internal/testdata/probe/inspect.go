@@ -21,6 +21,9 @@ func (s *stream) inspect(c []string) error {
 			logf("prop %s = %q", c[1], v)
 		}
 		return err
+	case "has": // what a property is depends on time and chance
+		v, err := proxywasm.GetProperty(strings.Split(c[1], "."))
+		logf("has %s: %d bytes err=%v", c[1], len(v), err)
 	case "setprop":
 		return proxywasm.SetProperty([]string{c[1]}, []byte(c[2]))
 	case "now":
@@ -76,6 +79,25 @@ func (s *stream) inspect(c []string) error {
 				logf("value %s = %q", c[2], f[1])
 			}
 		}
+		return err
+	case "fields": // fields request|response|call: all in their order, without values that depend on time and chance
+		get := proxywasm.GetHttpRequestHeaders
+		switch c[1] {
+		case "response":
+			get = proxywasm.GetHttpResponseHeaders
+		case "call":
+			get = proxywasm.GetHttpCallResponseHeaders
+		}
+		h, err := get()
+		line := ""
+		for _, f := range h {
+			switch {
+			case strings.HasPrefix(f[0], "x-on-"), f[0] == "date", f[0] == "x-request-id", f[0] == "x-envoy-upstream-service-time":
+				f[1] = "…"
+			}
+			line += " " + f[0] + "=" + f[1]
+		}
+		logf("fields%s", line)
 		return err
 	case "trailer":
 		if response {

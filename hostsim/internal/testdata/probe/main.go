@@ -7,13 +7,13 @@
 //   - the stream: resume-request, resume-response, close,
 //     reply STATUS BODY NAME=VALUE…, replybig BYTES, replygrpc STATUS BODY
 //   - calls: call CLUSTER PATH TIMEOUT_MS, recall CLUSTER PATH TIMEOUT_MS TIMES,
-//     badcall CLUSTER MISSING, last COMMAND… (when no call is under way)
-//   - headers: headers request|response, header request|response NAME,
+//     badcall CLUSTER MISSING, last COMMAND… (when no call is under way), once COMMAND…
+//   - headers: headers request|response, fields request|response|call, header request|response NAME,
 //     values request|response NAME, set request|response NAME VALUE,
 //     trailer request|response NAME VALUE
 //   - bodies: body request|response, setbody request|response TEXT, fits BYTES
 //   - other streams: hold, release reply|resume
-//   - properties: prop A.B, setprop NAME VALUE, state NAME VALUE
+//   - properties: prop A.B, has A.B, property A|B, setprop NAME VALUE, state NAME VALUE
 //   - metrics: count NAME, gauge NAME VALUE, record NAME VALUE
 //   - the proxy: shared KEY VALUE, resolve VM_ID QUEUE, enqueue TEXT, foreign NAME ARGUMENT, zip TEXT
 //   - the VM: log TEXT, now, random, kept, starts, plugin, env, panic, loop, grow MiB, exit
@@ -112,12 +112,12 @@ func (p *plugin) OnPluginDone() bool {
 
 // run does commands outside any stream.
 func (p *plugin) run(script string) {
-	s := &stream{plugin: p, script: map[string]string{"call": p.onCall}}
+	s := &stream{plugin: p, script: map[string]string{"call": p.onCall}, once: map[string]bool{}}
 	s.run(script)
 }
 
 func (p *plugin) NewHttpContext(id uint32) types.HttpContext {
-	return &stream{plugin: p, id: id, script: map[string]string{}}
+	return &stream{plugin: p, id: id, script: map[string]string{}, once: map[string]bool{}}
 }
 
 func logf(format string, args ...any) { proxywasm.LogInfof(format, args...) }

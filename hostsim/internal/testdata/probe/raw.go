@@ -40,6 +40,9 @@ func recordMetric(id uint32, value uint64) uint32
 //go:wasmimport env proxy_get_metric
 func metricValue(id uint32, value *uint64) uint32
 
+//go:wasmimport env proxy_get_property
+func property(path *byte, size uint32, data unsafe.Pointer, length *uint32) uint32
+
 var metricID uint32
 
 // raw are the commands that log a host call's result and what it gave.
@@ -64,6 +67,10 @@ func (s *stream) raw(c []string) error {
 		logf("status: %d %d %q", result, flags, bytesAt(data, size))
 	case "continue":
 		logf("continue %s: %d", c[1], continueStream(n(1)))
+	case "property": // property PATH, | for the zero byte
+		path := strings.ReplaceAll(c[1], "|", "\x00")
+		result := property(unsafe.StringData(path), uint32(len(path)), unsafe.Pointer(&data), &size)
+		logf("property %s: %d %q", c[1], result, bytesAt(data, size))
 	case "define": // define KIND NAME: the metric of the next commands
 		logf("define: %d", defineMetric(n(1), unsafe.StringData(c[2]), uint32(len(c[2])), &metricID))
 	case "increment":

@@ -17,6 +17,7 @@ type stream struct {
 	size    int // the most that a body callback showed
 	calls   int // under way
 	answers int
+	once    map[string]bool // commands that were to be done once
 }
 
 func (s *stream) OnHttpRequestHeaders(n int, eos bool) types.Action {
