@@ -22,6 +22,7 @@ type call struct {
 	exchange *exchange // nil where nothing answers
 	timeout  *timer
 	answer   callResponse
+	sentAt   time.Duration // since the clock's start
 }
 
 // callResponse is what the module reads in proxy_on_http_call_response.
@@ -73,7 +74,7 @@ func (c *vmContext) startCall(name string, headers Headers, body []byte, trailer
 	}
 	h := s.callHeaders(headers, len(body), timeout)
 	root.vm.lastCall += callIncrement
-	k := &call{root: root, sim: s, stream: c.stream, token: root.vm.lastCall, cluster: name}
+	k := &call{root: root, sim: s, stream: c.stream, token: root.vm.lastCall, cluster: name, sentAt: s.clock.Since()}
 	root.calls[k.token] = k
 	if cluster.state == ClusterRefusing {
 		s.clock.post(lane, func() { k.onReset(resetRefused) })
@@ -100,7 +101,6 @@ func (s *Sim) callHeaders(headers Headers, bodySize int, timeout time.Duration) 
 		h.Set("content-length", strconv.Itoa(bodySize))
 	}
 	h.Set("x-envoy-internal", "true")
-	h.Set("x-forwarded-for", "127.0.0.1")
 	if timeout > 0 {
 		h.Set("x-envoy-expected-rq-timeout-ms", strconv.FormatInt(timeout.Milliseconds(), 10))
 	}
@@ -108,6 +108,7 @@ func (s *Sim) callHeaders(headers Headers, bodySize int, timeout time.Duration) 
 }
 
 func (k *call) onHeaders(h Headers, end bool) {
+	h.Set("x-envoy-upstream-service-time", strconv.FormatInt((k.sim.clock.Since()-k.sentAt).Milliseconds(), 10))
 	k.answer.headers = h
 	if end {
 		k.finish()

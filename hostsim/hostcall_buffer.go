@@ -8,12 +8,15 @@ var bufferCalls = []hostcall{
 }
 
 // buffer is a buffer's content; ok is false when the ABI answers NotFound.
-// Bodies outside their callbacks are empty, not missing.
+// Bodies outside their callbacks are empty, not missing; so is what TCP and gRPC have. A request's body that is buffered
+// can still be read and changed after the stream was told to go on, for it goes on only when the callback returns.
 func (c *vmContext) buffer(t bufferType) (content []byte, mutable *[]byte, ok bool) {
 	root := c.rootContext()
 	switch t {
 	case bufferRequestBody:
-		mutable = c.requestBody
+		if mutable = c.requestBody; mutable == nil && c.stream != nil && c.stream.request.cumulative {
+			mutable = &c.stream.request.buffer
+		}
 	case bufferResponseBody:
 		mutable = c.responseBody
 	case bufferVMConfiguration:
@@ -25,7 +28,7 @@ func (c *vmContext) buffer(t bufferType) (content []byte, mutable *[]byte, ok bo
 			return nil, nil, false
 		}
 		return root.response.body, nil, true
-	case bufferCallData:
+	case bufferDownstreamData, bufferUpstreamData, bufferGrpc, bufferCallData:
 		return nil, nil, true
 	default:
 		return nil, nil, false

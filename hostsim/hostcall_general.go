@@ -93,6 +93,6 @@ func callSetProperty(a *callArgs) status {
 	if a.ctx.stream == nil {
 		return statusNotFound
 	}
-	a.ctx.stream.filterState[path] = value
+	a.ctx.stream.filterState[path] = append([]byte{}, value...) // not nil
 	return statusOK
 }

@@ -1,13 +1,16 @@
 package hostsim
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // headerCalls: header and trailer maps.
 var headerCalls = []hostcall{
 	{"proxy_get_header_map_pairs", "iii", callGetPairs},
 	{"proxy_set_header_map_pairs", "iii", callSetPairs},
 	{"proxy_get_header_map_value", "iiiii", callGetValue},
-	{"proxy_add_header_map_value", "iiiii", editMap((*Headers).Add)},
+	{"proxy_add_header_map_value", "iiiii", editMap(addField)},
 	{"proxy_replace_header_map_value", "iiiii", editMap(replaceField)},
 	{"proxy_remove_header_map_value", "iii", callRemoveValue},
 	{"proxy_get_header_map_size", "ii", callMapSize},
@@ -124,7 +127,7 @@ func callSetPairs(a *callArgs) status {
 	}
 	*h = nil
 	for _, f := range fields {
-		h.Add(m.field(f[0]), f[1])
+		addField(h, m.field(f[0]), f[1])
 	}
 	return statusOK
 }
@@ -146,14 +149,19 @@ func callGetValue(a *callArgs) status {
 	return a.give([]byte(value), 3, 4)
 }
 
-// replaceField leaves one field of name, at the end as Envoy does; a pseudo-header keeps its place.
-func replaceField(h *Headers, name, value string) {
+// addField adds a field at the end, a pseudo-header at the end of these.
+func addField(h *Headers, name, value string) {
+	i := len(*h)
 	if strings.HasPrefix(name, ":") {
-		h.Set(name, value)
-		return
+		i = slices.IndexFunc(append(*h, [2]string{}), func(f [2]string) bool { return !strings.HasPrefix(f[0], ":") })
 	}
+	*h = slices.Insert(*h, i, [2]string{strings.ToLower(name), value})
+}
+
+// replaceField leaves one field of name, where addField puts it.
+func replaceField(h *Headers, name, value string) {
 	h.Del(name)
-	h.Add(name, value)
+	addField(h, name, value)
 }
 
 func editMap(edit func(h *Headers, name, value string)) func(*callArgs) status {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"math"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +16,10 @@ import (
 // that is not one of Envoy's is looked for among those that the module set, by
 // the path's first part alone, as Envoy does.
 func (c *vmContext) property(path string) ([]byte, status) {
-	parts := strings.Split(path, "\x00")
+	if path == "" {
+		return nil, statusSerialization
+	}
+	parts := strings.Split(strings.TrimSuffix(path, "\x00"), "\x00") // each may have a zero byte behind it
 	if st := c.stream; st != nil {
 		if v, ok := st.req.Properties[strings.Join(parts, ".")]; ok {
 			return serializeProperty(v)
@@ -36,9 +40,15 @@ func (c *vmContext) property(path string) ([]byte, status) {
 	return serializeProperty(value)
 }
 
+// object is what has parts but no value of its own.
+type object map[string]any
+
 // child is a field of a map, or an element of a list.
 func child(value any, part string) (any, bool) {
 	switch value := value.(type) {
+	case object:
+		v, ok := value[part]
+		return v, ok
 	case map[string]any:
 		v, ok := value[part]
 		return v, ok
@@ -73,32 +83,57 @@ func (c *vmContext) rootProperty(name string) (any, bool) {
 	case "response":
 		return c.responseProperties(), true
 	case "connection":
-		return map[string]any{"id": st.ID, "mtls": false, "requested_server_name": ""}, true
+		return object{"id": st.ID, "mtls": false, "requested_server_name": ""}, true
 	case "connection_id":
 		return st.ID, true
 	case "source":
-		return map[string]any{"address": "127.0.0.1:40000", "port": int64(40000)}, true
+		return st.source(), true
 	case "destination":
-		return map[string]any{"address": "127.0.0.1:10000", "port": int64(10000)}, true
+		return object{"address": "127.0.0.1:10000", "port": int64(10000)}, true
 	case "upstream":
 		return st.upstreamProperties(), true
 	case "metadata":
 		return map[string]any{"filter_metadata": st.req.Metadata}, true
 	case "xds":
 		return st.xdsProperties(), true
+	case "filter_state":
+		return st.filterStates(), true
+	case "upstream_filter_state":
+		return object{}, st.router.exchange != nil
 	}
 	return nil, false
 }
 
+// source is the client, or what the last proxy before this one names as such.
+func (st *Stream) source() object {
+	forwarded := strings.Split(strings.Join(st.req.Headers.Values("x-forwarded-for"), ","), ",")
+	if client, err := netip.ParseAddr(strings.TrimSpace(forwarded[len(forwarded)-1])); err == nil {
+		return object{"address": netip.AddrPortFrom(client, 0).String(), "port": int64(0)}
+	}
+	return object{"address": "127.0.0.1:40000", "port": int64(40000)}
+}
+
+// filterStates are what the module set, by its names in filter state.
+func (st *Stream) filterStates() object {
+	all := object{}
+	for name, value := range st.envoyState {
+		all[name] = value
+	}
+	for name, value := range st.filterState {
+		all["wasm."+name] = value
+	}
+	return all
+}
+
 // requestProperties rest on the request's headers while the module may see
 // them: in response callbacks only what isn't in a header can be read.
-func (c *vmContext) requestProperties() map[string]any {
+func (c *vmContext) requestProperties() object {
 	st := c.stream
 	protocol := "HTTP/1.1"
 	if st.req.HTTP2 {
 		protocol = "HTTP/2"
 	}
-	m := map[string]any{"protocol": protocol, "time": st.sim.clock.start.Add(time.Duration(st.started))}
+	m := object{"protocol": protocol, "time": st.sim.clock.start.Add(time.Duration(st.started))}
 	m["size"], m["total_size"] = st.received, st.received
 	if st.finished {
 		m["duration"] = st.sim.clock.Since() - time.Duration(st.started)
@@ -128,11 +163,11 @@ var requestFields = map[string]string{
 	"id": "x-request-id", "referer": "referer", "useragent": "user-agent",
 }
 
-func (c *vmContext) responseProperties() map[string]any {
+func (c *vmContext) responseProperties() object {
 	st := c.stream
 	size := len(st.client.Body)
 	total := size
-	m := map[string]any{"flags": st.responseFlags(), "size": int64(size)}
+	m := object{"flags": st.responseFlags(), "size": int64(size)}
 	code, grpc := 0, ""
 	if sent := st.sentHeaders(); sent != nil {
 		code, _ = strconv.Atoi(sent.Get(":status"))
@@ -154,27 +189,40 @@ func (c *vmContext) responseProperties() map[string]any {
 			m["grpc_status"] = n
 		}
 	}
+	if st.finished && st.router.upstreamStarted {
+		m["backend_latency"] = st.router.latency
+	}
 	if st.detailed {
 		m["code_details"] = st.details
 	}
 	return m
 }
 
-func (st *Stream) upstreamProperties() map[string]any {
-	m := map[string]any{"request_attempt_count": uint64(st.router.attempts)}
+func (st *Stream) upstreamProperties() object {
+	m := object{"request_attempt_count": uint64(st.router.attempts)}
 	if st.router.attempts > 0 {
 		m["address"], m["port"] = "127.0.0.1:8080", int64(8080)
 		m["transport_failure_reason"], m["locality"] = "", ""
+		m["cx_pool_ready_duration"] = time.Duration(0)
+	}
+	if st.router.exchange != nil {
+		m["local_address"] = "127.0.0.1:50000"
 	}
 	return m
 }
 
 // xdsProperties are about the configuration; the route's cluster is known before it is asked.
-func (st *Stream) xdsProperties() map[string]any {
-	m := map[string]any{"route_name": "", "listener_direction": int64(0), "node": map[string]any{"id": "hostsim", "cluster": "hostsim"}}
+func (st *Stream) xdsProperties() object {
+	m := object{"route_name": "", "filter_chain_name": "", "listener_metadata": "", "listener_direction": int64(0), "node": map[string]any{"id": "hostsim", "cluster": "hostsim"}}
 	cluster := cmp.Or(st.router.cluster, st.route(&st.request.headers))
+	if cluster != "" {
+		m["route_metadata"], m["virtual_host_metadata"], m["virtual_host_name"] = "", "", "hostsim"
+	}
+	if st.router.attempts > 0 {
+		m["upstream_host_metadata"], m["upstream_host_locality_metadata"] = nil, nil
+	}
 	if st.sim.clusters[cluster] != nil {
-		m["cluster_name"] = cluster
+		m["cluster_name"], m["cluster_metadata"] = cluster, ""
 	}
 	return m
 }

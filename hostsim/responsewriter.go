@@ -2,6 +2,7 @@ package hostsim
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -134,16 +135,21 @@ func (w *responseWriter) responseHeaders(last bool) Headers {
 	}
 	h := Headers{{":status", strconv.Itoa(w.status)}}
 	h = append(h, fromHTTP(m)...)
+	var added Headers
 	if _, set := m["Date"]; !set {
-		h.Add("date", httpDate(w.x.clock.Now()))
+		added.Add("date", httpDate(w.x.clock.Now()))
 	}
 	if last && w.declared < 0 && w.bodyAllowed() && len(w.trailers) == 0 && !identity && (!w.head || len(w.buf) > 0) && len(w.buf) <= w.autoLength() {
 		w.declared = int64(len(w.buf))
-		h.Add("content-length", strconv.Itoa(len(w.buf)))
+		added.Add("content-length", strconv.Itoa(len(w.buf)))
 	}
 	if _, set := m["Content-Type"]; !set && !identity && len(w.buf) > 0 && m.Get("Content-Encoding") == "" {
-		h.Add("content-type", http.DetectContentType(w.buf))
+		added.Add("content-type", http.DetectContentType(w.buf))
 	}
+	if w.x.http2 {
+		slices.Reverse(added)
+	}
+	h = append(h, added...)
 	if w.declared < 0 && !w.empty() && !w.x.http2 {
 		w.closeDelimited = identity
 		if identity {

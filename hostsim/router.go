@@ -23,6 +23,7 @@ type router struct {
 	closed   bool
 
 	upstreamStarted bool // response headers came
+	latency         time.Duration
 	exhausted       bool // the last attempt that the route allows failed, too
 }
 
@@ -166,11 +167,10 @@ func (r *router) onHeaders(h Headers, end bool) {
 	}
 	r.upstreamStarted = true
 	st.explain("via_upstream")
-	spent := time.Duration(0)
 	if !r.sentAt.IsZero() {
-		spent = st.sim.clock.Now().Sub(r.sentAt)
+		r.latency = st.sim.clock.Now().Sub(r.sentAt)
 	}
-	h.Set("x-envoy-upstream-service-time", strconv.FormatInt(spent.Milliseconds(), 10))
+	h.Set("x-envoy-upstream-service-time", strconv.FormatInt(r.latency.Milliseconds(), 10))
 	if st.sim.opts.AttemptCountInResponse {
 		h.Set("x-envoy-attempt-count", strconv.Itoa(int(r.attempts)))
 	}

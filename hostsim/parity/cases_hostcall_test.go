@@ -22,6 +22,10 @@ var hostcallCases = []parityCase{
 	{name: "response fields added, replaced and removed", upstream: "headers", script: []string{quiet, "1",
 		onResponse, "add response x-new a; add response X-New b; add response set-cookie c=3; set response age 8; remove response x-empty; values response x-new; values response set-cookie; log end"}, until: "end"},
 	{name: "the order of changed response fields", raw: true, upstream: "headers", script: []string{quiet, "1", onResponse, "set response age 8; add response x-new a; set response content-type text/html; set response set-cookie c=3; set response x-other b; set response x-new b"}, until: "-"},
+	{name: "the order of changed request fields", raw: true, script: []string{quiet, "1",
+		onRequest, "fields request; set request :path /y; add request :foo x; set request :method PUT; set request x-route backend; fields request; set-all request a=b :method=GET :path=/z x-forwarded-proto=http x-route=backend x-upstream=echo :authority=q :scheme=http; fields request",
+		onResponse, "fields response; set response :status 201; fields response; log end"}, until: "end"},
+	{name: "the order of fields from HTTP/2", raw: true, route: "backend2", upstream: "headers", script: []string{quiet, "1", onResponse, "fields response"}, until: "fields"},
 	{name: "all request fields replaced", script: []string{quiet, "1",
 		onRequest, "set-all request :method=GET :path=/new :authority=other :scheme=http x-forwarded-proto=http x-route=backend x-upstream=request x-new=1; header request :path; header request :authority; log end"}, until: "end"},
 	{name: "all response fields replaced", upstream: "headers", script: []string{quiet, "1", onResponse, "set-all response :status=201 x-new=1 content-length=4; header response :status; log end"}, until: "end"},
@@ -44,6 +48,7 @@ var hostcallCases = []parityCase{
 
 	{name: "buffers and their sizes", verb: "POST", body: post, script: []string{quiet, "1", onRequest, "buffer-status 0; buffer-status 1; buffer-status 4; buffer-status 6; buffer-status 7; buffer-status 8; buffer-status 9; get-buffer 0 0 9; get-buffer 4 0 9; get-buffer 6 0 100; get-buffer 7 0 100; get-buffer 9 0 1",
 		onBodyEnd, "log end"}, until: "end"},
+	{name: "buffers of TCP and gRPC are empty", script: []string{onRequest, "buffer-status 2; buffer-status 3; buffer-status 5; get-buffer 2 0 1; get-buffer 5 0 1; set-buffer 2 0 0 x; set-buffer 5 0 0 x"}},
 	{name: "parts of a body", on: "allow", verb: "POST", body: "hello", script: []string{quiet, "1", onRequest, "pause", onBody, "buffer",
 		onBodyEnd, "buffer-status 0; get-buffer 0 1 2; get-buffer 0 3 100; get-buffer 0 5 1; get-buffer 0 9 1; get-buffer 0 0 -1; get-buffer 0 1 -1; log end"}, until: "end"},
 	{name: "a body with more before it", on: "allow", verb: "POST", body: "hello", script: []string{quiet, "1", onRequest, "remove request content-length; pause", onBody, "buffer", onBodyEnd, "set-buffer 0 0 0 new"}, until: "set-buffer"},
@@ -54,6 +59,9 @@ var hostcallCases = []parityCase{
 
 	{name: "a call with a body", script: []string{onRequest, "post backend /other 5000 text; pause", onCall, "resume-request"}},
 	{name: "a call with a body over HTTP/2", script: []string{onRequest, "post backend2 /other 5000 text; pause", onCall, "resume-request"}},
+	{name: "the fields of a call and of its answer", script: []string{onRequest, "post backend /?upstream=request 5000 text; pause", onCall, "fields call; resume-request"}},
+	{name: "the fields of a call and of its answer over HTTP/2", script: []string{onRequest, "call backend2 /?upstream=request 5000; pause", onCall, "fields call; resume-request"}},
+	{name: "the fields of a refused call's answer", script: []string{onRequest, "call refused / 5000; pause", onCall, "fields call; resume-request"}},
 	{name: "a call with trailers", script: []string{onRequest, "post backend2 /?upstream=trailer 5000 text 7; pause", onCall, "resume-request"}},
 	{name: "a call with trailers alone", script: []string{onRequest, "post backend2 /?upstream=trailer 5000 - 7; pause", onCall, "resume-request"}},
 	{name: "a call with trailers over HTTP/1", script: []string{onRequest, "post backend /?upstream=trailer 5000 text 7; pause", onCall, "resume-request"}},
@@ -78,6 +86,13 @@ var hostcallCases = []parityCase{
 	{name: "filter state of Envoy's that it can't make", script: []string{onRequest, "state envoy.network.ip 1.2.3.4:5; state envoy.upstream.dynamic_port x; state envoy.upstream.dynamic_port 70000; state envoy.tcp_proxy.disable_tunneling x; state envoy.tcp_proxy.per_connection_idle_timeout_ms x; state envoy.upstream.dynamic_host x:y; " +
 		"state envoy.filters.listener.original_dst.local_ip 1.2.3.4; state envoy.filters.listener.original_dst.local_ip x; state envoy.filters.listener.original_dst.remote_ip x; state envoy.network.transport_socket.original_dst_address x; state envoy.network.transport_socket.original_dst_address 1.2.3.4; state envoy.ratelimit.hits_addend x; state envoy.ratelimit.hits_addend -1"}},
 
+	{name: "paths of properties", url: "/a?b=c", script: []string{quiet, "1", onRequest, "property request|path|; property request|path; property request|headers|x-route|; property plugin_name|; property |; property ||; property request||path; property; " +
+		"setprop mine 7; property mine|; property mine|x; property filter_state|wasm.mine; state envoy.string v; property filter_state|envoy.string|; log end"}, until: "end"},
+	{name: "objects of properties have no value of their own", script: []string{onRequest, "property request; property response; property connection; property source; property destination; property upstream; property xds; property filter_state"}},
+	{name: "an empty own property", script: []string{onRequest, "setprop mine; property mine; setprop mine 5; setprop mine; property mine"}},
+	{name: "properties that there are", script: []string{quiet, "1", onRequest, there, onResponse, there, onDone, there + "; log end"}, until: "end"},
+	{name: "properties that there are of a refused request", route: "refused", script: []string{quiet, "1", onRequest, there, onResponse, there, onDone, there + "; log end"}, until: "end"},
+	{name: "properties that there are of a request without a cluster", route: "nobody", script: []string{quiet, "1", onRequest, there, onResponse, there, onDone, there + "; log end"}, until: "end"},
 	{name: "properties before the upstream is asked", script: []string{quiet, "1", onRequest, moreProperties}, until: "end"},
 	{name: "properties in the response", script: []string{quiet, "1", onResponse, moreProperties}, until: "end"},
 	{name: "properties at the end", script: []string{quiet, "1", onDone, moreProperties}, until: "end"},
@@ -87,6 +102,11 @@ var hostcallCases = []parityCase{
 	{name: "properties of a request without a cluster", route: "nobody", script: []string{onRequest, "prop xds.cluster_name", onDone, "prop xds.cluster_name; prop response.grpc_status; prop upstream.request_attempt_count; log end"}, until: "end"},
 	{name: "properties of a reply to gRPC", script: []string{"content-type", "application/grpc", onRequest, "replygrpc 7 no; pause", onDone, "prop response.grpc_status; prop response.code; log end"}, until: "end"},
 }
+
+// there tells which properties exist whose values depend on time, place or configuration.
+const there = "has request.duration; has request.time; has request.id; has response.backend_latency; has upstream.local_address; has upstream.cx_pool_ready_duration; has upstream.port; has upstream_filter_state; " +
+	"has connection.id; has connection_id; has connection.transport_failure_reason; has connection.sha256_peer_certificate_digest; has source.port; has destination.port; " +
+	"has xds.filter_chain_name; has xds.virtual_host_name; has xds.virtual_host_metadata; has xds.upstream_host_metadata; has xds.upstream_host_locality_metadata; has xds.cluster_metadata; has xds.listener_metadata; has xds.route_metadata"
 
 const moreProperties = "prop cluster_name; prop route_name; prop listener_direction; prop xds.cluster_name; prop xds.route_name; prop xds.listener_direction; prop xds.node.id; prop node.id; prop node.cluster; " +
 	"prop connection.mtls; prop connection.requested_server_name; prop connection.tls_version; prop connection.subject_peer_certificate; prop connection.termination_details; " +

@@ -101,7 +101,7 @@ func (e *realEnvoy) connectionManager(v variant) object {
 	route := object{"cluster_header": "x-route", "timeout": fmt.Sprintf("%gs", v.routeTimeout().Seconds())}
 	direct := object{"match": object{"path": "/direct"},
 		"direct_response": object{"status": 203, "body": object{"inline_string": "direct"}}}
-	host := object{"name": "all", "domains": []any{"*"},
+	host := object{"name": "hostsim", "domains": []any{"*"},
 		"routes": []any{direct, object{"match": object{"prefix": "/"}, "route": route}}}
 	if v.retry {
 		route["retry_policy"] = object{"retry_on": "5xx,reset", "num_retries": 1}
