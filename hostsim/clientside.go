@@ -1,13 +1,23 @@
 package hostsim
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // clientSide is where a response goes after the filter: the connection manager
 // and the codec.
 type clientSide struct{ st *Stream }
 
+// missingStatus is what the filter manager says of a response from which the module took its status.
+const missingStatus = "missing required header: :status"
+
 func (s clientSide) passHeaders(h *Headers, end bool) {
 	st := s.st
+	if !h.Has(":status") {
+		st.directReply(localReply{status: 502, body: []byte(missingStatus), details: "filter_removed_required_response_headers{" + strings.ReplaceAll(missingStatus, " ", "_") + "}"})
+		return
+	}
 	sent := st.shapeResponse(h, end)
 	st.client.length = -1
 	if n, err := strconv.Atoi(sent.Get("content-length")); err == nil && !st.isHead() {

@@ -17,6 +17,7 @@ var responseFlags = []struct {
 	{"route_not_found", 8},
 	{"downstream_remote_disconnect", 14},
 	{"low_version", 18},
+	{"filter_removed_required_request_headers", 18},
 	{"protocol_error}", 23},
 	{"cluster_not_found", 24},
 	{"http2.remote_reset", 28},

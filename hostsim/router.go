@@ -2,6 +2,7 @@ package hostsim
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -69,6 +70,9 @@ func (r *router) passHeaders(h *Headers, end bool) {
 		r.reply(503, "", "cluster_not_found")
 	case cluster.state == ClusterNoHosts:
 		r.reply(503, "no healthy upstream", "no_healthy_upstream")
+	case cluster.state == ClusterUp && !h.Has(":method"):
+		r.attempts++
+		r.reply(503, missingMethod, "filter_removed_required_request_headers{"+strings.ReplaceAll(missingMethod, " ", "_")+"}")
 	default:
 		r.expectTimeout(h)
 		r.headers = h.Clone()
@@ -78,6 +82,9 @@ func (r *router) passHeaders(h *Headers, end bool) {
 		r.requestComplete()
 	}
 }
+
+// missingMethod is what the codec says to a request from which the module took its method.
+const missingMethod = "missing required header: :method"
 
 // attempt sends the request's headers to the cluster, with an end if there is no body.
 func (r *router) attempt(end bool) {
@@ -97,9 +104,9 @@ func (r *router) attempt(end bool) {
 }
 
 // route is the cluster of the request's route, "" where none matches: Envoy finds
-// none for a request whose x-forwarded-proto the module took away.
+// none for a request whose x-forwarded-proto or :path the module took away.
 func (st *Stream) route(h *Headers) string {
-	if !h.Has("x-forwarded-proto") {
+	if !h.Has("x-forwarded-proto") || !h.Has(":path") {
 		return ""
 	}
 	return st.sim.opts.Route(h.Clone())
