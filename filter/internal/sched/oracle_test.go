@@ -63,6 +63,8 @@ type writeState struct {
 	named     bool // its response names what it invalidates
 	head      int  // the version when its header section came
 	delivered bool // that is required, or nobody owes it any more
+
+	overAt, committedAt int64 // ms: its end for the proxy, and the commit; 0: not yet
 }
 
 // require raises the floor.
@@ -151,6 +153,25 @@ func (w *world) ends(s *stream) {
 	if !s.forwarded {
 		s.write.over = true
 	}
+	s.write.overAt = w.now()
+}
+
+// agreed requires what was committed by writes for which the policy of their proxy had no rule, since all have one now, and no such write
+// can be under way any more: where the origin committed late, it wasn't later than their terms.
+func (w *world) agreed() {
+	for _, s := range w.streams {
+		state := &s.write
+		if !s.unruled || state.version == 0 {
+			continue
+		}
+		term := s.rule.settle
+		if state.later {
+			term = s.rule.also
+		}
+		if state.overAt == 0 || state.committedAt < state.overAt+term {
+			w.require(state.version)
+		}
+	}
 }
 
 // answering notes an answer that a VM is about to get.
@@ -158,7 +179,7 @@ func (w *world) answering(c *call, a exchange.Answer) {
 	if w.plan.named && c.stream != nil && c.path == wire.PathClose && a.Status == "200" {
 		w.require(c.stream.write.head)
 	}
-	if c.write == nil || a.Status != "200" || w.plan.named {
+	if c.write == nil || c.write.unruled || a.Status != "200" || w.plan.named {
 		return
 	}
 	state := &c.write.write
@@ -178,7 +199,10 @@ func (w *world) commit(s *stream) {
 	w.mature()
 	state := &s.write
 	w.version++
-	state.version, state.over = w.version, true
+	state.version, state.over, state.committedAt = w.version, true, w.now()
+	if s.unruled {
+		return
+	}
 	if w.now() >= state.due-rounding {
 		state.due = 0 // the raise may have come before it
 	}
@@ -217,7 +241,7 @@ func (w *world) happened(o *operation) {
 	if c.path == pathPurge {
 		w.renew()
 	}
-	if c.write == nil {
+	if c.write == nil || c.write.unruled {
 		return
 	}
 	state, now := &c.write.write, w.now()

@@ -55,6 +55,7 @@ type plan struct {
 	byURI            bool // freshness is the origin's, and writes are to the URI of what is stored instead of having a rule for it
 	locals           bool // the proxy may answer by itself what is held
 	tagged           bool // responses name groups though a rule says what writes invalidate
+	unruled          bool // some of the policies have no rule for what is read
 }
 
 func newPlan(seed uint64) plan {
@@ -102,6 +103,9 @@ func (p *plan) mix(r *rand.Rand) {
 	p.byURI = r.IntN(4) == 0 && !p.named && !p.configured
 	p.locals = r.IntN(3) == 0
 	p.tagged = r.IntN(3) == 0
+	if p.unruled = r.IntN(4) == 0 && !p.named && !p.byURI; p.unruled {
+		p.l1, p.configured = true, true
+	}
 }
 
 // rules is how many of them writes may have.
@@ -112,12 +116,19 @@ func (p plan) rules() int {
 	return plainRules
 }
 
-// policies is how many of them the configuration may change to.
-func (p plan) policies() int {
-	if p.stale {
-		return len(policies)
+// configuration draws a policy that the configuration may change to.
+func (w *world) configuration() int16 {
+	last := freshUnruled - 1
+	if w.plan.stale {
+		last = freshUnruled
 	}
-	return len(policies) - 1
+	switch {
+	case !w.plan.unruled || w.random.IntN(2) == 0:
+		return int16(w.random.IntN(last))
+	case w.plan.stale:
+		return staleUnruled
+	}
+	return freshUnruled
 }
 
 // newWorld is the world in which the plan begins.
@@ -173,7 +184,7 @@ func (w *world) explore() {
 			}
 		}
 		if w.plan.configured && w.configured < maxConfigured {
-			choose(step{kind: configures, n: int16(w.random.IntN(2)), x: int16(w.random.IntN(w.plan.policies()))}, usual/4)
+			choose(step{kind: configures, n: int16(w.random.IntN(2)), x: w.configuration()}, usual/4)
 		}
 		if w.plan.operated && w.operated < maxOperated {
 			choose(step{kind: operates, who: w.fresh(operatorOwner), x: int16(w.drawSetting())}, usual/4)
@@ -357,6 +368,9 @@ func (b *bubble) runPlan(p plan) *world {
 func (w *world) finish() {
 	w.random, w.chosen = nil, len(w.trace)
 	w.settle()
+	if w.broken == "" && w.plan.unruled {
+		w.agree()
+	}
 	if w.broken == "" && len(w.were) > 0 {
 		w.obey()
 	}
@@ -365,6 +379,29 @@ func (w *world) finish() {
 	}
 	w.close()
 }
+
+// agree lets all proxies have the rules, and looks whether anything is left of what was stored before writes without them.
+func (w *world) agree() {
+	for n := range int16(2) {
+		x := int16(0)
+		if w.plan.stale {
+			x = freshUnruled - 1
+		}
+		w.take(step{kind: configures, n: n, x: x})
+		w.take(step{kind: readBegins, who: firstAgreed + n, n: n})
+	}
+	w.settle()
+	for range 60 { // longer than rules count that a VM has had
+		w.take(step{kind: timePasses, n: 500})
+		w.settle()
+	}
+	w.agreed()
+	w.take(step{kind: timePasses, n: 2000})
+	w.settle()
+}
+
+// firstAgreed is the number of the first read of agree.
+const firstAgreed = 480
 
 // close ends what is under way, so that nothing of this world is left in the bubble.
 func (w *world) close() {

@@ -184,6 +184,9 @@ func (s step) String() string {
 	case bridgeRestarts:
 		return fmt.Sprintf("bridge %d restarts", s.n)
 	case configures:
+		if s.x >= freshUnruled {
+			return fmt.Sprintf("%s: a plugin without rules for what is read begins", vm)
+		}
 		return fmt.Sprintf("%s: a plugin with max_staleness %v begins", vm, policies[s.x].L1.MaxStaleness)
 	case pluginEnds:
 		return fmt.Sprintf("%s: its plugin %d ends", vm, s.x)

@@ -18,6 +18,7 @@ type stream struct {
 	root     *root // whose plugin it came to
 	number   int16
 	rule     *rule  // nil: a read
+	unruled  bool   // a write: by the policy of its plugin it concerns nothing that is read
 	id       string // of a write's suspension
 	other    bool   // a read of another cache, see readsElsewhere
 	how      int16  // a read: of which kind, with readsVariant; 0: a plain one
@@ -52,6 +53,7 @@ func (w *world) begin(number int16, v *vm, r *rule, self *call, how int16) {
 	if s.kind() == readsCondition {
 		s.match = `"0"`
 	}
+	s.unruled = r != nil && (s.root.policy == policies[freshUnruled] || s.root.policy == policies[staleUnruled])
 	w.streams = append(w.streams, s)
 	w.begins(s)
 	v.told(input{kind: readBegins, stream: number, rule: r})

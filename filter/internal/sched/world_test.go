@@ -117,6 +117,15 @@ var policies = []*policy.Policy{
 	parse(fmt.Sprintf(document, `{"max_bytes": "64KiB", "max_staleness": "300ms"}`, inWhole, isFresh)),
 	parse(fmt.Sprintf(document, `{"max_bytes": "64KiB", "max_staleness": "1200ms"}`, inPieces, isFresh)),
 	parse(fmt.Sprintf(document, someL1, inWhole, isStale)), // of plans that have it from the beginning only
+	withoutRules(isFresh),
+	withoutRules(isStale),
+}
+
+// freshUnruled and staleUnruled are those of them by whose rules no write concerns what is read: of plans whose proxies have them now and then.
+const freshUnruled, staleUnruled = 4, 5
+
+func withoutRules(freshness string) *policy.Policy {
+	return parse(strings.ReplaceAll(fmt.Sprintf(document, someL1, inWhole, freshness), `"invalidate": ["stats"]`, `"invalidate": ["rooms"]`))
 }
 
 // maxConfigured bounds the changes of the configuration in one schedule.
