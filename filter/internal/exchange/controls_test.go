@@ -261,14 +261,8 @@ func TestPolicyWithOtherRules(t *testing.T) {
 	w.plugin = w.configure(strings.Replace(testPolicy, `"invalidate": ["stats", "deep"]`, `"invalidate": ["stats"]`, 1))
 	late.ok(followed(wire.FeedAnswer{Last: wire.Ticket{Epoch: 9, Sequence: 1}}))
 	w.read("/stats", "ann")
-	c := w.take(wire.PathJoin)
-	var rules []string
-	for _, r := range w.joinOf(c).Follow.Knows.Rules {
-		rules = append(rules, r.Cache)
-	}
-	if got := strings.Join(rules, " "); got != "deep deep flags models off pages queries stats" {
-		t.Errorf("rules of %s, want two of deep, which only the old policy has a rule for, and one of each other cache", got)
-	}
+	const both = "deep deep flags models off pages queries stats" // two of deep, which only the old policy has a rule for
+	w.wantsRules(w.joinOf(w.take(wire.PathJoin)).Follow, both)
 	w.run()
 	w.feed(1)
 	w.read("/stats", "ann").wants("chatcache; hit; ttl=600; detail=l1")
@@ -276,12 +270,69 @@ func TestPolicyWithOtherRules(t *testing.T) {
 	before.Close()
 	w.take(wire.PathFollow) // nobody hears its answer
 	w.run()
-	poll := w.take(wire.PathFollow)
-	m, err := wire.DecodeFollowRequest(poll.frame)
-	if diff := cmp.Diff(w.rules(), m.Knows.Rules); err != nil || diff != "" {
-		t.Errorf("%v\n%s", err, diff)
+	poll := w.take(wire.PathFollow) // a write by the old rules may have come since the poll before
+	w.wantsRules(decoded(w, poll, wire.DecodeFollowRequest), both)
+	poll.ok(followed(wire.FeedAnswer{Last: wire.Ticket{Epoch: 9, Sequence: 1}}))
+	m := decoded(w, w.take(wire.PathFollow), wire.DecodeFollowRequest)
+	if diff := cmp.Diff(w.rules(), m.Knows.Rules); diff != "" {
+		t.Error(diff)
 	}
 	w.read("/stats", "ann").wants("chatcache; hit; ttl=600; detail=l1")
+}
+
+// A policy with other rules that came and went while no poll reached a bridge is told of all the same: what the cache has of
+// before is raised then. A third one in between, or a join instead of the poll, changes nothing.
+func TestPolicyThatWentUntold(t *testing.T) {
+	for name, c := range map[string]struct {
+		third string
+		join  bool
+		want  string
+	}{
+		"a poll":      {want: "deep deep flags models off pages queries stats"},
+		"a join":      {join: true, want: "deep deep flags models off pages queries stats"},
+		"a third one": {third: "pages", want: "deep deep flags models off pages pages queries stats"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := kept(t)
+			w.showJoins = true
+			w.take(wire.PathFollow).fails()
+			other := func(cache string) {
+				w.configure(strings.Replace(testPolicy, `"invalidate": ["stats", "deep"]`, `"invalidate": ["stats"`+cache+`]`, 1)).Close()
+			}
+			other("")
+			if c.third != "" {
+				other(`, "deep", "` + c.third + `"`)
+			}
+			if c.join {
+				w.read("/stats", "ann")
+				join := w.take(wire.PathJoin)
+				w.wantsRules(w.joinOf(join).Follow, c.want)
+				join.ok(joined(wire.Controls{}, wire.LookupMiss))
+			}
+			w.run()
+			poll := w.take(wire.PathFollow)
+			if !c.join {
+				w.wantsRules(decoded(w, poll, wire.DecodeFollowRequest), c.want)
+				poll.ok(followed(wire.FeedAnswer{Last: wire.Ticket{Epoch: 9, Sequence: 1}}))
+				poll = w.take(wire.PathFollow)
+			}
+			if diff := cmp.Diff(w.rules(), decoded(w, poll, wire.DecodeFollowRequest).Knows.Rules); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// wantsRules wants a poll to list these caches, each as often as there are digests.
+func (w *world) wantsRules(m wire.FollowRequest, want string) {
+	w.t.Helper()
+	var caches []string
+	for _, r := range m.Knows.Rules {
+		caches = append(caches, r.Cache)
+	}
+	if got := strings.Join(caches, " "); got != want {
+		w.t.Errorf("rules of %s, want of %s", got, want)
+	}
 }
 
 // rules are those of the policy, as the bridge is told them.

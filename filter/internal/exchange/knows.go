@@ -8,44 +8,90 @@ import (
 )
 
 // knows is what the VM knows of its policy, and whether the bridge has answered to it: only then
-// the VM takes part, see query.
+// the VM takes part, see query. Plugins that have gone count until a poll or a join of later has told of their rules:
+//
+//  1. a plugin comes whose rules are other ones, and a write by it; no poll reaches a bridge meanwhile
+//  2. a plugin comes with the rules of before, and the other one goes
+//  3. the next poll tells of both: what the cache has of before 1 is raised
 type knows struct {
 	wire.Knows
 	edition int // of the rules
 	heard   int // the edition that the bridge last answered to
+	left    int // how many plugins have gone
+	told    int // of how many of them the bridge has been told
 }
 
 // joined tells whether the bridge has answered to the rules that the VM knows now.
 func (k *knows) joined() bool { return k.edition == k.heard }
 
-// learn takes in that a plugin has come. That one has gone needs no answer: what the
-// bridge then knows is more than there is.
+// learn takes in that a plugin has come.
 func (k *knows) learn(plugins []*Plugin) {
 	before := k.Rules
-	if k.Knows = known(plugins); k.edition == 0 || !slices.Equal(before, k.Rules) {
+	k.Knows = known(plugins)
+	if both := together(before, k.Rules); k.left != k.told && len(both) <= wire.MaxRules { // beyond, nothing could be told ever
+		k.Rules = both
+	}
+	if k.edition == 0 || !slices.Equal(before, k.Rules) {
 		k.edition++
+	}
+}
+
+// leave takes in that one has gone. That needs no answer: what the bridge knows, or is told next, is more than there is.
+func (k *knows) leave(plugins []*Plugin) {
+	now := known(plugins)
+	k.Version = now.Version
+	k.left++
+}
+
+// answered takes in the answer to a poll, or a join, of that edition, sent when so many had gone.
+func (k *knows) answered(edition, left int, plugins []*Plugin) {
+	k.heard, k.told = max(k.heard, edition), max(k.told, left)
+	if k.left == k.told {
+		k.Knows = known(plugins)
 	}
 }
 
 // known is what a VM with these plugins knows: the version of the newest, and the rules of all of them,
 // since an older one goes on to take requests while its proxy drains connections.
 func known(plugins []*Plugin) (k wire.Knows) {
-	caches := make(map[string][]string)
-	for _, p := range plugins {
-		k.Version = p.version
-		for cache := range p.rules {
-			caches[cache] = nil
+	for i, p := range plugins {
+		var rules []wire.CacheRules
+		for _, cache := range slices.Sorted(maps.Keys(p.rules)) {
+			rules = append(rules, wire.CacheRules{Cache: cache, Digest: p.rules[cache]})
 		}
-	}
-	for _, cache := range slices.Sorted(maps.Keys(caches)) {
-		digests := make(map[string]bool)
-		for _, p := range plugins {
-			digests[p.rules[cache]] = true // "" without one
-		}
-		list := slices.Sorted(maps.Keys(digests))
-		for _, digest := range list[:min(len(list), 2)] { // two are as different as three
-			k.Rules = append(k.Rules, wire.CacheRules{Cache: cache, Digest: digest})
+		if k.Version = p.version; i == 0 {
+			k.Rules = rules
+		} else {
+			k.Rules = together(k.Rules, rules)
 		}
 	}
 	return k
+}
+
+// together has the digests of both: an empty one for a cache that one of them doesn't list.
+func together(a, b []wire.CacheRules) (both []wire.CacheRules) {
+	caches := make(map[string][]string)
+	for _, rules := range [][]wire.CacheRules{a, b} {
+		for _, r := range rules {
+			caches[r.Cache] = nil
+		}
+	}
+	for _, rules := range [][]wire.CacheRules{a, b} {
+		listed := make(map[string]bool)
+		for _, r := range rules {
+			caches[r.Cache], listed[r.Cache] = append(caches[r.Cache], r.Digest), true
+		}
+		for cache := range caches {
+			if !listed[cache] {
+				caches[cache] = append(caches[cache], "")
+			}
+		}
+	}
+	for _, cache := range slices.Sorted(maps.Keys(caches)) {
+		digests := slices.Compact(slices.Sorted(slices.Values(caches[cache])))
+		for _, digest := range digests[:min(len(digests), 2)] { // two are as different as three
+			both = append(both, wire.CacheRules{Cache: cache, Digest: digest})
+		}
+	}
+	return both
 }

@@ -20,6 +20,7 @@ type query struct {
 	path    string
 	frame   []byte
 	edition int   // of what the VM knows, where it joins
+	left    int   // likewise: how many plugins have gone
 	until   int64 // when the lease ends that it joins for
 	answers int   // how many polls had been answered then
 }
@@ -34,7 +35,7 @@ func (r *read) query(p *Plugin, f *flight, wait time.Duration) query {
 		return query{path: wire.PathLookup, frame: m.Encode()}
 	}
 	join := wire.JoinRequest{Follow: follower.request(p), Lookup: m}
-	return query{path: wire.PathJoin, frame: join.Encode(), edition: follower.knows.edition, until: now + int64(p.Policy.L1.MaxStaleness), answers: follower.answers}
+	return query{path: wire.PathJoin, frame: join.Encode(), edition: follower.knows.edition, left: follower.knows.left, until: now + int64(p.Policy.L1.MaxStaleness), answers: follower.answers}
 }
 
 func (r *read) lookupRequest(f *flight, wait time.Duration) wire.LookupRequest {
@@ -55,7 +56,7 @@ func (q query) decode(s *State, body []byte) (wire.LookupAnswer, error) {
 	}
 	a, err := wire.DecodeJoinAnswer(body)
 	if f := &s.follower; err == nil {
-		f.knows.heard = max(f.knows.heard, q.edition)
+		f.knows.answered(q.edition, q.left, s.plugins)
 		f.registered = max(f.registered, q.until)
 		if f.answers == q.answers { // otherwise a poll's was first
 			s.obey(a.Controls)

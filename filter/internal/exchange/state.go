@@ -129,7 +129,7 @@ func (s *State) adopt(p *Plugin) {
 func (s *State) drop(p *Plugin) {
 	s.plugins = slices.DeleteFunc(s.plugins, func(other *Plugin) bool { return other == p })
 	p.show(shown{})
-	s.follower.knows.Knows = known(s.plugins)
+	s.follower.knows.leave(s.plugins)
 	s.follower.handOver()
 	s.journal.takeBack(p)
 	s.outbox.takeBack(p)

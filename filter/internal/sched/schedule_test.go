@@ -78,7 +78,10 @@ func newPlan(seed uint64) plan {
 		p.gathers, p.warm, p.l1, p.configured, p.reads, p.beginning = true, true, false, false, p.reads+8, 64
 	}
 	p.anonymous = p.named && r.IntN(2) == 0
-	if seed >= firstMixed {
+	switch {
+	case seed >= firstUnruled:
+		p.unrule(r)
+	case seed >= firstMixed:
 		p.mix(r)
 	}
 	return p
@@ -103,8 +106,17 @@ func (p *plan) mix(r *rand.Rand) {
 	p.byURI = r.IntN(4) == 0 && !p.named && !p.configured
 	p.locals = r.IntN(3) == 0
 	p.tagged = r.IntN(3) == 0
-	if p.unruled = r.IntN(4) == 0 && !p.named && !p.byURI; p.unruled {
-		p.l1, p.configured = true, true
+}
+
+// firstUnruled is the first seed of plans whose proxies have rules for what is read now, and then not.
+const firstUnruled = 2 << 40
+
+func (p *plan) unrule(r *rand.Rand) {
+	p.unruled, p.l1, p.configured = true, true, true
+	p.named, p.anonymous, p.elsewhere, p.operated = false, false, false, false
+	p.committing, p.ending = 1<<r.IntN(3), 1<<r.IntN(3) // much happens while a write is under way
+	if r.IntN(2) == 0 {
+		p.faults = 0
 	}
 }
 
@@ -114,6 +126,14 @@ func (p plan) rules() int {
 		return len(rules)
 	}
 	return plainRules
+}
+
+// configuring is the likelihood of a change of the configuration.
+func (p plan) configuring() int {
+	if p.unruled {
+		return usual
+	}
+	return usual / 4
 }
 
 // configuration draws a policy that the configuration may change to.
@@ -150,6 +170,17 @@ const maxOperated = 6
 // passes are the times that a step lets pass, ms.
 var passes = []int16{1, 1, 5, 10, 20, 40, 50, 60, 100, 100, 200, 300, 500, 700, 1000}
 
+// forgets is longer than Redis knows of rules that no VM has told of any more.
+const forgets = 3000
+
+// pause draws how long time passes.
+func (w *world) pause() int16 {
+	if w.plan.unruled && w.random.IntN(8) == 0 {
+		return forgets
+	}
+	return passes[w.random.IntN(len(passes))]
+}
+
 // explore takes random steps.
 func (w *world) explore() {
 	if w.plan.warm {
@@ -184,12 +215,12 @@ func (w *world) explore() {
 			}
 		}
 		if w.plan.configured && w.configured < maxConfigured {
-			choose(step{kind: configures, n: int16(w.random.IntN(2)), x: w.configuration()}, usual/4)
+			choose(step{kind: configures, n: int16(w.random.IntN(2)), x: w.configuration()}, w.plan.configuring())
 		}
 		if w.plan.operated && w.operated < maxOperated {
 			choose(step{kind: operates, who: w.fresh(operatorOwner), x: int16(w.drawSetting())}, usual/4)
 		}
-		choose(step{kind: timePasses, n: passes[w.random.IntN(len(passes))]}, w.plan.passing)
+		choose(step{kind: timePasses, n: w.pause()}, w.plan.passing)
 		if faults > 0 {
 			w.faults(choose)
 		}
@@ -391,12 +422,12 @@ func (w *world) agree() {
 		w.take(step{kind: readBegins, who: firstAgreed + n, n: n})
 	}
 	w.settle()
-	for range 60 { // longer than rules count that a VM has had
-		w.take(step{kind: timePasses, n: 500})
+	for range 2 * forgets / 200 {
+		w.take(step{kind: timePasses, n: 200}) // not so much that all polls fail
 		w.settle()
 	}
 	w.agreed()
-	w.take(step{kind: timePasses, n: 2000})
+	w.take(step{kind: timePasses, n: forgets}) // longer than L1 may be behind
 	w.settle()
 }
 
@@ -477,6 +508,11 @@ func TestSchedules(t *testing.T) {
 // TestMixedSchedules does that with more at a time: CHATCACHE_MIXED_SCHEDULES of them.
 func TestMixedSchedules(t *testing.T) {
 	runSchedules(t, firstMixed, number(t, "CHATCACHE_MIXED_SCHEDULES", 250))
+}
+
+// TestUnruledSchedules does that with proxies that have different policies: CHATCACHE_UNRULED_SCHEDULES of them.
+func TestUnruledSchedules(t *testing.T) {
+	runSchedules(t, firstUnruled, number(t, "CHATCACHE_UNRULED_SCHEDULES", 500))
 }
 
 func runSchedules(t *testing.T, first, count uint64) {
