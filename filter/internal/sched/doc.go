@@ -21,7 +21,8 @@
 //	time     passes, with every timeout, tick and hold that ends meanwhile
 //
 // The mixed schedules, apart from the others, have more of it at a time: reads of other kinds and languages, clients of HTTP/3 of whose ends the proxy
-// doesn't tell, local replies to what is held, writes by two rules, by nobody, and to the URI of what is stored.
+// doesn't tell, local replies to what is held, writes by two rules, by nobody, and to the URI of what is stored. In the unruled schedules, apart from
+// these, some of the policies that the configuration changes to have no rule for what is read.
 //
 // What is required after each step stands in oracle_test.go: it is the requirement of
 // package model, which knows nothing of what the code does. What is required of operators'
