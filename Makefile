@@ -110,7 +110,7 @@ test-race: tools toolchains ## what has goroutines, with the race detector (need
 
 test-long: tools ## what takes longer: bigger models of the protocol, many random schedules
 	CHATCACHE_LONG=1 go test -count=1 -timeout 30m -run ProtocolLong ./test/model
-	CHATCACHE_SCHEDULES=10000000 CHATCACHE_MIXED_SCHEDULES=1000000 go test -count=1 -timeout 4h -run 'Test(Mixed)?Schedules$$' ./filter/internal/sched
+	CHATCACHE_SCHEDULES=10000000 CHATCACHE_MIXED_SCHEDULES=1000000 CHATCACHE_UNRULED_SCHEDULES=300000 go test -count=1 -timeout 5h -run 'Test(Mixed|Unruled)?Schedules$$' ./filter/internal/sched
 	CHATCACHE_REPLAYS=1000 go test -count=1 -timeout 30m -run 'TestReplayOnWasm$$' ./filter/internal/sched
 	CHATCACHE_MUTANTS=all go test -count=1 -timeout 60m -v -run 'TestMutants$$' ./filter/internal/sched
 	CHATCACHE_SEEDS=300 go test -count=1 -timeout 30m -run RandomSchedules ./test/mesh
