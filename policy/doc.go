@@ -106,6 +106,9 @@
 // pose as another. An empty value is none. Several credentials of one user are several
 // partitions.
 //
+// What is stored for an identity goes to whoever sends the same, and nobody checks it on a hit: have among the sources what proves to the origin who asks. With X-User-Id
+// alone, beside which an API wants X-Auth-Token, everybody reaches everybody's (a warning); with both, a write by one of a user's devices reaches what the others have stored.
+//
 // Where a request has several credentials, only the origin knows which of them it goes by. So all of them make the partition
 // together: somebody who makes a client send a cookie that isn't the client's own, or who has the key of the app that it uses, still doesn't
 // reach what was stored for the client's token. A write invalidates, in the caches of its rule, whatever was read with any of its credentials, with or without
@@ -151,14 +154,16 @@
 //   - stale_if_error: how long beyond its freshness a response answers in place of a 500, 502, 503 or 504, no answer at all included. Default: as
 //     stale_while_revalidate.
 //   - shared: true where the answers are the same for everybody. Default false: they belong to the
-//     request's partition, and a request without identity bypasses.
+//     request's partition, and a request without identity bypasses. From a shared cache everybody is answered who asks, also whom the origin
+//     would refuse: nobody looks at credentials there. Where they count, authenticate before the filter. A path by which many APIs
+//     mean whoever asks (/me, or /users/me by /users/{user}), and a TTL of 401, 403, 407 or 429, is a warning there.
 //   - l1: false keeps the cache's responses out of the proxies' own memory. Default true.
 //   - collapse: false lets each of the cache's misses ask the origin. Default true.
 //   - authority: "ignore" where the answers are the same for every host and scheme. Default "key".
-//   - ignore_query: names of query parameters that change nothing in the answer.
+//   - ignore_query: names of query parameters that change nothing in the answer. Never a credential: a warning.
 //   - headers: names of request headers that change the answer; all their values are part of the key. What responses name in Vary needn't be
 //     listed. What the origin goes by without a word of it has to, often Accept, or Origin where it is echoed; and so has
-//     what this proxy's routes choose a cluster by, a canary's header. Never a credential: those belong into identity.
+//     what this proxy's routes choose a cluster by, a canary's header. Never a credential: those belong into identity (a warning).
 //   - body: an object: the request's JSON body is part of the key.
 //   - max_response: as in the policy, whose value it can only lower.
 //   - prefetch: an object: where the next page of a list is, to be fetched when one is read. Default: nothing is.
@@ -178,7 +183,7 @@
 // A QUERY is a safe request whose body says what it asks for (draft-ietf-httpbis-safe-method-w-body): its preconditions and ranges
 // are answered as those of a GET are, where those of a POST bypass, and what is stale is validated.
 //
-//   - ignore: members that change nothing in the answer, dots between levels: "meta.ts". Lists aren't entered. An object stays, even
+//   - ignore: members that change nothing in the answer, its form included (a stream or not), dots between levels: "meta.ts". Lists aren't entered. An object stays, even
 //     if nothing is left in it: {"meta": {"ts": 1}} is the same as {"meta": {}}, and not as {}.
 //   - max_bytes: size of the largest body that is read, 1B to 1MiB, below Envoy's buffer limit; a larger one bypasses.
 //     Default "64KiB".
@@ -227,8 +232,9 @@
 //   - name: what the requests do; different in each rule. Must be there.
 //   - match: a list of patterns with unsafe methods (RFC 9110 section 9.2.1). Must be there.
 //   - invalidate: 1 to 32 names of caches. Must be there. A cache is invalidated in the writer's partition; as a whole where it
-//     is shared, where the write has no identity, or where caches times credentials are 64 or more.
-//   - scope: "all" invalidates the caches for everybody. Default "partition".
+//     is shared, where the write has no identity, or where caches times credentials are 64 or more. One that has what a GET of a rule's own path gets, and isn't named, is a warning.
+//   - scope: "all" invalidates the caches for everybody: where one user's write changes what is stored for others, as a room's messages are for all
+//     of its members. Default "partition".
 //   - deadline: how long a write's suspension lasts without renewal, 100ms to 60s. Default "15s". A shorter one than settle counts as settle.
 //   - settle: how long it lasts once the write's outcome is unknown, 1s to 60s. Default "10s".
 //   - also_after: for origins whose data settle only after they have answered (credits, search indexes): invalidates once more, that
@@ -290,7 +296,8 @@
 //  6. a tenth of the time since Last-Modified, at most a day, for statuses that allow it
 //
 // With "ttl": "origin" the filter is a shared cache by RFC 9111 (partitions may store what is private). A verified claim of the policy's identity stands for
-// Authorization (section 3.5), which jwt_authn takes away from requests unless its provider says "forward". With a TTL of its own a rule
+// Authorization (section 3.5), which jwt_authn takes away from requests unless its provider says "forward". No other source does: in a shared cache, what is
+// answered to X-Auth-Token or a cookie with max-age alone is everybody's, as in any shared cache. With a TTL of its own a rule
 // differs from it so:
 //
 //   - max-age, s-maxage and Expires of the response don't count, nor do its Date and stale-…, and Authorization doesn't keep a
@@ -303,6 +310,9 @@
 // With "ttl": "origin" an unsafe request, with or without a rule, also invalidates what is stored for its URI, and for
 // those of the same origin in its response's Location and Content-Location (section 4.4). It is suspended as
 // any write. This costs a generation in Redis for each URI.
+//
+// A hit has the header fields of the response that was stored, what the origin counts for each request included: X-RateLimit-Remaining and the like are those of then, and an
+// id of the request is the first one's.
 //
 // # Groups
 //
@@ -366,6 +376,7 @@
 //	parse_freshness                how long they are fresh
 //	parse_invalidations            its invalidations
 //	problem, suggest, units        what is wrong with a document, and what may be meant; sizes and durations
+//	warnings, likely               what is allowed and probably not meant; what names and paths likely mean
 //	pattern, relation, matcher     one pattern; which of two is more specific; the rule of a request
 //	meeting                        which of many match requests that a given one matches
 //	reads                          what no pattern of a read can match

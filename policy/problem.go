@@ -28,6 +28,12 @@ const (
 	NeverMatches   ID = "never-matches"   // warning: a cache's pattern that no request matches
 	NoCluster      ID = "no-cluster"      // warning: what no Envoy cluster is called stands for one
 	InlineSecret   ID = "inline-secret"   // warning: a secret stands in the document
+	NotInvalidated ID = "not-invalidated" // warning: a write to a cache's path that leaves it as it is
+	Unproven       ID = "unproven"        // warning: an identity that anybody can claim
+	SharedUser     ID = "shared-user"     // warning: a shared cache of what is about whoever asks
+	SharedRefusal  ID = "shared-refusal"  // warning: a shared cache of what one client was refused with
+	KeyedSecret    ID = "keyed-secret"    // warning: a credential that is part of keys
+	IgnoredSecret  ID = "ignored-secret"  // warning: a credential that is no part of keys
 )
 
 // Problem is one thing wrong with a policy.

@@ -176,12 +176,12 @@ func (e *explanation) read(p *policy.Policy, c *policy.Cache, o options) {
 		e.Bypass = fmt.Sprintf("its key has %d bytes, more than %s", len(key), policy.FormatSize(policy.MaxKey))
 		return
 	}
-	e.Read.Key = keyFields(key)
+	e.Read.Key = keyFields(p, key)
 	e.Groups = id.ReadGroups(c.Name)
 }
 
 // keyFields reads the key back, so that what is shown is what the key holds.
-func keyFields(key []byte) (fields []field) {
+func keyFields(p *policy.Policy, key []byte) (fields []field) {
 	parts, err := policy.SplitKey(key)
 	if err != nil {
 		panic(err) // AppendKey and SplitKey are inverse
@@ -203,6 +203,9 @@ func keyFields(key []byte) (fields []field) {
 	}
 	for _, h := range parts.Headers {
 		for _, v := range h.Values {
+			if p.Secret(h.Name) {
+				v = "(a credential)"
+			}
 			add("header "+h.Name, v)
 		}
 		if len(h.Values) == 0 {
