@@ -108,6 +108,8 @@
 //
 // What is stored for an identity goes to whoever sends the same, and nobody checks it on a hit: have among the sources what proves to the origin who asks. With X-User-Id
 // alone, beside which an API wants X-Auth-Token, everybody reaches everybody's (a warning); with both, a write by one of a user's devices reaches what the others have stored.
+// So it is with a credential that the origin has revoked: until it expires, what is stored answers whoever still has it. Give logging out a rule that
+// invalidates all private caches. Logging in wants none: it has no identity, and would invalidate whole caches.
 //
 // Where a request has several credentials, only the origin knows which of them it goes by. So all of them make the partition
 // together: somebody who makes a client send a cookie that isn't the client's own, or who has the key of the app that it uses, still doesn't

@@ -61,8 +61,11 @@ func (table *patternTable) add(element object, p placedPattern, t *target) {
 	}
 	for _, place := range table.meetings.ofHost(p.pattern) {
 		if other := table.patterns[place]; conflict(p.pattern, other.pattern) {
-			element.fault(Conflict, "it and "+quote(other.text)+" of the "+other.rule+
-				" match the same requests, and neither is more specific", "change one of them, or write the overlap as a pattern of its own")
+			hint := "change one of them, or write the overlap as a pattern of its own"
+			if p.text == other.text {
+				hint = "take it out of one of them: a request is subject to one cache or one rule"
+			}
+			element.fault(Conflict, "it and "+quote(other.text)+" of the "+other.rule+" match the same requests, and neither is more specific", hint)
 			return
 		}
 	}

@@ -41,6 +41,9 @@ func parsePattern(s string) (*pattern, error) {
 	if !found {
 		return nil, errors.New(`the method is missing: write it as in "GET /path" or "POST /path"`)
 	}
+	if strings.ContainsAny(method, ",|") {
+		return nil, errors.New("a pattern has one method: write a pattern for each")
+	}
 	if !isToken(method) {
 		return nil, errors.New("the method isn't an HTTP token")
 	}
