@@ -177,10 +177,11 @@
 // origin may take a body of another type, or of none, for something else or for nothing: that answer must not go to those who say the same in JSON.
 //
 // The order of an object's members is taken to mean nothing (RFC 8259 section 4). Where an origin goes by it, as MongoDB does in a sort document, requests that
-// differ in nothing else would get one answer: keep them out of body-keyed caches, or send a list.
+// differ in nothing else would get one answer: keep them out of body-keyed caches, or send a list. Numbers are compared as they are written: 1.0 isn't 1.
 //
 // A POST of such a cache is taken for a read, whatever its body says: one that stands for a write is answered from the cache the second time, and never
 // invalidates anything. Where reads and writes have one path, as GraphQL's queries and mutations, there is no cache for it; give queries a path of their own, or QUERY.
+// All POSTs below a path, and those of /graphql, are a warning.
 //
 // A QUERY is a safe request whose body says what it asks for (draft-ietf-httpbis-safe-method-w-body): its preconditions and ranges
 // are answered as those of a GET are, where those of a POST bypass, and what is stale is validated.

@@ -71,6 +71,20 @@ func (p *Policy) whoeverAsks(c *Cache) string {
 	return ""
 }
 
+// takesWrites gives a pattern of a body-keyed cache that likely matches writes, too: POSTs of all paths below one, or GraphQL's.
+func (c *Cache) takesWrites() string {
+	for _, text := range c.patterns {
+		pattern, err := parsePattern(text)
+		if err != nil || pattern.method != "POST" || c.TTL == 0 {
+			continue
+		}
+		if pattern.multi() || strings.EqualFold(pattern.segments[len(pattern.segments)-1].literal, "graphql") {
+			return text
+		}
+	}
+	return ""
+}
+
 // written gives the cache that a GET of what a rule's pattern matches is in, nil where it invalidates that anyway.
 func (p *Policy) written(text string) *Cache {
 	pattern, err := parsePattern(text)

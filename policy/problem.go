@@ -32,6 +32,7 @@ const (
 	Unproven       ID = "unproven"        // warning: an identity that anybody can claim
 	SharedUser     ID = "shared-user"     // warning: a shared cache of what is about whoever asks
 	SharedRefusal  ID = "shared-refusal"  // warning: a shared cache of what one client was refused with
+	CachedWrites   ID = "cached-writes"   // warning: a body-keyed cache that likely takes writes for reads
 	KeyedSecret    ID = "keyed-secret"    // warning: a credential that is part of keys
 	IgnoredSecret  ID = "ignored-secret"  // warning: a credential that is no part of keys
 )

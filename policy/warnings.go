@@ -42,6 +42,10 @@ func (o object) warn(p *Policy) {
 					"take it out: nothing of such a path is cached")
 			}
 		}
+		if text := c.takesWrites(); text != "" {
+			warn(CachedWrites, at+"/match", c.Name, "a write that "+quote(text)+" matches would be answered from the cache the second time, and never reach the origin",
+				"list the paths of POSTs that only read")
+		}
 		for _, name := range c.Headers {
 			if p.Secret(name) {
 				warn(KeyedSecret, at+"/headers", c.Name, quote(name)+" would stand in keys as it was sent, in every proxy's memory",

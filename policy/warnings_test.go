@@ -151,3 +151,23 @@ func TestWritesThatLeaveTheirOwnPath(t *testing.T) {
 		}
 	}
 }
+
+// TestBodyKeyedCachesOfWrites: a POST of theirs is a read, whatever it does at the origin.
+func TestBodyKeyedCachesOfWrites(t *testing.T) {
+	for match, found := range map[string]string{
+		`"POST /v1/embeddings", "POST /v1/{rest...}"`: `"POST /v1/{rest...}"`,
+		`"POST /v1/"`:         `"POST /v1/"`,
+		`"POST /api/GraphQL"`: `"POST /api/GraphQL"`,
+		`"POST /v1/{what}", "QUERY /v1/{rest...}"`: "",
+		`"POST /v1/search/{$}"`:                    "",
+	} {
+		want := []string(nil)
+		if found != "" {
+			want = []string{`/caches/c/match (c): a write that ` + found + ` matches would be answered from the cache the second time, and never reach the origin; list the paths of POSTs that only read [cached-writes]`}
+		}
+		got := slices.DeleteFunc(warned(t, bearer, `"c": {"match": [`+match+`], "ttl": "1s", "body": {}}`, ``), func(w string) bool { return strings.HasSuffix(w, "["+string(NoBodies)+"]") })
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", match, got, want)
+		}
+	}
+}
