@@ -237,7 +237,7 @@
 //   - invalidate: 1 to 32 names of caches. Must be there. A cache is invalidated in the writer's partition; as a whole where it
 //     is shared, where the write has no identity, or where caches times credentials are 64 or more. One that has what a GET of a rule's own path gets, and isn't named, is a warning.
 //   - scope: "all" invalidates the caches for everybody: where one user's write changes what is stored for others, as a room's messages are for all
-//     of its members. Default "partition".
+//     of its members. Default "partition"; left out for private caches where the path has such a place (rooms, channels, teams, orgs …) it is a warning.
 //   - deadline: how long a write's suspension lasts without renewal, 100ms to 60s. Default "15s". A shorter one than settle counts as settle.
 //   - settle: how long it lasts once the write's outcome is unknown, 1s to 60s. Default "10s".
 //   - also_after: for origins whose data settle only after they have answered (credits, search indexes): invalidates once more, that

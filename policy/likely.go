@@ -14,7 +14,7 @@ var credentials = []string{
 // Secret tells whether a header field or a query parameter of the name likely holds a credential: the policy's identity has one of that name, or many
 // APIs do.
 func (p *Policy) Secret(name string) bool {
-	plain := strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
+	plain := strings.ReplaceAll(strings.ReplaceAll(strings.ToLower(name), "-", ""), "_", "")
 	return slices.Contains(credentials, plain) || p.identifies(name)
 }
 
@@ -79,6 +79,30 @@ func (c *Cache) takesWrites() string {
 			continue
 		}
 		if pattern.multi() || strings.EqualFold(pattern.segments[len(pattern.segments)-1].literal, "graphql") {
+			return text
+		}
+	}
+	return ""
+}
+
+// several are what paths call places that several people read.
+var several = []string{
+	"channel", "channels", "conversation", "conversations", "group", "groups", "org", "organization", "organizations", "orgs",
+	"repo", "repos", "room", "rooms", "team", "teams", "workspace", "workspaces",
+}
+
+// ofSeveral gives a pattern of the rule whose writes are likely read by several people, where they invalidate a private cache for one. In
+// paths like /channels.invite the word stands before the dot.
+func (i *Invalidation) ofSeveral() string {
+	if i.All || !slices.ContainsFunc(i.Caches, (*Cache).Private) {
+		return ""
+	}
+	for _, text := range i.patterns {
+		pattern, err := parsePattern(text)
+		if err == nil && slices.ContainsFunc(pattern.segments, func(s segment) bool {
+			word, _, _ := strings.Cut(strings.ToLower(s.literal), ".")
+			return slices.Contains(several, word)
+		}) {
 			return text
 		}
 	}

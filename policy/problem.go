@@ -29,6 +29,7 @@ const (
 	NoCluster      ID = "no-cluster"      // warning: what no Envoy cluster is called stands for one
 	InlineSecret   ID = "inline-secret"   // warning: a secret stands in the document
 	NotInvalidated ID = "not-invalidated" // warning: a write to a cache's path that leaves it as it is
+	OthersStale    ID = "others-stale"    // warning: a write to what several people read that invalidates for one
 	Unproven       ID = "unproven"        // warning: an identity that anybody can claim
 	SharedUser     ID = "shared-user"     // warning: a shared cache of what is about whoever asks
 	SharedRefusal  ID = "shared-refusal"  // warning: a shared cache of what one client was refused with

@@ -71,6 +71,11 @@ func (o object) warn(p *Policy) {
 		}
 	}
 	for i, rule := range p.Invalidations {
+		if text := rule.ofSeveral(); text != "" && o.value.Get("invalidations").Items[i].Get("scope") == nil {
+			warn(OthersStale, "/invalidations/"+strconv.Itoa(i)+"/invalidate", rule.Name,
+				"several people may read what "+quote(text)+" writes to, and what private caches have of it for others than the writer stays as it is",
+				`say "scope": "all" where that is so, and otherwise "scope": "partition"`)
+		}
 		spared := slices.Clone(rule.Caches)
 		for _, text := range rule.patterns {
 			if c := p.written(text); c != nil && !slices.Contains(spared, c) {

@@ -146,7 +146,7 @@ func TestWritesThatLeaveTheirOwnPath(t *testing.T) {
 		if cache != "" {
 			want = []string{`/invalidations/1/invalidate (w): what a GET has of the path of ` + first + ` is in the cache ` + cache + `, and is stale after such a write until it expires; add "` + cache + `" [not-invalidated]`}
 		}
-		if got := warned(t, bearer, caches, `{"name": "other", "match": ["LINK /user"], "invalidate": ["user"]}, {"name": "w", "match": [`+match+`], "invalidate": ["user"]}`); !slices.Equal(got, want) {
+		if got := warned(t, bearer, caches, `{"name": "other", "match": ["LINK /user"], "invalidate": ["user"]}, {"name": "w", "match": [`+match+`], "invalidate": ["user"], "scope": "partition"}`); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", match, got, want)
 		}
 	}
@@ -168,6 +168,28 @@ func TestBodyKeyedCachesOfWrites(t *testing.T) {
 		got := slices.DeleteFunc(warned(t, bearer, `"c": {"match": [`+match+`], "ttl": "1s", "body": {}}`, ``), func(w string) bool { return strings.HasSuffix(w, "["+string(NoBodies)+"]") })
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", match, got, want)
+		}
+	}
+}
+
+// TestWritesThatOthersRead: one member's message is news to all members of the room.
+func TestWritesThatOthersRead(t *testing.T) {
+	const caches = `"own": {"match": ["GET /own"], "ttl": "1s"}, "theirs": {"match": ["GET /theirs"], "ttl": "1s", "shared": true}`
+	for rule, found := range map[string]string{
+		`"match": ["PUT /me", "POST /Rooms/{room}/messages"], "invalidate": ["theirs", "own"]`: `"POST /Rooms/{room}/messages"`,
+		`"match": ["POST /api/v1/channels.invite"], "invalidate": ["own"]`:                     `"POST /api/v1/channels.invite"`,
+		`"match": ["POST /rooms"], "invalidate": ["own"], "scope": "all"`:                      "",
+		`"match": ["POST /rooms"], "invalidate": ["own"], "scope": "partition"`:                "",
+		`"match": ["POST /rooms"], "invalidate": ["theirs"]`:                                   "",
+		`"match": ["POST /{rooms}/messages"], "invalidate": ["own"]`:                           "",
+	} {
+		want := []string(nil)
+		if found != "" {
+			want = []string{`/invalidations/0/invalidate (w): several people may read what ` + found + ` writes to, and what private caches have of it for others than the writer stays as it is; ` +
+				`say "scope": "all" where that is so, and otherwise "scope": "partition" [others-stale]`}
+		}
+		if got := warned(t, bearer, caches, `{"name": "w", `+rule+`}`); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", rule, got, want)
 		}
 	}
 }
