@@ -254,6 +254,9 @@
 // invalidated: refuse whom nobody knows with 401. A redirect to a login page counts as the answer to a write that was done, which without an identity
 // invalidates whole caches, unless the policy says that the origin refuses the write.
 //
+// A write is a request. What clients write through a WebSocket, which they open once, is none, though it passes the proxy; nor is a GET that writes, nor a job that goes on for
+// longer than also_after. Where these change what is stored, the application calls the bridge's /v1/invalidate, or there is no cache for it.
+//
 // # Writes without an identity
 //
 // A write's groups are suspended from its header section until its response's end, and reads of them go to the origin meanwhile. A write without an
@@ -355,7 +358,8 @@
 // the path, the query, the selected headers, the partition and the body. The path stands as it was sent: some origins route it before they decode
 // it, and answer 404 to /%61pi, or a page for people, which must not be the answer to /api. So does the authority: to Go's ServeMux API.example is
 // another host than api.example, and others redirect from it. The query's escapes are normalized (RFC 3986
-// section 6.2.2: upper-case digits, unreserved characters decoded). Query parameters are sorted by name, and
+// section 6.2.2: upper-case digits, unreserved characters decoded). A credential in a path (/bot123:TOKEN/me) stands in Redis' keys
+// as it was sent: have no cache for such paths. Query parameters are sorted by name, and
 // those of one name, or of one name up to "[", keep their order: which of them counts is the origin's choice.
 // X-Forwarded-Proto, which many origins take for the scheme, is part of the key, too, unless it stands once and is exactly that; unsafe requests by either scheme
 // invalidate what is stored by both.
