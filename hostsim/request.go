@@ -80,13 +80,15 @@ func isHopByHop(name string) bool {
 	return false
 }
 
-// isInternal tells the request fields that steer Envoy's router; from clients outside, which all are here, they are removed.
+// isInternal tells the request fields that steer Envoy's router, or that proxies tell each other; from clients outside, which all are here,
+// they are removed.
 func isInternal(name string) bool {
 	switch strings.ToLower(name) {
 	case "x-envoy-retriable-status-codes", "x-envoy-retriable-header-names", "x-envoy-retry-on", "x-envoy-retry-grpc-on", "x-envoy-max-retries",
 		"x-envoy-upstream-alt-stat-name", "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms",
 		"x-envoy-upstream-rq-timeout-alt-response", "x-envoy-expected-rq-timeout-ms", "x-envoy-force-trace", "x-envoy-ip-tags",
-		"x-envoy-original-url", "x-envoy-hedge-on-per-try-timeout", "x-envoy-internal":
+		"x-envoy-original-url", "x-envoy-hedge-on-per-try-timeout", "x-envoy-internal",
+		"x-envoy-upstream-stream-duration-ms", "x-forwarded-client-cert":
 		return true
 	}
 	return false
