@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -165,18 +164,21 @@ func (c *parkedConn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// readAhead returns when there is something to read, or never will be.
+// readAhead returns when there is something to read, or never will be. Line ends that a client sends behind a POST's body aren't the
+// beginning of a request: net/http knows that, but not where a connection begins.
 func (c *parkedConn) readAhead() error {
-	if len(c.ahead) > 0 {
-		return nil
+	for {
+		c.ahead = bytes.TrimLeft(c.ahead, "\r\n")
+		if len(c.ahead) > 0 {
+			return nil
+		}
+		first := make([]byte, 1)
+		n, err := c.Conn.Read(first)
+		if n == 0 && err != nil {
+			return err
+		}
+		c.ahead = first[:n]
 	}
-	first := make([]byte, 1)
-	n, err := c.Conn.Read(first)
-	c.ahead = first[:n]
-	if n > 0 {
-		return nil
-	}
-	return err
 }
 
 // answer is an answer to be written as a whole.
@@ -212,14 +214,14 @@ func (a *answer) write(c net.Conn, last bool, now time.Time) error {
 		StatusCode: a.status, ProtoMajor: 1, ProtoMinor: 1, Header: a.header,
 		Body: io.NopCloser(&a.body), ContentLength: int64(a.body.Len()), Close: last,
 	}
-	var text strings.Builder
+	var text bytes.Buffer
 	if err := response.Write(&text); err != nil {
 		return err
 	}
 	if err := c.SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return err
 	}
-	if _, err := io.WriteString(c, text.String()); err != nil {
+	if _, err := c.Write(text.Bytes()); err != nil {
 		return err
 	}
 	return c.SetReadDeadline(time.Now().Add(idleTimeout))

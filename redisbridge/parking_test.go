@@ -131,6 +131,14 @@ func TestParkedConnectionsGoOn(t *testing.T) {
 	clock.release <- struct{}{}
 	c.follows(cursor)
 	c.found()
+	for _, behind := range []string{"\r\n", "\r", "\n"} { // old clients send them behind a body
+		c.send(w.pollText(cursor) + behind)
+		<-clock.waiting
+		clock.release <- struct{}{}
+		c.follows(cursor)
+		c.send(behind + w.lookupText())
+		c.found()
+	}
 	c.send(w.pollText(cursor, "Connection: close\r\n"))
 	<-clock.waiting
 	clock.release <- struct{}{}
@@ -159,6 +167,34 @@ func TestParkedPollsEndWithTheirConnections(t *testing.T) {
 	}
 }
 
+// timedConn is a connection that keeps what deadlines it was given.
+type timedConn struct {
+	net.Conn
+	read, write time.Time
+}
+
+func (d *timedConn) Write(b []byte) (int, error)         { return len(b), nil }
+func (d *timedConn) SetReadDeadline(at time.Time) error  { d.read = at; return nil }
+func (d *timedConn) SetWriteDeadline(at time.Time) error { d.write = at; return nil }
+
+// Who doesn't read an answer, or has no request after it, keeps a parked connection for as long as net/http's.
+func TestParkedConnectionsAreBounded(t *testing.T) {
+	var c timedConn
+	before := time.Now()
+	if err := new(answer).write(&c, false, before); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []struct {
+		what string
+		at   time.Time
+		want time.Duration
+	}{{"the answer may be written", c.write, answerTimeout}, {"the next request may take", c.read, newServer(nil).IdleTimeout}} {
+		if got := d.at.Sub(before); got < d.want || got > d.want+patience {
+			t.Errorf("%s for %v, want %v", d.what, got, d.want)
+		}
+	}
+}
+
 // At the end of the server a poll that is held is answered, as its connection's last, and connections end that wait for a request.
 func TestServerEndsParkedConnections(t *testing.T) {
 	w, clock, l, stop := parkingWorld(t)
@@ -172,6 +208,9 @@ func TestServerEndsParkedConnections(t *testing.T) {
 	<-clock.waiting
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+	if n := w.heldPolls(); n != 0 {
+		t.Errorf("the server has ended with %d polls held", n)
 	}
 	if r, _ := held.receive(); r.StatusCode != http.StatusOK || !r.Close {
 		t.Errorf("the held poll: %d, close %t", r.StatusCode, r.Close)
