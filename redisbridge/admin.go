@@ -153,8 +153,8 @@ func (b *Bridge) Invalidate(ctx context.Context, r InvalidateRequest) (RaiseAnsw
 	return answer, err
 }
 
-// unlike lists the caches, in order, that VMs have other rules at work for than the document, and so maybe for other partitions. Which rule
-// of theirs concerns which cache nobody here knows, so that an invalidation by whichever is one of all of these caches:
+// unlike lists the caches, in order, that VMs have other rules at work for than the document, or for other partitions. Which of
+// their rules concern such a cache nobody here knows, so an invalidation by any rule takes in all of these caches:
 //
 //  1. the proxies get a policy whose rule invalidates one cache more; the bridge has the one before
 //  2. an application has written, and calls for the rule: what the cache has of before is raised, too
