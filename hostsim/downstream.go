@@ -77,7 +77,7 @@ func (st *Stream) downstreamHeaders(end bool) Headers {
 		}
 	}
 	switch forwarded := strings.ToLower(h.Get("x-forwarded-proto")); {
-	case forwarded == "":
+	case forwarded == "" || st.sim.opts.UseRemoteAddress:
 		h.Set("x-forwarded-proto", h.Get(":scheme"))
 	case !req.HTTP2 && (forwarded == "http" || forwarded == "https"): // an HTTP/1 request names no scheme itself
 		h.Set(":scheme", forwarded)

@@ -58,6 +58,9 @@ type Options struct {
 	// NormalizePath and MergeSlashes are the connection manager's options; without
 	// them paths reach the module as they came.
 	NormalizePath, MergeSlashes bool
+	// UseRemoteAddress is the connection manager's use_remote_address, of a proxy that clients reach first: what they say
+	// of another scheme, or of another client before them, doesn't count.
+	UseRemoteAddress bool
 
 	// Retries is how often the route tries again after a 5xx or a reset before headers.
 	Retries int

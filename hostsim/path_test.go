@@ -72,3 +72,19 @@ func TestAnUpgradeIsRefusedAndSeenByNoFilter(t *testing.T) {
 		}
 	}
 }
+
+// A proxy that clients reach first takes neither their word for the scheme nor for the client before them.
+func TestWhatTellsOfAProxyInFront(t *testing.T) {
+	for _, first := range []bool{false, true} {
+		s := probe(t, func(o *hostsim.Options) { o.UseRemoteAddress = first })
+		s.Do(1, hostsim.Get("/", "x-on-quiet", "1", "x-forwarded-proto", "https", "x-forwarded-for", "1.2.3.4",
+			"x-on-request-headers", "header request :scheme; prop source.address; reply 200"))
+		scheme, source := "https", "1.2.3.4:0"
+		if first {
+			scheme, source = "http", "127.0.0.1:40000"
+		}
+		if !logged(s, fmt.Sprintf("header :scheme = %q", scheme)) || !logged(s, fmt.Sprintf("prop source.address = %q", source)) {
+			t.Errorf("first %t: %v, want %s and %s", first, s.Logs(), scheme, source)
+		}
+	}
+}

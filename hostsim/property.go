@@ -107,7 +107,7 @@ func (c *vmContext) rootProperty(name string) (any, bool) {
 // source is the client, or what the last proxy before this one names as such.
 func (st *Stream) source() object {
 	forwarded := strings.Split(strings.Join(st.req.Headers.Values("x-forwarded-for"), ","), ",")
-	if client, err := netip.ParseAddr(strings.TrimSpace(forwarded[len(forwarded)-1])); err == nil {
+	if client, err := netip.ParseAddr(strings.TrimSpace(forwarded[len(forwarded)-1])); err == nil && !st.sim.opts.UseRemoteAddress {
 		return object{"address": netip.AddrPortFrom(client, 0).String(), "port": int64(0)}
 	}
 	return object{"address": "127.0.0.1:40000", "port": int64(40000)}

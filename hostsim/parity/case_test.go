@@ -132,6 +132,7 @@ type variant struct {
 	retry     bool   // one retry of 5xx
 	impatient bool   // a short route timeout
 	normalize bool   // normalize_path and merge_slashes
+	edge      bool   // use_remote_address
 	config    string // of the plugin
 	structure string // the plugin's configuration as a Struct, in JSON
 	vmID      string // the name if empty
@@ -147,6 +148,7 @@ var variants = []variant{
 	{name: "impatient", impatient: true},
 	{name: "retry", retry: true},
 	{name: "normalize", normalize: true},
+	{name: "edge", edge: true},
 	{name: "queue", config: "queue q; on-queue call backend /queued 5000"},
 	{name: "closed", policy: "FAIL_CLOSED"},
 	{name: "open", policy: "FAIL_OPEN"},

@@ -98,6 +98,7 @@ var headerCases = []parityCase{
 	{name: "the scheme that a proxy in front tells", script: []string{"x-forwarded-proto", "HTTPS", onRequest, "header request x-forwarded-proto; header request :scheme"}},
 	{name: "no scheme that a proxy in front could tell", script: []string{"x-forwarded-proto", "ftp", onRequest, "header request x-forwarded-proto; header request :scheme"}},
 	{name: "the client that a proxy in front tells", script: []string{"x-forwarded-for", "1.2.3.4, 10.0.0.1", onRequest, "header request x-forwarded-for; prop source.address; prop source.port"}},
+	{name: "a scheme that a client tells where none is in front", on: "edge", script: []string{"x-forwarded-proto", "https", onRequest, "header request x-forwarded-proto; header request :scheme"}},
 	{name: "fields that steer the router aren't taken from clients", upstream: "request", script: []string{quiet, "1", "x-envoy-retry-on", "5xx", "x-envoy-max-retries", "3", "x-envoy-upstream-rq-timeout-ms", "7000", "x-envoy-internal", "true", "x-envoy-decorator-operation", "a",
 		"x-envoy-upstream-stream-duration-ms", "7", "x-forwarded-client-cert", "Subject=a",
 		onRequest, "header request x-envoy-retry-on; header request x-envoy-internal; header request x-envoy-decorator-operation; header request x-envoy-upstream-stream-duration-ms; header request x-forwarded-client-cert; log end"}, until: "end"},

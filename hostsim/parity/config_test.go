@@ -115,7 +115,7 @@ func (e *realEnvoy) connectionManager(v variant) object {
 		"http2_protocol_options": http2,
 		"@type":                  "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
 		"stat_prefix":            "http", "codec_type": "AUTO",
-		"normalize_path": v.normalize, "merge_slashes": v.normalize,
+		"normalize_path": v.normalize, "merge_slashes": v.normalize, "use_remote_address": v.edge,
 		"access_log": []any{object{"name": "file", "typed_config": object{
 			"@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": e.accessLog(),
 			"log_format": object{"text_format_source": object{"inline_string": "%REQ(:PATH)% %FILTER_STATE(wasm.mine:PLAIN)%\n"}}}}},

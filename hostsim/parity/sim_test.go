@@ -67,7 +67,7 @@ func (v variant) simulate(o *hostsim.Options) {
 	o.VMID, o.VMConfig, o.Env = or(v.vmID, v.name), []byte(v.vmConfig), v.env
 	o.RouteTimeout = v.routeTimeout()
 	o.PluginConfig, o.Policy = []byte(v.config), policies[v.policy]
-	o.NormalizePath, o.MergeSlashes = v.normalize, v.normalize
+	o.NormalizePath, o.MergeSlashes, o.UseRemoteAddress = v.normalize, v.normalize, v.edge
 	if v.retry {
 		o.Retries, o.AttemptCountInResponse = 1, true
 	}

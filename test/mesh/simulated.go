@@ -137,7 +137,7 @@ func (m *simulated) start(module []byte, document string, origin http.Handler) {
 	m.options = hostsim.Options{
 		Module: module, PluginConfig: []byte(document), Workers: Workers, VMID: "chatcache",
 		Env:   map[string]string{"CHATCACHE_PARTITION_SECRET": stack.PartitionSecret, "CHATCACHE_BRIDGE_TOKEN": stack.BridgeToken},
-		Clock: m.clock, AllowOnHeadersStopIteration: true, Policy: hostsim.FailReload,
+		Clock: m.clock, AllowOnHeadersStopIteration: true, UseRemoteAddress: true, Policy: hostsim.FailReload,
 		Route: hostsim.RouteTo("chat"), RouteTimeout: 300 * time.Second, DrainTime: 5 * time.Second, // as the real mesh
 		Clusters: map[string]http.Handler{"chat": origin, "redis-bridge": http.HandlerFunc(m.serveBridge)},
 	}

@@ -108,7 +108,7 @@ func misused(f *flag.FlagSet, stderr io.Writer, err error) int {
 
 // options reads the files that the flags name.
 func (m *moduleFlags) options() (hostsim.Options, error) {
-	o := hostsim.Options{Workers: m.workers, AllowOnHeadersStopIteration: m.allow, NormalizePath: m.normalize, MergeSlashes: m.normalize, Env: map[string]string{}}
+	o := hostsim.Options{Workers: m.workers, AllowOnHeadersStopIteration: m.allow, NormalizePath: m.normalize, MergeSlashes: m.normalize, UseRemoteAddress: true, Env: map[string]string{}}
 	if m.wasm == "" {
 		return o, errors.New("--wasm is missing: which module shall run?")
 	}
