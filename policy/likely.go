@@ -53,11 +53,7 @@ func (p *Policy) whoeverAsks(c *Cache) string {
 	if !c.Shared || c.TTL == 0 || c.Body != nil {
 		return ""
 	}
-	for _, text := range c.patterns {
-		pattern, err := parsePattern(text)
-		if err != nil {
-			continue // it was read without
-		}
+	for _, pattern := range parsedPatterns(c.patterns) {
 		for i, s := range pattern.segments {
 			switch {
 			case s.kind == literalSegment && slices.Contains(me[:3], strings.ToLower(s.literal)):
@@ -73,9 +69,8 @@ func (p *Policy) whoeverAsks(c *Cache) string {
 
 // takesWrites gives a pattern of a body-keyed cache that likely matches writes, too: POSTs of all paths below one, or GraphQL's.
 func (c *Cache) takesWrites() string {
-	for _, text := range c.patterns {
-		pattern, err := parsePattern(text)
-		if err != nil || pattern.method != "POST" || c.TTL == 0 {
+	for text, pattern := range parsedPatterns(c.patterns) {
+		if pattern.method != "POST" || c.TTL == 0 {
 			continue
 		}
 		if pattern.multi() || strings.EqualFold(pattern.segments[len(pattern.segments)-1].literal, "graphql") {
@@ -97,9 +92,8 @@ func (i *Invalidation) ofSeveral() string {
 	if i.All || !slices.ContainsFunc(i.Caches, (*Cache).Private) {
 		return ""
 	}
-	for _, text := range i.patterns {
-		pattern, err := parsePattern(text)
-		if err == nil && slices.ContainsFunc(pattern.segments, func(s segment) bool {
+	for text, pattern := range parsedPatterns(i.patterns) {
+		if slices.ContainsFunc(pattern.segments, func(s segment) bool {
 			word, _, _ := strings.Cut(strings.ToLower(s.literal), ".")
 			return slices.Contains(several, word)
 		}) {
@@ -109,12 +103,8 @@ func (i *Invalidation) ofSeveral() string {
 	return ""
 }
 
-// written gives the cache that a GET of what a rule's pattern matches is in, nil where it invalidates that anyway.
-func (p *Policy) written(text string) *Cache {
-	pattern, err := parsePattern(text)
-	if err != nil {
-		return nil // it was read without
-	}
+// written gives the cache that a GET of what a rule's pattern matches is in; nil where it invalidates that anyway.
+func (p *Policy) written(pattern *pattern) *Cache {
 	c := p.read(pattern.host, pattern.example(-1, ""))
 	if c == nil || c.ByURI() || c.TTL == 0 {
 		return nil

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"iter"
 	"path"
 	"strings"
 	"unicode"
@@ -34,6 +35,17 @@ const (
 
 func (p *pattern) multi() bool {
 	return p.segments[len(p.segments)-1].kind == multiSegment
+}
+
+// parsedPatterns gives texts that were patterns when the policy was read, with what they say.
+func parsedPatterns(texts []string) iter.Seq2[string, *pattern] {
+	return func(yield func(string, *pattern) bool) {
+		for _, text := range texts {
+			if parsed, err := parsePattern(text); err == nil && !yield(text, parsed) {
+				return
+			}
+		}
+	}
 }
 
 func parsePattern(s string) (*pattern, error) {

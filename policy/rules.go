@@ -133,11 +133,9 @@ func concerning(table []*overlapped, index meetings, c *Cache) []bool {
 func (p *Policy) overlaps() (table []*overlapped, index meetings) {
 	index = meetings{}
 	add := func(t target, texts []string) {
-		for _, text := range texts {
-			if parsed, err := parsePattern(text); err == nil { // it was when the policy was read
-				index.add(parsed, len(table))
-				table = append(table, &overlapped{pattern: parsed, target: t})
-			}
+		for _, parsed := range parsedPatterns(texts) {
+			index.add(parsed, len(table))
+			table = append(table, &overlapped{pattern: parsed, target: t})
 		}
 	}
 	for _, c := range p.Caches {

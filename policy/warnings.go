@@ -77,8 +77,8 @@ func (o object) warn(p *Policy) {
 				`say "scope": "all" where that is so, and otherwise "scope": "partition"`)
 		}
 		spared := slices.Clone(rule.Caches)
-		for _, text := range rule.patterns {
-			if c := p.written(text); c != nil && !slices.Contains(spared, c) {
+		for text, pattern := range parsedPatterns(rule.patterns) {
+			if c := p.written(pattern); c != nil && !slices.Contains(spared, c) {
 				spared = append(spared, c)
 				warn(NotInvalidated, "/invalidations/"+strconv.Itoa(i)+"/invalidate", rule.Name,
 					"what a GET has of the path of "+quote(text)+" is in the cache "+c.Name+", and is stale after such a write until it expires", "add "+quote(c.Name))
