@@ -48,7 +48,7 @@ type follower struct {
 type poll struct {
 	sent, giveUpAt int64
 	term           time.Duration
-	edition, left  int // of what the VM knew
+	said           said
 	report         wire.Report
 }
 
@@ -93,7 +93,7 @@ func (f *follower) poll(p *Plugin, sent int64) {
 	timeout := hold + pollMargin
 	this := &poll{
 		sent: sent, giveUpAt: sent + int64(2*timeout), term: staleness,
-		edition: f.knows.edition, left: f.knows.left, report: f.state.tally.next(sent),
+		said: f.knows.now, report: f.state.tally.next(sent),
 	}
 	f.polling = this
 	request := f.request(p)
@@ -141,7 +141,7 @@ func (f *follower) answered(p *Plugin, this *poll, a Answer) {
 		f.state.l1.Clear()
 		p.count(metricFeedResets)
 	}
-	f.knows.answered(this.edition, this.left, f.state.plugins)
+	f.knows.answered(this.said, f.state.plugins)
 	f.state.obey(answer.Controls)
 	f.cursor = answer.Last
 	f.heard, f.term = this.sent, this.term

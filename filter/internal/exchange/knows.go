@@ -15,38 +15,41 @@ import (
 //  3. the next poll tells of both: what the cache has of before 1 is raised
 type knows struct {
 	wire.Knows
+	now   said // if it were said now
+	heard said // what the bridge has answered to
+}
+
+// said is how much of what a VM knows a poll or a join says.
+type said struct {
 	edition int // of the rules
-	heard   int // the edition that the bridge last answered to
 	left    int // how many plugins have gone
-	told    int // of how many of them the bridge has been told
 }
 
 // joined tells whether the bridge has answered to the rules that the VM knows now.
-func (k *knows) joined() bool { return k.edition == k.heard }
+func (k *knows) joined() bool { return k.now.edition == k.heard.edition }
 
 // learn takes in that a plugin has come.
 func (k *knows) learn(plugins []*Plugin) {
 	before := k.Rules
 	k.Knows = known(plugins)
-	if both := together(before, k.Rules); k.left != k.told && len(both) <= wire.MaxRules { // beyond, nothing could be told ever
+	if both := together(before, k.Rules); k.now.left != k.heard.left && len(both) <= wire.MaxRules { // beyond, nothing could be told ever
 		k.Rules = both
 	}
-	if k.edition == 0 || !slices.Equal(before, k.Rules) {
-		k.edition++
+	if k.now.edition == 0 || !slices.Equal(before, k.Rules) {
+		k.now.edition++
 	}
 }
 
 // leave takes in that one has gone. That needs no answer: what the bridge knows, or is told next, is more than there is.
 func (k *knows) leave(plugins []*Plugin) {
-	now := known(plugins)
-	k.Version = now.Version
-	k.left++
+	k.Version = known(plugins).Version
+	k.now.left++
 }
 
-// answered takes in the answer to a poll, or a join, of that edition, sent when so many had gone.
-func (k *knows) answered(edition, left int, plugins []*Plugin) {
-	k.heard, k.told = max(k.heard, edition), max(k.told, left)
-	if k.left == k.told {
+// answered takes in the answer to a poll or a join that has said so much.
+func (k *knows) answered(s said, plugins []*Plugin) {
+	k.heard = said{max(k.heard.edition, s.edition), max(k.heard.left, s.left)}
+	if k.now.left == k.heard.left {
 		k.Knows = known(plugins)
 	}
 }

@@ -19,8 +19,7 @@ import (
 type query struct {
 	path    string
 	frame   []byte
-	edition int   // of what the VM knows, where it joins
-	left    int   // likewise: how many plugins have gone
+	said    said  // where it joins
 	until   int64 // when the lease ends that it joins for
 	answers int   // how many polls had been answered then
 }
@@ -35,7 +34,7 @@ func (r *read) query(p *Plugin, f *flight, wait time.Duration) query {
 		return query{path: wire.PathLookup, frame: m.Encode()}
 	}
 	join := wire.JoinRequest{Follow: follower.request(p), Lookup: m}
-	return query{path: wire.PathJoin, frame: join.Encode(), edition: follower.knows.edition, left: follower.knows.left, until: now + int64(p.Policy.L1.MaxStaleness), answers: follower.answers}
+	return query{path: wire.PathJoin, frame: join.Encode(), said: follower.knows.now, until: now + int64(p.Policy.L1.MaxStaleness), answers: follower.answers}
 }
 
 func (r *read) lookupRequest(f *flight, wait time.Duration) wire.LookupRequest {
@@ -56,7 +55,7 @@ func (q query) decode(s *State, body []byte) (wire.LookupAnswer, error) {
 	}
 	a, err := wire.DecodeJoinAnswer(body)
 	if f := &s.follower; err == nil {
-		f.knows.answered(q.edition, q.left, s.plugins)
+		f.knows.answered(q.said, s.plugins)
 		f.registered = max(f.registered, q.until)
 		if f.answers == q.answers { // otherwise a poll's was first
 			s.obey(a.Controls)
