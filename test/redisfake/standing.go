@@ -10,8 +10,7 @@ import (
 
 // stand is that of script/standing.lua.
 func (v *Validity) stand(c *call) {
-	last := v.lastRules()
-	differ, left := v.differing(c, last)
+	differ, left := v.differing(c)
 	if len(differ)+len(left)+len(v.Controls)+len(v.Standing) == 0 {
 		v.Differ = ""
 		return
@@ -98,7 +97,8 @@ func (v *Validity) lastRules() (last string) {
 
 // differing gives the caches, in order, that not every policy has the same rules for; and those that the policies which are gone had
 // others for, which it forgets.
-func (v *Validity) differing(c *call, last string) (differ, left []string) {
+func (v *Validity) differing(c *call) (differ, left []string) {
+	last := v.lastRules()
 	stays := func(word string) bool { return word == last || v.Rules[word] > c.now }
 	for word := range v.Rules {
 		policy := parseRules(word)
