@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -67,14 +66,6 @@ func ask(t *testing.T, base, method, path, body string) got {
 		t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer ann")
-	response, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got{string(text), response.Header.Get("Cache-Status")}
+	response, text := send(t, http.DefaultTransport, r)
+	return got{text, response.Header.Get("Cache-Status")}
 }

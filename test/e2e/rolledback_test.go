@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -53,16 +52,8 @@ func TestStatusThatMeansNothingWasWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		response, err := clientOf(1).RoundTrip(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		text, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return response.StatusCode, string(text), response.Header.Get("Cache-Status")
+		response, text := send(t, clientOf(1), request)
+		return response.StatusCode, text, response.Header.Get("Cache-Status")
 	}
 	for _, test := range []struct {
 		path string

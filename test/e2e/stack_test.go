@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"io"
+	"net/http"
 	"testing"
 
 	"chatcache/test/mesh"
@@ -22,4 +24,19 @@ func patient(t *testing.T, o stack.Options) stack.Options {
 func patientStack(t *testing.T, o stack.Options) *stack.Stack {
 	t.Helper()
 	return stack.RunT(t, patient(t, o))
+}
+
+// send gives the answer to a request, and its body.
+func send(t *testing.T, client http.RoundTripper, request *http.Request) (*http.Response, string) {
+	t.Helper()
+	response, err := client.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(body)
 }
